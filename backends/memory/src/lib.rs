@@ -1,0 +1,1 @@
+//! The in-process reference engine, with a local and a remote personality.

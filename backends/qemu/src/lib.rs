@@ -1,0 +1,1 @@
+//! The embedded engine: real virtual machines on this host, with QEMU.

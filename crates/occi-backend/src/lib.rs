@@ -1,0 +1,1 @@
+//! The contract every engine behind occid fulfils.

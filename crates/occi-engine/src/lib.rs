@@ -1,0 +1,1 @@
+//! What OCCI means, without HTTP.

@@ -1,0 +1,1 @@
+//! The OCCI renderings: bytes to model values and back.

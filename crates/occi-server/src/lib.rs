@@ -1,0 +1,1 @@
+//! The binary occid: HTTP, authentication, configuration, wiring.

@@ -1,0 +1,1 @@
+//! What occid remembers: entities, operations, events, accounts.
