@@ -1,1 +1,23 @@
-//! The contract every engine behind occid fulfils.
+//! The contract every engine behind `occid` fulfils.
+//!
+//! A backend turns one OCCI verb into native calls and native objects into [`Picture`]s. It holds no state of its own
+//! beyond caches of templates, catalogues and tokens: what exists is what the engine behind it says, and what the
+//! engine has no place for lives in the server's store. Read [`Backend`] first: its documentation is the contract, and
+//! the contract suite runs it against every implementation.
+
+pub mod capability;
+pub mod context;
+pub mod contract;
+pub mod error;
+pub mod native;
+
+pub use capability::{
+    ActionCapability, Capabilities, Fidelity, KindCapability, Locality, MethodCapability, UpdateCapability,
+};
+pub use context::{Context, Interrupted, Journal, Scope};
+pub use contract::{Acted, Backend, Change, Create, CreateLink, Invocation, LinkEnds};
+pub use error::{BackendError, ErrorKind, Outcome};
+pub use native::{Catalogue, Event, Listing, NativeEnds, NativeId, NativeRef, Picture, Target, Template, TemplateKind};
+
+/// What every verb of a backend returns.
+pub type Result<T> = std::result::Result<T, BackendError>;

@@ -1,0 +1,68 @@
+//! What a running verb knows about its operation, and tells it.
+
+use crate::{BackendError, ErrorKind, Picture};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// On whose behalf, and where in the engine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The native project. For the engines of this host it is our own project's name.
+    pub project: String,
+}
+
+/// The journal told the verb to stop. A verb returns this at once and leaves what it has done; the engine above calls
+/// it again, or calls [`crate::Backend::delete`] to undo it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operation was told to stop")]
+pub struct Interrupted;
+
+impl From<Interrupted> for BackendError {
+    fn from(stop: Interrupted) -> Self {
+        Self::new(ErrorKind::Interrupted, stop.to_string()).ambiguous()
+    }
+}
+
+/// Where a running verb writes what must survive a crash. Implemented by the engine above (and by fault injection).
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// The native engine has taken responsibility: the client gets its 201 now.
+    async fn accepted(&self, picture: &Picture) -> Result<(), Interrupted>;
+    /// A side effect was made; `step` names it in a few words for people ("disk made"). Returns when it is durable.
+    async fn step(&self, step: &str) -> Result<(), Interrupted>;
+    /// How far the verb is, in per cent. Not durable.
+    fn progress(&self, percent: u8);
+    /// The object looks like this now, while the verb goes on (a compute that is made but has not booted).
+    async fn picture(&self, picture: &Picture) -> Result<(), Interrupted>;
+}
+
+/// The operation in which a verb runs.
+#[derive(Clone)]
+pub struct Context {
+    /// On whose behalf.
+    pub scope: Scope,
+    /// The operation's id, for logs and native request ids.
+    pub operation: uuid::Uuid,
+    /// 1 for the first try; more after a crash or a temporary failure. From 2 on the verb first looks for its mark.
+    pub attempt: u32,
+    /// When the operation gives up.
+    pub deadline: Instant,
+    /// Where to write.
+    pub journal: Arc<dyn Journal>,
+}
+
+impl Context {
+    /// See [`Journal::step`].
+    pub async fn step(&self, step: &str) -> crate::Result<()> {
+        Ok(self.journal.step(step).await?)
+    }
+    /// See [`Journal::accepted`].
+    pub async fn accepted(&self, picture: &Picture) -> crate::Result<()> {
+        Ok(self.journal.accepted(picture).await?)
+    }
+    /// See [`Journal::picture`].
+    pub async fn picture(&self, picture: &Picture) -> crate::Result<()> {
+        Ok(self.journal.picture(picture).await?)
+    }
+}
