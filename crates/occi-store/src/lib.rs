@@ -1,1 +1,23 @@
-//! What occid remembers: entities, operations, events, accounts.
+//! What `occid` remembers: entities, user mixins, operations, events, audit, idempotency keys and accounts.
+//!
+//! The store takes *commands*: values that carry their preconditions ([`Commit`]: requirements and writes in one
+//! transaction). Uniqueness, quota, state and generation are checked inside the writer's transaction, so that nothing
+//! is decided on an old reading. It knows no HTTP, no engine and no policy.
+
+pub mod command;
+pub mod error;
+pub mod query;
+pub mod row;
+pub mod store;
+
+pub use command::{Claim, Commit, Committed, Observation, Refresh, Refreshed, Require, Write};
+pub use error::{Refused, StoreError};
+pub use query::{AuditQuery, Cursor, EntityQuery, EventPage, OperationQuery, Sees};
+pub use row::{
+    Audit, Change, EntityRow, EventRow, IdempotencyRow, OperationRow, OperationState, Project, Quota, Role, Usage,
+    User, UserMixinRow, Visibility,
+};
+pub use store::Store;
+
+/// What every call of the store returns.
+pub type Result<T> = std::result::Result<T, StoreError>;

@@ -1,0 +1,200 @@
+//! Commands: what changes the store.
+
+use crate::row::{Audit, Change, EntityRow, IdempotencyRow, OperationRow, Project, Role, Usage, User, UserMixinRow};
+use occi_model::{EntityId, TypeId};
+use uuid::Uuid;
+
+/// One transaction: all requirements hold and all writes are durable, or nothing happened.
+///
+/// Requirements are checked in order, then writes are carried out in order. Every write of an entity appends its event.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// What must hold.
+    pub require: Vec<Require>,
+    /// What to do then.
+    pub writes: Vec<Write>,
+    /// Written whether or not the requirements hold.
+    pub audit: Vec<Audit>,
+}
+
+/// A precondition, checked inside the writer's transaction.
+#[derive(Clone, Debug)]
+pub enum Require {
+    /// The entity exists, is not hidden, and has this generation.
+    Generation {
+        /// The entity.
+        id: EntityId,
+        /// As the client saw it.
+        generation: i64,
+    },
+    /// The entity exists and is not hidden.
+    Exists(EntityId),
+    /// No operation is open on the entity.
+    Idle(EntityId),
+    /// The worker still holds the operation.
+    Lease {
+        /// The operation.
+        operation: Uuid,
+        /// The worker.
+        owner: String,
+        /// The claim.
+        attempt: u32,
+    },
+    /// The operation was not told to stop.
+    NotCancelled(Uuid),
+    /// Nothing that is not hidden links to the entity.
+    NotTargeted(EntityId),
+}
+
+/// A change.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A new entity. Refused if its id, its path or its native id is taken. `usage` is reserved against the quota of its
+    /// project; more than the quota allows is refused.
+    InsertEntity {
+        /// The row.
+        row: Box<EntityRow>,
+        /// What it uses of the quota.
+        usage: Usage,
+    },
+    /// A change of an entity. Grows the generation if anything that a client can see differs. `usage` replaces what was
+    /// reserved (refused above the quota).
+    UpdateEntity {
+        /// The entity.
+        id: EntityId,
+        /// What changes.
+        change: Box<Change>,
+        /// What it uses now, if that changes.
+        usage: Option<Usage>,
+    },
+    /// The entity is gone: its row, its links, its memberships and its usage.
+    RemoveEntity(EntityId),
+    /// A new operation.
+    InsertOperation(Box<OperationRow>),
+    /// A durable step of an operation.
+    Step {
+        /// The operation.
+        operation: Uuid,
+        /// What was done, for people.
+        step: String,
+        /// How far it is.
+        progress: Option<u8>,
+        /// The native engine has taken responsibility.
+        engine_accepted: bool,
+        /// Keeps the lease this much longer, in milliseconds.
+        lease_ms: i64,
+    },
+    /// The operation ended (or goes back to the queue, with `not_before_ms`).
+    FinishOperation {
+        /// The operation.
+        operation: Uuid,
+        /// How: `Succeeded`, `Failed`, `NeedsAttention`; `Accepted` puts it back.
+        state: crate::OperationState,
+        /// Why it failed.
+        error: Option<serde_json::Value>,
+        /// What it made.
+        result: Option<serde_json::Value>,
+        /// Not to be claimed before, when put back.
+        not_before_ms: i64,
+        /// When.
+        at_ms: i64,
+    },
+    /// Tell an open operation to stop and compensate.
+    CancelOperation(Uuid),
+    /// A new user mixin. Refused if identifier or location is taken in its project.
+    InsertUserMixin(UserMixinRow),
+    /// The mixin is gone, and all its associations.
+    RemoveUserMixin {
+        /// Its project.
+        project: String,
+        /// The mixin.
+        id: TypeId,
+    },
+    /// Remember an answer. Refused with [`crate::Refused::Repeated`] if the key is there.
+    InsertIdempotency(IdempotencyRow),
+    /// A new account, or a new state of one.
+    PutUser(User),
+    /// The account is gone.
+    RemoveUser(String),
+    /// A new project, or a new quota of one.
+    PutProject(Project),
+    /// The project is gone. Refused while it has entities.
+    RemoveProject(String),
+    /// A membership.
+    PutMember {
+        /// The project.
+        project: String,
+        /// The user.
+        user: String,
+        /// What the user may do; none ends the membership.
+        role: Option<Role>,
+    },
+    /// The model of a project (or of all) changed: an event for those who cache it.
+    ModelChanged(Option<String>),
+}
+
+/// What a commit did.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// The number of the last event.
+    pub event: i64,
+    /// The new generation of every entity that was written.
+    pub generations: Vec<(EntityId, i64)>,
+}
+
+/// Asks for the next operation that may run.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The worker.
+    pub owner: String,
+    /// The backends it works for.
+    pub backends: Vec<String>,
+    /// How long the lease lasts, in milliseconds.
+    pub lease_ms: i64,
+    /// This operation only, if it is given (a worker that has just recorded it).
+    pub operation: Option<Uuid>,
+}
+
+/// A native object that a listing or an event showed, in the engine's words; the engine above has made its attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// How the row would look if the object were new to us. Matched by id (our mark) first, then by
+    /// (backend, native project, kind, native id).
+    pub row: EntityRow,
+    /// The attributes that the engine owns: those absent from `row.attributes` are unset. Others are left alone.
+    pub owned: Vec<occi_model::AttributeName>,
+    /// The mixins that the engine owns: those absent from `row.mixins` are removed.
+    pub owned_mixins: Vec<TypeId>,
+    /// What it uses of the quota.
+    pub usage: Usage,
+    /// Whether an object that is unknown may be adopted.
+    pub adopt: bool,
+}
+
+/// A listing of one scope. Entities with an open operation, or written by us since `began_ms`, are not touched.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// The backend.
+    pub backend: String,
+    /// The native project.
+    pub native_project: String,
+    /// The kind.
+    pub kind: TypeId,
+    /// When the listing began, in milliseconds since 1970.
+    pub began_ms: i64,
+    /// Whether what is absent is missing. An entity vanishes after two such listings.
+    pub complete: bool,
+    /// What was seen.
+    pub observations: Vec<Observation>,
+}
+
+/// What a refresh changed.
+#[derive(Clone, Debug, Default)]
+pub struct Refreshed {
+    /// The number of the last event.
+    pub event: i64,
+    /// Entities that are new or differ.
+    pub changed: Vec<EntityId>,
+    /// Entities that are gone.
+    pub gone: Vec<EntityId>,
+}

@@ -1,0 +1,97 @@
+//! Readings.
+
+use crate::row::EventRow;
+use occi_model::{EntityId, TypeId, Value};
+
+/// Whose eyes a reading has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sees {
+    /// Everything (operators).
+    All,
+    /// The entities of these projects, those shared with them, and public ones.
+    Projects(Vec<String>),
+}
+
+/// Where a page ended: the creation order of its last row. Stable while entities come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub i64);
+
+/// A selection of entities, in the order of creation. All conditions hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EntityQuery {
+    /// Whose eyes.
+    pub sees: Sees,
+    /// Only this project, if given.
+    pub project: Option<String>,
+    /// Any of these kinds; empty means any kind.
+    pub kinds: Vec<TypeId>,
+    /// All of these mixins.
+    pub mixins: Vec<TypeId>,
+    /// All of these attributes have these values (typed equality); `occi.core.*` included.
+    pub attributes: Vec<(String, Value)>,
+    /// The attribute's text holds this.
+    pub contains: Vec<(String, String)>,
+    /// Below this path (ends with `/`).
+    pub below: Option<String>,
+    /// After this row.
+    pub after: Option<Cursor>,
+    /// Skip so many rows (page numbers).
+    pub offset: u64,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl EntityQuery {
+    /// Everything that `sees` may see, 500 at a time.
+    pub fn new(sees: Sees) -> Self {
+        Self {
+            sees,
+            project: None,
+            kinds: Vec::new(),
+            mixins: Vec::new(),
+            attributes: Vec::new(),
+            contains: Vec::new(),
+            below: None,
+            after: None,
+            offset: 0,
+            limit: 500,
+        }
+    }
+}
+
+/// A selection of operations, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct OperationQuery {
+    /// Only these projects; empty means all.
+    pub projects: Vec<String>,
+    /// Only of this entity.
+    pub entity: Option<EntityId>,
+    /// Only the parts of this one.
+    pub parent: Option<uuid::Uuid>,
+    /// Only open ones.
+    pub open: bool,
+    /// At most so many; 0 means 500.
+    pub limit: u32,
+}
+
+/// A selection of audit records, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Only of this principal.
+    pub principal: Option<String>,
+    /// Only in this project.
+    pub project: Option<String>,
+    /// At most so many; 0 means 500.
+    pub limit: u32,
+}
+
+/// Some events.
+#[derive(Clone, Debug, Default)]
+pub struct EventPage {
+    /// In order.
+    pub events: Vec<EventRow>,
+    /// The oldest number that is still kept: a reader that is behind has to list again.
+    pub oldest: i64,
+    /// The number of the newest event there is.
+    pub newest: i64,
+}
