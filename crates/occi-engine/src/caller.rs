@@ -1,0 +1,101 @@
+//! Who asks, and how.
+
+use occi_store::Role;
+use std::time::Duration;
+
+/// Somebody who has been authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The name, unique over all authenticators.
+    pub name: String,
+    /// Sees and does everything.
+    pub operator: bool,
+    /// Projects and what the principal may do there.
+    pub projects: Vec<(String, Role)>,
+    /// Where creates land when the request names no project.
+    pub default_project: String,
+}
+
+impl Principal {
+    /// What the principal may do in `project`; operators are managers everywhere.
+    pub fn role_in(&self, project: &str) -> Option<Role> {
+        if self.operator {
+            return Some(Role::Manager);
+        }
+        self.projects
+            .iter()
+            .find(|(name, _)| name == project)
+            .map(|(_, role)| *role)
+    }
+}
+
+/// How long a write may take before its answer (`Prefer`, RFC 7240).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Until the engine has accepted it, at most the backend's `accept_wait`.
+    #[default]
+    Accepted,
+    /// Until it is recorded (`wait=0`).
+    Recorded,
+    /// Until it ends, at most so long (`wait=N`).
+    Outcome(Duration),
+    /// Not at all: the answer is the operation (`respond-async`).
+    Async,
+}
+
+/// How old a picture may be (`Cache-Control` of the request).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// What is remembered.
+    #[default]
+    Any,
+    /// Not older than this (`max-age`).
+    MaxAge(Duration),
+    /// As the engine says now (`no-cache`).
+    Now,
+}
+
+/// What must be true of the entity's generation (`If-Match`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// It exists (`*`).
+    Exists,
+    /// It has one of these generations.
+    Generations(Vec<i64>),
+}
+
+/// A page of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Counted from 1.
+    pub page: u64,
+    /// Entities per page, at least 1.
+    pub number: u32,
+}
+
+/// One request, as far as the engine needs to know it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// The project that the request names (`X-OCCI-Project`, `?project=`), if it does.
+    pub project: Option<String>,
+    /// The id of the request, for audit and logs.
+    pub request: String,
+    /// How long a write may take.
+    pub wait: Wait,
+    /// How old a picture may be.
+    pub freshness: Freshness,
+    /// The client's idempotency key and a hash of method, path and body.
+    pub idempotency: Option<(String, String)>,
+}
+
+impl Caller {
+    /// The project in which this request creates, and whose model it sees.
+    pub fn effective_project(&self) -> &str {
+        self.project.as_deref().unwrap_or(&self.principal.default_project)
+    }
+}
