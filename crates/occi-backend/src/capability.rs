@@ -20,7 +20,8 @@ pub struct Capabilities {
     pub locality: Locality,
     /// The kinds it carries out, links included. A kind that is not here does not exist in this backend.
     pub kinds: Vec<KindCapability>,
-    /// Whether a compute without network links gets one on its project's default network.
+    /// Whether every project has a default network: the engine above adds a [`crate::CreateLink`] without target to a
+    /// compute that has no network link.
     pub default_network: bool,
     /// Whether the engine assigns the ids (then a client cannot choose one by PUT).
     pub assigns_ids: bool,

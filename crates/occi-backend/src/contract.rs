@@ -109,6 +109,7 @@ pub struct Acted {
 /// - **Failure.** A verb that fails says by [`crate::Outcome`] whether something may have happened. It does not undo
 ///   what it has done: the engine above calls `delete` for that, which also removes what a half-made `create` left.
 /// - **Steps.** After every side effect a verb calls [`Context::step`], and returns the error at once if that fails.
+/// - **Dropping.** A verb's future may be dropped at any `await` (a time-out does); that leaves what a crash there would.
 /// - **Caching.** A driver never caches entities. Templates, catalogues and tokens it may.
 /// - **Layers.** Retry, time-outs, concurrency limits, metrics and fault injection are layers around this trait; a
 ///   driver does none of it.
@@ -147,6 +148,7 @@ pub trait Backend: Send + Sync + 'static {
     /// # Behavior
     /// - A bounded number of native calls, however many objects there are. Full detail.
     /// - Objects that are not ours (no mark) are included.
+    /// - May show the past, by less than [`Capabilities::call_timeout`]; [`Backend::find`] may not.
     async fn list(&self, scope: &Scope, kind: &TypeId) -> Result<Listing>;
 
     /// The picture of one object, found by its native id if that is known, else by its mark.

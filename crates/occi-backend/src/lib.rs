@@ -9,6 +9,7 @@ pub mod capability;
 pub mod context;
 pub mod contract;
 pub mod error;
+pub mod names;
 pub mod native;
 
 pub use capability::{
