@@ -1,6 +1,8 @@
 //! What the verbs answer.
 
-use occi_model::{Entity, Mixin, TypeId, Value};
+use crate::Result;
+use futures::stream::BoxStream;
+use occi_model::{Entity, EntityId, Location, Mixin, TypeId, Value};
 use occi_store::{OperationRow, OperationState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,4 +106,53 @@ pub struct Call {
     pub action: Option<TypeId>,
     /// The parameters of the payload.
     pub parameters: Vec<(occi_model::AttributeName, occi_model::Input)>,
+}
+
+/// A mixin that a user wants to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MixinDraft {
+    /// Scheme and term.
+    pub id: TypeId,
+    /// For people; may be empty.
+    pub title: String,
+    /// Where its collection is to be.
+    pub location: Location,
+    /// What it depends on; an unknown one is kept.
+    pub depends: Vec<TypeId>,
+}
+
+/// The entities of a collection.
+pub struct Listing {
+    /// The entities in the order of creation, read from the store as they are taken.
+    pub entities: BoxStream<'static, Result<Found>>,
+    /// What there is to say about all of them.
+    pub head: ListingHead,
+}
+
+/// The paths of a collection, without their entities.
+pub struct PathListing {
+    /// The paths in the order of creation, in batches, read from the store as they are taken.
+    pub paths: BoxStream<'static, Result<Vec<String>>>,
+    /// What there is to say about all of them.
+    pub head: ListingHead,
+}
+
+/// What is said about a listing before its first entity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListingHead {
+    /// For the ETag: grows with every change of anything.
+    pub generation: i64,
+    /// How old the oldest picture is, and the backends that cannot be reached.
+    pub stale: Option<(Duration, Vec<String>)>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+/// What a fast look at a hot entity tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The entity.
+    pub id: EntityId,
+    /// Its generation, as in [`Found`].
+    pub generation: i64,
 }

@@ -55,7 +55,7 @@ pub struct EngineError {
     /// A stable machine-readable code (`quota_exceeded`).
     pub code: Option<&'static str>,
     /// For the operator's log; never shown.
-    pub context: Option<String>,
+    pub context: Option<Box<str>>,
 }
 
 impl EngineError {

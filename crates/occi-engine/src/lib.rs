@@ -2,11 +2,20 @@
 
 pub mod answer;
 pub mod caller;
+pub mod config;
+pub mod engine;
 pub mod error;
+pub mod model;
 
-pub use answer::{Call, Created, Deleted, Done, Found, OperationView, Selection, Where};
+pub use answer::{
+    Call, Created, Deleted, Done, Found, Listing, ListingHead, MixinDraft, OperationView, PathListing, Selection,
+    Stamp, Where,
+};
 pub use caller::{Caller, Freshness, Page, Precondition, Principal, Wait};
+pub use config::{EngineConfig, Retention, Source};
+pub use engine::Engine;
 pub use error::{EngineError, FailureKind};
+pub use model::ProjectModel;
 
 /// What every verb of the engine returns.
 pub type Result<T> = std::result::Result<T, EngineError>;
