@@ -1,6 +1,7 @@
 //! Who asks, and how.
 
 use occi_store::Role;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Somebody who has been authenticated.
@@ -79,8 +80,8 @@ pub struct Page {
 /// One request, as far as the engine needs to know it.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who.
-    pub principal: Principal,
+    /// Who; shared, because every request of a client carries it.
+    pub principal: Arc<Principal>,
     /// The project that the request names (`X-OCCI-Project`, `?project=`), if it does.
     pub project: Option<String>,
     /// The id of the request, for audit and logs.
