@@ -1,0 +1,527 @@
+//! Requests in JSON.
+
+use super::node::Node;
+use crate::request::{
+    ActionDraft, Incoming, MAX_ATTRIBUTES, MixinDraft, add_attribute, add_category, check_limits, known_kind,
+    last_of_each, location, plain_tags_only,
+};
+use crate::resolve::{self, require};
+use crate::text::message::Class;
+use crate::{ParseError, ParseErrorKind};
+use occi_model::{AttributeName, EntityDraft, IdentError, Input, LinkDraft, Registry, TypeId, ValueType};
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::fmt;
+
+/// The way to a value; costs nothing until it is printed.
+#[derive(Clone, Copy)]
+enum Path<'p> {
+    Root,
+    Member(&'p Path<'p>, &'p str),
+    Item(&'p Path<'p>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Member(Self::Root, name) => f.write_str(name),
+            Self::Member(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+impl Path<'_> {
+    fn syntax(&self, message: impl Into<String>) -> ParseError {
+        ParseError::syntax(self.to_string(), message)
+    }
+
+    fn expected(&self, what: &str, found: &Node) -> ParseError {
+        self.syntax(format!("expected {what}, found {}", found.what()))
+    }
+
+    fn string<'n>(&self, node: &'n Node) -> Result<&'n str, ParseError> {
+        node.as_str().ok_or_else(|| self.expected("a string", node))
+    }
+
+    fn array<'n>(&self, node: &'n Node) -> Result<&'n [Node], ParseError> {
+        match node {
+            Node::Array(items) => Ok(items),
+            _ => Err(self.expected("an array", node)),
+        }
+    }
+
+    fn object<'n>(&self, node: &'n Node) -> Result<&'n [(String, Node)], ParseError> {
+        match node {
+            Node::Object(members) => Ok(members),
+            _ => Err(self.expected("an object", node)),
+        }
+    }
+
+    fn parse<T: std::str::FromStr<Err = IdentError>>(&self, text: &str) -> Result<T, ParseError> {
+        text.parse().map_err(|error| ParseError::ident(self.to_string(), error))
+    }
+}
+
+/// The document; `None` where there is nothing, or the `OK` that clients send where they have to send something.
+fn document(incoming: &Incoming<'_>) -> Result<Option<Node>, ParseError> {
+    match incoming.body.trim_ascii() {
+        b"" | b"OK" => Ok(None),
+        body => Node::parse(body).map(Some),
+    }
+}
+
+pub(crate) fn entities(incoming: &Incoming<'_>) -> Result<Vec<EntityDraft>, ParseError> {
+    let reader = Reader::new(incoming);
+    let Some(document) = document(incoming)? else {
+        return Err(ParseError::syntax("", "the request has no body"));
+    };
+    let root = Path::Root;
+    match &document {
+        Node::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| reader.entity(item, &[], &Path::Item(&root, at)).map(|(draft, _)| draft))
+            .collect(),
+        _ if is_collection(&document) => reader.collection(&document),
+        _ => Ok(vec![reader.entity(&document, &[], &root)?.0]),
+    }
+}
+
+/// `{"resources": [..], "links": [..]}`, unlike a resource with links.
+fn is_collection(node: &Node) -> bool {
+    let has = |name| node.get(name).is_some();
+    has("resources") || has("links") && !["kind", "id", "attributes", "title", "mixins"].into_iter().any(has)
+}
+
+pub(crate) fn action(incoming: &Incoming<'_>) -> Result<Option<ActionDraft>, ParseError> {
+    let Some(document) = document(incoming)? else {
+        return Ok(None);
+    };
+    Path::Root.object(&document)?;
+    let path = Path::Member(&Path::Root, "action");
+    let Some(action) = document.get("action") else {
+        return Err(path.syntax("the invocation names no action"));
+    };
+    let id = path.parse(path.string(action)?)?;
+    let id = incoming.action_id(&id, Some(Class::Action), || path.to_string())?;
+    let attributes = Reader::new(incoming).attributes(document.get("attributes"), &Path::Root)?;
+    Ok(Some(ActionDraft { id, attributes }))
+}
+
+pub(crate) fn locations(incoming: &Incoming<'_>) -> Result<Vec<String>, ParseError> {
+    let Some(document) = document(incoming)? else {
+        return Ok(Vec::new());
+    };
+    items(&document, &["resources", "links"], |item, path| {
+        if let Some(location) = item.as_str() {
+            return Ok(incoming.localise(location));
+        }
+        path.object(item)?;
+        if let Some(location) = item.get("location") {
+            return Ok(incoming.localise(path.string(location)?));
+        }
+        let Some(id) = item.get("id") else {
+            return Err(path.syntax("has neither location nor id"));
+        };
+        let id = path.string(id)?;
+        let kind = item.get("kind").and_then(Node::as_str);
+        Ok(match kind.and_then(|kind| incoming.registry.kind(kind)) {
+            Some(kind) => format!("{}{id}", kind.location),
+            None => id.to_owned(),
+        })
+    })
+}
+
+pub(crate) fn has_kind(incoming: &Incoming<'_>) -> Result<bool, ParseError> {
+    let Some(document) = document(incoming)? else {
+        return Ok(false);
+    };
+    let describes = items(&document, &["resources", "links"], |item, _| {
+        Ok(item.get("kind").is_some() && item.get("location").is_none())
+    })?;
+    Ok(describes.contains(&true))
+}
+
+pub(crate) fn mixins(incoming: &Incoming<'_>) -> Result<Vec<MixinDraft>, ParseError> {
+    let Some(document) = document(incoming)? else {
+        return Ok(Vec::new());
+    };
+    items(&document, &["mixins"], |item, path| {
+        path.object(item)?;
+        let id = category_id(item, path)?;
+        for name in ["attributes", "actions"] {
+            let is_empty = match item.get(name) {
+                None | Some(Node::Null) => true,
+                Some(Node::Array(items)) => items.is_empty(),
+                Some(Node::Object(members)) => members.is_empty(),
+                Some(Node::Scalar(_)) => false,
+            };
+            if !is_empty {
+                return Err(plain_tags_only(&id, path.to_string()));
+            }
+        }
+        let text = |name| {
+            item.get(name)
+                .map(|node| Path::Member(path, name).string(node))
+                .transpose()
+        };
+        let ids = |name| match item.get(name) {
+            Some(node) => type_ids(node, &Path::Member(path, name)),
+            None => Ok(Vec::new()),
+        };
+        Ok(MixinDraft {
+            title: text("title")?.filter(|title| !title.is_empty()).map(str::to_owned),
+            location: location(incoming, text("location")?, || path.to_string())?,
+            depends: [ids("depends")?, ids("related")?].concat(),
+            applies: ids("applies")?,
+            id,
+        })
+    })
+}
+
+pub(crate) fn category_refs(incoming: &Incoming<'_>) -> Result<Vec<TypeId>, ParseError> {
+    let Some(document) = document(incoming)? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    let mut add = |node: &Node, class, path: &Path<'_>| {
+        let id = category_id(node, path)?;
+        found.push(incoming.category_ref(&id, class, || path.to_string())?);
+        Ok(())
+    };
+    let root = Path::Root;
+    if let Node::Array(items) = &document {
+        for (at, item) in items.iter().enumerate() {
+            add(item, None, &Path::Item(&root, at))?;
+        }
+    } else if document.get("term").is_some() || document.as_str().is_some() {
+        add(&document, None, &root)?;
+    } else {
+        path_is_object(&document)?;
+        if let Some(kind) = document.get("kind") {
+            add(kind, Some(Class::Kind), &Path::Member(&root, "kind"))?;
+        }
+        for (name, class) in [
+            ("kinds", Class::Kind),
+            ("mixins", Class::Mixin),
+            ("actions", Class::Action),
+        ] {
+            let Some(list) = document.get(name) else { continue };
+            let path = Path::Member(&root, name);
+            for (at, item) in path.array(list)?.iter().enumerate() {
+                add(item, Some(class), &Path::Item(&path, at))?;
+            }
+        }
+    }
+    check_limits(found.len(), 0)?;
+    Ok(found)
+}
+
+pub(crate) fn filter_attributes(incoming: &Incoming<'_>) -> Result<Vec<(AttributeName, Input)>, ParseError> {
+    match document(incoming)? {
+        Some(document) => Reader::new(incoming).attributes(document.get("attributes"), &Path::Root),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn path_is_object(node: &Node) -> Result<(), ParseError> {
+    Path::Root.object(node).map(|_| ())
+}
+
+/// Reads the items of a bare array, of the arrays named `names` of an object, or else the document as the only item.
+fn items<T>(
+    document: &Node,
+    names: &[&str],
+    mut read: impl FnMut(&Node, &Path<'_>) -> Result<T, ParseError>,
+) -> Result<Vec<T>, ParseError> {
+    let root = Path::Root;
+    let mut found = Vec::new();
+    if let Node::Array(items) = document {
+        for (at, item) in items.iter().enumerate() {
+            found.push(read(item, &Path::Item(&root, at))?);
+        }
+        return Ok(found);
+    }
+    let members = root.object(document)?;
+    let is_list = |name: &&str| matches!(document.get(name), Some(Node::Array(_)));
+    if members.is_empty() || (names.iter().any(is_list) && document.get("kind").is_none()) {
+        for name in names {
+            let Some(list) = document.get(name) else { continue };
+            let path = Path::Member(&root, name);
+            for (at, item) in path.array(list)?.iter().enumerate() {
+                found.push(read(item, &Path::Item(&path, at))?);
+            }
+        }
+        return Ok(found);
+    }
+    Ok(vec![read(document, &root)?])
+}
+
+/// A category as an identifier or as an object with term and scheme.
+fn category_id(node: &Node, path: &Path<'_>) -> Result<TypeId, ParseError> {
+    if let Some(text) = node.as_str() {
+        return path.parse(text);
+    }
+    path.object(node)?;
+    let member = |name| match node.get(name) {
+        Some(node) => Path::Member(path, name).string(node),
+        None => Err(path.syntax(format!("has no {name}"))),
+    };
+    TypeId::new(member("scheme")?, member("term")?).map_err(|error| ParseError::ident(path.to_string(), error))
+}
+
+fn type_ids(node: &Node, path: &Path<'_>) -> Result<Vec<TypeId>, ParseError> {
+    let ids = path.array(node)?.iter().enumerate();
+    ids.map(|(at, item)| category_id(item, &Path::Item(path, at))).collect()
+}
+
+struct Reader<'a> {
+    incoming: &'a Incoming<'a>,
+    /// The attributes whose value is an object, so that it is not taken for a nested name.
+    hashes: OnceCell<HashSet<&'a str>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(incoming: &'a Incoming<'a>) -> Self {
+        Self {
+            incoming,
+            hashes: OnceCell::new(),
+        }
+    }
+
+    /// The entities of `{"resources": [..], "links": [..]}`. Where a resource names its links by location, as the
+    /// drafts of JSON did, they are found among the links beside it and become its inline links.
+    fn collection(&self, document: &Node) -> Result<Vec<EntityDraft>, ParseError> {
+        let root = Path::Root;
+        let list = |name: &'static str| match document.get(name) {
+            Some(node) => Path::Member(&root, name).array(node),
+            None => Ok(&[][..]),
+        };
+        let (resources, links) = (list("resources")?, list("links")?);
+        let mut taken = HashSet::new();
+        let mut drafts = Vec::new();
+        let path = Path::Member(&root, "resources");
+        for (at, item) in resources.iter().enumerate() {
+            let (draft, used) = self.entity(item, links, &Path::Item(&path, at))?;
+            taken.extend(used);
+            drafts.push(draft);
+        }
+        let path = Path::Member(&root, "links");
+        for (at, item) in links.iter().enumerate() {
+            if !taken.contains(&at) {
+                drafts.push(self.entity(item, &[], &Path::Item(&path, at))?.0);
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// An entity, and which of the `beside` links it has taken as its own.
+    fn entity(&self, node: &Node, beside: &[Node], path: &Path<'_>) -> Result<(EntityDraft, Vec<usize>), ParseError> {
+        path.object(node)?;
+        let incoming = self.incoming;
+        let registry = incoming.registry;
+        let mut draft = EntityDraft::default();
+        if let Some(kind) = node.get("kind") {
+            let at = Path::Member(path, "kind");
+            let id = at.parse(at.string(kind)?)?;
+            let place = || at.to_string();
+            add_category(&mut draft, require(registry, &id, Some(Class::Kind), place)?, place)?;
+        }
+        if let Some(mixins) = node.get("mixins") {
+            let at = Path::Member(path, "mixins");
+            let ids = type_ids(mixins, &at)?;
+            check_limits(ids.len(), 0)?;
+            let place = || at.to_string();
+            for id in ids {
+                add_category(&mut draft, require(registry, &id, Some(Class::Mixin), place)?, place)?;
+            }
+        }
+        for (name, value) in self.attributes(node.get("attributes"), path)? {
+            let place = || Path::Member(&Path::Member(path, "attributes"), name.as_str()).to_string();
+            add_attribute(&mut draft, incoming, name.clone(), value, place)?;
+        }
+        if let Some(id) = node.get("id") {
+            let at = Path::Member(path, "id");
+            agree(&mut draft.id, at.string(id)?.to_owned(), &at)?;
+        }
+        for (member, name) in [("title", "occi.core.title"), ("summary", "occi.core.summary")] {
+            let Some(value) = node.get(member) else { continue };
+            let at = Path::Member(path, member);
+            let value = match value {
+                Node::Null => Input::Null,
+                _ => Input::Typed(at.string(value)?.into()),
+            };
+            match draft.attributes.iter().find(|(other, _)| other.as_str() == name) {
+                Some((_, other)) if *other != value => return Err(differs(&at)),
+                Some(_) => {}
+                None => draft.attributes.push((at.parse(name)?, value)),
+            }
+        }
+        if let Some(source) = node.get("source") {
+            let at = Path::Member(path, "source");
+            agree(&mut draft.source, self.end(source, &at)?.0, &at)?;
+        }
+        if let Some(target) = node.get("target") {
+            let at = Path::Member(path, "target");
+            let (location, kind) = self.end(target, &at)?;
+            agree(&mut draft.target, location, &at)?;
+            if let Some(kind) = kind {
+                agree(&mut draft.target_kind, kind, &at)?;
+            }
+        }
+        let mut taken = Vec::new();
+        if let Some(links) = node.get("links") {
+            let at = Path::Member(path, "links");
+            for (index, link) in at.array(links)?.iter().enumerate() {
+                let at = Path::Item(&at, index);
+                let (node, node_path) = match link.as_str().map(|name| (name, position(beside, name))) {
+                    Some((_, Some(found))) => {
+                        taken.push(found);
+                        (
+                            &beside[found],
+                            Path::Item(&Path::Member(&Path::Root, "links"), found).to_string(),
+                        )
+                    }
+                    Some((name, None)) => {
+                        draft.links.push(LinkDraft {
+                            entity: EntityDraft::default(),
+                            own_location: Some(incoming.localise(name)),
+                        });
+                        continue;
+                    }
+                    None => (link, at.to_string()),
+                };
+                draft
+                    .links
+                    .push(self.link(node, &Path::Member(&Path::Root, &node_path))?);
+            }
+        }
+        Ok((draft, taken))
+    }
+
+    /// An inline link.
+    fn link(&self, node: &Node, path: &Path<'_>) -> Result<LinkDraft, ParseError> {
+        let (mut entity, _) = self.entity(node, &[], path)?;
+        if entity.target.is_none() {
+            return Err(path.syntax("the link has no target"));
+        }
+        let registry = self.incoming.registry;
+        let rel = node.get("rel").and_then(Node::as_str);
+        if entity.target_kind.is_none() {
+            entity.target_kind = rel.and_then(|rel| known_kind(registry, rel));
+        }
+        if entity.kind.is_none() {
+            entity.kind = resolve::link_kind_towards(registry, entity.target_kind.as_ref());
+        }
+        let kind = entity.kind.as_ref().and_then(|kind| registry.kind(kind.as_str()));
+        let own_location = match (node.get("location").and_then(Node::as_str), kind, &entity.id) {
+            (Some(location), _, _) => Some(self.incoming.localise(location)),
+            (None, Some(kind), Some(id)) => Some(format!("{}{id}", kind.location)),
+            _ => None,
+        };
+        Ok(LinkDraft { entity, own_location })
+    }
+
+    /// One end of a link: `{"location": .., "kind": ..}`, or the location alone.
+    fn end(&self, node: &Node, path: &Path<'_>) -> Result<(String, Option<TypeId>), ParseError> {
+        if let Some(location) = node.as_str() {
+            return Ok((self.incoming.localise(location), None));
+        }
+        path.object(node)?;
+        let Some(location) = node.get("location") else {
+            return Err(path.syntax("has no location"));
+        };
+        let location = Path::Member(path, "location").string(location)?;
+        let kind = node.get("kind").map(|kind| {
+            let at = Path::Member(path, "kind");
+            at.parse(at.string(kind)?)
+        });
+        Ok((self.incoming.localise(location), kind.transpose()?))
+    }
+
+    /// Attributes, flat or nested, in order.
+    fn attributes(&self, node: Option<&Node>, path: &Path<'_>) -> Result<Vec<(AttributeName, Input)>, ParseError> {
+        let mut found = Vec::new();
+        if let Some(node) = node {
+            let path = Path::Member(path, "attributes");
+            for (name, node) in path.object(node)? {
+                self.flatten(name.clone(), node, &path, &mut found)?;
+            }
+        }
+        Ok(last_of_each(found))
+    }
+
+    fn flatten(
+        &self,
+        name: String,
+        node: &Node,
+        path: &Path<'_>,
+        found: &mut Vec<(AttributeName, Input)>,
+    ) -> Result<(), ParseError> {
+        match node {
+            Node::Object(members) if !self.is_hash(&name) => {
+                for (key, node) in members {
+                    self.flatten(format!("{name}.{key}"), node, path, found)?;
+                }
+                Ok(())
+            }
+            _ => {
+                check_limits(0, found.len() + 1)?;
+                let at = Path::Member(path, &name);
+                let value = match node {
+                    Node::Null => Input::Null,
+                    _ => Input::Typed(node.to_value().ok_or_else(|| at.syntax("null has no value here"))?),
+                };
+                found.push((at.parse(&name)?, value));
+                Ok(())
+            }
+        }
+    }
+
+    fn is_hash(&self, name: &str) -> bool {
+        self.hashes
+            .get_or_init(|| hashes(self.incoming.registry))
+            .contains(name)
+    }
+}
+
+const _: () = assert!(MAX_ATTRIBUTES < super::node::MAX_VALUES);
+
+/// The names of the attributes whose values are objects.
+fn hashes(registry: &Registry) -> HashSet<&str> {
+    let kinds = registry.kinds().iter().flat_map(|kind| &kind.attributes);
+    let mixins = registry.mixins().iter().flat_map(|mixin| &mixin.attributes);
+    let actions = registry.actions().iter().flat_map(|action| &action.attributes);
+    kinds
+        .chain(mixins)
+        .chain(actions)
+        .filter(|definition| definition.value_type == ValueType::Hash)
+        .map(|definition| definition.name.as_str())
+        .collect()
+}
+
+/// The link that `name` means: by its location, or by its id as the last segment.
+fn position(links: &[Node], name: &str) -> Option<usize> {
+    let id = name.rsplit('/').next().unwrap_or(name);
+    links.iter().position(|link| {
+        let member = |member| link.get(member).and_then(Node::as_str);
+        member("location") == Some(name) || member("id").is_some_and(|own| own == id)
+    })
+}
+
+fn agree<T: PartialEq>(slot: &mut Option<T>, value: T, path: &Path<'_>) -> Result<(), ParseError> {
+    match slot {
+        Some(other) if *other != value => Err(differs(path)),
+        _ => {
+            *slot = Some(value);
+            Ok(())
+        }
+    }
+}
+
+fn differs(path: &Path<'_>) -> ParseError {
+    let message = "differs from the attribute that says the same";
+    ParseError::new(ParseErrorKind::Contradiction, path.to_string(), message)
+}
