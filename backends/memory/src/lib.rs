@@ -1,1 +1,18 @@
-//! The in-process reference engine, with a local and a remote personality.
+#![doc = include_str!("../README.md")]
+
+mod actions;
+mod backend;
+mod capabilities;
+mod client;
+mod config;
+mod control;
+mod engine;
+mod file;
+mod links;
+mod object;
+mod resources;
+mod templates;
+
+pub use backend::Memory;
+pub use config::{Config, Personality};
+pub use control::Control;

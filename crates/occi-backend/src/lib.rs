@@ -11,6 +11,7 @@ pub mod contract;
 pub mod error;
 pub mod names;
 pub mod native;
+pub mod verb;
 
 pub use capability::{
     ActionCapability, Capabilities, Fidelity, KindCapability, Locality, MethodCapability, UpdateCapability,
@@ -19,6 +20,7 @@ pub use context::{Context, Interrupted, Journal, Scope};
 pub use contract::{Acted, Backend, Change, Create, CreateLink, Invocation, LinkEnds};
 pub use error::{BackendError, ErrorKind, Outcome};
 pub use native::{Catalogue, Event, Listing, NativeEnds, NativeId, NativeRef, Picture, Target, Template, TemplateKind};
+pub use verb::Verb;
 
 /// What every verb of a backend returns.
 pub type Result<T> = std::result::Result<T, BackendError>;
