@@ -54,7 +54,9 @@ pub struct EntityRow {
     pub created_ms: i64,
     /// When it was last written by us, in milliseconds since 1970.
     pub modified_ms: i64,
-    /// Grows with every change that a client can see; the ETag. 1 for a new one.
+    /// Grows with every change that a client can see; the ETag. 1 for a new one. A resource is rendered with the links
+    /// that it owns: a link that is made, changed or removed grows the generation of its source too. An operation that
+    /// opens or ends counts, because the applicable actions change with it.
     pub generation: i64,
     /// The operation that is open on it.
     pub operation: Option<Uuid>,

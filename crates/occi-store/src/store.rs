@@ -5,7 +5,7 @@ use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
 use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
 use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage, User, UserMixinRow};
 use async_trait::async_trait;
-use occi_model::EntityId;
+use occi_model::{EntityId, TypeId};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -34,6 +34,8 @@ pub trait Store: Send + Sync + 'static {
     async fn entity_at(&self, path: &str) -> Result<Option<EntityRow>>;
     /// Those of these ids that exist, in this order, hidden or not.
     async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>>;
+    /// The entities of this kind that are known by these native ids in `backend`, in any native project, hidden or not.
+    async fn natives(&self, backend: &str, kind: &TypeId, native_ids: &[String]) -> Result<Vec<EntityRow>>;
     /// A page of entities that are not hidden.
     async fn select(&self, query: &EntityQuery) -> Result<Vec<EntityRow>>;
     /// How many there are.
