@@ -1,6 +1,8 @@
 //! Categories and the attributes they define (GFD.221, sections 4.3 to 4.4).
 
-use crate::{AttributeName, Lifecycle, Location, TypeId, Value};
+use crate::{AttributeName, IdentError, Lifecycle, Location, TypeId, Value};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// What the values of an attribute look like; finer than the core's Object, List and Hash.
@@ -45,6 +47,32 @@ pub enum ValueType {
     Hash,
 }
 
+impl ValueType {
+    /// The type as JSON names it: `string`, `number`, `boolean`, `array` or `object` (GFD.226, attribute description).
+    pub fn json_type(&self) -> &'static str {
+        match self {
+            Self::Integer { .. } | Self::Float { .. } => "number",
+            Self::Boolean => "boolean",
+            Self::List => "array",
+            Self::Hash => "object",
+            Self::String | Self::Enum { .. } | Self::Uri | Self::IpAddr | Self::IpNet | Self::Mac | Self::DateTime => {
+                "string"
+            }
+        }
+    }
+
+    /// Whether every value of this type is one of `base` too: a later definition of an attribute may narrow an earlier
+    /// one, not change it (GFD.221, section 4.3.2). Bounds and words are not compared.
+    pub fn narrows(&self, base: &ValueType) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(base)
+            || match base {
+                Self::String => self.json_type() == "string",
+                Self::Float { .. } => matches!(self, Self::Integer { .. }),
+                _ => false,
+            }
+    }
+}
+
 /// The definition of an attribute by a category (GFD.221, section 4.3.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttributeDefinition {
@@ -60,8 +88,24 @@ pub struct AttributeDefinition {
     pub default: Option<Value>,
     /// For people.
     pub description: Option<String>,
-    /// Settable by a client at creation and never again (`occi.compute.userdata`).
+    /// Settable by a client at creation and never again (`occi.compute.userdata`). With `mutable` false it is a wish
+    /// that the provider may take or leave (`occi.networkinterface.interface`).
     pub creation_only: bool,
+}
+
+impl AttributeDefinition {
+    /// A mutable attribute that nobody must give and that has no default.
+    pub fn new(name: AttributeName, value_type: ValueType) -> Self {
+        Self {
+            name,
+            value_type,
+            mutable: true,
+            required: false,
+            default: None,
+            description: None,
+            creation_only: false,
+        }
+    }
 }
 
 /// Where a mixin comes from, and so who may delete it.
@@ -134,6 +178,48 @@ pub struct Action {
     pub attributes: Vec<AttributeDefinition>,
 }
 
+/// What a category is: the `class` of the text renderings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The type of an entity.
+    Kind,
+    /// A capability added to entities.
+    Mixin,
+    /// Something that can be invoked.
+    Action,
+}
+
+impl Class {
+    /// The word of the text renderings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Mixin => "mixin",
+            Self::Action => "action",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Class {
+    type Err = IdentError;
+    fn from_str(text: &str) -> Result<Self, IdentError> {
+        [Self::Kind, Self::Mixin, Self::Action]
+            .into_iter()
+            .find(|class| class.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| IdentError {
+                what: "class",
+                text: text.chars().take(200).collect(),
+                reason: "must be kind, mixin or action",
+            })
+    }
+}
+
 /// Any of the three.
 #[derive(Clone, Debug)]
 pub enum Category {
@@ -152,6 +238,15 @@ impl Category {
             Self::Kind(kind) => &kind.id,
             Self::Mixin(mixin) => &mixin.id,
             Self::Action(action) => &action.id,
+        }
+    }
+
+    /// Which of the three.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Kind(_) => Class::Kind,
+            Self::Mixin(_) => Class::Mixin,
+            Self::Action(_) => Class::Action,
         }
     }
 }

@@ -45,3 +45,18 @@ pub struct LinkDraft {
     /// The `self` of a text rendering: the link instance that the client means, if it exists already.
     pub own_location: Option<String>,
 }
+
+/// A mixin as a user describes it, to add it through the query interface (GFD.223, section 5.4.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MixinDraft {
+    /// Scheme and term.
+    pub id: TypeId,
+    /// For people.
+    pub title: Option<String>,
+    /// The mixins that it is related to (`rel`); they may be unknown.
+    pub depends: Vec<TypeId>,
+    /// Where its collection shall be, as the user wrote it, made a path where it was a URL of this service.
+    pub location: Option<String>,
+    /// Whether it brings attributes or actions, which a user's mixin must not.
+    pub has_capabilities: bool,
+}

@@ -144,6 +144,18 @@ impl FromStr for EntityId {
 pub struct Location(Arc<str>);
 text_name!(Location);
 
+impl Location {
+    /// The place of a template below its parent: `/mixin/<parent>/<term>/`, in lower case.
+    pub(crate) fn of_template(parent: &TypeId, template: &TypeId) -> Self {
+        // The grammar of terms is within that of locations, and no term is "." or "..": the first is a letter or digit.
+        Self(
+            format!("/mixin/{}/{}/", parent.term(), template.term())
+                .to_ascii_lowercase()
+                .into(),
+        )
+    }
+}
+
 impl FromStr for Location {
     type Err = IdentError;
     fn from_str(text: &str) -> Result<Self, IdentError> {
