@@ -14,6 +14,7 @@ mod negotiation;
 pub mod render;
 pub mod request;
 mod resolve;
+pub mod response;
 mod text;
 mod uri_list;
 

@@ -2,13 +2,15 @@
 
 use crate::json::write::{Json, append};
 use crate::text::write::{Uri, Writer, one_line};
-use crate::{Agent, Base, MediaType, RenderError, uri_list};
+use crate::{Agent, Base, MediaType, RenderError};
 use occi_model::{
     Action, AttributeDefinition, AttributeName, Attributes, Entity, Kind, Mixin, Registry, Shape, TypeId, Value,
 };
 use serde::Serialize;
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 
 /// An answer, ready to be sent: the status is the caller's.
@@ -149,43 +151,16 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// The attributes of a kind, inherited ones first; a definition replaces the inherited one in its place.
-pub(crate) fn effective_attributes<'r>(registry: &'r Registry, kind: &'r Kind) -> Vec<&'r AttributeDefinition> {
-    let mut found: Vec<&AttributeDefinition> = Vec::new();
-    for definition in ancestry(registry, kind).into_iter().flat_map(|kind| &kind.attributes) {
-        match found.iter_mut().find(|other| other.name == definition.name) {
-            Some(inherited) => *inherited = definition,
-            None => found.push(definition),
-        }
-    }
-    found
+/// The attributes of a kind, inherited ones first.
+pub(crate) fn effective_attributes<'r>(registry: &'r Registry, kind: &Kind) -> Vec<&'r AttributeDefinition> {
+    let definitions = registry.definitions(kind.id.as_str(), []);
+    definitions.iter().map(|effective| effective.attribute).collect()
 }
 
 /// The actions of a kind, inherited ones first.
-pub(crate) fn effective_actions<'r>(registry: &'r Registry, kind: &'r Kind) -> Vec<&'r TypeId> {
-    let mut found = Vec::new();
-    for action in ancestry(registry, kind).into_iter().flat_map(|kind| &kind.actions) {
-        if !found.contains(&action) {
-            found.push(action);
-        }
-    }
-    found
-}
-
-/// The kind and all above it, the root first.
-fn ancestry<'r>(registry: &'r Registry, kind: &'r Kind) -> Vec<&'r Kind> {
-    let mut line = vec![kind];
-    let mut lowest = kind;
-    while let Some(parent) = lowest.parent.as_ref().and_then(|id| registry.kind(id.as_str())) {
-        // A model with a circle is refused when it is loaded; this is for the peace of mind.
-        if line.len() > registry.kinds().len() {
-            break;
-        }
-        line.push(parent);
-        lowest = parent;
-    }
-    line.reverse();
-    line
+pub(crate) fn effective_actions<'r>(registry: &'r Registry, kind: &Kind) -> Vec<&'r TypeId> {
+    let actions = registry.actions_of(kind.id.as_str(), []);
+    actions.into_iter().map(|action| &action.id).collect()
 }
 
 /// Some or all categories of a model.
@@ -245,22 +220,57 @@ pub fn locations<'l>(
     view: &View<'_>,
     media: MediaType,
 ) -> Result<Rendered, RenderError> {
-    let urls = locations.into_iter().map(|location| view.base.absolute(location));
-    match media {
-        MediaType::TextPlain | MediaType::TextOcciPlain | MediaType::TextOcci => {
-            let mut writer = Writer::new(media);
-            urls.for_each(|url| writer.location(&url));
-            writer.without_last_newline().finish(view.limits)
+    if media == MediaType::TextOcci {
+        let mut writer = Writer::new(media);
+        for location in locations {
+            writer.location(&view.base.absolute(location));
         }
-        MediaType::UriList => {
-            let urls: Vec<_> = urls.map(|url| Uri(&url).to_string()).collect();
-            Ok(Rendered {
-                content_type: media.content_type(),
-                headers: Vec::new(),
-                body: uri_list::write(urls.iter().map(String::as_str)),
-            })
+        return writer.finish(view.limits);
+    }
+    let mut body = Vec::new();
+    let mut writer = LocationWriter::new(media)?;
+    for location in locations {
+        writer.location(location, view, &mut body);
+    }
+    Ok(Rendered {
+        content_type: media.content_type(),
+        headers: Vec::new(),
+        body,
+    })
+}
+
+/// Writes a listing by location piece by piece, as text/plain or text/uri-list. Each call appends to a buffer of the
+/// caller's, which may be sent and emptied between calls; there is nothing to write at the end.
+#[derive(Debug)]
+pub struct LocationWriter {
+    before: &'static str,
+    prefix: &'static str,
+    after: &'static str,
+}
+
+impl LocationWriter {
+    /// # Errors
+    /// In any other rendering.
+    pub fn new(media: MediaType) -> Result<Self, RenderError> {
+        let (prefix, after) = match media {
+            // No newline after the last line: clients take what follows the last `/` of such a body for an id.
+            MediaType::TextPlain | MediaType::TextOcciPlain => ("X-OCCI-Location: ", ""),
+            // LF alone: rOCCI-api 4 keeps a CR as part of the URI.
+            MediaType::UriList => ("", "\n"),
+            _ => return Err(RenderError::CannotExpress(media)),
+        };
+        let before = "";
+        Ok(Self { before, prefix, after })
+    }
+
+    /// Appends the URL of one entity.
+    pub fn location(&mut self, location: &str, view: &View<'_>, out: &mut Vec<u8>) {
+        let Self { before, prefix, after } = *self;
+        let url = view.base.absolute(location);
+        let _ = write!(out, "{before}{prefix}{}{after}", Uri(&url));
+        if after.is_empty() {
+            self.before = "\n";
         }
-        MediaType::OcciJson | MediaType::Json | MediaType::Html => Err(RenderError::CannotExpress(media)),
     }
 }
 
@@ -269,14 +279,18 @@ pub fn locations<'l>(
 ///
 /// # Errors
 /// As text/html, or too large as text/occi.
-pub fn created(entities: &[Entity], view: &View<'_>, media: MediaType) -> Result<Rendered, RenderError> {
+pub fn created<E: Borrow<Entity>>(entities: &[E], view: &View<'_>, media: MediaType) -> Result<Rendered, RenderError> {
     let mut rendered = match (media, entities) {
-        (MediaType::OcciJson | MediaType::Json, [only]) => entity(only, view, media)?,
+        (MediaType::OcciJson | MediaType::Json, [only]) => entity(only.borrow(), view, media)?,
         (MediaType::OcciJson | MediaType::Json, several) => collection(several, Contents::Mixed, view, media)?,
-        _ => locations(entities.iter().map(|entity| entity.location.as_str()), view, media)?,
+        _ => locations(
+            entities.iter().map(|entity| entity.borrow().location.as_str()),
+            view,
+            media,
+        )?,
     };
     if let Some(first) = entities.first() {
-        let url = Uri(&view.base.absolute(&first.location)).to_string();
+        let url = Uri(&view.base.absolute(&first.borrow().location)).to_string();
         rendered.headers.insert(0, ("Location", url));
     }
     Ok(rendered)
@@ -297,19 +311,23 @@ pub enum Contents {
 ///
 /// # Errors
 /// As [`locations`], but for JSON.
-pub fn collection(
-    entities: &[Entity],
+pub fn collection<E: Borrow<Entity>>(
+    entities: &[E],
     contents: Contents,
     view: &View<'_>,
     media: MediaType,
 ) -> Result<Rendered, RenderError> {
     if !media.is_json() {
-        return locations(entities.iter().map(|entity| entity.location.as_str()), view, media);
+        return locations(
+            entities.iter().map(|entity| entity.borrow().location.as_str()),
+            view,
+            media,
+        );
     }
     let mut body = Vec::new();
     let mut writer = CollectionWriter::new(contents, &mut body);
     for entity in entities {
-        writer.entity(entity, view, &mut body);
+        writer.entity(entity.borrow(), view, &mut body);
     }
     writer.finish(&mut body);
     Ok(Rendered {

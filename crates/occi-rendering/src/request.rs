@@ -1,12 +1,12 @@
 //! What a request says, whatever rendering it is in: one function per purpose.
 
 use crate::resolve::{self, find, require};
-use crate::text::message::{CategoryField, Class, LinkField, Message};
+use crate::text::message::{CategoryField, LinkField, Message};
 use crate::text::token::Escapes;
 use crate::text::{occi, plain};
 use crate::{Agent, Base, MediaType, ParseError, ParseErrorKind, json, uri_list};
 use occi_model::{
-    AttributeName, Category, EntityDraft, IdentError, Input, LinkDraft, Location, Registry, TypeId, Value,
+    AttributeName, Category, Class, EntityDraft, IdentError, Input, LinkDraft, MixinDraft, Registry, TypeId, Value,
 };
 use std::collections::HashSet;
 
@@ -39,21 +39,6 @@ pub struct ActionDraft {
     pub id: TypeId,
     /// Its parameters. The last of a name has won.
     pub attributes: Vec<(AttributeName, Input)>,
-}
-
-/// A mixin that a client wants to add.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MixinDraft {
-    /// Its identifier.
-    pub id: TypeId,
-    /// For people; `None` if absent or empty.
-    pub title: Option<String>,
-    /// Where its collection shall be; required by the protocol, so `None` is for the caller to refuse.
-    pub location: Option<Location>,
-    /// Mixins it builds upon; they need not exist.
-    pub depends: Vec<TypeId>,
-    /// Kinds it may be added to; empty means any. Only JSON can say it.
-    pub applies: Vec<TypeId>,
 }
 
 /// How an attribute of a filter compares.
@@ -171,10 +156,10 @@ pub fn locations(incoming: &Incoming<'_>) -> Result<Vec<String>, ParseError> {
     Ok(locations.iter().map(|location| incoming.localise(location)).collect())
 }
 
-/// The mixins that a client wants to add to the query interface.
+/// The mixins that a client wants to add to the query interface; whether they may be is for the model to say.
 ///
 /// # Errors
-/// No mixin at all, another class, or mixins with attributes or actions.
+/// No mixin at all, or another class.
 pub fn mixins(incoming: &Incoming<'_>) -> Result<Vec<MixinDraft>, ParseError> {
     let mixins = if incoming.media.is_json() {
         json::read::mixins(incoming)?
@@ -507,15 +492,8 @@ pub(crate) fn known_kind(registry: &Registry, name: &str) -> Option<TypeId> {
 fn mixin(incoming: &Incoming<'_>, category: &CategoryField) -> Result<MixinDraft, ParseError> {
     let place = || category.place.to_string();
     if let Some(class @ (Class::Kind | Class::Action)) = category.class {
-        let message = format!(
-            "only mixins can be added, and {} is of class {}",
-            category.id,
-            class.as_str()
-        );
+        let message = format!("only mixins can be added, and {} is of class {class}", category.id);
         return Err(ParseError::new(ParseErrorKind::ClassMismatch, place(), message));
-    }
-    if !category.attributes.is_empty() || !category.actions.is_empty() {
-        return Err(plain_tags_only(&category.id, place()));
     }
     let depends = category
         .rel
@@ -525,28 +503,10 @@ fn mixin(incoming: &Incoming<'_>, category: &CategoryField) -> Result<MixinDraft
     Ok(MixinDraft {
         id: category.id.clone(),
         title: category.title.clone().filter(|title| !title.is_empty()),
-        location: location(incoming, category.location.as_deref(), place)?,
+        location: category.location.as_deref().map(|location| incoming.localise(location)),
         depends: depends.map_err(|error| ParseError::ident(place(), error))?,
-        applies: Vec::new(),
+        has_capabilities: !category.attributes.is_empty() || !category.actions.is_empty(),
     })
-}
-
-pub(crate) fn plain_tags_only(id: &TypeId, place: String) -> ParseError {
-    let message = format!("mixin {id}: attributes and actions of a user's mixin are not supported");
-    ParseError::new(ParseErrorKind::Unsupported, place, message)
-}
-
-/// The location of a new mixin: a path, or a URL of this service.
-pub(crate) fn location(
-    incoming: &Incoming<'_>,
-    text: Option<&str>,
-    place: impl Fn() -> String,
-) -> Result<Option<Location>, ParseError> {
-    text.map(|text| {
-        let location = incoming.base.localise(text).parse();
-        location.map_err(|error: IdentError| ParseError::ident(place(), error))
-    })
-    .transpose()
 }
 
 /// Own URLs of a link's ends become paths, as they are stored.

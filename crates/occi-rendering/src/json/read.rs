@@ -2,13 +2,13 @@
 
 use super::node::Node;
 use crate::request::{
-    ActionDraft, Incoming, MAX_ATTRIBUTES, MixinDraft, add_attribute, add_category, check_limits, known_kind,
-    last_of_each, location, plain_tags_only,
+    ActionDraft, Incoming, MAX_ATTRIBUTES, add_attribute, add_category, check_limits, known_kind, last_of_each,
 };
 use crate::resolve::{self, require};
-use crate::text::message::Class;
 use crate::{ParseError, ParseErrorKind};
-use occi_model::{AttributeName, EntityDraft, IdentError, Input, LinkDraft, Registry, TypeId, ValueType};
+use occi_model::{
+    AttributeName, Class, EntityDraft, IdentError, Input, LinkDraft, MixinDraft, Registry, TypeId, ValueType,
+};
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fmt;
@@ -151,17 +151,12 @@ pub(crate) fn mixins(incoming: &Incoming<'_>) -> Result<Vec<MixinDraft>, ParseEr
     items(&document, &["mixins"], |item, path| {
         path.object(item)?;
         let id = category_id(item, path)?;
-        for name in ["attributes", "actions"] {
-            let is_empty = match item.get(name) {
-                None | Some(Node::Null) => true,
-                Some(Node::Array(items)) => items.is_empty(),
-                Some(Node::Object(members)) => members.is_empty(),
-                Some(Node::Scalar(_)) => false,
-            };
-            if !is_empty {
-                return Err(plain_tags_only(&id, path.to_string()));
-            }
-        }
+        let brings = |name| match item.get(name) {
+            None | Some(Node::Null) => false,
+            Some(Node::Array(items)) => !items.is_empty(),
+            Some(Node::Object(members)) => !members.is_empty(),
+            Some(Node::Scalar(_)) => true,
+        };
         let text = |name| {
             item.get(name)
                 .map(|node| Path::Member(path, name).string(node))
@@ -173,9 +168,9 @@ pub(crate) fn mixins(incoming: &Incoming<'_>) -> Result<Vec<MixinDraft>, ParseEr
         };
         Ok(MixinDraft {
             title: text("title")?.filter(|title| !title.is_empty()).map(str::to_owned),
-            location: location(incoming, text("location")?, || path.to_string())?,
+            location: text("location")?.map(|location| incoming.localise(location)),
             depends: [ids("depends")?, ids("related")?].concat(),
-            applies: ids("applies")?,
+            has_capabilities: brings("attributes") || brings("actions"),
             id,
         })
     })

@@ -255,7 +255,7 @@ impl Serialize for Json<'_, AttributeDefinition> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("mutable", mutable)?;
         map.serialize_entry("required", required)?;
-        map.serialize_entry("type", type_name(value_type))?;
+        map.serialize_entry("type", value_type.json_type())?;
         // rOCCI-core 5 refuses a whole model in which a pattern is an object.
         if view.agent.occi_1_2
             && !view.agent.rocci
@@ -271,23 +271,6 @@ impl Serialize for Json<'_, AttributeDefinition> {
             map.serialize_entry("description", description)?;
         }
         map.end()
-    }
-}
-
-/// The word of JSON for a type (GFD.226, section 5.7).
-fn type_name(value_type: &ValueType) -> &'static str {
-    match value_type {
-        ValueType::Integer { .. } | ValueType::Float { .. } => "number",
-        ValueType::Boolean => "boolean",
-        ValueType::List => "array",
-        ValueType::Hash => "object",
-        ValueType::String
-        | ValueType::Enum { .. }
-        | ValueType::Uri
-        | ValueType::IpAddr
-        | ValueType::IpNet
-        | ValueType::Mac
-        | ValueType::DateTime => "string",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::token::{self, Escapes, Fault, Tokens, Word};
 use crate::ParseError;
-use occi_model::{AttributeName, IdentError, Input, TypeId};
+use occi_model::{AttributeName, Class, IdentError, Input, TypeId};
 use std::fmt;
 
 /// Where in a message something stands.
@@ -34,30 +34,6 @@ impl fmt::Display for Place {
 impl From<Place> for String {
     fn from(place: Place) -> Self {
         place.to_string()
-    }
-}
-
-/// The class of a category, where the message gives one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    Kind,
-    Mixin,
-    Action,
-}
-
-impl Class {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Kind => "kind",
-            Self::Mixin => "mixin",
-            Self::Action => "action",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        [Self::Kind, Self::Mixin, Self::Action]
-            .into_iter()
-            .find(|class| class.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -177,13 +153,7 @@ impl<'a> Reader<'a> {
             let text = parameter.value.into_text();
             match parameter.name.to_ascii_lowercase().as_str() {
                 "scheme" => scheme = Some(text),
-                "class" => match Class::named(text.trim()) {
-                    Some(named) => class = Some(named),
-                    None => {
-                        let message = format!("class {text:?}: must be kind, mixin or action");
-                        return Err(ParseError::syntax(self.place(parameter.bytes_left), message));
-                    }
-                },
+                "class" => class = Some(self.ident(parameter.bytes_left, text.trim().parse())?),
                 "title" => title = Some(text.into_owned()),
                 "rel" => rel = words(&text),
                 "location" => location = Some(text.trim().to_owned()),

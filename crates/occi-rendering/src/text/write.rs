@@ -1,10 +1,9 @@
 //! Writes the text renderings, in the form that every known reader accepts (text.md 4 of the project's notes).
 
 use super::field::Field;
-use super::message::Class;
 use crate::render::{Categories, HeaderLimits, View, effective_actions, effective_attributes};
 use crate::{MediaType, RenderError, Rendered};
-use occi_model::{Action, AttributeDefinition, Entity, Kind, LinkEnd, Location, Mixin, Shape, TypeId, Value};
+use occi_model::{Action, AttributeDefinition, Class, Entity, Kind, LinkEnd, Location, Mixin, Shape, TypeId, Value};
 use std::fmt::{self, Display, Write};
 
 /// What a link leads to if nothing is known about it.
@@ -163,15 +162,6 @@ impl Writer {
     /// Locations, as absolute URLs.
     pub(crate) fn location(&mut self, url: &str) {
         self.field(Field::Location, Uri(url));
-    }
-
-    /// Leaves out the newline after the last line: clients take what follows the last `/` of a list of locations for
-    /// an id.
-    pub(crate) fn without_last_newline(mut self) -> Self {
-        if self.lines.ends_with('\n') {
-            self.lines.pop();
-        }
-        self
     }
 }
 
