@@ -1,0 +1,146 @@
+//! Failures inside this engine, and what they are called towards the contract.
+//!
+//! [`Failure`] is what the lower modules return: it names the step that failed. [`BackendError`] is what the contract
+//! knows; one function folds the first into the second. Host paths and QEMU's own words go to the operator's half.
+
+use occi_backend::{BackendError, ErrorKind};
+use std::time::Duration;
+
+/// What failed below the contract. Texts read after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The host refused a file, a socket or a process.
+    #[error("{step}")]
+    Host {
+        /// What was being done.
+        step: String,
+        /// What the host said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A program that this engine needs is not there.
+    #[error("run {program}: it is not installed (Debian, Ubuntu: apt-get install {package})")]
+    Missing {
+        /// What was called.
+        program: String,
+        /// The package that holds it.
+        package: &'static str,
+    },
+    /// A program ended badly.
+    #[error("run {program}: {said}")]
+    Program {
+        /// What was called.
+        program: String,
+        /// The end of what it wrote to its standard error.
+        said: String,
+    },
+    /// A program or a guest did not come to an end in time.
+    #[error("{step} within {} s", .limit.as_secs_f32())]
+    Slow {
+        /// What took too long.
+        step: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// QEMU answered a command with an error.
+    #[error("{command}: {said}")]
+    Refused {
+        /// The command.
+        command: String,
+        /// QEMU's words.
+        said: String,
+    },
+    /// The connection to QEMU ended, or carried something that is not its protocol.
+    #[error("talk to QEMU: {0}")]
+    Disconnected(String),
+    /// A record of ours on disk cannot be read.
+    #[error("read {file}: {reason}")]
+    Record {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An image that this engine does not take.
+    #[error("use the image {image}: {reason}")]
+    Image {
+        /// Its file name.
+        image: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// For `map_err`: the host refused while `step` was being done.
+    pub fn host(step: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let step = step.into();
+        move |source| Self::Host { step, source }
+    }
+
+    /// For `map_err` of a started program: says which package is missing if it is not there.
+    pub fn spawn(program: &std::path::Path, package: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let program = program.display().to_string();
+        move |source| match source.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing { program, package },
+            _ => Self::Host {
+                step: format!("run {program}"),
+                source,
+            },
+        }
+    }
+
+    /// Whether nothing but room on the disk is missing.
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Host { source, .. } => matches!(
+                source.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            ),
+            Self::Program { said, .. } | Self::Refused { said, .. } => said.contains("No space left"),
+            _ => false,
+        }
+    }
+}
+
+/// The failure and what lies beneath it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+impl From<Failure> for BackendError {
+    fn from(failure: Failure) -> Self {
+        let (kind, message) = match &failure {
+            full if full.is_full() => (
+                ErrorKind::CapacityExhausted,
+                "the host's disk is full; free some space and try again".to_owned(),
+            ),
+            Failure::Missing { .. } => (ErrorKind::Unavailable, failure.to_string()),
+            Failure::Host { .. } => (
+                ErrorKind::Unavailable,
+                "the host refused a file or a process".to_owned(),
+            ),
+            Failure::Program { .. } => (ErrorKind::Unexpected, "a program of the engine failed".to_owned()),
+            Failure::Slow { step, limit } => (
+                ErrorKind::Timeout,
+                format!("failed to {step} within {} s", limit.as_secs_f32()),
+            ),
+            Failure::Refused { command, .. } => (ErrorKind::Unexpected, format!("QEMU refused {command}")),
+            Failure::Disconnected(_) => (ErrorKind::Unavailable, "the connection to QEMU ended".to_owned()),
+            Failure::Record { .. } => (ErrorKind::Unexpected, "a record of the engine is damaged".to_owned()),
+            Failure::Image { .. } => (ErrorKind::Invalid, failure.to_string()),
+        };
+        // Whether something happened is known to the step that failed, not to this table; doubt is the safe answer.
+        Self::new(kind, message)
+            .ambiguous()
+            .with_context(chain(&failure))
+            .with_source(failure)
+    }
+}

@@ -1,0 +1,195 @@
+//! How a process that outlives us is started.
+//!
+//! `occid` does not start QEMU itself. It writes what to run into a directory and starts a second copy of its own
+//! program there (`occid qemu-launch`), which becomes leader of a session of its own, takes the directory's lock, gives
+//! up what the engine must not have, records who it is, and then turns into the program. So:
+//! - the record exists before the engine does, and names it, because `exec` keeps pid and start time;
+//! - the lock is inherited and held as long as the engine lives: a second start in the same directory is impossible,
+//!   also after a crash of `occid` between any two steps;
+//! - the engine's paths are relative to its directory, so that socket names stay far below the 107 bytes of `sun_path`;
+//! - `-daemonize` is not needed (it does not go with QEMU's own system call filter).
+
+use crate::durable;
+use crate::error::{Failure, chain};
+use crate::process::{Identity, Process};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// The hidden sub-command.
+pub const SUBCOMMAND: &str = "qemu-launch";
+
+const ORDER: &str = "launch.json";
+const LOCK: &str = "lock";
+/// The exit code that says "another process holds the lock" (EX_TEMPFAIL).
+const LOCKED: u8 = 75;
+/// Written to the program's standard error at most, per start.
+const LOG_TAIL: u64 = 2048;
+
+/// What to run in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// The program; a bare name is searched in `PATH`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The file in the directory that gets its output. Started anew each time.
+    pub log: String,
+    /// How many files it may have open.
+    pub open_files: u64,
+}
+
+/// Runs the order in the current directory. Does not return unless something is wrong.
+fn obey() -> Result<std::convert::Infallible, Failure> {
+    let here = Path::new(".");
+    let order: Order = durable::read_json(&here.join(ORDER))?.ok_or_else(|| Failure::Record {
+        file: ORDER.to_owned(),
+        reason: "there is none in this directory".to_owned(),
+    })?;
+    let lock = File::create(here.join(LOCK)).map_err(Failure::host("open the lock"))?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        std::process::exit(LOCKED.into());
+    }
+    fcntl_setfd(&lock, FdFlags::empty()).map_err(|e| Failure::host("keep the lock")(e.into()))?;
+    // Fails only if we lead a session already, which is as good.
+    let _session = rustix::process::setsid();
+    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::host("give up new privileges")(e.into()))?;
+    let limit = |value| Rlimit {
+        current: Some(value),
+        maximum: Some(value),
+    };
+    // A core of a virtual machine holds the guest's memory and secrets.
+    for (resource, value) in [(Resource::Core, 0), (Resource::Nofile, order.open_files)] {
+        setrlimit(resource, limit(value)).map_err(|e| Failure::host("set limits")(e.into()))?;
+    }
+    let log = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(here.join(&order.log))
+        .map_err(Failure::host("open the log"))?;
+    let copy = log.try_clone().map_err(Failure::host("open the log"))?;
+    Identity::own()?.write(here)?;
+    let error = Command::new(&order.program)
+        .args(&order.args)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(copy)
+        .exec();
+    Err(Failure::spawn(&order.program, "qemu-system-x86")(error))
+}
+
+/// Runs the hidden sub-commands of this engine. A server's `main` calls this before anything else, with its arguments;
+/// `None` means that they were not for us.
+pub fn intercept(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let _program = args.next();
+    let word = args.next()?;
+    let failed = if word == SUBCOMMAND {
+        match obey() {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        }
+    } else if word == crate::switch::SUBCOMMAND {
+        match crate::switch::run(Path::new(".")) {
+            Ok(()) => return Some(ExitCode::SUCCESS),
+            Err(failure) => failure,
+        }
+    } else {
+        return None;
+    };
+    eprintln!("failed to {}", chain(&failed));
+    Some(ExitCode::FAILURE)
+}
+
+/// Starts `order` in `directory` through `launcher`, and returns when the program runs in it.
+///
+/// If a process of an earlier start still lives there, that one is returned: its order is not looked at.
+///
+/// # Errors
+/// [`Failure::Missing`], [`Failure::Program`] with the program's last words, [`Failure::Host`].
+pub async fn start(launcher: &Path, directory: &Path, order: &Order) -> Result<Process, Failure> {
+    if let Some(process) = Process::recorded(directory)? {
+        return Ok(process);
+    }
+    durable::write_json(&directory.join(ORDER), order)?;
+    let errors = directory.join("launch.log");
+    let log = File::create(&errors).map_err(Failure::host("open the launcher's log"))?;
+    let child = tokio::process::Command::new(launcher)
+        .arg(SUBCOMMAND)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .map_err(Failure::host("start the launcher"))?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let mut ended = reap(child);
+    loop {
+        // The record is the launcher's last act before `exec`; ours or, if it found the lock taken, another's.
+        if let Some(identity) = Identity::read(directory)?
+            && Some(identity.pid) == pid
+            && let Some(process) = Process::open(&identity)?
+        {
+            return Ok(process);
+        }
+        match tokio::time::timeout(Duration::from_millis(2), &mut ended).await {
+            Err(_not_yet) => {}
+            Ok(code) => {
+                if code.ok().flatten() == Some(LOCKED.into())
+                    && let Some(process) = Process::recorded(directory)?
+                {
+                    return Ok(process);
+                }
+                return Err(last_words(directory, order, &errors));
+            }
+        }
+    }
+}
+
+/// Waits for `child` in the background, so that it does not stay as a zombie; gives its exit code.
+fn reap(mut child: tokio::process::Child) -> tokio::sync::oneshot::Receiver<Option<i32>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let code = child.wait().await.ok().and_then(|status| status.code());
+        let _nobody_asks = tell.send(code);
+    });
+    told
+}
+
+/// Why the program in `directory` is not there any more, as far as it said so itself.
+pub fn last_words(directory: &Path, order: &Order, launcher_log: &Path) -> Failure {
+    let said = [launcher_log.to_owned(), directory.join(&order.log)]
+        .iter()
+        .filter_map(|path| tail(path))
+        .collect::<Vec<_>>()
+        .join("; ");
+    Failure::Program {
+        program: order.program.display().to_string(),
+        said: if said.is_empty() {
+            "it ended and said nothing".to_owned()
+        } else {
+            said
+        },
+    }
+}
+
+/// The end of a log file, in one line; nothing if it is empty.
+pub fn tail(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = fs::metadata(path).ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL))).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    Some(line.collect::<Vec<_>>().join("; ")).filter(|line| !line.is_empty())
+}
