@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 /// One transaction: all requirements hold and all writes are durable, or nothing happened.
 ///
-/// Requirements are checked in order, then writes are carried out in order. Every write of an entity appends its event.
+/// Requirements are checked in order, then writes are carried out in order. Every write of an entity appends its event,
+/// except one that changes nothing but the time of writing. While an entity is hidden its events say `deleted`; shown
+/// again it is `created`.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// What must hold.
@@ -31,7 +33,7 @@ pub enum Require {
     Exists(EntityId),
     /// No operation is open on the entity.
     Idle(EntityId),
-    /// The worker still holds the operation.
+    /// The worker still holds the operation: nobody has claimed it since, and it has not ended.
     Lease {
         /// The operation.
         operation: Uuid,
@@ -67,7 +69,8 @@ pub enum Write {
         /// What it uses now, if that changes.
         usage: Option<Usage>,
     },
-    /// The entity is gone: its row, its links, its memberships and its usage.
+    /// The entity is gone: its row, the links that it owns and those that lead to it, its memberships and its usage. For
+    /// ten minutes no listing brings it back.
     RemoveEntity(EntityId),
     /// A new operation.
     InsertOperation(Box<OperationRow>),
@@ -99,7 +102,8 @@ pub enum Write {
         /// When.
         at_ms: i64,
     },
-    /// Tell an open operation to stop and compensate.
+    /// Tell an open operation to stop and compensate; no more waiting for its next attempt. Nothing happens to one that
+    /// has ended.
     CancelOperation(Uuid),
     /// A new user mixin. Refused if identifier or location is taken in its project.
     InsertUserMixin(UserMixinRow),
@@ -112,7 +116,7 @@ pub enum Write {
     },
     /// Remember an answer. Refused with [`crate::Refused::Repeated`] if the key is there.
     InsertIdempotency(IdempotencyRow),
-    /// A new account, or a new state of one.
+    /// A new account, or a new state of one, its memberships included. Refused if a project of them does not exist.
     PutUser(User),
     /// The account is gone.
     RemoveUser(String),
@@ -171,7 +175,8 @@ pub struct Observation {
     pub adopt: bool,
 }
 
-/// A listing of one scope. Entities with an open operation, or written by us since `began_ms`, are not touched.
+/// A listing of one scope. Entities with an open operation, or written by us since `began_ms`, are not touched. Nothing
+/// is done if a complete listing that began later was taken in before.
 #[derive(Clone, Debug)]
 pub struct Refresh {
     /// The backend.
@@ -180,7 +185,7 @@ pub struct Refresh {
     pub native_project: String,
     /// The kind.
     pub kind: TypeId,
-    /// When the listing began, in milliseconds since 1970.
+    /// When the listing began, in milliseconds of the database's clock ([`crate::Store::now_ms`]).
     pub began_ms: i64,
     /// Whether what is absent is missing. An entity vanishes after two such listings.
     pub complete: bool,

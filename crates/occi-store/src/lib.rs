@@ -4,11 +4,24 @@
 //! transaction). Uniqueness, quota, state and generation are checked inside the writer's transaction, so that nothing
 //! is decided on an old reading. It knows no HTTP, no engine and no policy.
 
+mod check;
+mod claim;
+mod codec;
 pub mod command;
+mod commit;
 pub mod error;
+mod json;
 pub mod query;
+mod read;
+mod refresh;
 pub mod row;
+mod schema;
+mod select;
+pub mod sqlite;
 pub mod store;
+mod sweep;
+mod tx;
+mod writing;
 
 pub use command::{Claim, Commit, Committed, Observation, Refresh, Refreshed, Require, Write};
 pub use error::{Refused, StoreError};
@@ -17,6 +30,7 @@ pub use row::{
     Audit, Change, EntityRow, EventRow, IdempotencyRow, OperationRow, OperationState, Project, Quota, Role, Usage,
     User, UserMixinRow, Visibility,
 };
+pub use sqlite::SqliteStore;
 pub use store::Store;
 
 /// What every call of the store returns.

@@ -27,7 +27,9 @@ pub struct EntityQuery {
     pub kinds: Vec<TypeId>,
     /// All of these mixins.
     pub mixins: Vec<TypeId>,
-    /// All of these attributes have these values (typed equality); `occi.core.*` included.
+    /// All of these attributes have these values (typed equality); `occi.core.*` included. An end of a link is named by
+    /// path or id, somebody else's resource by its URI. Id, title, ends, and the state of one kind have an index, other
+    /// attributes are compared one by one.
     pub attributes: Vec<(String, Value)>,
     /// The attribute's text holds this.
     pub contains: Vec<(String, String)>,

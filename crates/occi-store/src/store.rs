@@ -27,6 +27,9 @@ pub trait Store: Send + Sync + 'static {
         audit_before_ms: i64,
         now_ms: i64,
     ) -> Result<()>;
+    /// The database's clock, in milliseconds since 1970: the clock of leases and of the times at which rows were written,
+    /// thus of [`Refresh::began_ms`].
+    async fn now_ms(&self) -> Result<i64>;
 
     /// The entity with this id, hidden or not.
     async fn entity(&self, id: &EntityId) -> Result<Option<EntityRow>>;

@@ -1,0 +1,566 @@
+//! Carries out a [`Commit`].
+
+use crate::codec::{self, IDEMPOTENCY, Stored, insert_audit, insert_operation, role_text, state_text, stored};
+use crate::command::{Commit, Committed, Require, Write};
+use crate::error::Refused;
+use crate::json::write_types;
+use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow};
+use crate::tx::{Command, Locks, Tx, params};
+use crate::writing::{OverQuota, Writing, taken};
+use crate::{Result, StoreError};
+use occi_model::{EntityId, TypeId};
+use uuid::Uuid;
+
+impl Command for Commit {
+    type Output = Committed;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> Result<Committed> {
+        if T::SHARED {
+            tx.lock(locks(self)).await?;
+        }
+        for requirement in &self.require {
+            check(tx, requirement).await?;
+        }
+        let mut writing = Writing::new(tx).await?;
+        for write in &self.writes {
+            carry_out(&mut writing, write).await?;
+        }
+        insert_audit(writing.tx, &self.audit).await?;
+        writing.finish().await.map(|(committed, _)| committed)
+    }
+
+    fn audit(&self) -> &[Audit] {
+        &self.audit
+    }
+}
+
+/// The rows that the commit names.
+fn locks(commit: &Commit) -> Locks {
+    let mut locks = Locks::default();
+    for requirement in &commit.require {
+        match requirement {
+            Require::Generation { id, generation: _ }
+            | Require::Exists(id)
+            | Require::Idle(id)
+            | Require::NotTargeted(id) => locks.entities.push(id.to_string()),
+            Require::Lease {
+                operation,
+                owner: _,
+                attempt: _,
+            }
+            | Require::NotCancelled(operation) => {
+                locks.operations.push(operation.to_string());
+            }
+        }
+    }
+    for write in &commit.writes {
+        match write {
+            Write::InsertEntity { row, usage: _ } => {
+                locks.projects.push(row.project.clone());
+                locks.entities.extend(
+                    [&row.source, &row.target_id]
+                        .into_iter()
+                        .flatten()
+                        .map(EntityId::to_string),
+                );
+            }
+            Write::UpdateEntity {
+                id,
+                change: _,
+                usage: _,
+            }
+            | Write::RemoveEntity(id) => {
+                locks.entities.push(id.to_string());
+            }
+            Write::Step { operation, .. } | Write::FinishOperation { operation, .. } => {
+                locks.operations.push(operation.to_string());
+            }
+            Write::CancelOperation(operation) => locks.operations.push(operation.to_string()),
+            Write::RemoveProject(project)
+            | Write::InsertUserMixin(UserMixinRow { project, .. })
+            | Write::RemoveUserMixin { project, id: _ }
+            | Write::PutMember {
+                project,
+                user: _,
+                role: _,
+            } => locks.projects.push(project.clone()),
+            Write::InsertOperation(_)
+            | Write::InsertIdempotency(_)
+            | Write::PutUser(_)
+            | Write::RemoveUser(_)
+            | Write::PutProject(_)
+            | Write::ModelChanged(_) => {}
+        }
+    }
+    locks
+}
+
+async fn check<T: Tx>(tx: &mut T, requirement: &Require) -> Result<()> {
+    match requirement {
+        Require::Generation { id, generation } => match standing(tx, id).await? {
+            Standing {
+                generation: current, ..
+            } if current == *generation => Ok(()),
+            Standing {
+                generation: current, ..
+            } => Err(Refused::Generation {
+                id: id.clone(),
+                current,
+            }
+            .into()),
+        },
+        Require::Exists(id) => standing(tx, id).await.map(drop),
+        Require::Idle(id) => idle(tx, id).await,
+        Require::Lease {
+            operation,
+            owner,
+            attempt,
+        } => {
+            let sql = "SELECT 1 FROM operation WHERE id = ?1 AND lease_owner = ?2 AND attempt = ?3 \
+                       AND finished_ms IS NULL";
+            match tx
+                .row(sql, params![*operation, owner, i64::from(*attempt)], |cells| {
+                    cells.int()
+                })
+                .await?
+            {
+                Some(_) => Ok(()),
+                None => Err(Refused::LeaseLost(*operation).into()),
+            }
+        }
+        Require::NotCancelled(operation) => {
+            let sql = "SELECT cancelled FROM operation WHERE id = ?1";
+            match tx.row(sql, params![*operation], |cells| cells.truth()).await? {
+                Some(false) => Ok(()),
+                Some(true) => Err(Refused::Cancelled(*operation).into()),
+                None => Err(missing("operation", operation).into()),
+            }
+        }
+        Require::NotTargeted(id) => {
+            let sql = "SELECT path FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT 1";
+            match tx.row(sql, params![id], |cells| cells.string()).await? {
+                Some(by) => Err(Refused::Targeted { id: id.clone(), by }.into()),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+struct Standing {
+    generation: i64,
+    operation: Option<Uuid>,
+    hidden: bool,
+}
+
+/// How an entity stands; hidden ones do not exist.
+async fn standing<T: Tx>(tx: &mut T, id: &EntityId) -> Result<Standing> {
+    let found = standing_or_hidden(tx, id).await?;
+    if found.hidden {
+        Err(Refused::NoEntity(id.clone()).into())
+    } else {
+        Ok(found)
+    }
+}
+
+async fn standing_or_hidden<T: Tx>(tx: &mut T, id: &EntityId) -> Result<Standing> {
+    let sql = "SELECT generation, operation, hidden FROM entity WHERE id = ?1";
+    tx.row(sql, params![id], |cells| {
+        Ok(Standing {
+            generation: cells.int()?,
+            operation: cells.opt_parse()?,
+            hidden: cells.truth()?,
+        })
+    })
+    .await?
+    .ok_or_else(|| Refused::NoEntity(id.clone()).into())
+}
+
+async fn idle<T: Tx>(tx: &mut T, id: &EntityId) -> Result<()> {
+    let Some(operation) = standing_or_hidden(tx, id).await?.operation else {
+        return Ok(());
+    };
+    let sql = "SELECT verb FROM operation WHERE id = ?1";
+    let verb = tx
+        .row(sql, params![operation], |cells| cells.string())
+        .await?
+        .unwrap_or_default();
+    Err(Refused::Busy {
+        id: id.clone(),
+        operation,
+        verb,
+    }
+    .into())
+}
+
+async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result<()> {
+    match write {
+        Write::InsertEntity { row, usage } => {
+            let new = Stored {
+                row: row.as_ref().clone(),
+                usage: *usage,
+                fence_ms: writing.now_ms,
+                missed_ms: None,
+            };
+            if writing.insert(new, OverQuota::Refuse).await? {
+                return Ok(());
+            }
+            let sql = "SELECT CASE WHEN id = ?1 THEN 1 ELSE 0 END FROM entity WHERE id = ?1 OR path = ?2";
+            let same = writing
+                .tx
+                .rows(sql, params![&row.id, &row.path], |cells| cells.truth())
+                .await?;
+            Err(match same.iter().max() {
+                Some(true) => taken("id", row.id.as_str()),
+                Some(false) => taken("path", &row.path),
+                None => taken("native id", row.native_id.as_deref().unwrap_or_default()),
+            }
+            .into())
+        }
+        Write::UpdateEntity { id, change, usage } => update_entity(writing, id, change, *usage).await,
+        Write::RemoveEntity(id) => {
+            let found = writing.stored(id).await?.ok_or_else(|| Refused::NoEntity(id.clone()))?;
+            writing.remove(found, true).await
+        }
+        Write::InsertOperation(row) => match insert_operation(writing.tx, row).await? {
+            true => Ok(()),
+            false => Err(taken("operation", &row.id.to_string()).into()),
+        },
+        Write::Step {
+            operation,
+            step,
+            progress,
+            engine_accepted,
+            lease_ms,
+        } => {
+            let until = writing.now_ms.saturating_add(*lease_ms);
+            let sql = "UPDATE operation SET step = ?2, progress = COALESCE(?3, progress), \
+                       engine_accepted = CASE WHEN ?4 = 1 THEN 1 ELSE engine_accepted END, \
+                       lease_until_ms = CASE WHEN lease_owner IS NULL THEN lease_until_ms ELSE ?5 END, \
+                       due_ms = CASE WHEN lease_owner IS NULL THEN due_ms ELSE ?5 END \
+                       WHERE id = ?1 AND finished_ms IS NULL";
+            let params = params![*operation, step, progress.map(i64::from), *engine_accepted, until];
+            match writing.tx.execute(sql, params).await? {
+                0 => Err(Refused::LeaseLost(*operation).into()),
+                _ => Ok(()),
+            }
+        }
+        Write::FinishOperation {
+            operation,
+            state,
+            error,
+            result,
+            not_before_ms,
+            at_ms,
+        } => {
+            let (error, result) = (
+                error.as_ref().map(ToString::to_string),
+                result.as_ref().map(ToString::to_string),
+            );
+            let changed = match state {
+                OperationState::Accepted | OperationState::Running => {
+                    let sql = "UPDATE operation SET state = 'accepted', error = ?2, result = ?3, not_before_ms = ?4, \
+                               lease_owner = NULL, lease_until_ms = NULL, \
+                               due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE ?4 END \
+                               WHERE id = ?1 AND finished_ms IS NULL";
+                    writing
+                        .tx
+                        .execute(sql, params![*operation, error, result, *not_before_ms])
+                        .await?
+                }
+                OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention => {
+                    let sql = "UPDATE operation SET state = ?2, error = ?3, result = ?4, finished_ms = ?5, \
+                               progress = CASE WHEN ?2 = 'succeeded' THEN 100 ELSE progress END, \
+                               lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND finished_ms IS NULL";
+                    writing
+                        .tx
+                        .execute(sql, params![*operation, state_text(*state), error, result, *at_ms])
+                        .await?
+                }
+            };
+            if changed == 0 {
+                Err(Refused::LeaseLost(*operation).into())
+            } else {
+                Ok(())
+            }
+        }
+        Write::CancelOperation(operation) => {
+            // What waits for its next attempt compensates at once.
+            let sql = "UPDATE operation SET \
+                       cancelled = CASE WHEN finished_ms IS NULL THEN 1 ELSE cancelled END, \
+                       due_ms = CASE WHEN lease_owner IS NULL AND entity IS NOT NULL THEN 0 ELSE due_ms END \
+                       WHERE id = ?1";
+            match writing.tx.execute(sql, params![*operation]).await? {
+                0 => Err(missing("operation", operation).into()),
+                _ => Ok(()),
+            }
+        }
+        Write::InsertUserMixin(row) => insert_user_mixin(writing, row).await,
+        Write::RemoveUserMixin { project, id } => remove_user_mixin(writing, project, id).await,
+        Write::InsertIdempotency(row) => insert_idempotency(writing, row).await,
+        Write::PutUser(user) => put_user(writing, user).await,
+        Write::RemoveUser(name) => {
+            writing
+                .tx
+                .execute("DELETE FROM member WHERE account = ?1", params![name])
+                .await?;
+            match writing
+                .tx
+                .execute("DELETE FROM account WHERE name = ?1", params![name])
+                .await?
+            {
+                0 => Err(missing("user", name).into()),
+                _ => Ok(()),
+            }
+        }
+        Write::PutProject(project) => put_project(writing, project).await,
+        Write::RemoveProject(name) => remove_project(writing, name).await,
+        Write::PutMember { project, user, role } => put_member(writing, project, user, *role).await,
+        Write::ModelChanged(project) => {
+            writing.tell_model(project.clone());
+            Ok(())
+        }
+    }
+}
+
+async fn update_entity<T: Tx>(
+    writing: &mut Writing<'_, T>,
+    id: &EntityId,
+    change: &Change,
+    usage: Option<Usage>,
+) -> Result<()> {
+    let old = writing.stored(id).await?.ok_or_else(|| Refused::NoEntity(id.clone()))?;
+    let mut new = old.clone();
+    apply(&mut new, change);
+    new.usage = usage.unwrap_or(old.usage);
+    new.row.modified_ms = writing.now_ms;
+    new.fence_ms = writing.now_ms;
+    new.missed_ms = None;
+    writing.update(&old, new, OverQuota::Refuse).await
+}
+
+fn apply(to: &mut Stored, change: &Change) {
+    let Change {
+        set,
+        unset,
+        mixins,
+        native_id,
+        state,
+        source,
+        target,
+        operation,
+        hidden,
+        touched,
+        visibility,
+    } = change.clone();
+    let row = &mut to.row;
+    for name in &unset {
+        row.attributes.remove(name.as_str());
+    }
+    for (name, value) in set {
+        row.attributes.set(name, value);
+    }
+    row.mixins = mixins.unwrap_or_else(|| std::mem::take(&mut row.mixins));
+    row.native_id = native_id.or_else(|| row.native_id.take());
+    row.state = state.or_else(|| row.state.take());
+    row.source = source.or_else(|| row.source.take());
+    if let Some((end, id)) = target {
+        row.target = Some(end);
+        row.target_id = id;
+    }
+    row.operation = operation.unwrap_or(row.operation);
+    row.hidden = hidden.unwrap_or(row.hidden);
+    row.untouched &= !touched;
+    row.visibility = visibility.unwrap_or_else(|| row.visibility.clone());
+}
+
+async fn insert_user_mixin<T: Tx>(writing: &mut Writing<'_, T>, row: &UserMixinRow) -> Result<()> {
+    let sql = "INSERT INTO user_mixin (project, id, owner, title, location, depends, created_ms) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    let params = params![
+        &row.project,
+        &row.id,
+        &row.owner,
+        &row.title,
+        row.location.as_str(),
+        write_types(&row.depends)?,
+        row.created_ms
+    ];
+    if writing.tx.execute(sql, params).await? == 1 {
+        return Ok(());
+    }
+    let sql = "SELECT 1 FROM user_mixin WHERE project = ?1 AND id = ?2";
+    let same = writing
+        .tx
+        .row(sql, params![&row.project, &row.id], |cells| cells.int())
+        .await?;
+    Err(match same {
+        Some(_) => taken("mixin", row.id.as_str()),
+        None => taken("location", row.location.as_str()),
+    }
+    .into())
+}
+
+async fn remove_user_mixin<T: Tx>(writing: &mut Writing<'_, T>, project: &str, id: &TypeId) -> Result<()> {
+    let sql = "DELETE FROM user_mixin WHERE project = ?1 AND id = ?2";
+    if writing.tx.execute(sql, params![project, id]).await? == 0 {
+        return Err(missing("mixin", id).into());
+    }
+    let sql = format!(
+        "SELECT {} FROM entity_mixin m CROSS JOIN entity e WHERE m.mixin = ?1 AND e.seq = m.entity_seq \
+         AND e.project = ?2",
+        codec::ENTITY
+    );
+    for old in writing.tx.rows(&sql, params![id, project], stored).await? {
+        let mut new = old.clone();
+        new.row.mixins.retain(|mixin| mixin != id);
+        new.row.modified_ms = writing.now_ms;
+        new.fence_ms = writing.now_ms;
+        writing.update(&old, new, OverQuota::Count).await?;
+    }
+    Ok(())
+}
+
+async fn insert_idempotency<T: Tx>(writing: &mut Writing<'_, T>, row: &IdempotencyRow) -> Result<()> {
+    let IdempotencyRow {
+        principal,
+        project,
+        key,
+        hash,
+        operation,
+        answer,
+        expires_ms,
+    } = row;
+    let sql = "DELETE FROM idempotency WHERE principal = ?1 AND project = ?2 AND token = ?3 AND expires_ms <= ?4";
+    writing
+        .tx
+        .execute(sql, params![principal, project, key, writing.now_ms])
+        .await?;
+    let sql =
+        format!("INSERT INTO idempotency ({IDEMPOTENCY}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING");
+    let params = params![
+        principal,
+        project,
+        key,
+        hash,
+        *operation,
+        answer.to_string(),
+        *expires_ms
+    ];
+    if writing.tx.execute(&sql, params).await? == 1 {
+        return Ok(());
+    }
+    let sql = format!("SELECT {IDEMPOTENCY} FROM idempotency WHERE principal = ?1 AND project = ?2 AND token = ?3");
+    let known = writing
+        .tx
+        .row(&sql, params![principal, project, key], codec::idempotency)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("an idempotency key is taken, but not there".to_owned()))?;
+    Err(Refused::Repeated(Box::new(known)).into())
+}
+
+async fn put_user<T: Tx>(writing: &mut Writing<'_, T>, user: &User) -> Result<()> {
+    let User {
+        name,
+        password_hash,
+        operator,
+        default_project,
+        memberships,
+    } = user;
+    writing
+        .tx
+        .execute(
+            "INSERT INTO account (name, password_hash, operator, default_project) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (name) DO UPDATE SET password_hash = excluded.password_hash, operator = excluded.operator, \
+             default_project = excluded.default_project",
+            params![name, password_hash, *operator, default_project],
+        )
+        .await?;
+    writing
+        .tx
+        .execute("DELETE FROM member WHERE account = ?1", params![name])
+        .await?;
+    for (project, role) in memberships {
+        put_member(writing, project, name, Some(*role)).await?;
+    }
+    Ok(())
+}
+
+async fn put_member<T: Tx>(writing: &mut Writing<'_, T>, project: &str, user: &str, role: Option<Role>) -> Result<()> {
+    let Some(role) = role else {
+        let sql = "DELETE FROM member WHERE account = ?1 AND project = ?2";
+        return writing.tx.execute(sql, params![user, project]).await.map(drop);
+    };
+    if writing.project(project).await?.is_none() {
+        return Err(missing("project", project).into());
+    }
+    let sql = "SELECT 1 FROM account WHERE name = ?1";
+    if writing.tx.row(sql, params![user], |cells| cells.int()).await?.is_none() {
+        return Err(missing("user", user).into());
+    }
+    let sql = "INSERT INTO member (account, project, role) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (account, project) DO UPDATE SET role = excluded.role";
+    writing
+        .tx
+        .execute(sql, params![user, project, role_text(role)])
+        .await
+        .map(drop)
+}
+
+async fn put_project<T: Tx>(writing: &mut Writing<'_, T>, project: &Project) -> Result<()> {
+    let Project {
+        name,
+        quota,
+        created_ms,
+    } = project;
+    writing
+        .tx
+        .execute(
+            "INSERT INTO project (name, created_ms, max_instances, max_cores, max_memory_mib, max_volume_gib, \
+             max_addresses) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET \
+             max_instances = excluded.max_instances, max_cores = excluded.max_cores, \
+             max_memory_mib = excluded.max_memory_mib, max_volume_gib = excluded.max_volume_gib, \
+             max_addresses = excluded.max_addresses",
+            params![
+                name,
+                *created_ms,
+                quota.instances,
+                quota.cores,
+                quota.memory_mib,
+                quota.volume_gib,
+                quota.addresses
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+async fn remove_project<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Result<()> {
+    let sql = "SELECT 1 FROM entity WHERE project = ?1 LIMIT 1";
+    if writing.tx.row(sql, params![name], |cells| cells.int()).await?.is_some() {
+        return Err(Refused::NotEmpty(name.to_owned()).into());
+    }
+    if writing
+        .tx
+        .execute("DELETE FROM project WHERE name = ?1", params![name])
+        .await?
+        == 0
+    {
+        return Err(missing("project", name).into());
+    }
+    for sql in [
+        "DELETE FROM member WHERE project = ?1",
+        "DELETE FROM user_mixin WHERE project = ?1",
+        "DELETE FROM project_usage WHERE project = ?1",
+        "DELETE FROM idempotency WHERE project = ?1",
+    ] {
+        writing.tx.execute(sql, params![name]).await?;
+    }
+    Ok(())
+}
+
+fn missing(what: &'static str, name: &(impl ToString + ?Sized)) -> Refused {
+    Refused::Missing {
+        what,
+        name: name.to_string(),
+    }
+}

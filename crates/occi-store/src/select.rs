@@ -1,0 +1,328 @@
+//! Selections of entities.
+//!
+//! A selection is a union of branches, one per project whose entities the reader sees and one for what is shared with
+//! them; each branch walks one index in the order of creation, so that a page costs what it holds. Which index is
+//! decided here and not by the databases' planners: conditions that only filter are written so that no index serves
+//! them (`kind || '' = ...`). Attributes without an index are compared in Rust, where `1` equals `1.0`.
+
+use crate::Result;
+use crate::codec::{self, ENTITY, TITLE};
+use crate::query::{EntityQuery, Sees};
+use crate::row::EntityRow;
+use crate::tx::{Param, Tx, in_list};
+use occi_model::Value;
+use std::collections::BTreeSet;
+
+/// So many projects get a branch of their own; readers with more of them filter.
+const BRANCHES: usize = 16;
+
+/// So many rows are read at a time when they have to be compared here.
+const BATCH: u32 = 500;
+
+/// A page.
+pub(crate) async fn select<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec<EntityRow>> {
+    let statement = Statement::new(query);
+    let mut after = query.after.map_or(0, |cursor| cursor.0);
+    if statement.compared.is_empty() && query.contains.is_empty() {
+        let (sql, params) = statement.page(after, query.limit, query.offset);
+        return tx.rows(&sql, &params, codec::entity).await;
+    }
+    let (mut page, mut skip) = (Vec::new(), query.offset);
+    while page.len() < query.limit as usize {
+        let (sql, params) = statement.page(after, BATCH, 0);
+        let rows = tx.rows(&sql, &params, codec::entity).await?;
+        let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows.len() == BATCH as usize) else {
+            statement.keep(rows, &mut skip, &mut page);
+            break;
+        };
+        after = last;
+        statement.keep(rows, &mut skip, &mut page);
+    }
+    page.truncate(query.limit as usize);
+    Ok(page)
+}
+
+/// How many there are; `after`, `offset` and `limit` do not count.
+pub(crate) async fn count<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<u64> {
+    let statement = Statement::new(query);
+    if statement.compared.is_empty() && query.contains.is_empty() {
+        let (sql, params) = statement.count();
+        let counted = tx.row(&sql, &params, |cells| cells.int()).await?.unwrap_or_default();
+        return Ok(u64::try_from(counted).unwrap_or_default());
+    }
+    let (mut after, mut matching) = (0, 0);
+    loop {
+        let (sql, params) = statement.page(after, BATCH, 0);
+        let rows = tx.rows(&sql, &params, codec::entity).await?;
+        matching += rows.iter().filter(|row| statement.matches(row)).count() as u64;
+        match rows.last() {
+            Some(last) if rows.len() == BATCH as usize => after = last.seq,
+            _ => return Ok(matching),
+        }
+    }
+}
+
+/// Whose entities a branch reads.
+#[derive(Clone, Copy)]
+enum Whose<'q> {
+    Everybodys,
+    Of(&'q str),
+    /// Shared with these projects or with everybody, and of none of them.
+    SharedWith(&'q [String]),
+}
+
+struct Statement<'q> {
+    query: &'q EntityQuery,
+    branches: Vec<Whose<'q>>,
+    /// Columns and what they equal, those whose index leads to fewest rows first.
+    columns: Vec<(&'static str, &'q str)>,
+    /// Links: an end, and the path or id of the entity there, or somebody else's URI.
+    ends: Vec<(End, &'q str)>,
+    state: Option<&'q str>,
+    target_kind: Option<&'q str>,
+    /// Attributes that are compared here.
+    compared: Vec<(&'q str, &'q Value)>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Source,
+    Target,
+}
+
+impl<'q> Statement<'q> {
+    fn new(query: &'q EntityQuery) -> Self {
+        let branches = match (&query.sees, &query.project) {
+            (Sees::All, None) => vec![Whose::Everybodys],
+            (Sees::All, Some(project)) => vec![Whose::Of(project)],
+            (Sees::Projects(seen), Some(project)) if seen.contains(project) => vec![Whose::Of(project)],
+            (Sees::Projects(seen), Some(_)) => vec![Whose::SharedWith(seen)],
+            (Sees::Projects(seen), None) => {
+                let own: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
+                own.into_iter()
+                    .map(Whose::Of)
+                    .chain([Whose::SharedWith(seen)])
+                    .collect()
+            }
+        };
+        let mut statement = Self {
+            query,
+            branches,
+            columns: Vec::new(),
+            ends: Vec::new(),
+            state: None,
+            target_kind: None,
+            compared: Vec::new(),
+        };
+        for (name, value) in &query.attributes {
+            match (name.as_str(), value.as_str()) {
+                ("occi.core.id", Some(id)) => {
+                    statement
+                        .columns
+                        .insert(0, ("e.id", id.strip_prefix("urn:uuid:").unwrap_or(id)));
+                }
+                (TITLE, Some(title)) => statement.columns.push(("e.title", title)),
+                ("occi.core.source", Some(place)) => statement.ends.push((End::Source, place)),
+                ("occi.core.target", Some(place)) => statement.ends.push((End::Target, place)),
+                ("occi.core.target.kind", Some(kind)) if statement.target_kind.is_none() => {
+                    statement.target_kind = Some(kind);
+                }
+                (name, Some(state)) if statement.is_state(name) => statement.state = Some(state),
+                (name, _) => statement.compared.push((name, value)),
+            }
+        }
+        statement
+    }
+
+    /// Whether this is the attribute that [`EntityRow::state`] repeats, for the one kind that is asked for:
+    /// `occi.compute.state` and the like.
+    fn is_state(&self, name: &str) -> bool {
+        let term = name.strip_prefix("occi.").and_then(|rest| rest.strip_suffix(".state"));
+        matches!((self.query.kinds.as_slice(), term), ([kind], Some(term)) if kind.term() == term)
+            && self.state.is_none()
+    }
+
+    fn page(&self, after: i64, limit: u32, offset: u64) -> (String, Vec<Param<'q>>) {
+        let mut params = Vec::new();
+        let mut sql = self.union(ENTITY, Some(after), &mut params);
+        params.push(i64::from(limit).into());
+        sql.push_str(&format!(" ORDER BY seq LIMIT ?{}", params.len()));
+        if offset > 0 {
+            params.push(i64::try_from(offset).unwrap_or(i64::MAX).into());
+            sql.push_str(&format!(" OFFSET ?{}", params.len()));
+        }
+        (sql, params)
+    }
+
+    fn count(&self) -> (String, Vec<Param<'q>>) {
+        let mut params = Vec::new();
+        let union = self.union("e.seq", None, &mut params);
+        (format!("SELECT COUNT(*) FROM ({union}) counted"), params)
+    }
+
+    fn union(&self, columns: &str, after: Option<i64>, params: &mut Vec<Param<'q>>) -> String {
+        // Everybody's and shared entities are at most one branch each: only a reader's own projects are many.
+        let own = self
+            .branches
+            .iter()
+            .filter(|whose| matches!(whose, Whose::Of(_)))
+            .count();
+        if let (true, Sees::Projects(seen)) = (own > BRANCHES, &self.query.sees) {
+            let mut sql = self.branch(columns, Whose::Everybodys, after, params);
+            let list = in_list(params, seen.iter().map(Param::from));
+            let shared = in_list(params, seen.iter().map(Param::from).chain([Param::from("")]));
+            sql.push_str(&format!(
+                " AND (e.project IN {list} OR e.seq IN (SELECT entity_seq FROM share WHERE project IN {shared}))"
+            ));
+            return sql;
+        }
+        let branches: Vec<String> = self
+            .branches
+            .iter()
+            .map(|whose| self.branch(columns, *whose, after, params))
+            .collect();
+        branches.join(" UNION ALL ")
+    }
+
+    /// One walk along one index: the first condition that has one leads, in this order.
+    fn branch(&self, columns: &str, whose: Whose<'q>, after: Option<i64>, params: &mut Vec<Param<'q>>) -> String {
+        let mut where_ = Conditions {
+            sql: String::new(),
+            params,
+            led: false,
+        };
+        let (mut from, mut seq) = ("entity e", "e.seq");
+        for (column, value) in &self.columns {
+            where_.equal(&[(column, value)]);
+        }
+        for (end, place) in &self.ends {
+            let number = where_.push(*place);
+            let ids = format!("IN (SELECT p.id FROM entity p WHERE p.id = ?{number} OR p.path = ?{number})");
+            match end {
+                End::Source => where_.lead(&format!("e.source {ids}")),
+                End::Target if place.contains("://") => where_.add(&format!("e.target = ?{number}")),
+                End::Target => where_.lead(&format!("e.target_id {ids}")),
+            }
+        }
+        if let Whose::SharedWith(seen) = whose {
+            let list = in_list(where_.params, seen.iter().map(Param::from).chain([Param::from("")]));
+            where_.lead(&format!(
+                "e.seq IN (SELECT s.entity_seq FROM share s WHERE s.project IN {list})"
+            ));
+            if !seen.is_empty() {
+                let list = in_list(where_.params, seen.iter().map(Param::from));
+                where_.add(&format!("e.project NOT IN {list}"));
+            }
+            if let Some(project) = &self.query.project {
+                where_.equal(&[("e.project", project)]);
+            }
+        }
+        for mixin in &self.query.mixins {
+            let number = where_.push(mixin.as_str());
+            if where_.led {
+                where_.add(&format!(
+                    "EXISTS (SELECT 1 FROM entity_mixin x WHERE x.mixin = ?{number} AND x.entity_seq = e.seq)"
+                ));
+            } else {
+                (from, seq) = ("entity_mixin m CROSS JOIN entity e", "m.entity_seq");
+                where_.lead(&format!("m.mixin = ?{number} AND e.seq = m.entity_seq"));
+            }
+        }
+        if let ([kind], Some(state)) = (self.query.kinds.as_slice(), self.state) {
+            where_.equal(&[("e.kind", kind.as_str()), ("e.state", state)]);
+        }
+        if let Whose::Of(project) = whose {
+            where_.equal(&[("e.project", project)]);
+        }
+        match (self.query.kinds.as_slice(), self.state) {
+            ([], _) | ([_], Some(_)) => {}
+            ([kind], None) => where_.equal(&[("e.kind", kind.as_str())]),
+            (kinds, _) => {
+                let list = in_list(where_.params, kinds.iter().map(|kind| Param::from(kind.as_str())));
+                where_.add(&format!("e.kind || '' IN {list}"));
+            }
+        }
+        if let Some(below) = self.query.below.as_deref().filter(|below| *below != "/") {
+            // All texts that start with `below` are smaller than this one: '0' follows '/'.
+            let (low, high) = (
+                where_.push(below),
+                where_.push(format!("{}0", below.trim_end_matches('/'))),
+            );
+            let path = if where_.led { "e.path || ''" } else { "e.path" };
+            where_.lead(&format!("{path} >= ?{low} AND {path} < ?{high}"));
+        }
+        if let Some(kind) = self.target_kind {
+            let number = where_.push(kind);
+            where_.add(&format!("e.target_kind = ?{number}"));
+        }
+        if let Some(after) = after {
+            let number = where_.push(after);
+            where_.add(&format!("{seq} > ?{number}"));
+        }
+        format!("SELECT {columns} FROM {from} WHERE e.hidden = 0{}", where_.sql)
+    }
+
+    fn matches(&self, row: &EntityRow) -> bool {
+        self.compared
+            .iter()
+            .all(|(name, wanted)| row.attributes.get(name) == Some(*wanted))
+            && self.query.contains.iter().all(|(name, part)| holds(row, name, part))
+    }
+
+    fn keep(&self, rows: Vec<EntityRow>, skip: &mut u64, page: &mut Vec<EntityRow>) {
+        for row in rows.into_iter().filter(|row| self.matches(row)) {
+            if *skip > 0 {
+                *skip -= 1;
+            } else {
+                page.push(row);
+            }
+        }
+    }
+}
+
+/// Conditions joined by AND. The first on an indexed column leads: its index is walked, all others filter.
+struct Conditions<'p, 'q> {
+    sql: String,
+    params: &'p mut Vec<Param<'q>>,
+    led: bool,
+}
+
+impl<'q> Conditions<'_, 'q> {
+    fn push(&mut self, value: impl Into<Param<'q>>) -> usize {
+        self.params.push(value.into());
+        self.params.len()
+    }
+
+    fn add(&mut self, condition: &str) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+    }
+
+    fn lead(&mut self, condition: &str) {
+        self.add(condition);
+        self.led = true;
+    }
+
+    /// Leads with these columns of one index, if nothing leads yet.
+    fn equal(&mut self, columns: &[(&str, &'q str)]) {
+        for (column, value) in columns {
+            let number = self.push(*value);
+            let filters = if self.led { " || ''" } else { "" };
+            self.add(&format!("{column}{filters} = ?{number}"));
+        }
+        self.led = true;
+    }
+}
+
+fn holds(row: &EntityRow, name: &str, part: &str) -> bool {
+    match name {
+        "occi.core.id" => row.id.as_str().contains(part),
+        "occi.core.source" => row.source.as_ref().is_some_and(|id| id.as_str().contains(part)),
+        "occi.core.target" => row.target.as_ref().is_some_and(|end| end.location.contains(part)),
+        _ => row
+            .attributes
+            .get(name)
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.contains(part)),
+    }
+}

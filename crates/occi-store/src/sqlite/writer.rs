@@ -1,0 +1,179 @@
+//! The writer: one thread that drains a queue into one transaction, a savepoint per command, and answers after the
+//! commit. While it waits for the disk the next group gathers.
+
+use super::engine::{SqliteTx, failure, now};
+use crate::codec::insert_audit;
+use crate::tx::Command;
+use crate::{Result, StoreError};
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// At most so many commands share a transaction.
+const GROUP: usize = 256;
+
+/// So many commands may wait; who comes then waits outside.
+const QUEUE: usize = 1024;
+
+/// The handle to the thread. Dropping it lets the thread finish what is queued, and waits for that.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("occi-store-write".to_owned())
+            .spawn(move || work(connection, jobs))
+            .map_err(|error| StoreError::Failed(error.into()))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Returns when the command is durable, or when it is certain that it did nothing.
+    pub(super) async fn carry_out<C: Command>(&self, command: C) -> Result<C::Output> {
+        let (answer, result) = oneshot::channel();
+        let job = Queued {
+            command,
+            answer: Some(answer),
+            result: None,
+        };
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(Box::new(job)).await.map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Failed("the writer has ended".into())
+}
+
+/// A command with the place to which its answer goes.
+trait Job: Send {
+    /// Carries it out inside of the open transaction.
+    fn run(&mut self, connection: &mut Connection);
+    /// What went wrong with it so far.
+    fn error(&self) -> Option<&StoreError>;
+    /// Answers: with its result if the transaction was committed, else with the reason.
+    fn finish(&mut self, committed: std::result::Result<(), &StoreError>);
+}
+
+struct Queued<C: Command> {
+    command: C,
+    answer: Option<oneshot::Sender<Result<C::Output>>>,
+    result: Option<Result<C::Output>>,
+}
+
+impl<C: Command> Job for Queued<C> {
+    fn run(&mut self, connection: &mut Connection) {
+        self.result = Some(in_savepoint(connection, |connection| {
+            now(self.command.run(&mut SqliteTx(connection)))
+        }));
+        if let Some(Err(StoreError::Refused(_))) = self.result
+            && let Err(error) = in_savepoint(connection, |connection| {
+                now(insert_audit(&mut SqliteTx(connection), self.command.audit()))
+            })
+        {
+            self.result = Some(Err(error));
+        }
+    }
+
+    fn error(&self) -> Option<&StoreError> {
+        self.result.as_ref()?.as_ref().err()
+    }
+
+    fn finish(&mut self, committed: std::result::Result<(), &StoreError>) {
+        let result = match (committed, self.result.take()) {
+            (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
+            (Err(error), _) => Err(again(error)),
+            (Ok(()), None) => Err(gone()),
+        };
+        if let Some(answer) = self.answer.take() {
+            // Who asked may have gone.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+/// The same failure for everyone in the group.
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full(cause) => StoreError::Full(cause.to_string().into()),
+        StoreError::Locked => StoreError::Locked,
+        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+        other => StoreError::Failed(other.to_string().into()),
+    }
+}
+
+fn in_savepoint<R>(connection: &mut Connection, run: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
+    statement(connection, "SAVEPOINT command")?;
+    // A panic of one command ends no other.
+    let result = catch_unwind(AssertUnwindSafe(|| run(connection)))
+        .unwrap_or_else(|_| Err(StoreError::Failed("the command panicked".into())));
+    // A full disk may have rolled back everything already.
+    if result.is_err() && !connection.is_autocommit() {
+        statement(connection, "ROLLBACK TO command")?;
+    }
+    if !connection.is_autocommit() {
+        statement(connection, "RELEASE command")?;
+    }
+    result
+}
+
+fn statement(connection: &Connection, sql: &str) -> Result<()> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(()))
+        .map(drop)
+        .map_err(failure)
+}
+
+fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut group = vec![first];
+        let committed = transaction(&mut connection, &mut group, &mut jobs);
+        for job in &mut group {
+            job.finish(committed.as_ref().copied());
+        }
+    }
+}
+
+fn transaction(
+    connection: &mut Connection,
+    group: &mut Vec<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> Result<()> {
+    statement(connection, "BEGIN IMMEDIATE")?;
+    let mut done = 0;
+    while let Some(job) = group.get_mut(done) {
+        job.run(connection);
+        if connection.is_autocommit() {
+            // No space: everything was rolled back, the others' commands too.
+            return Err(job.error().map_or_else(gone, again));
+        }
+        done += 1;
+        if done == group.len() && done < GROUP {
+            group.extend(jobs.try_recv());
+        }
+    }
+    statement(connection, "COMMIT").inspect_err(|_| {
+        if !connection.is_autocommit() {
+            let _ = statement(connection, "ROLLBACK");
+        }
+    })
+}

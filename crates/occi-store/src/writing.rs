@@ -1,0 +1,480 @@
+//! The writes of entities in one transaction, and the events that tell of them.
+
+use crate::codec::{self, ENTITY, Stored, insert_event, shares, stored, title, write_usage, write_visibility};
+use crate::command::Committed;
+use crate::error::Refused;
+use crate::json::{write_attributes, write_types};
+use crate::row::{EntityRow, EventRow, Project, Usage};
+use crate::tx::{Param, Tx, params};
+use crate::{Result, StoreError};
+use occi_model::{EntityId, TypeId};
+use std::collections::BTreeSet;
+
+/// A transaction that writes entities. [`Writing::finish`] numbers the events, as its last step.
+pub(crate) struct Writing<'t, T> {
+    pub(crate) tx: &'t mut T,
+    pub(crate) now_ms: i64,
+    events: Vec<EventRow>,
+    generations: Vec<(EntityId, i64)>,
+    /// Sources of links that were written: they are rendered with their links.
+    sources: BTreeSet<EntityId>,
+    /// Entities whose generation is new anyway.
+    grown: BTreeSet<EntityId>,
+}
+
+/// Whether more than the quota allows is refused. What an engine shows is a fact, and only counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OverQuota {
+    Refuse,
+    Count,
+}
+
+impl<'t, T: Tx> Writing<'t, T> {
+    pub(crate) async fn new(tx: &'t mut T) -> Result<Self> {
+        let now_ms = tx.now_ms().await?;
+        Ok(Self {
+            tx,
+            now_ms,
+            events: Vec::new(),
+            generations: Vec::new(),
+            sources: BTreeSet::new(),
+            grown: BTreeSet::new(),
+        })
+    }
+
+    pub(crate) async fn stored(&mut self, id: &EntityId) -> Result<Option<Stored>> {
+        self.tx
+            .row(
+                &format!("SELECT {ENTITY} FROM entity e WHERE e.id = ?1"),
+                params![id],
+                stored,
+            )
+            .await
+    }
+
+    /// Writes a new entity; false if its id, path or native id is taken.
+    pub(crate) async fn insert(&mut self, mut new: Stored, quota: OverQuota) -> Result<bool> {
+        new.row.seq = self.count_up("entity", 1).await?;
+        if !codec::insert_entity(self.tx, &new).await? {
+            return Ok(false);
+        }
+        for mixin in &new.row.mixins {
+            self.associate(mixin, new.row.seq).await?;
+        }
+        self.share(&new.row).await?;
+        self.account(&new.row.project, Usage::default(), new.usage, quota)
+            .await?;
+        self.tell("created", &new.row);
+        self.sources.extend(new.row.source);
+        self.grown.insert(new.row.id.clone());
+        self.generations.push((new.row.id, new.row.generation));
+        Ok(true)
+    }
+
+    /// Makes `old` into `new`, whose generation is set here. Tells nothing if only the times of `new` differ.
+    pub(crate) async fn update(&mut self, old: &Stored, mut new: Stored, quota: OverQuota) -> Result<()> {
+        let (was, now) = (&old.row, &mut new.row);
+        now.generation = was.generation + i64::from(looks_different(was, now));
+
+        let mut set = Set::default();
+        set.put(
+            "modified_ms",
+            was.modified_ms != now.modified_ms,
+            || Ok(now.modified_ms),
+        )?;
+        set.put("fence_ms", old.fence_ms != new.fence_ms, || Ok(new.fence_ms))?;
+        set.put("missed_ms", old.missed_ms != new.missed_ms, || Ok(new.missed_ms))?;
+        set.put("generation", was.generation != now.generation, || Ok(now.generation))?;
+        set.put("attributes", was.attributes != now.attributes, || {
+            write_attributes(&now.attributes)
+        })?;
+        let (old_title, new_title) = (title(&was.attributes), title(&now.attributes));
+        set.put("title", old_title != new_title, || Ok(new_title))?;
+        set.put("mixins", was.mixins != now.mixins, || write_types(&now.mixins))?;
+        set.put("native_id", was.native_id != now.native_id, || {
+            Ok(now.native_id.as_ref())
+        })?;
+        set.put("native_project", was.native_project != now.native_project, || {
+            Ok(&now.native_project)
+        })?;
+        set.put("state", was.state != now.state, || Ok(now.state.as_ref()))?;
+        set.put("source", was.source != now.source, || Ok(now.source.as_ref()))?;
+        let target = now.target.as_ref();
+        set.put("target", was.target != now.target, || {
+            Ok(target.map(|end| &end.location))
+        })?;
+        set.put("target_kind", was.target != now.target, || {
+            Ok(target.and_then(|end| end.kind.as_ref()))
+        })?;
+        set.put("target_id", was.target_id != now.target_id, || {
+            Ok(now.target_id.as_ref())
+        })?;
+        set.put("operation", was.operation != now.operation, || Ok(now.operation))?;
+        set.put("hidden", was.hidden != now.hidden, || Ok(now.hidden))?;
+        set.put("untouched", was.untouched != now.untouched, || Ok(now.untouched))?;
+        set.put("visibility", was.visibility != now.visibility, || {
+            write_visibility(&now.visibility)
+        })?;
+        set.put("uses", old.usage != new.usage, || Ok(write_usage(&new.usage)))?;
+        self.set(was.seq, set, was.native_id != now.native_id, now).await?;
+
+        if was.mixins != now.mixins {
+            for mixin in was.mixins.iter().filter(|mixin| !now.mixins.contains(mixin)) {
+                self.tx
+                    .execute(
+                        "DELETE FROM entity_mixin WHERE mixin = ?1 AND entity_seq = ?2",
+                        params![mixin, was.seq],
+                    )
+                    .await?;
+            }
+            for mixin in now.mixins.iter().filter(|mixin| !was.mixins.contains(mixin)) {
+                self.associate(mixin, was.seq).await?;
+            }
+        }
+        if was.visibility != now.visibility {
+            self.tx
+                .execute("DELETE FROM share WHERE entity_seq = ?1", params![was.seq])
+                .await?;
+            self.share(now).await?;
+        }
+        self.account(&was.project, old.usage, new.usage, quota).await?;
+        self.generations.push((now.id.clone(), now.generation));
+        let times_only = EntityRow {
+            modified_ms: now.modified_ms,
+            ..was.clone()
+        } == *now;
+        if !times_only {
+            let what = match (was.hidden, now.hidden) {
+                (_, true) => "deleted",
+                (true, false) => "created",
+                (false, false) => "changed",
+            };
+            self.tell(what, now);
+        }
+        if was.generation != now.generation {
+            self.sources
+                .extend([was.source.clone(), now.source.take()].into_iter().flatten());
+        }
+        Ok(())
+    }
+
+    async fn set(&mut self, seq: i64, set: Set<'_>, native_id_differs: bool, now: &EntityRow) -> Result<()> {
+        if set.params.is_empty() {
+            return Ok(());
+        }
+        // A taken native id would break the transaction where a violated index does.
+        if native_id_differs && now.native_id.is_some() && self.native_id_taken(now).await? {
+            return Err(taken("native id", now.native_id.as_deref().unwrap_or_default()).into());
+        }
+        let Set { mut sql, mut params } = set;
+        params.push(seq.into());
+        sql.push_str(&format!(" WHERE seq = ?{}", params.len()));
+        self.tx.execute(&sql, &params).await?;
+        Ok(())
+    }
+
+    async fn native_id_taken(&mut self, row: &EntityRow) -> Result<bool> {
+        let found = self
+            .tx
+            .row(
+                "SELECT 1 FROM entity WHERE backend = ?1 AND native_project = ?2 AND kind = ?3 AND native_id = ?4 \
+                 AND seq <> ?5",
+                params![
+                    row.backend.as_ref(),
+                    &row.native_project,
+                    &row.kind,
+                    row.native_id.as_ref(),
+                    row.seq
+                ],
+                |cells| cells.int(),
+            )
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Removes an entity, the links that it owns and those that lead to it. `bury` leaves tombstones for what listings
+    /// may still show.
+    pub(crate) async fn remove(&mut self, first: Stored, bury: bool) -> Result<()> {
+        let mut left = vec![first];
+        while let Some(Stored { row, usage, .. }) = left.pop() {
+            if self
+                .tx
+                .execute("DELETE FROM entity WHERE seq = ?1", params![row.seq])
+                .await?
+                == 0
+            {
+                continue;
+            }
+            for mixin in &row.mixins {
+                self.tx
+                    .execute(
+                        "DELETE FROM entity_mixin WHERE mixin = ?1 AND entity_seq = ?2",
+                        params![mixin, row.seq],
+                    )
+                    .await?;
+            }
+            for project in shares(&row.visibility) {
+                self.tx
+                    .execute(
+                        "DELETE FROM share WHERE project = ?1 AND entity_seq = ?2",
+                        params![project, row.seq],
+                    )
+                    .await?;
+            }
+            self.account(&row.project, usage, Usage::default(), OverQuota::Count)
+                .await?;
+            if let (true, Some(backend)) = (bury, &row.backend) {
+                self.tx
+                    .execute(
+                        "INSERT INTO tombstone (id, backend, native_project, kind, native_id, removed_ms) \
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET backend = excluded.backend, \
+                         native_project = excluded.native_project, kind = excluded.kind, \
+                         native_id = excluded.native_id, removed_ms = excluded.removed_ms",
+                        params![
+                            &row.id,
+                            backend,
+                            &row.native_project,
+                            &row.kind,
+                            row.native_id.as_ref(),
+                            self.now_ms
+                        ],
+                    )
+                    .await?;
+            }
+            for end in ["source", "target_id"] {
+                let sql = format!("SELECT {ENTITY} FROM entity e WHERE e.{end} = ?1");
+                left.extend(self.tx.rows(&sql, params![&row.id], stored).await?);
+            }
+            self.tell(
+                "deleted",
+                &EntityRow {
+                    generation: row.generation + 1,
+                    ..row.clone()
+                },
+            );
+            self.sources.extend(row.source);
+        }
+        Ok(())
+    }
+
+    /// Counts `new` instead of `old` for the project.
+    async fn account(&mut self, project: &str, old: Usage, new: Usage, quota: OverQuota) -> Result<()> {
+        if old == new {
+            return Ok(());
+        }
+        let more = Usage {
+            instances: new.instances - old.instances,
+            cores: new.cores - old.cores,
+            memory_mib: new.memory_mib - old.memory_mib,
+            volume_gib: new.volume_gib - old.volume_gib,
+            addresses: new.addresses - old.addresses,
+        };
+        let used = self
+            .tx
+            .row(
+                "INSERT INTO project_usage (project, instances, cores, memory_mib, volume_gib, addresses) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (project) DO UPDATE SET \
+                 instances = project_usage.instances + excluded.instances, \
+                 cores = project_usage.cores + excluded.cores, \
+                 memory_mib = project_usage.memory_mib + excluded.memory_mib, \
+                 volume_gib = project_usage.volume_gib + excluded.volume_gib, \
+                 addresses = project_usage.addresses + excluded.addresses \
+                 RETURNING instances, cores, memory_mib, volume_gib, addresses",
+                params![
+                    project,
+                    more.instances,
+                    more.cores,
+                    more.memory_mib,
+                    more.volume_gib,
+                    more.addresses
+                ],
+                codec::usage,
+            )
+            .await?;
+        let (Some(used), OverQuota::Refuse) = (used, quota) else {
+            return Ok(());
+        };
+        match self.project(project).await? {
+            Some(Project { quota, .. }) => [
+                ("instances", quota.instances, used.instances, more.instances),
+                ("cores", quota.cores, used.cores, more.cores),
+                ("memory in MiB", quota.memory_mib, used.memory_mib, more.memory_mib),
+                ("volumes in GiB", quota.volume_gib, used.volume_gib, more.volume_gib),
+                ("addresses", quota.addresses, used.addresses, more.addresses),
+            ]
+            .into_iter()
+            .try_for_each(|(what, limit, used, asked)| match limit {
+                Some(limit) if asked > 0 && used > limit => Err(Refused::Quota {
+                    what,
+                    limit,
+                    used: used - asked,
+                    asked,
+                }
+                .into()),
+                _ => Ok(()),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn project(&mut self, name: &str) -> Result<Option<Project>> {
+        let sql = format!("SELECT {} FROM project WHERE name = ?1", codec::PROJECT);
+        self.tx.row(&sql, params![name], codec::project).await
+    }
+
+    async fn associate(&mut self, mixin: &TypeId, seq: i64) -> Result<()> {
+        self.tx
+            .execute(
+                "INSERT INTO entity_mixin (mixin, entity_seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![mixin, seq],
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn share(&mut self, row: &EntityRow) -> Result<()> {
+        for project in shares(&row.visibility) {
+            self.tx
+                .execute(
+                    "INSERT INTO share (project, entity_seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    params![project, row.seq],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, what: &str, row: &EntityRow) {
+        self.events.push(EventRow {
+            number: 0,
+            at_ms: self.now_ms,
+            what: what.to_owned(),
+            entity: Some(row.id.clone()),
+            path: Some(row.path.clone()),
+            kind: Some(row.kind.clone()),
+            project: Some(row.project.clone()),
+            generation: row.generation,
+        });
+    }
+
+    /// Tells that the model of a project, or of all, is another.
+    pub(crate) fn tell_model(&mut self, project: Option<String>) {
+        self.events.push(EventRow {
+            number: 0,
+            at_ms: self.now_ms,
+            what: "model".to_owned(),
+            entity: None,
+            path: None,
+            kind: None,
+            project,
+            generation: 0,
+        });
+    }
+
+    async fn count_up(&mut self, counter: &str, by: i64) -> Result<i64> {
+        self.tx
+            .row(
+                "UPDATE counter SET value = value + ?2 WHERE name = ?1 RETURNING value",
+                params![counter, by],
+                |cells| cells.int(),
+            )
+            .await?
+            .ok_or_else(|| StoreError::Corrupt(format!("no counter {counter:?}")))
+    }
+
+    /// Grows the generations of the sources whose links were written, where nothing else made them grow.
+    async fn grow_sources(&mut self) -> Result<()> {
+        for id in std::mem::take(&mut self.sources) {
+            if self.grown.contains(&id) {
+                continue;
+            }
+            let sql = format!(
+                "UPDATE entity SET generation = generation + 1 WHERE id = ?1 AND hidden = 0 RETURNING {ENTITY}"
+            );
+            if let Some(Stored { row, .. }) = self.tx.row(&sql, params![&id], stored).await? {
+                self.tell("changed", &row);
+                self.generations.push((id, row.generation));
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers the events. The counter's row is the last one written: where there are several writers it stays locked
+    /// until the transaction ends, so that the order of numbers is the order of commits.
+    pub(crate) async fn finish(mut self) -> Result<(Committed, Vec<EventRow>)> {
+        self.grow_sources().await?;
+        let last = match i64::try_from(self.events.len()) {
+            Ok(0) | Err(_) => {
+                let sql = "SELECT value FROM counter WHERE name = 'event'";
+                self.tx
+                    .row(sql, params![], |cells| cells.int())
+                    .await?
+                    .unwrap_or_default()
+            }
+            Ok(count) => self.count_up("event", count).await?,
+        };
+        for (event, back) in self.events.iter_mut().rev().zip(0..) {
+            event.number = last - back;
+        }
+        for event in &self.events {
+            insert_event(self.tx, event).await?;
+        }
+        Ok((
+            Committed {
+                event: last,
+                generations: self.generations,
+            },
+            self.events,
+        ))
+    }
+}
+
+/// Whether a client can see a difference.
+fn looks_different(was: &EntityRow, now: &EntityRow) -> bool {
+    was.attributes != now.attributes
+        || was.mixins != now.mixins
+        || was.native_id != now.native_id
+        || was.state != now.state
+        || was.source != now.source
+        || was.target != now.target
+        || was.target_id != now.target_id
+        || was.operation != now.operation
+        || was.hidden != now.hidden
+        || was.visibility != now.visibility
+}
+
+pub(crate) fn taken(what: &'static str, name: &str) -> Refused {
+    Refused::Taken {
+        what,
+        name: name.to_owned(),
+    }
+}
+
+/// The assignments of an update: only what differs, so that indexes of other columns stay as they are.
+#[derive(Default)]
+struct Set<'a> {
+    sql: String,
+    params: Vec<Param<'a>>,
+}
+
+impl<'a> Set<'a> {
+    fn put<P: Into<Param<'a>>>(
+        &mut self,
+        column: &str,
+        differs: bool,
+        value: impl FnOnce() -> Result<P>,
+    ) -> Result<()> {
+        if differs {
+            self.params.push(value()?.into());
+            self.sql.push_str(if self.params.len() == 1 {
+                "UPDATE entity SET "
+            } else {
+                ", "
+            });
+            self.sql.push_str(column);
+            self.sql.push_str(" = ?");
+            self.sql.push_str(&self.params.len().to_string());
+        }
+        Ok(())
+    }
+}

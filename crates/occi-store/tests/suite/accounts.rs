@@ -1,0 +1,186 @@
+//! Users, projects, memberships and user mixins.
+
+use crate::fixture::*;
+use occi_model::TypeId;
+use occi_store::{Project, Quota, Refused, Role, User, UserMixinRow, Write};
+
+behaviours![
+    accounts_projects_and_memberships_are_kept,
+    a_project_with_entities_cannot_be_removed,
+    user_mixins_are_unique_in_their_project,
+    a_removed_mixin_leaves_its_entities,
+];
+
+fn project(name: &str) -> Write {
+    Write::PutProject(Project {
+        name: name.into(),
+        quota: Quota::default(),
+        created_ms: 1,
+    })
+}
+
+fn missing(what: &'static str, name: &str) -> Refused {
+    Refused::Missing {
+        what,
+        name: name.into(),
+    }
+}
+
+async fn accounts_projects_and_memberships_are_kept(store: Shared) {
+    let ann = User {
+        name: "ann".into(),
+        password_hash: "$argon2id$...".into(),
+        operator: false,
+        default_project: "alpha".into(),
+        memberships: vec![("alpha".into(), Role::Manager), ("beta".into(), Role::Reader)],
+    };
+    let bob = User {
+        name: "bob".into(),
+        operator: true,
+        memberships: vec![],
+        ..ann.clone()
+    };
+    assert_eq!(
+        refused(write(&store, [Write::PutUser(ann.clone())]).await),
+        missing("project", "alpha")
+    );
+    let users = [Write::PutUser(ann.clone()), Write::PutUser(bob.clone())];
+    write(&store, [project("beta"), project("alpha")].into_iter().chain(users))
+        .await
+        .unwrap();
+    assert_eq!(store.user("ann").await.unwrap(), Some(ann.clone()));
+    assert_eq!(store.user("eve").await.unwrap(), None);
+    assert_eq!(store.users().await.unwrap(), [ann.clone(), bob.clone()]);
+
+    let member = |user: &str, project: &str, role| Write::PutMember {
+        project: project.into(),
+        user: user.into(),
+        role,
+    };
+    let changes = [member("ann", "beta", Some(Role::Member)), member("ann", "alpha", None)];
+    write(&store, changes).await.unwrap();
+    let memberships = store.user("ann").await.unwrap().unwrap().memberships;
+    assert_eq!(memberships, [("beta".to_owned(), Role::Member)]);
+    let unknown = write(&store, [member("eve", "beta", Some(Role::Member))]).await;
+    assert_eq!(refused(unknown), missing("user", "eve"));
+
+    let changed = User {
+        password_hash: "other".into(),
+        ..bob
+    };
+    write(&store, [Write::PutUser(changed.clone())]).await.unwrap();
+    assert_eq!(store.user("bob").await.unwrap(), Some(changed));
+    write(&store, [Write::RemoveUser("ann".into())]).await.unwrap();
+    assert_eq!(store.user("ann").await.unwrap(), None);
+    assert_eq!(
+        refused(write(&store, [Write::RemoveUser("ann".into())]).await),
+        missing("user", "ann")
+    );
+
+    let quota = Quota {
+        cores: Some(8),
+        addresses: Some(0),
+        ..Quota::default()
+    };
+    write(
+        &store,
+        [Write::PutProject(Project {
+            name: "beta".into(),
+            quota,
+            created_ms: 99,
+        })],
+    )
+    .await
+    .unwrap();
+    let projects = store.projects().await.unwrap();
+    assert_eq!(
+        projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(),
+        ["alpha", "beta"]
+    );
+    assert_eq!(
+        (projects[1].quota, projects[1].created_ms),
+        (quota, 1),
+        "it is as old as it was"
+    );
+}
+
+async fn a_project_with_entities_cannot_be_removed(store: Shared) {
+    write(&store, [project("alpha"), insert(compute("a"))]).await.unwrap();
+    let remove = || Write::RemoveProject("alpha".into());
+    assert_eq!(
+        refused(write(&store, [remove()]).await),
+        Refused::NotEmpty("alpha".into())
+    );
+    write(&store, [Write::RemoveEntity(id("a")), remove()]).await.unwrap();
+    assert_eq!(refused(write(&store, [remove()]).await), missing("project", "alpha"));
+}
+
+fn mixin(term: &str, project: &str, location: &str) -> UserMixinRow {
+    UserMixinRow {
+        id: TypeId::new("http://example.org/mine#", term).unwrap(),
+        project: project.into(),
+        owner: "ann".into(),
+        title: "Mine".into(),
+        location: location.parse().unwrap(),
+        depends: vec![type_id("os_tpl")],
+        created_ms: 1,
+    }
+}
+
+async fn user_mixins_are_unique_in_their_project(store: Shared) {
+    let row = mixin("m", "alpha", "/mine/");
+    let put = |row: UserMixinRow| Write::InsertUserMixin(row);
+    write(&store, [put(row.clone()), put(mixin("m", "beta", "/mine/"))])
+        .await
+        .unwrap();
+    let same = write(&store, [put(mixin("m", "alpha", "/other/"))]).await;
+    assert_eq!(
+        refused(same),
+        Refused::Taken {
+            what: "mixin",
+            name: row.id.to_string()
+        }
+    );
+    let same = write(&store, [put(mixin("n", "alpha", "/mine/"))]).await;
+    assert_eq!(
+        refused(same),
+        Refused::Taken {
+            what: "location",
+            name: "/mine/".into()
+        }
+    );
+    assert_eq!(store.user_mixins(Some("alpha")).await.unwrap(), [row]);
+    assert_eq!(store.user_mixins(None).await.unwrap().len(), 2);
+}
+
+async fn a_removed_mixin_leaves_its_entities(store: Shared) {
+    let row = mixin("m", "alpha", "/mine/");
+    let mut marked = compute("a");
+    marked.mixins = vec![type_id("os"), row.id.clone()];
+    let mut elsewhere = compute("b");
+    elsewhere.project = "beta".into();
+    elsewhere.mixins = vec![row.id.clone()];
+    let writes = [
+        Write::InsertUserMixin(row.clone()),
+        insert(marked),
+        insert(elsewhere),
+        insert(compute("c")),
+    ];
+    write(&store, writes).await.unwrap();
+    let remove = || Write::RemoveUserMixin {
+        project: "alpha".into(),
+        id: row.id.clone(),
+    };
+    let committed = write(&store, [remove()]).await.unwrap();
+    assert_eq!(committed.generations, [(id("a"), 2)]);
+    assert_eq!(get(&store, "a").await.mixins, [type_id("os")]);
+    assert_eq!(
+        get(&store, "b").await.mixins,
+        std::slice::from_ref(&row.id),
+        "another project's mixin of the same name"
+    );
+    assert_eq!(
+        refused(write(&store, [remove()]).await),
+        missing("mixin", row.id.as_str())
+    );
+}

@@ -1,0 +1,552 @@
+//! Commits of entities: requirements, uniqueness, generations, events, quota.
+
+use crate::fixture::*;
+use occi_model::{Attributes, LinkEnd, Value};
+use occi_store::{Audit, AuditQuery, Change, Commit, Project, Quota, Refused, Require, Usage, Visibility, Write};
+use uuid::Uuid;
+
+behaviours![
+    an_entity_comes_back_as_it_was_written,
+    ids_paths_and_native_ids_are_unique,
+    a_failed_requirement_writes_nothing_but_the_audit,
+    requirements_judge_what_is_there_now,
+    the_generation_grows_when_a_client_can_see_a_difference,
+    a_link_that_changes_grows_its_source,
+    a_removed_entity_takes_its_links_along,
+    a_link_keeps_its_target_from_being_removed,
+    events_are_numbered_without_gaps_in_the_order_of_commits,
+    events_past_their_retention_are_forgotten,
+    quota_is_reserved_and_released,
+    concurrent_commits_all_count,
+];
+
+async fn an_entity_comes_back_as_it_was_written(store: Shared) {
+    let mut row = compute("a");
+    row.mixins = vec![type_id("b-first"), type_id("a-second")];
+    row.visibility = Visibility::Projects(vec!["beta".into(), "gamma".into()]);
+    row.attributes = attributes([
+        ("x.text", Value::from("ünï \"quoted\"")),
+        ("x.float", Value::from(2.0)),
+        ("x.list", Value::List(vec![1.into(), true.into()])),
+    ]);
+    let mut pointing = link("l", "a", "a");
+    pointing.target = Some(LinkEnd {
+        location: "http://elsewhere.example/x".into(),
+        kind: None,
+    });
+    pointing.target_id = None;
+    write(&store, [insert(row.clone()), insert(pointing.clone())])
+        .await
+        .unwrap();
+
+    let found = get(&store, "a").await;
+    row.seq = found.seq;
+    assert_eq!(found, row);
+    assert_eq!(store.entity_at("/compute/a").await.unwrap(), Some(row.clone()));
+    assert_eq!(
+        store
+            .natives("local", &type_id("compute"), &["n-a".into()])
+            .await
+            .unwrap(),
+        [row]
+    );
+    let found = get(&store, "l").await;
+    pointing.seq = found.seq;
+    assert_eq!(found, pointing);
+    assert_eq!(store.links_of(&[id("a")]).await.unwrap(), [pointing]);
+    let names: Vec<_> = store.entities(&[id("l"), id("none"), id("a")]).await.unwrap();
+    assert_eq!(names.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["l", "a"]);
+}
+
+async fn ids_paths_and_native_ids_are_unique(store: Shared) {
+    write(&store, [insert(compute("a"))]).await.unwrap();
+    let taken = |what, name: &str| Refused::Taken {
+        what,
+        name: name.into(),
+    };
+
+    assert_eq!(refused(write(&store, [insert(compute("a"))]).await), taken("id", "a"));
+    let mut other = compute("b");
+    other.path = "/compute/a".into();
+    assert_eq!(
+        refused(write(&store, [insert(other)]).await),
+        taken("path", "/compute/a")
+    );
+    let mut other = compute("b");
+    other.native_id = Some("n-a".into());
+    assert_eq!(
+        refused(write(&store, [insert(other.clone())]).await),
+        taken("native id", "n-a")
+    );
+    other.native_project = "another".into();
+    write(&store, [insert(other)]).await.unwrap();
+
+    let mut unknown = compute("c");
+    unknown.native_id = None;
+    write(&store, [insert(unknown)]).await.unwrap();
+    let change = Change {
+        native_id: Some("n-a".into()),
+        ..Change::default()
+    };
+    assert_eq!(
+        refused(write(&store, [update("c", change)]).await),
+        taken("native id", "n-a")
+    );
+}
+
+async fn a_failed_requirement_writes_nothing_but_the_audit(store: Shared) {
+    let line = Audit {
+        id: Uuid::now_v7(),
+        at_ms: 5,
+        principal: "ann".into(),
+        project: Some("alpha".into()),
+        verb: "create".into(),
+        path: "/compute/".into(),
+        outcome: "refused".into(),
+        detail: "404".into(),
+        request: "r1".into(),
+    };
+    let commit = Commit {
+        require: vec![Require::Exists(id("none"))],
+        writes: vec![insert(compute("a"))],
+        audit: vec![line.clone()],
+    };
+    assert_eq!(refused(store.commit(commit).await), Refused::NoEntity(id("none")));
+    assert_eq!(store.entity(&id("a")).await.unwrap(), None);
+
+    let second = Audit {
+        id: Uuid::now_v7(),
+        principal: "bob".into(),
+        ..line.clone()
+    };
+    let late = Commit {
+        writes: vec![insert(compute("a")), Write::RemoveEntity(id("none"))],
+        audit: vec![second.clone()],
+        ..Commit::default()
+    };
+    assert_eq!(refused(store.commit(late).await), Refused::NoEntity(id("none")));
+    assert_eq!(
+        store.entity(&id("a")).await.unwrap(),
+        None,
+        "the first write was undone"
+    );
+    assert_eq!(store.events(0, 10).await.unwrap().events, []);
+
+    assert_eq!(
+        store.audit(&AuditQuery::default()).await.unwrap(),
+        [second, line.clone()]
+    );
+    let anns = AuditQuery {
+        principal: Some("ann".into()),
+        project: Some("alpha".into()),
+        limit: 1,
+    };
+    assert_eq!(store.audit(&anns).await.unwrap(), [line]);
+}
+
+async fn requirements_judge_what_is_there_now(store: Shared) {
+    let open = operation("a");
+    let mut hidden = compute("gone");
+    hidden.hidden = true;
+    write(
+        &store,
+        [
+            insert(compute("a")),
+            insert(hidden),
+            Write::InsertOperation(Box::new(open.clone())),
+        ],
+    )
+    .await
+    .unwrap();
+    let ask = async |requirement: Require| {
+        store
+            .commit(Commit {
+                require: vec![requirement],
+                ..Commit::default()
+            })
+            .await
+            .map(drop)
+    };
+
+    ask(Require::Generation {
+        id: id("a"),
+        generation: 1,
+    })
+    .await
+    .unwrap();
+    let stale = ask(Require::Generation {
+        id: id("a"),
+        generation: 7,
+    })
+    .await;
+    assert_eq!(
+        refused(stale),
+        Refused::Generation {
+            id: id("a"),
+            current: 1
+        }
+    );
+    assert_eq!(
+        refused(ask(Require::Exists(id("gone"))).await),
+        Refused::NoEntity(id("gone"))
+    );
+    let hidden = ask(Require::Generation {
+        id: id("gone"),
+        generation: 1,
+    })
+    .await;
+    assert_eq!(refused(hidden), Refused::NoEntity(id("gone")));
+
+    ask(Require::Idle(id("a"))).await.unwrap();
+    let begin = Change {
+        operation: Some(Some(open.id)),
+        ..Change::default()
+    };
+    write(&store, [update("a", begin)]).await.unwrap();
+    let busy = Refused::Busy {
+        id: id("a"),
+        operation: open.id,
+        verb: "start".into(),
+    };
+    assert_eq!(refused(ask(Require::Idle(id("a"))).await), busy);
+
+    ask(Require::NotCancelled(open.id)).await.unwrap();
+    write(&store, [Write::CancelOperation(open.id)]).await.unwrap();
+    assert_eq!(
+        refused(ask(Require::NotCancelled(open.id)).await),
+        Refused::Cancelled(open.id)
+    );
+}
+
+async fn the_generation_grows_when_a_client_can_see_a_difference(store: Shared) {
+    write(&store, [insert(compute("a"))]).await.unwrap();
+    let cores = |cores: i64| Change {
+        set: attributes([("occi.compute.cores", cores)]),
+        ..Change::default()
+    };
+
+    let committed = write(&store, [update("a", cores(4))]).await.unwrap();
+    assert_eq!(committed.generations, [(id("a"), 2)]);
+    assert_eq!(
+        get(&store, "a").await.attributes.get("occi.compute.cores"),
+        Some(&4.into())
+    );
+
+    let again = write(&store, [update("a", cores(4))]).await.unwrap();
+    assert_eq!(again.generations, [(id("a"), 2)], "nothing differs");
+    assert_eq!(again.event, committed.event, "and there is nothing to tell");
+
+    let touched = write(
+        &store,
+        [update(
+            "a",
+            Change {
+                touched: true,
+                ..Change::default()
+            },
+        )],
+    )
+    .await
+    .unwrap();
+    assert_eq!(touched.generations, [(id("a"), 2)]);
+    assert!(!get(&store, "a").await.untouched);
+
+    let removed = Change {
+        unset: vec!["occi.compute.cores".parse().unwrap()],
+        ..Change::default()
+    };
+    assert_eq!(
+        write(&store, [update("a", removed)]).await.unwrap().generations,
+        [(id("a"), 3)]
+    );
+
+    let hide = Change {
+        hidden: Some(true),
+        ..Change::default()
+    };
+    let before = write(&store, [update("a", hide)]).await.unwrap().event;
+    let show = Change {
+        hidden: Some(false),
+        ..Change::default()
+    };
+    write(&store, [update("a", show)]).await.unwrap();
+    assert_eq!(
+        told(&events_after(&store, before - 1).await),
+        [("deleted", "a"), ("created", "a")]
+    );
+    assert_eq!(
+        refused(write(&store, [update("none", cores(1))]).await),
+        Refused::NoEntity(id("none"))
+    );
+}
+
+async fn a_link_that_changes_grows_its_source(store: Shared) {
+    write(
+        &store,
+        [insert(compute("a")), insert(compute("b")), insert(link("l", "a", "b"))],
+    )
+    .await
+    .unwrap();
+    assert_eq!(get(&store, "a").await.generation, 1, "they were made together");
+
+    let made = write(&store, [insert(link("m", "a", "b"))]).await.unwrap();
+    assert_eq!(made.generations, [(id("m"), 1), (id("a"), 2)]);
+    let state = Change {
+        state: Some("inactive".into()),
+        ..Change::default()
+    };
+    write(&store, [update("l", state)]).await.unwrap();
+    assert_eq!(get(&store, "a").await.generation, 3);
+
+    let moved = Change {
+        source: Some(id("b")),
+        ..Change::default()
+    };
+    let last = write(&store, [update("l", moved)]).await.unwrap().event;
+    assert_eq!(
+        (get(&store, "a").await.generation, get(&store, "b").await.generation),
+        (4, 2)
+    );
+    assert_eq!(
+        told(&events_after(&store, last - 3).await),
+        [("changed", "l"), ("changed", "a"), ("changed", "b")],
+        "it leaves one and comes to the other"
+    );
+    write(&store, [Write::RemoveEntity(id("m"))]).await.unwrap();
+    assert_eq!(get(&store, "a").await.generation, 5);
+}
+
+async fn a_removed_entity_takes_its_links_along(store: Shared) {
+    let rows = [
+        compute("a"),
+        compute("b"),
+        compute("c"),
+        link("ab", "a", "b"),
+        link("ca", "c", "a"),
+        link("cb", "c", "b"),
+    ];
+    let mixed = rows.map(|mut row| {
+        row.mixins = vec![type_id("m")];
+        row.visibility = Visibility::Public;
+        insert(row)
+    });
+    let before = write(&store, mixed).await.unwrap().event;
+    write(&store, [Write::RemoveEntity(id("a"))]).await.unwrap();
+
+    let events = events_after(&store, before).await;
+    let mut told = told(&events);
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [("changed", "c"), ("deleted", "a"), ("deleted", "ab"), ("deleted", "ca")]
+    );
+    assert_eq!(store.links_to(&id("b")).await.unwrap().len(), 1);
+    assert_eq!(store.links_of(&[id("c"), id("a")]).await.unwrap().len(), 1);
+    write(&store, [insert(compute("a"))]).await.unwrap();
+}
+
+async fn a_link_keeps_its_target_from_being_removed(store: Shared) {
+    write(
+        &store,
+        [insert(compute("a")), insert(compute("b")), insert(link("l", "a", "b"))],
+    )
+    .await
+    .unwrap();
+    let remove = |name: &str| Commit {
+        require: vec![Require::NotTargeted(id(name))],
+        writes: vec![Write::RemoveEntity(id(name))],
+        ..Commit::default()
+    };
+    let targeted = Refused::Targeted {
+        id: id("b"),
+        by: "/storagelink/l".into(),
+    };
+    assert_eq!(refused(store.commit(remove("b")).await), targeted);
+    write(
+        &store,
+        [update(
+            "l",
+            Change {
+                hidden: Some(true),
+                ..Change::default()
+            },
+        )],
+    )
+    .await
+    .unwrap();
+    store.commit(remove("b")).await.unwrap();
+}
+
+async fn events_are_numbered_without_gaps_in_the_order_of_commits(store: Shared) {
+    let tasks: Vec<_> = (0..40)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let writes = [insert(compute(&format!("a{n}"))), insert(compute(&format!("b{n}")))];
+                write(&store, writes).await.unwrap().event
+            })
+        })
+        .collect();
+    let mut last = Vec::new();
+    for task in tasks {
+        last.push(task.await.unwrap());
+    }
+    last.sort_unstable();
+    assert_eq!(last, (1..=40).map(|n| 2 * n).collect::<Vec<_>>());
+
+    let page = store.events(0, 1000).await.unwrap();
+    assert_eq!(
+        page.events.iter().map(|event| event.number).collect::<Vec<_>>(),
+        (1..=80).collect::<Vec<_>>()
+    );
+    assert_eq!((page.oldest, page.newest), (1, 80));
+    let names: Vec<_> = page.events.iter().map(|event| event.entity.clone().unwrap()).collect();
+    for pair in names.chunks(2) {
+        assert_eq!(
+            pair[0].as_str()[1..],
+            pair[1].as_str()[1..],
+            "a commit's events stand together"
+        );
+    }
+    let part = store.events(78, 1).await.unwrap();
+    assert_eq!((part.events[0].number, part.events.len(), part.newest), (79, 1, 80));
+
+    let model = write(&store, [Write::ModelChanged(Some("alpha".into()))])
+        .await
+        .unwrap()
+        .event;
+    let event = &events_after(&store, model - 1).await[0];
+    assert_eq!(
+        (event.what.as_str(), event.project.as_deref(), &event.entity),
+        ("model", Some("alpha"), &None)
+    );
+}
+
+async fn events_past_their_retention_are_forgotten(store: Shared) {
+    for n in 0..10 {
+        write(&store, [insert(compute(&format!("a{n}")))]).await.unwrap();
+    }
+    store.sweep(0, 4, 0, 0, 0).await.unwrap();
+    let page = store.events(0, 100).await.unwrap();
+    assert_eq!((page.oldest, page.newest, page.events.len()), (7, 10, 4));
+    store.sweep(i64::MAX, 1000, 0, 0, 0).await.unwrap();
+    let page = store.events(0, 100).await.unwrap();
+    assert_eq!(
+        (page.oldest, page.newest, page.events.len()),
+        (11, 10, 0),
+        "a reader at 10 missed nothing"
+    );
+}
+
+async fn quota_is_reserved_and_released(store: Shared) {
+    let quota = Quota {
+        instances: Some(3),
+        cores: Some(4),
+        ..Quota::default()
+    };
+    let alpha = Project {
+        name: "alpha".into(),
+        quota,
+        created_ms: 1,
+    };
+    write(&store, [Write::PutProject(alpha.clone())]).await.unwrap();
+    let cores = |cores| Usage {
+        instances: 1,
+        cores,
+        memory_mib: 512,
+        ..Usage::default()
+    };
+    write(&store, [using(compute("a"), cores(3))]).await.unwrap();
+
+    let over = Refused::Quota {
+        what: "cores",
+        limit: 4,
+        used: 3,
+        asked: 2,
+    };
+    assert_eq!(refused(write(&store, [using(compute("b"), cores(2))]).await), over);
+    assert_eq!(store.entity(&id("b")).await.unwrap(), None);
+    let both = write(&store, [using(compute("b"), cores(1)), using(compute("c"), cores(1))]).await;
+    assert_eq!(
+        refused(both),
+        Refused::Quota {
+            what: "cores",
+            limit: 4,
+            used: 4,
+            asked: 1
+        }
+    );
+    assert_eq!(store.usage("alpha").await.unwrap(), cores(3), "all or nothing");
+
+    write(&store, [using(compute("b"), cores(1))]).await.unwrap();
+    let grow = |by: Usage| Write::UpdateEntity {
+        id: id("b"),
+        change: Box::default(),
+        usage: Some(by),
+    };
+    assert!(matches!(
+        refused(write(&store, [grow(cores(2))]).await),
+        Refused::Quota { what: "cores", .. }
+    ));
+    let less = Quota {
+        cores: Some(1),
+        ..quota
+    };
+    write(&store, [Write::PutProject(Project { quota: less, ..alpha })])
+        .await
+        .unwrap();
+    write(&store, [grow(cores(0))]).await.unwrap();
+    assert_eq!(
+        store.usage("alpha").await.unwrap().cores,
+        3,
+        "less is allowed above the quota"
+    );
+
+    write(&store, [Write::RemoveEntity(id("a")), Write::RemoveEntity(id("b"))])
+        .await
+        .unwrap();
+    assert_eq!(store.usage("alpha").await.unwrap(), Usage::default());
+}
+
+async fn concurrent_commits_all_count(store: Shared) {
+    let quota = Quota {
+        instances: Some(10),
+        ..Quota::default()
+    };
+    let alpha = Project {
+        name: "alpha".into(),
+        quota,
+        created_ms: 1,
+    };
+    write(&store, [Write::PutProject(alpha), insert(compute("counted"))])
+        .await
+        .unwrap();
+    let tasks: Vec<_> = (0..30)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let one = Usage {
+                    instances: 1,
+                    ..Usage::default()
+                };
+                let change = Change {
+                    set: Attributes::from_iter([(format!("x.n{n}").parse().unwrap(), Value::from(n))]),
+                    ..Change::default()
+                };
+                write(&store, [update("counted", change)]).await.unwrap();
+                write(&store, [using(compute(&format!("c{n}")), one)]).await.is_ok()
+            })
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        made += u32::from(task.await.unwrap());
+    }
+    assert_eq!(made, 10, "no more than the quota");
+    let counted = get(&store, "counted").await;
+    assert_eq!(
+        (counted.generation, counted.attributes.len()),
+        (31, 32),
+        "no update was lost"
+    );
+}
