@@ -10,7 +10,7 @@ use crate::{
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// One document's categories. [`crate::registry::RegistryBuilder::table`] reads it.
+/// One document's categories. [`crate::RegistryBuilder::table`] reads it.
 #[derive(Debug)]
 pub struct Table {
     pub(crate) kinds: &'static [KindRow],
