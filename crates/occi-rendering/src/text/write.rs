@@ -307,7 +307,7 @@ impl Display for Uri<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             match c {
-                '<' | '>' | '"' | '\\' | ',' | ' ' => write!(f, "%{:02X}", u32::from(c))?,
+                '<' | '>' | '"' | '\\' | ' ' => write!(f, "%{:02X}", u32::from(c))?,
                 _ if c.is_control() => write!(f, "%{:02X}", u32::from(c))?,
                 _ => f.write_char(c)?,
             }

@@ -1,6 +1,6 @@
 //! What the tests share: a model, the samples, messages taken apart.
 
-use occi_model::{Attributes, Mixin, Origin, Registry, Value, templates};
+use occi_model::{AttributeDefinition, Attributes, Mixin, Origin, Registry, Value, ValueType, templates};
 use occi_rendering::{Agent, AttributeOrder, Base, Incoming, MediaType, View, content_type, is_occi_field};
 use std::path::PathBuf;
 
@@ -37,6 +37,14 @@ pub(crate) fn registry() -> Registry {
             ),
             size("http://schemas.openstack.org/template/resource#42"),
             tag("http://example.com/occi/my_stuff#my_stuff", "/my_stuff/"),
+            Mixin {
+                attributes: vec![AttributeDefinition::new(
+                    "com.example.map".parse().unwrap(),
+                    ValueType::Hash,
+                )],
+                origin: Origin::Provider { backend: String::new() },
+                ..tag("http://example.com/occi/maps#map", "/map/")
+            },
         ])
         .unwrap()
 }

@@ -187,7 +187,7 @@ fn entities_are_written_as_the_text_samples() {
 }
 
 #[test]
-fn entities_are_written_as_the_json_samples() {
+fn json_6_entities_are_written_as_the_json_samples() {
     let (registry, base, order) = (registry(), base(), sample_order());
     let view = view(&registry, &base, &order);
     let same = |body: &[u8], file: &str| {
