@@ -25,7 +25,7 @@ pub mod value;
 
 pub use builder::RegistryBuilder;
 pub use category::{Action, AttributeDefinition, Category, Class, Kind, Mixin, Origin, ValueType};
-pub use check::{Change, NewEntity, NewLink, NewShape, Stage, Violation, ViolationKind};
+pub use check::{Change, NewEntity, NewLink, NewMixin, NewShape, Stage, Violation, ViolationKind};
 pub use definitions::{Definitions, Effective};
 pub use draft::{EntityDraft, Input, LinkDraft, MixinDraft};
 pub use entity::{Attributes, Entity, LinkEnd, Shape};
