@@ -1,4 +1,4 @@
-//! Templates: the parents `os_tpl` and `resource_tpl` (GFD.224, section 3.5), the sizes of the Compute Resource
+//! Templates: the parents `os_tpl` and `resource_tpl` (GFD.224), the sizes of the Compute Resource
 //! Templates Profile (GFD.222), and the making of a provider's own.
 
 use crate::infrastructure::COMPUTE;
@@ -132,7 +132,7 @@ pub fn os_template(id: TypeId, title: impl Into<String>, backend: &str, defaults
 }
 
 /// The mixin for a size of `backend`. `sizes` are the values that a compute of this size has, whatever the client says
-/// (`occi.compute.cores`, `occi.compute.memory`, [`EPHEMERAL_SIZE`], ...; GFD.224, section 3.5.2).
+/// (`occi.compute.cores`, `occi.compute.memory`, [`EPHEMERAL_SIZE`], ...; GFD.224).
 ///
 /// It is at `/mixin/resource_tpl/<term>/`, in lower case; a caller with several backends may give it another place.
 pub fn resource_template(id: TypeId, title: impl Into<String>, backend: &str, sizes: &Attributes) -> Mixin {

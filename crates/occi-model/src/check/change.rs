@@ -38,7 +38,7 @@ impl Change {
 }
 
 impl Registry {
-    /// Checks a partial update (POST on an entity; GFD.223, section 5.5.3): what is given changes, everything else
+    /// Checks a partial update (POST on an entity; GFD.223): what is given changes, everything else
     /// stays. Adding a template replaces the one that is there. JSON's `null` unsets an optional attribute. Adding an
     /// entity to a mixin's collection is the partial update that names the mixin alone.
     ///
@@ -109,7 +109,7 @@ impl Registry {
         Ok(plan.finish(change))
     }
 
-    /// Checks a replacement (PUT on an entity; GFD.223, section 5.5.2): what is not given goes back to its default or
+    /// Checks a replacement (PUT on an entity; GFD.223): what is not given goes back to its default or
     /// goes away, and so do mixins that are not named. Templates, keys and user data stay with their attributes, and so
     /// does an omitted attribute that `keeps` names: those that an engine owns. Links stay as they are; a link that the
     /// entity does not have is refused.

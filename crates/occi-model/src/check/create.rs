@@ -159,12 +159,15 @@ impl Registry {
     /// A link that comes with a resource of kind `source`.
     pub(super) fn check_link(&self, link: &LinkDraft, source: &TypeId, at: &str) -> Result<NewLink, Violation> {
         let mut draft = Cow::Borrowed(&link.entity);
-        if draft.kind.is_none()
+        let plain = |kind: &TypeId| *kind == *core::LINK && !self.base_kinds_have_instances();
+        if draft.kind.as_ref().is_none_or(plain)
             && let Some(target) = &draft.target
         {
+            // Nothing, or nothing of use, is said of the link: where it leads says what it is.
             let end = self.end(target, draft.target_kind.as_ref(), &format!("{at}target"))?;
-            let kind = end.kind.and_then(|kind| self.link_kind_to(kind.as_str()));
-            draft.to_mut().kind = kind.map(|kind| kind.id.clone());
+            if let Some(kind) = end.kind.and_then(|kind| self.link_kind_to(kind.as_str())) {
+                draft.to_mut().kind = Some(kind.id.clone());
+            }
         }
         let NewParts {
             kind,

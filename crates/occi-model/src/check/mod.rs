@@ -1,4 +1,4 @@
-//! The rules that a request must keep (GFD.221, section 5): what a client describes becomes typed values or a
+//! The rules that a request must keep (GFD.221): what a client describes becomes typed values or a
 //! [`Violation`].
 //!
 //! The checks run in one order, so that a request with several faults always gets the same answer: limits, kind,

@@ -325,6 +325,17 @@ fn http_77_and_infra_35_inline_links_are_checked_like_others() {
         "inactive"
     );
 
+    for (target, kind) in [("/storage/1", Some(STORAGELINK)), ("/elsewhere/1", None)] {
+        let mut plain = draft(COMPUTE, &[], &[]);
+        plain.links.push(link(occi_model::core::LINK, target, &[]));
+        let made = model().check_create(&plain).map(|new| new.shape);
+        let found = made.ok().map(|shape| match shape {
+            NewShape::Resource { links } => links[0].kind.to_string(),
+            NewShape::Link { .. } => panic!("a compute is a resource"),
+        });
+        assert_eq!(found.as_deref(), kind, "a plain link is what its target makes it");
+    }
+
     compute.links[0].entity.kind = Some(id(STORAGE));
     assert_eq!(refused(&compute).1, "links[0].attributes.occi.storage.size");
     let mut network = draft(NETWORK, &[], &[]);

@@ -1,4 +1,4 @@
-//! The state machines, every state with every action (GFD.224, sections 3.1 to 3.4).
+//! The state machines, every state with every action (GFD.224).
 
 use crate::common::*;
 use occi_model::{Registry, production};
