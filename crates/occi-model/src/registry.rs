@@ -81,8 +81,9 @@ impl Registry {
         reason = "built from constants of this crate, and its tests call it"
     )]
     pub fn standard() -> Self {
-        Self::builder()
-            .documents()
+        crate::table::DOCUMENTS
+            .into_iter()
+            .fold(Self::builder(), RegistryBuilder::table)
             .build()
             .expect("the built-in tables make a valid model")
     }

@@ -1,1 +1,12 @@
-//! The binary occid: HTTP, authentication, configuration, wiring.
+//! The binary `occid`: HTTP, authentication, configuration, wiring.
+
+pub mod accounts;
+pub mod admin;
+pub mod auth;
+pub mod backends;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod lock;
+pub mod run;
+pub mod telemetry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `occid`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    occi_server::cli::main()
+}

@@ -1,0 +1,1 @@
+//! A black-box suite for any OCCI server.

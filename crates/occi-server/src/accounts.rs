@@ -1,0 +1,263 @@
+//! Users and projects, as an operator manages them.
+
+use crate::auth::{Authenticator, HashError, Hasher, random_password};
+use occi_store::{Commit, Project, Quota, Refused, Role, Store, StoreError, User, Write};
+use std::sync::Arc;
+
+/// Where users land who were given no project of their own.
+pub const DEFAULT_PROJECT: &str = "default";
+/// The operator of the first start.
+pub const FIRST_USER: &str = "admin";
+
+/// Why an account could not be managed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// It does not exist, or exists already.
+    #[error("{0}")]
+    Refused(Refused),
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refused) => Self::Refused(refused),
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// The accounts. Every change is felt by the next request.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Arc<dyn Store>,
+    hasher: Hasher,
+    authenticator: Option<Arc<Authenticator>>,
+}
+
+impl Accounts {
+    /// Over a store; `authenticator` is told of changes.
+    pub fn new(store: Arc<dyn Store>, hasher: Hasher, authenticator: Option<Arc<Authenticator>>) -> Self {
+        Self {
+            store,
+            hasher,
+            authenticator,
+        }
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), AccountError> {
+        let commit = Commit {
+            writes,
+            ..Commit::default()
+        };
+        self.store.commit(commit).await?;
+        if let Some(authenticator) = &self.authenticator {
+            authenticator.forget();
+        }
+        Ok(())
+    }
+
+    /// If there is nobody yet: the default project and an operator with a random password, which is returned.
+    pub async fn found(&self) -> Result<Option<String>, AccountError> {
+        if !self.store.users().await?.is_empty() {
+            return Ok(None);
+        }
+        let password = random_password()?;
+        let user = User {
+            name: FIRST_USER.to_owned(),
+            password_hash: self.hasher.hash(password.clone()).await?,
+            operator: true,
+            default_project: DEFAULT_PROJECT.to_owned(),
+            memberships: vec![(DEFAULT_PROJECT.to_owned(), Role::Manager)],
+        };
+        let mut writes = self.missing_project(DEFAULT_PROJECT).await?;
+        writes.extend(with_memberships(user));
+        self.commit(writes).await?;
+        Ok(Some(password))
+    }
+
+    /// All users, by name.
+    pub async fn users(&self) -> Result<Vec<User>, AccountError> {
+        let mut users = self.store.users().await?;
+        users.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(users)
+    }
+
+    /// A new user, member of `project`, which is made if it does not exist.
+    pub async fn add_user(
+        &self,
+        name: &str,
+        password: String,
+        operator: bool,
+        project: &str,
+    ) -> Result<(), AccountError> {
+        check_name("user", name)?;
+        if self.store.user(name).await?.is_some() {
+            return Err(AccountError::Refused(Refused::Taken {
+                what: "user",
+                name: name.to_owned(),
+            }));
+        }
+        let mut writes = self.missing_project(project).await?;
+        let user = User {
+            name: name.to_owned(),
+            password_hash: self.hash(password).await?,
+            operator,
+            default_project: project.to_owned(),
+            memberships: vec![(project.to_owned(), Role::Member)],
+        };
+        writes.extend(with_memberships(user));
+        self.commit(writes).await
+    }
+
+    /// Another password.
+    pub async fn set_password(&self, name: &str, password: String) -> Result<(), AccountError> {
+        let user = self.user(name).await?;
+        let password_hash = self.hash(password).await?;
+        self.commit(vec![Write::PutUser(User { password_hash, ..user })]).await
+    }
+
+    /// The user is gone; what it made stays with its projects.
+    pub async fn remove_user(&self, name: &str) -> Result<(), AccountError> {
+        let user = self.user(name).await?;
+        let operators = self
+            .store
+            .users()
+            .await?
+            .into_iter()
+            .filter(|user| user.operator)
+            .count();
+        if user.operator && operators == 1 {
+            let message = format!("{name} is the only operator: make another one first");
+            return Err(AccountError::Invalid(message));
+        }
+        self.commit(vec![Write::RemoveUser(name.to_owned())]).await
+    }
+
+    /// All projects, by name.
+    pub async fn projects(&self) -> Result<Vec<Project>, AccountError> {
+        let mut projects = self.store.projects().await?;
+        projects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(projects)
+    }
+
+    /// A new project.
+    pub async fn add_project(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
+        let writes = self.missing_project(name).await?;
+        if writes.is_empty() {
+            return Err(AccountError::Refused(Refused::Taken {
+                what: "project",
+                name: name.to_owned(),
+            }));
+        }
+        self.commit(vec![Write::PutProject(project(name, quota))]).await
+    }
+
+    /// The project is gone; refused while it has entities.
+    pub async fn remove_project(&self, name: &str) -> Result<(), AccountError> {
+        self.project(name).await?;
+        self.commit(vec![Write::RemoveProject(name.to_owned())]).await
+    }
+
+    /// What a project may use.
+    pub async fn set_quota(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
+        let project = self.project(name).await?;
+        self.commit(vec![Write::PutProject(Project { quota, ..project })]).await
+    }
+
+    /// What a user may do in a project; none ends the membership.
+    pub async fn set_member(&self, project: &str, user: &str, role: Option<Role>) -> Result<(), AccountError> {
+        self.project(project).await?;
+        self.user(user).await?;
+        let member = Write::PutMember {
+            project: project.to_owned(),
+            user: user.to_owned(),
+            role,
+        };
+        self.commit(vec![member]).await
+    }
+
+    /// The project.
+    pub async fn project(&self, name: &str) -> Result<Project, AccountError> {
+        let found = self
+            .store
+            .projects()
+            .await?
+            .into_iter()
+            .find(|project| project.name == name);
+        found.ok_or_else(|| missing("project", name))
+    }
+
+    /// What the project uses.
+    pub async fn usage(&self, name: &str) -> Result<occi_store::Usage, AccountError> {
+        Ok(self.store.usage(name).await?)
+    }
+
+    async fn user(&self, name: &str) -> Result<User, AccountError> {
+        self.store.user(name).await?.ok_or_else(|| missing("user", name))
+    }
+
+    async fn hash(&self, password: String) -> Result<String, AccountError> {
+        if password.is_empty() {
+            return Err(AccountError::Invalid("the password is empty".to_owned()));
+        }
+        Ok(self.hasher.hash(password).await?)
+    }
+
+    /// What makes `name` exist, if it does not.
+    async fn missing_project(&self, name: &str) -> Result<Vec<Write>, AccountError> {
+        check_name("project", name)?;
+        let exists = self.store.projects().await?.iter().any(|project| project.name == name);
+        Ok(if exists {
+            Vec::new()
+        } else {
+            vec![Write::PutProject(project(name, Quota::default()))]
+        })
+    }
+}
+
+fn project(name: &str, quota: Quota) -> Project {
+    Project {
+        name: name.to_owned(),
+        quota,
+        created_ms: jiff::Timestamp::now().as_millisecond(),
+    }
+}
+
+fn with_memberships(user: User) -> Vec<Write> {
+    let members: Vec<_> = user
+        .memberships
+        .iter()
+        .map(|(project, role)| Write::PutMember {
+            project: project.clone(),
+            user: user.name.clone(),
+            role: Some(*role),
+        })
+        .collect();
+    [Write::PutUser(user)].into_iter().chain(members).collect()
+}
+
+fn missing(what: &'static str, name: &str) -> AccountError {
+    AccountError::Refused(Refused::Missing {
+        what,
+        name: name.to_owned(),
+    })
+}
+
+/// Names appear in headers, URLs, file names and Basic credentials, where `:` ends them.
+fn check_name(what: &str, name: &str) -> Result<(), AccountError> {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_name) || name.starts_with(['.', '-']) {
+        let message = format!("{name:?} is no name for a {what}: use 1 to 64 letters, digits, '-', '_', '.' and '@'");
+        return Err(AccountError::Invalid(message));
+    }
+    Ok(())
+}

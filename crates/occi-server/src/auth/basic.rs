@@ -1,0 +1,163 @@
+//! HTTP Basic (RFC 7617) against the accounts of the store.
+
+use super::password::{HashError, Hasher};
+use super::slow_down::SlowDown;
+use crate::config;
+use aws_lc_rs::hmac;
+use headers::authorization::{Basic, Credentials};
+use http::HeaderValue;
+use occi_engine::Principal;
+use occi_store::{Store, StoreError, User};
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why nobody was let in.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No credentials, or wrong ones.
+    #[error("a user name and its password are needed")]
+    Unauthenticated,
+    /// Too many wrong passwords lately.
+    #[error("too many wrong passwords: wait {} s", .0.as_secs() + 1)]
+    SlowDown(Duration),
+    /// Too many passwords are being checked.
+    #[error("too many passwords are being checked: try again")]
+    Busy,
+    /// The accounts cannot be read.
+    #[error("the accounts cannot be read")]
+    Store(#[source] StoreError),
+    /// The computation failed.
+    #[error("the password could not be checked")]
+    Failed,
+}
+
+/// How many accepted passwords are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// Lets principals in. An accepted `Authorization` header is remembered under a keyed hash whose key lives as long as
+/// this process, so that neither password nor anything guessable stays in memory.
+pub struct Authenticator {
+    store: Arc<dyn Store>,
+    hasher: Hasher,
+    slow: Arc<SlowDown>,
+    key: hmac::Key,
+    remembered: Cache<[u8; 32], Accepted>,
+    remember: Duration,
+    /// Grows when an account changes: what was remembered before does not count.
+    accounts: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Accepted {
+    principal: Arc<Principal>,
+    password_hash: Arc<str>,
+    accounts: u64,
+    until: Instant,
+}
+
+impl Authenticator {
+    /// Over these accounts.
+    pub fn new(store: Arc<dyn Store>, hasher: Hasher, config: &config::Auth) -> Result<Self, HashError> {
+        let mut secret = [0_u8; 32];
+        aws_lc_rs::rand::fill(&mut secret).map_err(|_| HashError::Failed)?;
+        Ok(Self {
+            store,
+            hasher,
+            slow: Arc::new(SlowDown::new(config.wrong_passwords)),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
+            remembered: Cache::new(REMEMBERED),
+            remember: config.remember.0,
+            accounts: AtomicU64::new(0),
+        })
+    }
+
+    /// Forgets every accepted password, because an account changed.
+    pub fn forget(&self) {
+        self.accounts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether this header was accepted lately: no waiting, no store, no password.
+    pub fn known(&self, header: &HeaderValue) -> Option<Arc<Principal>> {
+        let accepted = self.remembered.get(&self.tag(header))?;
+        (accepted.accounts == self.accounts.load(Ordering::Acquire) && accepted.until > Instant::now())
+            .then_some(accepted.principal)
+    }
+
+    /// Who sends this header from `peer`.
+    pub async fn authenticate(&self, header: &HeaderValue, peer: &str) -> Result<Arc<Principal>, Refusal> {
+        if let Some(principal) = self.known(header) {
+            return Ok(principal);
+        }
+        let basic = header
+            .as_bytes()
+            .get(..6)
+            .filter(|scheme| scheme.eq_ignore_ascii_case(b"basic "));
+        let credentials = basic
+            .and_then(|_| Basic::decode(header))
+            .ok_or(Refusal::Unauthenticated)?;
+        let name = credentials.username();
+        let accounts = self.accounts.load(Ordering::Acquire);
+        let user = self.store.user(name).await.map_err(Refusal::Store)?;
+        let tag = self.tag(header);
+        if let (Some(accepted), Some(user)) = (self.remembered.get(&tag), &user)
+            && *accepted.password_hash == *user.password_hash
+        {
+            return Ok(self.remember(tag, accounts, user));
+        }
+        if let Some(wait) = self.slow.wait(name, peer) {
+            return Err(Refusal::SlowDown(wait));
+        }
+        let still = {
+            let (slow, name, peer) = (self.slow.clone(), name.to_owned(), peer.to_owned());
+            move || slow.wait(&name, &peer).is_none()
+        };
+        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        let verified = self.hasher.verify(credentials.password().to_owned(), hash, still).await;
+        match (verified, user) {
+            (Ok(true), Some(user)) => Ok(self.remember(tag, accounts, &user)),
+            (Ok(_), _) => {
+                self.slow.failed(name, peer);
+                Err(Refusal::Unauthenticated)
+            }
+            (Err(HashError::Busy), _) => Err(Refusal::Busy),
+            (Err(HashError::Failed), _) => Err(Refusal::Failed),
+        }
+    }
+
+    fn remember(&self, tag: [u8; 32], accounts: u64, user: &User) -> Arc<Principal> {
+        let principal = Arc::new(principal(user));
+        let accepted = Accepted {
+            principal: principal.clone(),
+            password_hash: user.password_hash.as_str().into(),
+            accounts,
+            until: Instant::now() + self.remember,
+        };
+        self.remembered.insert(tag, accepted);
+        principal
+    }
+
+    fn tag(&self, header: &HeaderValue) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&self.key, header.as_bytes()).as_ref());
+        tag
+    }
+}
+
+/// What the engine needs to know of an account.
+pub fn principal(user: &User) -> Principal {
+    let User {
+        name,
+        password_hash: _,
+        operator,
+        default_project,
+        memberships,
+    } = user;
+    Principal {
+        name: name.clone(),
+        operator: *operator,
+        projects: memberships.clone(),
+        default_project: default_project.clone(),
+    }
+}

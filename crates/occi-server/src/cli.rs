@@ -1,0 +1,537 @@
+//! The command line of `occid`.
+
+use crate::accounts::{Accounts, DEFAULT_PROJECT};
+use crate::admin::{Admin, AdminClient};
+use crate::auth::Hasher;
+use crate::config::{Address, Config, ConfigError, Overrides};
+use crate::lock::DataLock;
+use crate::run::{database, open_store, run};
+use clap::{Args, Parser, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// An OCCI 1.1 and 1.2 server in front of real machines.
+#[derive(Debug, Parser)]
+#[command(name = "occid", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(flatten)]
+    serve: Options,
+    /// Check the configuration, and do nothing.
+    #[arg(long)]
+    check_config: bool,
+    /// Print a configuration file with every key, its meaning and its default.
+    #[arg(long, exclusive = true)]
+    sample_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the service and its commands share.
+#[derive(Clone, Debug, Default, Args)]
+struct Options {
+    /// The configuration file (TOML). Every key can also be set by a variable, OCCID_<SECTION>_<KEY>.
+    #[arg(long, value_name = "FILE", env = "OCCID_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where clients reach the service [default: 127.0.0.1:8787] [env: OCCID_LISTEN].
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
+    listen: Option<String>,
+    /// Where health, metrics and commands reach it [default: unix:<data-dir>/admin.sock] [env: OCCID_ADMIN_LISTEN].
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH|off")]
+    admin_listen: Option<String>,
+    /// Where everything is kept [env: OCCID_DATA_DIR].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// The engine, or several with commas [default: qemu] [env: OCCID_BACKENDS].
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+}
+
+impl Options {
+    fn load(&self) -> Result<Config, ConfigError> {
+        let mut overrides = Overrides::from_environment(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
+        let flags = [
+            ("server.listen", "--listen", &self.listen),
+            ("server.admin_listen", "--admin-listen", &self.admin_listen),
+            ("server.data_dir", "--data-dir", &self.data_dir),
+            ("server.backends", "--backend", &self.backend),
+        ];
+        for (key, flag, value) in flags {
+            overrides
+                .0
+                .extend(value.clone().map(|value| (key.to_owned(), value, flag.to_owned())));
+        }
+        Config::load(self.config.as_deref(), &overrides)
+    }
+}
+
+/// What can be done beside serving.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Users.
+    #[command(subcommand)]
+    User(User),
+    /// Projects, their quotas and members.
+    #[command(subcommand)]
+    Project(Project),
+    /// Look for damage in the store and, if the service runs, compare it with the engines.
+    Check(Only),
+    /// Write a consistent copy of the store; the service may run. Disks of machines are not in it.
+    Backup(WithFile),
+    /// Put a copy back in the place of the store; the service must not run.
+    Restore(WithFile),
+    /// Bring the store to this version's schema (the service does so when it starts); it must not run.
+    Migrate(Only),
+}
+
+/// A command without arguments.
+#[derive(Debug, Args)]
+struct Only {
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Args)]
+struct WithFile {
+    /// The copy.
+    file: PathBuf,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum User {
+    /// Make a user. The password comes from a prompt, a file or stdin.
+    Add {
+        /// The name.
+        name: String,
+        /// The project where what the user makes lands; it is made if there is none.
+        #[arg(long, default_value = DEFAULT_PROJECT)]
+        project: String,
+        /// Sees and does everything.
+        #[arg(long)]
+        operator: bool,
+        #[command(flatten)]
+        password: PasswordSource,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// List the users.
+    List(Only),
+    /// Remove a user; what it made stays with its projects.
+    Remove {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Change a password.
+    Passwd {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        password: PasswordSource,
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+/// Where a password comes from: never from an argument, which everybody on the machine can read.
+#[derive(Debug, Args)]
+struct PasswordSource {
+    /// The first line of this file is the password; - is stdin. Without it: a prompt, or stdin if that is no terminal.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Project {
+    /// Make a project.
+    Add {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        limits: Limits,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// List the projects.
+    List(Only),
+    /// Remove a project that has no entities.
+    Remove {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Show what a project uses and may use, or change what it may use.
+    Quota {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        limits: Limits,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Members.
+    #[command(subcommand)]
+    Member(Member),
+}
+
+/// Limits of a project; `none` lifts one.
+#[derive(Debug, Args)]
+struct Limits {
+    /// Computes.
+    #[arg(long, value_name = "N|none")]
+    instances: Option<String>,
+    /// Cores, all computes together.
+    #[arg(long, value_name = "N|none")]
+    cores: Option<String>,
+    /// Memory, all computes together, in MiB.
+    #[arg(long, value_name = "N|none")]
+    memory_mib: Option<String>,
+    /// Volumes, all together, in GiB.
+    #[arg(long, value_name = "N|none")]
+    volume_gib: Option<String>,
+    /// Reserved addresses.
+    #[arg(long, value_name = "N|none")]
+    addresses: Option<String>,
+}
+
+impl Limits {
+    fn document(&self) -> Result<Map<String, Value>, ConfigError> {
+        let mut document = Map::new();
+        let named = [
+            ("instances", &self.instances),
+            ("cores", &self.cores),
+            ("memory_mib", &self.memory_mib),
+            ("volume_gib", &self.volume_gib),
+            ("addresses", &self.addresses),
+        ];
+        for (name, text) in named {
+            let Some(text) = text else { continue };
+            let value = match text.as_str() {
+                "none" => Value::Null,
+                text => text.parse::<u32>().map(Value::from).map_err(|_| {
+                    ConfigError::new(
+                        format!("--{}: {text:?} is no limit", name.replace('_', "-")),
+                        "write a number, or none",
+                    )
+                })?,
+            };
+            document.insert(name.to_owned(), value);
+        }
+        Ok(document)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Member {
+    /// Let a user into a project, or change its role there.
+    Add {
+        /// The project.
+        project: String,
+        /// The user.
+        user: String,
+        /// reader, member or manager.
+        #[arg(long, default_value = "member")]
+        role: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// End a membership.
+    Remove {
+        /// The project.
+        project: String,
+        /// The user.
+        user: String,
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.sample_config {
+        print!("{}", crate::config::sample());
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("occid: no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(execute(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{:?}", miette::Report::new(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> Result<(), ConfigError> {
+    match cli.command {
+        Some(command) => carry_out(command).await,
+        None => {
+            let config = cli.serve.load()?;
+            if cli.check_config {
+                println!("the configuration is valid");
+                return Ok(());
+            }
+            run(config).await
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> Result<(), ConfigError> {
+    match command {
+        Command::User(user) => carry_out_user(user).await,
+        Command::Project(project) => carry_out_project(project).await,
+        Command::Check(Only { options }) => {
+            let found = ask(&options, Method::POST, "/check", Some(json!({}))).await?;
+            let findings = found
+                .get("findings")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            for finding in &findings {
+                println!("{}", finding.as_str().unwrap_or_default());
+            }
+            if found.get("engines") == Some(&Value::Bool(false)) {
+                eprintln!("the service does not run, so only the store was looked at");
+            }
+            if findings.is_empty() {
+                println!("nothing is wrong");
+                return Ok(());
+            }
+            Err(ConfigError::new(
+                format!("{} findings", findings.len()),
+                "see docs/operations.md",
+            ))
+        }
+        Command::Backup(WithFile { file, options }) => {
+            let file = std::path::absolute(&file).unwrap_or(file);
+            ask(&options, Method::POST, "/backup", Some(json!({ "file": file }))).await?;
+            println!("{}", file.display());
+            Ok(())
+        }
+        Command::Restore(WithFile { file, options }) => {
+            let data_dir = options.load()?.data_dir()?;
+            let _lock = DataLock::take(&data_dir)?;
+            let into = database(&data_dir);
+            occi_store::sqlite::restore(&file, &into).map_err(|error| {
+                ConfigError::new(
+                    format!(
+                        "{} cannot be restored: {}",
+                        file.display(),
+                        crate::admin::with_sources(&error)
+                    ),
+                    "nothing was changed; name a file that occid backup wrote",
+                )
+            })
+        }
+        Command::Migrate(Only { options }) => {
+            let data_dir = options.load()?.data_dir()?;
+            let _lock = DataLock::take(&data_dir)?;
+            open_store(&data_dir).await.map(drop)
+        }
+    }
+}
+
+async fn carry_out_user(user: User) -> Result<(), ConfigError> {
+    match user {
+        User::Add {
+            name,
+            project,
+            operator,
+            password,
+            options,
+        } => {
+            let password = password.read(&name)?;
+            let document = json!({ "password": password, "operator": operator, "project": project });
+            ask(
+                &options,
+                Method::PUT,
+                &format!("/users/{}", escape(&name)),
+                Some(document),
+            )
+            .await
+            .map(drop)
+        }
+        User::List(Only { options }) => {
+            let users = ask(&options, Method::GET, "/users", None).await?;
+            for user in users.as_array().into_iter().flatten() {
+                let text = |key: &str| user.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let operator = if user.get("operator") == Some(&Value::Bool(true)) {
+                    "operator"
+                } else {
+                    "-"
+                };
+                let projects = user.get("projects").and_then(Value::as_array).into_iter().flatten();
+                let projects: Vec<_> = projects.filter_map(Value::as_str).collect();
+                println!(
+                    "{}\t{operator}\t{}\t{}",
+                    text("name"),
+                    text("default_project"),
+                    projects.join(",")
+                );
+            }
+            Ok(())
+        }
+        User::Remove { name, options } => ask(&options, Method::DELETE, &format!("/users/{}", escape(&name)), None)
+            .await
+            .map(drop),
+        User::Passwd {
+            name,
+            password,
+            options,
+        } => {
+            let document = json!({ "password": password.read(&name)? });
+            ask(
+                &options,
+                Method::PUT,
+                &format!("/users/{}/password", escape(&name)),
+                Some(document),
+            )
+            .await
+            .map(drop)
+        }
+    }
+}
+
+async fn carry_out_project(project: Project) -> Result<(), ConfigError> {
+    match project {
+        Project::Add { name, limits, options } => {
+            let document = Value::Object(limits.document()?);
+            ask(
+                &options,
+                Method::PUT,
+                &format!("/projects/{}", escape(&name)),
+                Some(document),
+            )
+            .await
+            .map(drop)
+        }
+        Project::List(Only { options }) => {
+            let projects = ask(&options, Method::GET, "/projects", None).await?;
+            for project in projects.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                println!("{project}");
+            }
+            Ok(())
+        }
+        Project::Remove { name, options } => {
+            ask(&options, Method::DELETE, &format!("/projects/{}", escape(&name)), None)
+                .await
+                .map(drop)
+        }
+        Project::Quota { name, limits, options } => {
+            let path = format!("/projects/{}/quota", escape(&name));
+            let changes = limits.document()?;
+            if !changes.is_empty() {
+                return ask(&options, Method::PUT, &path, Some(Value::Object(changes)))
+                    .await
+                    .map(drop);
+            }
+            let quota = ask(&options, Method::GET, &path, None).await?;
+            for (what, numbers) in quota.as_object().into_iter().flatten() {
+                let limit = numbers.get("limit").filter(|limit| !limit.is_null());
+                let limit = limit.map_or_else(|| "none".to_owned(), ToString::to_string);
+                println!("{what}\t{}\t{limit}", numbers.get("used").unwrap_or(&Value::Null));
+            }
+            Ok(())
+        }
+        Project::Member(Member::Add {
+            project,
+            user,
+            role,
+            options,
+        }) => {
+            let path = format!("/projects/{}/members/{}", escape(&project), escape(&user));
+            ask(&options, Method::PUT, &path, Some(json!({ "role": role })))
+                .await
+                .map(drop)
+        }
+        Project::Member(Member::Remove { project, user, options }) => {
+            let path = format!("/projects/{}/members/{}", escape(&project), escape(&user));
+            ask(&options, Method::DELETE, &path, None).await.map(drop)
+        }
+    }
+}
+
+fn escape(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Asks the running service, or opens the store if none runs.
+async fn ask(options: &Options, method: Method, path: &str, document: Option<Value>) -> Result<Value, ConfigError> {
+    let config = options.load()?;
+    let data_dir = config.data_dir()?;
+    let (client, _lock) = reach(&config, &data_dir).await?;
+    client.send(method, path, document).await.map_err(|error| {
+        let help = if client.is_running() {
+            "the running service refused"
+        } else {
+            "the service does not run"
+        };
+        ConfigError::new(error.to_string(), help)
+    })
+}
+
+async fn reach(config: &Config, data_dir: &Path) -> Result<(AdminClient, Option<DataLock>), ConfigError> {
+    if let Address::Unix(socket) = config.admin_listen(data_dir)
+        && let Some(client) = AdminClient::running(socket).await
+    {
+        return Ok((client, None));
+    }
+    if !data_dir.exists() {
+        return Err(ConfigError::new(
+            format!("no service runs, and there is no data in {}", data_dir.display()),
+            "start occid, or name its --data-dir",
+        ));
+    }
+    let lock = DataLock::take(data_dir)?;
+    let store = open_store(data_dir).await?;
+    let accounts = Accounts::new(store.clone(), Hasher::default(), None);
+    Ok((AdminClient::own(&Admin::new(accounts, store, None, true)), Some(lock)))
+}
+
+impl PasswordSource {
+    fn read(&self, name: &str) -> Result<String, ConfigError> {
+        let failed = |error: std::io::Error| {
+            ConfigError::new(
+                format!("no password could be read: {error}"),
+                "use --password-file, or type it in a terminal",
+            )
+        };
+        let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        let stdin = || {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map(|_| first_line(text))
+        };
+        let password = match &self.password_file {
+            Some(file) if file.as_os_str() == "-" => stdin().map_err(failed)?,
+            Some(file) => first_line(std::fs::read_to_string(file).map_err(failed)?),
+            None if !std::io::stdin().is_terminal() => stdin().map_err(failed)?,
+            None => {
+                let first = rpassword::prompt_password(format!("Password of {name}: ")).map_err(failed)?;
+                let again = rpassword::prompt_password("Again: ").map_err(failed)?;
+                if first != again {
+                    return Err(ConfigError::new("the two passwords differ", "type the same one twice"));
+                }
+                first
+            }
+        };
+        if password.is_empty() {
+            return Err(ConfigError::new("the password is empty", "choose one"));
+        }
+        Ok(password)
+    }
+}

@@ -1,0 +1,473 @@
+//! From file, environment and flags to a checked configuration.
+
+use super::sections::{Auth, Engine, Http, Log, Rate, Retention, Server};
+use super::{Address, Key};
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where the service is.
+    pub server: Server,
+    /// The protocol.
+    pub http: Http,
+    /// Who may come in.
+    pub auth: Auth,
+    /// How fast.
+    pub rate: Rate,
+    /// What is written down.
+    pub log: Log,
+    /// What OCCI means here.
+    pub engine: Engine,
+    /// How long things are remembered.
+    pub retention: Retention,
+    /// The engines' own keys, by the engine's name.
+    pub backend: BTreeMap<String, toml::Table>,
+}
+
+/// Values that come from flags and environment, as text, and win over the file: pairs of a dotted key and its text, with
+/// the name under which a person gave it.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides(pub Vec<(String, String, String)>);
+
+impl Overrides {
+    /// The variables of this environment that set keys: `OCCID_<SECTION>_<KEY>`, and `OCCID_BACKEND_<NAME>_<KEY>`.
+    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let keys: BTreeMap<_, _> = Config::sections()
+            .into_iter()
+            .flat_map(|(_, _, keys)| keys)
+            .map(|key| (key.variable(), format!("{}.{}", key.section, key.name)))
+            .collect();
+        let found = variables.into_iter().filter_map(|(name, text)| {
+            if let Some(path) = keys.get(&name) {
+                return Some((path.clone(), text, name));
+            }
+            let (backend, key) = name.strip_prefix("OCCID_BACKEND_")?.split_once('_')?;
+            let path = format!("backend.{}.{}", backend.to_ascii_lowercase(), key.to_ascii_lowercase());
+            Some((path, text, name))
+        });
+        Self(found.collect())
+    }
+}
+
+/// A start-up or a command that failed: what, where, and what to do.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error(transparent)]
+#[diagnostic(transparent)]
+pub struct ConfigError(Box<Problem>);
+
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("{message}")]
+struct Problem {
+    message: String,
+    #[help]
+    help: Option<String>,
+    #[source_code]
+    source_code: Option<NamedSource<String>>,
+    #[label("here")]
+    place: Option<SourceSpan>,
+}
+
+impl ConfigError {
+    /// An error without a place in a file.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            message: message.into(),
+            help: Some(help.into()),
+            source_code: None,
+            place: None,
+        }))
+    }
+
+    fn within(mut self, source: &Source<'_>, span: Option<std::ops::Range<usize>>) -> Self {
+        if let Some(span) = span {
+            self.0.source_code = Some(NamedSource::new(source.name, source.text.to_owned()));
+            self.0.place = Some(span.into());
+        }
+        self
+    }
+}
+
+struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Config {
+    /// The sections with their documentation and keys, in the order of the sample file.
+    pub fn sections() -> Vec<(&'static str, &'static [&'static str], Vec<Key>)> {
+        vec![
+            (Server::SECTION, Server::ABOUT, Server::keys()),
+            (Http::SECTION, Http::ABOUT, Http::keys()),
+            (Auth::SECTION, Auth::ABOUT, Auth::keys()),
+            (Rate::SECTION, Rate::ABOUT, Rate::keys()),
+            (Log::SECTION, Log::ABOUT, Log::keys()),
+            (Engine::SECTION, Engine::ABOUT, Engine::keys()),
+            (Retention::SECTION, Retention::ABOUT, Retention::keys()),
+        ]
+    }
+
+    /// Reads `file` if there is one, lays `overrides` over it, and checks the whole.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let name = file.map(|file| file.display().to_string()).unwrap_or_default();
+        let text = match file {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| {
+                ConfigError::new(
+                    format!("the configuration file {name} cannot be read: {error}"),
+                    "name a file that exists with --config, or leave the flag out to use the defaults",
+                )
+            })?,
+            None => String::new(),
+        };
+        Self::parse(
+            &Source {
+                name: &name,
+                text: &text,
+            },
+            overrides,
+        )
+    }
+
+    fn parse(source: &Source<'_>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let syntax = |error: toml::de::Error, help: &str| {
+            ConfigError::new(error.message().trim().to_owned(), help).within(source, error.span())
+        };
+        let spanned = toml::de::DeTable::parse(source.text).map_err(|error| syntax(error, "the file must be TOML"))?;
+        check_names(spanned.get_ref(), source)?;
+        // First without the overrides, because only what was read from text knows its place.
+        let _: Self = toml::from_str(source.text).map_err(|error| syntax(error, "see the sample configuration"))?;
+        let mut table: toml::Table =
+            toml::from_str(source.text).map_err(|error| syntax(error, "the file must be TOML"))?;
+        let keys: BTreeMap<_, _> = Self::sections()
+            .into_iter()
+            .flat_map(|(_, _, keys)| keys)
+            .map(|key| (format!("{}.{}", key.section, key.name), key))
+            .collect();
+        for (path, text, given_as) in &overrides.0 {
+            let value = match keys.get(path) {
+                Some(key) => key
+                    .read(text)
+                    .map_err(|problem| ConfigError::new(format!("{given_as} {problem}"), format!("it sets {path}")))?,
+                None => guess(text),
+            };
+            set(&mut table, path, value.clone());
+            let mut alone = toml::Table::new();
+            set(&mut alone, path, value);
+            alone.try_into::<Self>().map_err(|error| {
+                ConfigError::new(format!("{given_as}: {}", error.message()), format!("it sets {path}"))
+            })?;
+        }
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            ConfigError::new(error.message().trim().to_owned(), "see the sample configuration")
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let error = |key: &str, problem: String, help: &str| Err(ConfigError::new(format!("{key}: {problem}"), help));
+        if self.server.listen == Address::Off {
+            return error(
+                "server.listen",
+                "the service cannot be off".into(),
+                "write ADDR:PORT or unix:PATH",
+            );
+        }
+        if let Some(Address::Tcp(address)) = &self.server.admin_listen
+            && !address.ip().is_loopback()
+        {
+            return error(
+                "server.admin_listen",
+                format!("{address} is reachable from other machines"),
+                "use a loopback address (127.0.0.1:9090), unix:PATH, or off",
+            );
+        }
+        if self.server.backends.is_empty() {
+            return error(
+                "server.backends",
+                "no engine is named".into(),
+                "name one, for example [\"qemu\"]",
+            );
+        }
+        for name in &self.server.backends {
+            let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            if !is_name || name.is_empty() {
+                return error(
+                    "server.backends",
+                    format!("{name:?} is no name"),
+                    "use lower-case letters and digits",
+                );
+            }
+        }
+        let base = &self.http.base_path;
+        if !base.is_empty() && (!base.starts_with('/') || base.ends_with('/') || base.contains("//")) {
+            return error(
+                "http.base_path",
+                format!("{base:?} is no path"),
+                "write it like /occi, or leave it empty",
+            );
+        }
+        if self.http.tls_certificate.is_some() != self.http.tls_key.is_some() {
+            return error(
+                "http.tls_certificate",
+                "certificate and key come together".into(),
+                "set both http.tls_certificate and http.tls_key, or none of them",
+            );
+        }
+        if let Some(url) = &self.http.public_url
+            && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/")
+        {
+            return error(
+                "http.public_url",
+                format!("{url:?} is no origin"),
+                "write it like https://cloud.example.org",
+            );
+        }
+        if !matches!(self.log.format.as_str(), "text" | "json") {
+            return error(
+                "log.format",
+                format!("{:?} is unknown", self.log.format),
+                "write text or json",
+            );
+        }
+        if self.engine.page_limit == 0 {
+            return error("engine.page_limit", "must be at least 1".into(), "the default is 1000");
+        }
+        Ok(())
+    }
+
+    /// The data directory: as configured, else the user's or the system's.
+    pub fn data_dir(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(dir) = &self.server.data_dir {
+            return Ok(dir.clone());
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok("/var/lib/occid".into());
+        }
+        let absolute = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("XDG_STATE_HOME")
+            .or_else(|| Some(absolute("HOME")?.join(".local/state")))
+            .map(|state| state.join("occid"))
+            .ok_or_else(|| {
+                ConfigError::new(
+                    "there is no place for the data",
+                    "set --data-dir, XDG_STATE_HOME or HOME",
+                )
+            })
+    }
+
+    /// Where the admin listener is.
+    pub fn admin_listen(&self, data_dir: &Path) -> Address {
+        let default = || Address::Unix(data_dir.join("admin.sock"));
+        self.server.admin_listen.clone().unwrap_or_else(default)
+    }
+}
+
+/// Refuses keys that do not exist, with the nearest one that does.
+fn check_names(table: &toml::de::DeTable<'_>, source: &Source<'_>) -> Result<(), ConfigError> {
+    let sections = Config::sections();
+    let names: Vec<_> = sections.iter().map(|(name, _, _)| *name).chain(["backend"]).collect();
+    for (name, value) in table {
+        let text: &str = name.get_ref();
+        let Some((_, _, keys)) = sections.iter().find(|(section, _, _)| *section == text) else {
+            if text == "backend" {
+                continue;
+            }
+            return Err(unknown("section", text, &names).within(source, Some(name.span())));
+        };
+        let Some(inner) = value.get_ref().as_table() else {
+            let help = format!("write [{text}] and its keys below");
+            return Err(ConfigError::new(format!("{text} is a section"), help).within(source, Some(value.span())));
+        };
+        let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+        for key in inner.keys() {
+            let text: &str = key.get_ref();
+            if !names.contains(&text) {
+                return Err(unknown("key", text, &names).within(source, Some(key.span())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> ConfigError {
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(candidate, name), *candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let help = match nearest {
+        Some((_, candidate)) => format!("did you mean {candidate:?}?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    ConfigError::new(format!("unknown {what} {name:?}"), help)
+}
+
+/// A text for an engine's own key, whose type is not known here: what looks like a number or a truth value is one.
+fn guess(text: &str) -> toml::Value {
+    let literal: Option<toml::Table> = toml::from_str(&format!("value = {text}")).ok();
+    match literal.and_then(|mut table| table.remove("value")) {
+        Some(
+            value @ (toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Array(_)),
+        ) => value,
+        _ => text.into(),
+    }
+}
+
+fn set(table: &mut toml::Table, path: &str, value: toml::Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((first, rest)) => {
+            let inner = table.entry(first).or_insert_with(|| toml::Table::new().into());
+            if !inner.is_table() {
+                *inner = toml::Table::new().into();
+            }
+            if let toml::Value::Table(inner) = inner {
+                set(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, overrides: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let variables = overrides
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::parse(
+            &Source {
+                name: "occid.toml",
+                text,
+            },
+            &Overrides::from_environment(variables),
+        )
+    }
+
+    #[test]
+    fn the_sample_changes_nothing_and_uncommented_it_is_valid() {
+        let sample = super::super::sample();
+        assert_eq!(parse(&sample, &[]).unwrap(), Config::default());
+        let set: String = sample
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(rest) if !rest.starts_with(' ') && rest.contains(" = ") => format!("{rest}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let config = parse(&set, &[]).unwrap();
+        assert_eq!(config.http.body_limit, Config::default().http.body_limit);
+        assert!(config.http.tls_key.is_some());
+    }
+
+    #[test]
+    fn every_key_can_be_set_by_its_variable() {
+        for (_, _, keys) in Config::sections() {
+            for key in keys {
+                let text = match &key.example {
+                    toml::Value::String(text) => text.clone(),
+                    toml::Value::Array(_) => "qemu, memory".to_owned(),
+                    other => other.to_string(),
+                };
+                let partner = if key.name == "tls_key" {
+                    "OCCID_HTTP_TLS_CERTIFICATE"
+                } else {
+                    "OCCID_HTTP_TLS_KEY"
+                };
+                let tls = key.name.starts_with("tls_").then_some((partner, "/x"));
+                let set: Vec<_> = [(key.variable(), text)].into_iter().collect();
+                let overrides: Vec<_> = set
+                    .iter()
+                    .map(|(name, text)| (name.as_str(), text.as_str()))
+                    .chain(tls)
+                    .collect();
+                parse("", &overrides).unwrap_or_else(|error| panic!("{}: {error}", key.variable()));
+            }
+        }
+        let config = parse(
+            "[http]\nbody_limit = 10",
+            &[("OCCID_HTTP_BODY_LIMIT", "1 MiB"), ("OCCID_LISTEN", "[::1]:1")],
+        )
+        .unwrap();
+        assert_eq!(
+            (config.http.body_limit.0, config.server.listen.to_string()),
+            (1 << 20, "[::1]:1".to_owned())
+        );
+        let config = parse(
+            "",
+            &[
+                ("OCCID_BACKEND_QEMU_ON_HOST_BOOT", "leave"),
+                ("OCCID_BACKEND_QEMU_CORES", "2"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.backend["qemu"]["on_host_boot"].as_str(), Some("leave"));
+        assert_eq!(config.backend["qemu"]["cores"].as_integer(), Some(2));
+    }
+
+    #[test]
+    fn errors_name_the_key_the_place_and_the_remedy() {
+        for (text, overrides, message, help) in [
+            (
+                "[htpp]\n",
+                &[][..],
+                "unknown section \"htpp\"",
+                "did you mean \"http\"?",
+            ),
+            (
+                "[http]\nbody_limt = 1",
+                &[],
+                "unknown key \"body_limt\"",
+                "did you mean \"body_limit\"?",
+            ),
+            ("[rate]\nper_second = \"x\"", &[], "invalid type", "sample"),
+            ("[http]\nbody_limit = \"4 MB\"", &[], "is no size", "sample"),
+            (
+                "",
+                &[("OCCID_RATE_BURST", "many")],
+                "OCCID_RATE_BURST must be a whole number",
+                "rate.burst",
+            ),
+            ("", &[("OCCID_LISTEN", "8787")], "OCCID_LISTEN", "server.listen"),
+            ("[server]\nlisten = \"off\"", &[], "server.listen", "ADDR:PORT"),
+            (
+                "[server]\nadmin_listen = \"0.0.0.0:1\"",
+                &[],
+                "server.admin_listen",
+                "loopback",
+            ),
+            ("[http]\ntls_key = \"/x\"", &[], "http.tls_certificate", "both"),
+            ("server = 1", &[], "server is a section", "[server]"),
+            ("[", &[], "", "TOML"),
+        ] {
+            let error = parse(text, overrides).expect_err(text);
+            assert!(error.0.message.contains(message), "{text}: {error}");
+            assert!(
+                error.0.help.as_deref().unwrap_or_default().contains(help),
+                "{text}: {:?}",
+                error.0.help
+            );
+            assert_eq!(
+                error.0.place.is_some(),
+                text.contains("limt")
+                    || text.contains("htpp")
+                    || text.contains("\"x\"")
+                    || text.contains("MB")
+                    || text == "server = 1"
+                    || text == "[",
+                "{text}"
+            );
+        }
+    }
+}

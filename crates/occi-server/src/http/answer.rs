@@ -1,0 +1,108 @@
+//! Answers, from what was rendered to what is sent.
+
+use super::serve::Body;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::{Either, Full};
+use occi_rendering::{MediaType, Rendered};
+use std::time::Duration;
+
+/// The operation that goes on after the answer, or that is in the way.
+pub(super) const X_OCCI_OPERATION: HeaderName = HeaderName::from_static("x-occi-operation");
+/// The backends whose picture is old because they cannot be reached.
+pub(super) const X_OCCI_STALE: HeaderName = HeaderName::from_static("x-occi-stale");
+
+/// What every negotiated answer varies with.
+pub(super) const VARY: HeaderValue = HeaderValue::from_static("Accept, User-Agent, Authorization");
+
+/// What is rendered of one entity, a list of them, or the model.
+pub(super) const TEXT_AND_JSON: [MediaType; 5] = [
+    MediaType::TextPlain,
+    MediaType::TextOcciPlain,
+    MediaType::TextOcci,
+    MediaType::OcciJson,
+    MediaType::Json,
+];
+
+/// The same and lists of URIs.
+pub(super) const LISTS: [MediaType; 6] = [
+    MediaType::TextPlain,
+    MediaType::TextOcciPlain,
+    MediaType::TextOcci,
+    MediaType::UriList,
+    MediaType::OcciJson,
+    MediaType::Json,
+];
+
+/// Bytes that are ready.
+pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
+    Either::Left(Full::new(bytes.into()))
+}
+
+/// Nothing.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// What is possible here.
+pub(super) fn options(allow: &'static str) -> Response<Body> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// What was rendered.
+pub(super) fn rendered(status: StatusCode, rendered: Rendered) -> Response<Body> {
+    let Rendered {
+        content_type,
+        headers,
+        body,
+    } = rendered;
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    let map = response.headers_mut();
+    map.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in headers {
+        // Names are the standard's, and values hold no control characters.
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes())) {
+            map.append(name, value);
+        }
+    }
+    response
+}
+
+/// Sets a header whose value is made of our own words or of a URL.
+pub(super) fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Says how old the picture is, and whose it is, if a backend cannot be reached.
+pub(super) fn set_stale(response: &mut Response<Body>, stale: Option<(Duration, &str)>) {
+    if let Some((age, backends)) = stale {
+        response
+            .headers_mut()
+            .insert(header::AGE, HeaderValue::from(age.as_secs()));
+        set(response, X_OCCI_STALE, backends);
+    }
+}
+
+/// The tag of an entity: its generation and the rendering.
+pub(super) fn entity_tag(generation: i64, media: MediaType) -> String {
+    let rendering = match media {
+        MediaType::TextPlain => "p",
+        MediaType::TextOcciPlain => "op",
+        MediaType::TextOcci => "o",
+        MediaType::UriList => "u",
+        MediaType::OcciJson => "oj",
+        MediaType::Json => "j",
+        MediaType::Html => "h",
+    };
+    format!("\"{generation}.{rendering}\"")
+}

@@ -1,0 +1,161 @@
+//! The query interface (GFD.223, section 5.3): what there is, and the mixins of users.
+
+use super::answer;
+use super::ask::Ask;
+use super::fault::Fault;
+use super::paths;
+use super::serve::Body;
+use super::service::Service;
+use http::{Method, Response, StatusCode, header};
+use occi_engine::{MixinDraft, Page};
+use occi_model::{Location, Registry, TypeId};
+use occi_rendering::render::{self, Categories};
+use occi_rendering::request;
+use std::collections::HashSet;
+
+const ALLOW: &str = "GET, HEAD, POST, DELETE, OPTIONS";
+
+/// Any request on `/-/`.
+pub(super) async fn answer(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
+    match ask.method {
+        Method::GET | Method::HEAD => get(service, ask),
+        Method::POST if ask.is_action() => Err(Fault::bad_request("the query interface has no actions")),
+        Method::POST => add(service, ask).await,
+        Method::DELETE => remove(service, ask).await,
+        Method::OPTIONS => Ok(answer::options(ALLOW)),
+        _ => Err(Fault::not_allowed(&ask.method, "the query interface", ALLOW)),
+    }
+}
+
+fn get(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
+    let filter = ask.filter(true)?;
+    let page = ask.page(service.page_limit())?;
+    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
+    let registry = &ask.model.registry;
+    let wanted =
+        (!filter.categories.is_empty()).then(|| wanted(registry, filter.categories, ask.query.is_true("related")));
+    let mut number = 0;
+    let mut select = |id: &TypeId| {
+        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(id)) {
+            return false;
+        }
+        number += 1;
+        is_on(page, number - 1)
+    };
+    let kinds: Vec<_> = registry
+        .kinds()
+        .iter()
+        .filter(|kind| select(&kind.id))
+        .cloned()
+        .collect();
+    let mixins: Vec<_> = registry
+        .mixins()
+        .iter()
+        .filter(|mixin| select(&mixin.id))
+        .cloned()
+        .collect();
+    let actions: Vec<_> = registry
+        .actions()
+        .iter()
+        .filter(|action| select(&action.id))
+        .cloned()
+        .collect();
+    let categories = Categories {
+        kinds: &kinds,
+        mixins: &mixins,
+        actions: &actions,
+    };
+    // What the model looks like depends on the agent; a filter in headers is no part of the URL.
+    let form = if ask.manners.agent.occi_1_2 { "n" } else { "" };
+    let etag = format!("\"{:x}-{}{form}.{media}\"", service.instance, ask.model.epoch);
+    let tagged = wanted.is_none();
+    if tagged && ask.has(&etag) {
+        let mut response = answer::empty(StatusCode::NOT_MODIFIED);
+        answer::set(&mut response, header::ETAG, &etag);
+        return Ok(response);
+    }
+    let mut response = answer::rendered(StatusCode::OK, render::model(&categories, &ask.view(), media)?);
+    if tagged {
+        answer::set(&mut response, header::ETAG, &etag);
+    }
+    Ok(response)
+}
+
+/// The categories asked for; with `related`, those that descend from or depend on them too.
+fn wanted(registry: &Registry, categories: Vec<TypeId>, related: bool) -> HashSet<TypeId> {
+    let mut wanted: HashSet<TypeId> = categories.into_iter().collect();
+    if !related {
+        return wanted;
+    }
+    loop {
+        let before = wanted.len();
+        for kind in registry.kinds() {
+            if kind.parent.as_ref().is_some_and(|parent| wanted.contains(parent)) {
+                wanted.insert(kind.id.clone());
+            }
+        }
+        for mixin in registry.mixins() {
+            if mixin.depends.iter().any(|depends| wanted.contains(depends)) {
+                wanted.insert(mixin.id.clone());
+            }
+        }
+        if wanted.len() == before {
+            return wanted;
+        }
+    }
+}
+
+fn is_on(page: Option<Page>, index: u64) -> bool {
+    page.is_none_or(|Page { page, number }| index / u64::from(number) == page - 1)
+}
+
+async fn add(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
+    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
+    let drafts = ask.read("a mixin", request::mixins)?;
+    let mixins = drafts.into_iter().map(mixin).collect::<Result<Vec<_>, _>>()?;
+    service.engine.add_mixins(&ask.caller, mixins).await?;
+    Ok(answer::rendered(StatusCode::OK, render::done(media)))
+}
+
+fn mixin(draft: occi_model::MixinDraft) -> Result<MixinDraft, Fault> {
+    let occi_model::MixinDraft {
+        id,
+        title,
+        depends,
+        location,
+        has_capabilities,
+    } = draft;
+    if has_capabilities {
+        let message = format!("mixin {id}: attributes and actions of a user's mixin are not supported");
+        return Err(Fault::bad_request(message));
+    }
+    let Some(location) = location else {
+        return Err(Fault::bad_request(format!(
+            "mixin {id} has no location: give it one, like /my_{}/",
+            id.term()
+        )));
+    };
+    let location: Location = location
+        .parse()
+        .map_err(|error: occi_model::IdentError| Fault::bad_request(error.to_string()))?;
+    if paths::is_reserved(location.as_str()) {
+        let message = format!("the location {location} is reserved for the service");
+        return Err(Fault::new(StatusCode::CONFLICT, message));
+    }
+    Ok(MixinDraft {
+        id,
+        title: title.unwrap_or_default(),
+        location,
+        depends,
+    })
+}
+
+async fn remove(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
+    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
+    let ids = ask.read("the mixin to remove", request::category_refs)?;
+    if ids.is_empty() {
+        return Err(Fault::bad_request("the request names no mixin to remove"));
+    }
+    service.engine.remove_mixins(&ask.caller, ids).await?;
+    Ok(answer::rendered(StatusCode::OK, render::done(media)))
+}

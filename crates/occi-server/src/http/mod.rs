@@ -1,0 +1,19 @@
+//! GFD.223: OCCI over HTTP.
+
+mod answer;
+mod ask;
+mod collection;
+mod discovery;
+mod entity;
+mod fault;
+pub mod listen;
+mod meters;
+mod operation;
+mod paths;
+mod patience;
+mod ready;
+pub mod serve;
+pub mod service;
+mod spelling;
+mod status;
+pub mod tls;

@@ -1,0 +1,185 @@
+//! The name space: what a request path means before the model is asked, and which paths are ours.
+
+use uuid::Uuid;
+
+/// Collections of operations.
+pub(super) const OPERATIONS: &str = "/-/operation/";
+
+/// What no client may take by PUT or as the location of a mixin: everything below a name that ends with `/`, and the
+/// names themselves.
+const RESERVED: [&str; 11] = [
+    "/-/",
+    "/.well-known/",
+    "/ui/",
+    "/auth/",
+    "/v3/",
+    "/v2.0/",
+    "/task/",
+    "/events/",
+    "/openapi.json/",
+    "/healthz/",
+    "/readyz/",
+];
+
+/// Where a request goes before the model is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Open to everybody.
+    Health,
+    /// The query interface.
+    Discovery,
+    /// All operations.
+    Operations,
+    /// One operation.
+    Operation(Uuid),
+    /// Ours, and nothing there.
+    Nothing,
+    /// What the model says.
+    Entities,
+}
+
+impl Route {
+    /// `path` is decoded and has no empty segments.
+    pub(super) fn of(path: &str) -> Self {
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        match bare {
+            "/healthz" => return Self::Health,
+            "/-" | "/.well-known/org/ogf/occi/-" => return Self::Discovery,
+            "/-/operation" | "/task" => return Self::Operations,
+            _ => {}
+        }
+        let operation = bare
+            .strip_prefix("/-/operation/")
+            .or_else(|| bare.strip_prefix("/task/"));
+        if let Some(operation) = operation.and_then(|id| id.parse().ok()) {
+            return Self::Operation(operation);
+        }
+        if is_reserved(path) {
+            Self::Nothing
+        } else {
+            Self::Entities
+        }
+    }
+}
+
+/// Whether a path is kept for the service itself.
+pub(super) fn is_reserved(path: &str) -> bool {
+    let metrics = path.strip_suffix('/').unwrap_or(path) == "/metrics";
+    metrics
+        || RESERVED
+            .iter()
+            .any(|reserved| path.starts_with(reserved) || reserved.strip_suffix('/').is_some_and(|bare| bare == path))
+}
+
+/// The path of an operation.
+pub(super) fn operation(id: Uuid) -> String {
+    format!("{OPERATIONS}{id}")
+}
+
+/// Why a path cannot be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadPath {
+    /// Not below the base path.
+    Outside,
+    /// Not a path that could name anything.
+    Malformed,
+}
+
+/// The path of a request below `base`: decoded, without empty segments. `.well-known` is at the root of the authority,
+/// and below the base path too (the OGF's test looks there).
+pub(super) fn canonical(raw: &str, base: &str) -> Result<String, BadPath> {
+    let decoded = percent_encoding::percent_decode_str(raw)
+        .decode_utf8()
+        .map_err(|_| BadPath::Malformed)?;
+    let lower = raw.to_ascii_lowercase();
+    let dots = decoded.split('/').any(|segment| matches!(segment, "." | ".."));
+    if dots || lower.contains("%2f") || decoded.chars().any(char::is_control) || !decoded.starts_with('/') {
+        return Err(BadPath::Malformed);
+    }
+    let mut clean = String::with_capacity(decoded.len());
+    for c in decoded.chars() {
+        if c != '/' || !clean.ends_with('/') {
+            clean.push(c);
+        }
+    }
+    if base.is_empty() || clean.starts_with("/.well-known/") || clean == "/healthz" {
+        return Ok(clean);
+    }
+    match clean.strip_prefix(base) {
+        Some("") => Ok("/".to_owned()),
+        Some(rest) if rest.starts_with('/') => Ok(rest.to_owned()),
+        _ => Err(BadPath::Outside),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_82_empty_segments_are_dropped() {
+        assert_eq!(canonical("//storagelink//x", ""), Ok("/storagelink/x".into()));
+        assert_eq!(canonical("/", ""), Ok("/".into()));
+        assert_eq!(canonical("/compute/%31", ""), Ok("/compute/1".into()));
+        for bad in [
+            "/compute/../x",
+            "/compute/%2e%2e/x",
+            "/compute/a%2Fb",
+            "/compute/%00",
+            "/compute/%ff",
+            "*",
+        ] {
+            assert_eq!(canonical(bad, ""), Err(BadPath::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_service_may_live_below_a_base_path() {
+        assert_eq!(canonical("/occi/compute/", "/occi"), Ok("/compute/".into()));
+        assert_eq!(canonical("/occi", "/occi"), Ok("/".into()));
+        assert_eq!(canonical("/occi2/", "/occi"), Err(BadPath::Outside));
+        for path in ["/.well-known/org/ogf/occi/-/", "/occi/.well-known/org/ogf/occi/-/"] {
+            assert_eq!(
+                Route::of(&canonical(path, "/occi").unwrap()),
+                Route::Discovery,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn reserved_paths_are_ours() {
+        for path in [
+            "/-/",
+            "/-/x",
+            "/.well-known/x",
+            "/events",
+            "/events/",
+            "/openapi.json",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/ui/",
+            "/ui/x",
+            "/auth/",
+            "/v3/",
+            "/v2.0/",
+            "/task/",
+            "/task/x",
+            "/-",
+            "/v3",
+        ] {
+            assert!(is_reserved(path), "{path}");
+        }
+        for path in ["/", "/compute/", "/eventsx", "/uix/", "/metricsx"] {
+            assert!(!is_reserved(path), "{path}");
+        }
+        assert_eq!(Route::of("/-"), Route::Discovery);
+        let id = Uuid::nil();
+        assert_eq!(Route::of(&format!("/task/{id}")), Route::Operation(id));
+        assert_eq!(Route::of(&operation(id)), Route::Operation(id));
+        assert_eq!(Route::of("/-/operation"), Route::Operations);
+        assert_eq!(Route::of("/-/operation/x"), Route::Nothing);
+        assert_eq!(Route::of("/compute"), Route::Entities);
+    }
+}

@@ -1,0 +1,193 @@
+//! The accept loop: connections, their limits and their end.
+
+use super::listen::Listener;
+use super::patience::Patient;
+use super::tls::Tls;
+use crate::config::Http;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A machine.
+    Ip(IpAddr),
+    /// A process of this machine, on a unix socket.
+    Local,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
+/// The body of an answer: bytes that are ready, or a stream.
+pub type Body = http_body_util::Either<http_body_util::Full<bytes::Bytes>, axum::body::Body>;
+
+/// Answers requests.
+pub trait Door: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = http::Response<Body>> + Send;
+}
+
+/// What a listener needs to know.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long the headers of a request may take.
+    pub header_timeout: Duration,
+    /// How long a client may take no byte of an answer.
+    pub write_timeout: Duration,
+    /// Bytes of headers that hyper still takes: twice what we answer 431 to, so that the answer is ours.
+    pub header_bytes: usize,
+    /// Header fields that hyper still takes.
+    pub header_count: usize,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// How long requests in progress may take at the end.
+    pub grace: Duration,
+}
+
+impl From<&Http> for Limits {
+    fn from(http: &Http) -> Self {
+        Self {
+            header_timeout: http.header_timeout.0,
+            write_timeout: http.body_timeout.0,
+            // hyper wants 8 KiB at least.
+            header_bytes: (2 * http.header_limit.0).max(16 << 10),
+            header_count: 2 * http.header_count,
+            connections: http.connections,
+            grace: http.shutdown_grace.0,
+        }
+    }
+}
+
+/// Serves `listener` until `stop`, then lets the requests in progress end.
+pub async fn serve<D: Door>(
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
+    limits: Limits,
+    door: Arc<D>,
+    stop: CancellationToken,
+) {
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(limits.header_count)
+        .max_buf_size(limits.header_bytes)
+        .title_case_headers(true);
+    loop {
+        let permit = tokio::select! {
+            permit = connections.clone().acquire_owned() => permit,
+            () = stop.cancelled() => break,
+        };
+        let Ok(permit) = permit else { break };
+        let accepted = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            () = stop.cancelled() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or a connection that was gone before we took it.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let connection = Connection {
+            http: http.clone(),
+            door: door.clone(),
+            peer,
+            watcher: graceful.watcher(),
+            timeout: limits.write_timeout,
+            _permit: permit,
+        };
+        match (stream, tls.as_ref()) {
+            (Stream::Tcp(stream), Some(tls)) => {
+                let handshake = tls.acceptor().accept(stream);
+                let patience = limits.header_timeout;
+                tokio::spawn(async move {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(patience, handshake).await {
+                        connection.drive(stream).await;
+                    }
+                });
+            }
+            (Stream::Tcp(stream), None) => drop(tokio::spawn(connection.drive(stream))),
+            (Stream::Unix(stream), _) => drop(tokio::spawn(connection.drive(stream))),
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+}
+
+enum Stream {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+async fn accept(listener: &Listener) -> std::io::Result<(Stream, Peer)> {
+    match listener {
+        Listener::Tcp(listener, _) => {
+            let (stream, address) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Stream::Tcp(stream), Peer::Ip(address.ip())))
+        }
+        Listener::Unix(listener, _) => {
+            let (stream, _) = listener.accept().await?;
+            Ok((Stream::Unix(stream), Peer::Local))
+        }
+    }
+}
+
+struct Connection<D> {
+    http: http1::Builder,
+    door: Arc<D>,
+    peer: Peer,
+    watcher: hyper_util::server::graceful::Watcher,
+    timeout: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<D: Door> Connection<D> {
+    async fn drive(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self {
+            http,
+            door,
+            peer,
+            watcher,
+            timeout,
+            _permit,
+        } = self;
+        let service = service_fn(move |request| {
+            let answer = door.clone().answer(request, peer);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let connection = http.serve_connection(TokioIo::new(Patient::new(stream, timeout)), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%peer, %error, "a connection broke");
+        }
+    }
+}

@@ -1,0 +1,591 @@
+//! The way of a request, from its head to its answer: the layers, in order.
+
+use super::answer;
+use super::ask::{self, Ask, Manners, Query};
+use super::fault::Fault;
+use super::meters::{Meters, RouteClass};
+use super::paths::{self, BadPath, Route};
+use super::ready::{Answers, Key, Ready, View};
+use super::serve::{Body, Door, Peer};
+use super::{collection, discovery, entity, operation};
+use crate::auth::{Authenticator, Refusal};
+use crate::config::{self, Config};
+use arc_swap::ArcSwap;
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Method, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use occi_engine::{Caller, Engine, Freshness, Principal, ProjectModel, Where};
+use occi_model::Registry;
+use occi_rendering::render::{AttributeOrder, HeaderLimits};
+use occi_rendering::{Accept, Agent, Base, accepted};
+use quick_cache::sync::Cache;
+use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// OCCI over HTTP, in front of an engine.
+pub struct Service {
+    pub(super) engine: Engine,
+    pub(super) authenticator: Arc<Authenticator>,
+    http: config::Http,
+    access_log: bool,
+    challenge: HeaderValue,
+    limiter: Option<DefaultKeyedRateLimiter<String>>,
+    working: Semaphore,
+    pub(super) answers: Answers,
+    orders: Cache<usize, Arc<Known>>,
+    meters: Meters,
+    server: ArcSwap<HeaderValue>,
+    spelling: Extensions,
+    /// `https` if the listener speaks TLS.
+    scheme: &'static str,
+    /// Where the service is if a request does not say.
+    authority: String,
+    /// Random; makes the ids of requests, and the tags of models, those of this process.
+    pub(super) instance: u32,
+    requests: AtomicU64,
+}
+
+/// A model, and what rendering needs to know of it.
+struct Known {
+    /// Keeps the model alive, so that its address stays its own.
+    model: Arc<ProjectModel>,
+    order: Arc<AttributeOrder>,
+}
+
+/// Who asks, as remembered for one request.
+struct Visitor {
+    principal: Arc<Principal>,
+    view: View,
+}
+
+/// What is known about a request when it is answered.
+struct Trace {
+    request_id: HeaderValue,
+    route: RouteClass,
+    principal: Option<Arc<Principal>>,
+}
+
+impl Service {
+    /// Everything the layers need. `authority` is where it is reached if a request does not say.
+    pub async fn new(
+        engine: Engine,
+        authenticator: Arc<Authenticator>,
+        config: &Config,
+        authority: String,
+        tls: bool,
+    ) -> Arc<Self> {
+        let challenge = match &config.auth.keystone_uri {
+            // To the letter: three clients match this value.
+            Some(uri) => HeaderValue::from_str(&format!("Keystone uri='{uri}'")),
+            None => HeaderValue::from_str(&format!("Basic realm=\"{}\", charset=\"UTF-8\"", config.auth.realm)),
+        };
+        let limiter = NonZeroU32::new(config.rate.per_second).map(|rate| {
+            let burst = NonZeroU32::new(config.rate.burst).unwrap_or(rate);
+            RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
+        });
+        let mut random = [0; 4];
+        // A failure costs uniqueness over restarts, nothing else.
+        let _ = aws_lc_rs::rand::fill(&mut random);
+        Arc::new(Self {
+            engine,
+            authenticator,
+            http: config.http.clone(),
+            access_log: config.log.access,
+            challenge: challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"occid\"")),
+            limiter,
+            working: Semaphore::new(config.http.requests),
+            answers: Answers::new(config.engine.answer_cache.0),
+            orders: Cache::new(256),
+            meters: Meters::new(),
+            server: ArcSwap::from_pointee(server_tokens(None)),
+            spelling: super::spelling::learn().await,
+            scheme: if tls { "https" } else { "http" },
+            authority,
+            instance: u32::from_be_bytes(random),
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// The most entities on a page.
+    pub(super) fn page_limit(&self) -> u32 {
+        self.engine.config().page_max
+    }
+
+    /// The layers. What comes first sees every answer; what fails early costs little.
+    async fn admit(self: &Arc<Self>, head: Parts, body: Incoming, peer: Peer, trace: &mut Trace) -> Response<Body> {
+        let manners = || {
+            let id = trace.request_id.to_str().unwrap_or_default().to_owned();
+            Manners::read(&head.headers, self.base(&head), id)
+        };
+        // 1. Is the request of a size that we read? Its end is not, so the connection does not outlive it.
+        if let Err(fault) = self.check_size(&head) {
+            return fault
+                .with(header::CONNECTION, HeaderValue::from_static("close"))
+                .answer(&manners());
+        }
+        // 2. What may be asked without a name.
+        let path = paths::canonical(head.uri.path(), &self.http.base_path);
+        if path.as_deref() == Ok("/healthz") {
+            trace.route = RouteClass::Health;
+            return health(&head.method, &manners());
+        }
+        // 3. Does the client speak a version that we do?
+        let agent = agent_of(&head.headers);
+        if agent.too_new {
+            let fault = Fault::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "the versions of OCCI spoken here are 1.1 and 1.2",
+            );
+            return fault.answer(&manners());
+        }
+        // 4. Who is it?
+        let visitor = match self.identify(&head.headers, peer).await {
+            Ok(visitor) => visitor,
+            Err(refusal) => return Fault::refused(&refusal, &self.challenge).answer(&manners()),
+        };
+        trace.principal = Some(visitor.principal.clone());
+        // 5. Not too fast.
+        if let Err(fault) = self.check_rate(&visitor.principal.name) {
+            return fault.answer(&manners());
+        }
+        let path = match path {
+            Ok(path) => path,
+            Err(BadPath::Outside) => {
+                let message = format!("nothing is here; the service is below {}", self.http.base_path);
+                return Fault::new(StatusCode::NOT_FOUND, message).answer(&manners());
+            }
+            Err(BadPath::Malformed) => return Fault::bad_request("the path names nothing").answer(&manners()),
+        };
+        // 6. Is the answer ready?
+        if let Some(response) = self.ready(&head, &path, agent, &visitor).await {
+            trace.route = RouteClass::Entity;
+            self.meters.ready();
+            return response;
+        }
+        // 7. Not too many at once.
+        let Ok(_place) = self.working.try_acquire() else {
+            let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered");
+            return fault.retry_after(Duration::from_secs(1)).answer(&manners());
+        };
+        // 8. The whole request, and what it is for.
+        let manners = manners();
+        match self.route(head, body, path, &manners, visitor, trace).await {
+            Ok(response) => response,
+            Err(fault) => fault.answer(&manners),
+        }
+    }
+
+    fn check_size(&self, head: &Parts) -> Result<(), Fault> {
+        let too_large = |what: String| Fault::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, what);
+        let mut total = 0;
+        for (name, value) in &head.headers {
+            let size = name.as_str().len() + value.len() + 4;
+            if size > self.http.header_field_limit.0 {
+                let message = format!(
+                    "the header {name} is longer than {} bytes",
+                    self.http.header_field_limit.0
+                );
+                return Err(too_large(message));
+            }
+            total += size;
+        }
+        if total > self.http.header_limit.0 {
+            return Err(too_large(format!(
+                "the headers are longer than {} bytes",
+                self.http.header_limit.0
+            )));
+        }
+        if head.headers.len() > self.http.header_count {
+            return Err(too_large(format!(
+                "there are more than {} headers",
+                self.http.header_count
+            )));
+        }
+        Ok(())
+    }
+
+    /// Where the client reaches the service: as configured, else as it says, else where we listen.
+    fn base(&self, head: &Parts) -> Base {
+        if let Some(url) = &self.http.public_url {
+            return Base::new(url, &self.http.base_path);
+        }
+        let said = head.uri.authority().map(|authority| authority.as_str());
+        let said = said.or_else(|| head.headers.get(header::HOST)?.to_str().ok());
+        let is_authority = |text: &&str| text.parse::<http::uri::Authority>().is_ok();
+        let authority = said.filter(is_authority).unwrap_or(&self.authority);
+        Base::new(&format!("{}://{authority}", self.scheme), &self.http.base_path)
+    }
+
+    async fn identify(&self, headers: &HeaderMap, peer: Peer) -> Result<Visitor, Refusal> {
+        let header = headers.get(header::AUTHORIZATION).ok_or(Refusal::Unauthenticated)?;
+        let principal = match self.authenticator.known(header) {
+            Some(principal) => principal,
+            None => self.authenticator.authenticate(header, &peer.to_string()).await?,
+        };
+        Ok(Visitor {
+            view: self.answers.view(&principal),
+            principal,
+        })
+    }
+
+    fn check_rate(&self, name: &str) -> Result<(), Fault> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        if limiter.len() > 100_000 {
+            limiter.retain_recent();
+        }
+        limiter.check_key(&name.to_owned()).map_err(|not_until| {
+            let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
+            let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "too many requests: slow down");
+            fault.retry_after(not_until.wait_time_from(now))
+        })
+    }
+
+    /// A GET of an entity that was answered before and has not changed: nothing here waits for the store.
+    async fn ready(&self, head: &Parts, path: &str, agent: Agent, visitor: &Visitor) -> Option<Response<Body>> {
+        let plain = matches!(head.method, Method::GET | Method::HEAD)
+            && head.uri.query().is_none()
+            && ![header::CACHE_CONTROL.as_str(), "x-occi-project"]
+                .iter()
+                .any(|name| head.headers.contains_key(*name));
+        if !plain || path.ends_with('/') {
+            return None;
+        }
+        let caller = self.caller(visitor, None, String::new());
+        let stamp = self.engine.peek(&caller, path)?;
+        let media = accept_of(&head.headers).choose(&answer::TEXT_AND_JSON)?;
+        let model = self.engine.model(&caller).await.ok()?;
+        let key = Key {
+            view: visitor.view,
+            entity: stamp.id,
+            media,
+            agent,
+            generation: stamp.generation,
+            epoch: model.epoch,
+        };
+        let ready = self.answers.get(&key)?;
+        let etag = ready
+            .headers
+            .get(header::ETAG)
+            .and_then(|etag| etag.to_str().ok())
+            .unwrap_or_default();
+        let mut response = if head.headers.contains_key(header::IF_NONE_MATCH) && ask::none_match(&head.headers, etag) {
+            answer::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            Response::new(answer::full(ready.body))
+        };
+        *response.headers_mut() = ready.headers;
+        Some(response)
+    }
+
+    /// Keeps the answer to a GET of an entity.
+    pub(super) fn keep(&self, ask: &Ask, key: impl FnOnce(View) -> Key, response: &Response<Body>, body: Bytes) {
+        if ask.caller.project.is_none() && ask.caller.freshness == Freshness::Any {
+            let ready = Ready {
+                headers: response.headers().clone(),
+                body,
+            };
+            self.answers
+                .insert(key(self.answers.view(&ask.caller.principal)), ready);
+        }
+    }
+
+    fn caller(&self, visitor: &Visitor, project: Option<String>, request: String) -> Caller {
+        Caller {
+            principal: visitor.principal.clone(),
+            project,
+            request,
+            wait: occi_engine::Wait::default(),
+            freshness: Freshness::default(),
+            idempotency: None,
+        }
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        path: String,
+        manners: &Manners,
+        visitor: Visitor,
+        trace: &mut Trace,
+    ) -> Result<Response<Body>, Fault> {
+        let query = Query::read(&head.uri);
+        let project = query.get("project").map(str::to_owned).or_else(|| {
+            let value = head.headers.get("x-occi-project")?;
+            Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
+        });
+        let mut caller = self.caller(
+            &visitor,
+            project.filter(|name| !name.is_empty()),
+            manners.request_id.clone(),
+        );
+        let is_write = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let answered = async {
+            caller.wait = ask::wait(&head.headers);
+            caller.freshness = ask::freshness(&head.headers);
+            let body = self.read(body).await?;
+            if is_write {
+                let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+                caller.idempotency = ask::idempotency(&head.method, target, &head.headers, &body)?;
+            }
+            let route = Route::of(&path);
+            let model = self.engine.model(&caller).await?;
+            let ask = Ask {
+                method: head.method.clone(),
+                path: path.clone(),
+                query,
+                headers: head.headers,
+                body,
+                manners: manners.clone(),
+                caller: caller.clone(),
+                order: self.order_of(&model),
+                model,
+                limits: HeaderLimits {
+                    per_field: self.http.answer_field_limit.0,
+                    total: self.http.answer_header_limit.0,
+                },
+            };
+            self.dispatch(route, ask, trace).await
+        };
+        let answered = answered.await;
+        if let (Err(fault), true) = (&answered, is_write) {
+            let verb = head.method.as_str().to_ascii_lowercase();
+            self.engine
+                .audit_refused(&caller, &verb, &path, fault.status.as_u16(), &fault.message)
+                .await;
+        }
+        answered
+    }
+
+    async fn dispatch(self: &Arc<Self>, route: Route, ask: Ask, trace: &mut Trace) -> Result<Response<Body>, Fault> {
+        match route {
+            Route::Health => Ok(health(&ask.method, &ask.manners)),
+            Route::Discovery => {
+                trace.route = RouteClass::Discovery;
+                discovery::answer(self, &ask).await
+            }
+            Route::Operations => {
+                trace.route = RouteClass::Operation;
+                operation::list(self, &ask).await
+            }
+            Route::Operation(id) => {
+                trace.route = RouteClass::Operation;
+                operation::answer(self, &ask, id).await
+            }
+            Route::Nothing if ask.method == Method::PUT => {
+                Err(Fault::bad_request(format!("{} is reserved for the service", ask.path)))
+            }
+            Route::Nothing => Err(Fault::new(
+                StatusCode::NOT_FOUND,
+                format!("there is nothing at {}", ask.path),
+            )),
+            Route::Entities => {
+                let at = self.engine.resolve(&ask.model, &ask.path);
+                trace.route = match &at {
+                    Where::Query => RouteClass::Discovery,
+                    Where::Kind(_) => RouteClass::Kind,
+                    Where::Mixin(_) => RouteClass::Mixin,
+                    Where::Unbound(_) => RouteClass::Unbound,
+                    Where::Entity(_) => RouteClass::Entity,
+                };
+                match at {
+                    Where::Query => discovery::answer(self, &ask).await,
+                    Where::Entity(path) => entity::answer(self, &ask, &path).await,
+                    Where::Unbound(below) => match self.entity_with_slash(&ask, &below).await {
+                        Some(path) => {
+                            trace.route = RouteClass::Entity;
+                            entity::answer(self, &ask, &path).await
+                        }
+                        None => collection::answer(self, &ask, &Where::Unbound(below)).await,
+                    },
+                    at => collection::answer(self, &ask, &at).await,
+                }
+            }
+        }
+    }
+
+    /// One slash too many at the end of an entity's path is forgiven.
+    async fn entity_with_slash(&self, ask: &Ask, below: &str) -> Option<String> {
+        let path = below.strip_suffix('/').filter(|path| path.matches('/').count() > 1)?;
+        self.engine
+            .retrieve(&ask.caller, path)
+            .await
+            .ok()
+            .map(|_| path.to_owned())
+    }
+
+    /// The order of a model's attributes, made once per model.
+    fn order_of(&self, model: &Arc<ProjectModel>) -> Arc<AttributeOrder> {
+        let address = Arc::as_ptr(model).addr();
+        if let Some(known) = self.orders.get(&address)
+            && Arc::ptr_eq(&known.model, model)
+        {
+            return known.order.clone();
+        }
+        let order = Arc::new(AttributeOrder::of(&model.registry));
+        self.server.store(Arc::new(server_tokens(Some(&model.registry))));
+        self.orders.insert(
+            address,
+            Arc::new(Known {
+                model: model.clone(),
+                order: order.clone(),
+            }),
+        );
+        order
+    }
+
+    /// The whole body, within its limit, from a client that keeps sending.
+    async fn read(&self, mut body: Incoming) -> Result<Bytes, Fault> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let limit = self.http.body_limit.0;
+        let close = |fault: Fault| fault.with(header::CONNECTION, HeaderValue::from_static("close"));
+        let too_large = || {
+            let message = format!("the body is larger than {limit} bytes");
+            close(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+        };
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_large());
+        }
+        let mut whole = BytesMut::new();
+        loop {
+            let frame = tokio::time::timeout(self.http.body_timeout.0, body.frame())
+                .await
+                .map_err(|_| close(Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")))?;
+            let Some(frame) = frame else { return Ok(whole.freeze()) };
+            let frame = frame.map_err(|_| close(Fault::bad_request("the body is broken")))?;
+            if let Ok(data) = frame.into_data() {
+                if whole.len() + data.len() > limit {
+                    return Err(too_large());
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+
+    /// The id of a request: the client's if it is one, else ours.
+    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let given = headers.get(X_REQUEST_ID).filter(|id| {
+            let is_id = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+            !id.is_empty() && id.len() <= 128 && id.as_bytes().iter().all(is_id)
+        });
+        given.cloned().unwrap_or_else(|| {
+            let number = self.requests.fetch_add(1, Ordering::Relaxed);
+            let id = format!("{:08x}-{number:x}", self.instance);
+            HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+        })
+    }
+}
+
+impl Door for Service {
+    async fn answer(self: Arc<Self>, request: http::Request<Incoming>, peer: Peer) -> Response<Body> {
+        let started = Instant::now();
+        let (head, body) = request.into_parts();
+        let method = head.method.clone();
+        let agent = agent_of(&head.headers);
+        let path = self.access_log.then(|| head.uri.path().to_owned());
+        let mut trace = Trace {
+            request_id: self.request_id(&head.headers),
+            route: RouteClass::None,
+            principal: None,
+        };
+        let accept = head.headers.get_all(header::ACCEPT).iter().cloned().collect::<Vec<_>>();
+        // A panic in one request ends no other, and tells its client nothing but that it happened.
+        let admitted = AssertUnwindSafe(self.admit(head, body, peer, &mut trace))
+            .catch_unwind()
+            .await;
+        let mut response = admitted.unwrap_or_else(|_| {
+            let manners = Manners {
+                agent,
+                accept: Accept::parse(accept.iter().map(|value| value.as_bytes())),
+                base: Base::new("", ""),
+                request_id: trace.request_id.to_str().unwrap_or_default().to_owned(),
+            };
+            let message = "this is a fault of the service; its log has the details under the request's id";
+            Fault::new(StatusCode::INTERNAL_SERVER_ERROR, message).answer(&manners)
+        });
+        if method == Method::HEAD {
+            super::collection::forget_stream(&mut response);
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::SERVER, HeaderValue::clone(&self.server.load()));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted(agent)));
+        headers.insert(X_REQUEST_ID, trace.request_id.clone());
+        headers.entry(header::VARY).or_insert(answer::VARY);
+        if headers.keys().any(|name| name.as_str().starts_with("x-occi-")) {
+            *response.extensions_mut() = self.spelling.clone();
+        }
+        let took = started.elapsed();
+        self.meters.answered(trace.route, &method, response.status(), took);
+        if let Some(path) = path {
+            tracing::info!(
+                target: "occid::access",
+                principal = trace.principal.as_deref().map(|principal| principal.name.as_str()),
+                %peer,
+                %method,
+                path,
+                status = response.status().as_u16(),
+                request.id = trace.request_id.to_str().unwrap_or_default(),
+                duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                "answered"
+            );
+        }
+        response
+    }
+}
+
+fn agent_of(headers: &HeaderMap) -> Agent {
+    match headers.get(header::USER_AGENT) {
+        Some(agent) => Agent::from_user_agent(&String::from_utf8_lossy(agent.as_bytes())),
+        None => Agent::default(),
+    }
+}
+
+fn accept_of(headers: &HeaderMap) -> Accept {
+    Accept::parse(headers.get_all(header::ACCEPT).iter().map(|value| value.as_bytes()))
+}
+
+fn health(method: &Method, manners: &Manners) -> Response<Body> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Fault::not_allowed(method, "/healthz", "GET, HEAD").answer(manners);
+    }
+    let mut response = Response::new(answer::full("ok\n"));
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+/// The `Server` header: the versions, and the resource template profile if the model has it.
+fn server_tokens(registry: Option<&Registry>) -> HeaderValue {
+    const PROFILE: &str = "http://schemas.ogf.org/occi/infrastructure/compute/template/1.1#";
+    let has = |terms: &[&str]| {
+        registry.is_some_and(|registry| {
+            terms
+                .iter()
+                .all(|term| registry.mixin(&format!("{PROFILE}{term}")).is_some())
+        })
+    };
+    let base = has(&["small", "medium", "large"]);
+    let extended = base && has(&["mem_small", "mem_medium", "mem_large"]);
+    HeaderValue::from_static(match (base, extended) {
+        (_, true) => concat!(
+            "occid/",
+            env!("CARGO_PKG_VERSION"),
+            " OCCI/1.2 OCCI/1.1 OCCI-CRTP-EP/1.1"
+        ),
+        (true, false) => concat!("occid/", env!("CARGO_PKG_VERSION"), " OCCI/1.2 OCCI/1.1 OCCI-CRTP/1.1"),
+        (false, false) => concat!("occid/", env!("CARGO_PKG_VERSION"), " OCCI/1.2 OCCI/1.1"),
+    })
+}

@@ -1,0 +1,262 @@
+//! From a configuration to a running service, and to its end.
+
+use crate::accounts::Accounts;
+use crate::admin::{Admin, Probe};
+use crate::auth::{Authenticator, Hasher};
+use crate::config::{Address, Config, ConfigError};
+use crate::http::listen::Listener;
+use crate::http::serve::{self, Limits};
+use crate::http::service::Service;
+use crate::http::tls::Tls;
+use crate::lock::DataLock;
+use crate::{backends, telemetry};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use occi_engine::{Engine, EngineConfig, Retention};
+use occi_store::{SqliteStore, Store};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The database in a data directory.
+pub fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join("occid.db")
+}
+
+/// Opens the store of a data directory whose lock is held.
+pub async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, ConfigError> {
+    let file = database(data_dir);
+    let opened = tokio::task::spawn_blocking({
+        let file = file.clone();
+        move || SqliteStore::open(file)
+    });
+    let opened = opened
+        .await
+        .map_err(|error| ConfigError::new(error.to_string(), "this is a fault of occid"))?;
+    let store = opened.map_err(|error| {
+        ConfigError::new(
+            format!(
+                "the database {} cannot be opened: {}",
+                file.display(),
+                crate::admin::with_sources(&error)
+            ),
+            "make room, restore a backup (occid restore FILE), or name another --data-dir",
+        )
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// Runs the service until it is told to stop.
+pub async fn run(config: Config) -> Result<(), ConfigError> {
+    telemetry::start_logging(&config.log)?;
+    let metrics = start_metrics()?;
+    let data_dir = config.data_dir()?;
+    let _lock = DataLock::take(&data_dir)?;
+    let store = open_store(&data_dir).await?;
+
+    let hasher = Hasher::default();
+    let authenticator = Authenticator::new(store.clone(), hasher.clone(), &config.auth)
+        .map_err(|error| ConfigError::new(error.to_string(), "the system has no randomness"))?;
+    let authenticator = Arc::new(authenticator);
+    let accounts = Accounts::new(store.clone(), hasher, Some(authenticator.clone()));
+    let first_password = first_start(&accounts, &data_dir).await?;
+
+    let engine = start_engine(&config, store.clone(), &data_dir).await?;
+
+    let stop = CancellationToken::new();
+    let listener = bind("server.listen", &config.server.listen).await?;
+    let Some(listener) = listener else {
+        return Err(ConfigError::new(
+            "server.listen: the service cannot be off",
+            "write ADDR:PORT",
+        ));
+    };
+    let tls = listener
+        .is_remote()
+        .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
+        .transpose()?;
+    let admin_address = config.admin_listen(&data_dir);
+    let admin_listener = bind("server.admin_listen", &admin_address).await?;
+
+    let (url, authority) = name_of(&listener, &config, tls.is_some());
+    let service = Service::new(engine.clone(), authenticator, &config, authority, tls.is_some()).await;
+    let limits = Limits::from(&config.http);
+    let mut servers = tokio::task::JoinSet::new();
+    if let Some(listener) = admin_listener {
+        let commands = matches!(listener, Listener::Unix(..));
+        let probe = Probe {
+            engine: engine.clone(),
+            metrics: metrics.clone(),
+        };
+        let admin = Arc::new(Admin::new(accounts, store, Some(probe), commands));
+        servers.spawn(serve::serve(listener, None, limits.clone(), admin, stop.clone()));
+    }
+    servers.spawn(serve::serve(listener, tls.clone(), limits, service, stop.clone()));
+    announce(&url, &config, first_password.as_deref(), &data_dir, tls.as_deref());
+    upkeep(metrics, stop.clone());
+
+    wait_for_the_end(tls.as_deref()).await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping; machines and networks stay as they are");
+    stop.cancel();
+    while servers.join_next().await.is_some() {}
+    engine.shutdown().await;
+    Ok(())
+}
+
+async fn bind(key: &str, address: &Address) -> Result<Option<Listener>, ConfigError> {
+    Listener::bind(key, address).await
+}
+
+/// Makes the operator `admin` if there is nobody; the password is also kept in a file that only this user can read.
+async fn first_start(accounts: &Accounts, data_dir: &Path) -> Result<Option<String>, ConfigError> {
+    let failed =
+        |problem: String| ConfigError::new(format!("the first operator cannot be made: {problem}"), "see the log");
+    let Some(password) = accounts.found().await.map_err(|error| failed(error.to_string()))? else {
+        return Ok(None);
+    };
+    let mut options = std::fs::File::options();
+    let file = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(data_dir.join(PASSWORD_FILE));
+    file.and_then(|mut file| writeln!(file, "{password}"))
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Some(password))
+}
+
+const PASSWORD_FILE: &str = "initial-admin-password";
+
+async fn start_engine(config: &Config, store: Arc<dyn Store>, data_dir: &Path) -> Result<Engine, ConfigError> {
+    let mut opened = Vec::new();
+    for name in &config.server.backends {
+        opened.push((name.clone(), backends::open(name, config.backend.get(name), data_dir)?));
+    }
+    Engine::start(engine_config(config), store, opened)
+        .await
+        .map_err(|error| ConfigError::new(format!("the engine cannot start: {error}"), "see the log"))
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    let engine = &config.engine;
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    EngineConfig {
+        node: engine.node.clone().unwrap_or_else(host),
+        site: engine.site.clone(),
+        autostart: engine.autostart,
+        operation_deadline: engine.operation_deadline.0,
+        page_max: engine.page_limit,
+        refresh_interval: engine.refresh_interval.0,
+        user_mixins: engine.user_mixins,
+        states_extended: engine.states_extended,
+        strict_templates: engine.strict_templates,
+        retention: Retention {
+            events: config.retention.events.0,
+            events_max: config.retention.event_count,
+            operations: config.retention.operations.0,
+            audit: config.retention.audit.0,
+            keys: config.retention.idempotency.0,
+        },
+        ..EngineConfig::default()
+    }
+}
+
+fn own_names(listener: &Listener) -> Vec<String> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let address = match listener {
+        Listener::Tcp(_, address) if !address.ip().is_unspecified() => Some(address.ip().to_string()),
+        _ => None,
+    };
+    [host].into_iter().chain(address).collect()
+}
+
+/// The URL to print, and the authority for requests that name none.
+fn name_of(listener: &Listener, config: &Config, tls: bool) -> (String, String) {
+    let scheme = if tls { "https" } else { "http" };
+    match listener {
+        Listener::Tcp(_, address) => {
+            let url = format!("{scheme}://{address}{}", config.http.base_path);
+            (url, address.to_string())
+        }
+        Listener::Unix(_, _) => (config.server.listen.to_string(), "localhost".to_owned()),
+    }
+}
+
+/// The first line on stdout says where; what else a person wants to know goes to stderr.
+fn announce(url: &str, config: &Config, password: Option<&str>, data_dir: &Path, tls: Option<&Tls>) {
+    // A closed stdout is no reason not to serve.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush());
+    if let Some(password) = password {
+        let file = data_dir.join(PASSWORD_FILE);
+        eprintln!(
+            "first start: user admin, password {password} (also in {})",
+            file.display()
+        );
+    }
+    if let Some(tls) = tls
+        && config.http.tls_certificate.is_none()
+    {
+        eprintln!(
+            "the certificate is self-signed: give clients {}",
+            tls.certificate().display()
+        );
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn start_metrics() -> Result<PrometheusHandle, ConfigError> {
+    let failed =
+        |error: &dyn std::error::Error| ConfigError::new(format!("metrics: {error}"), "this is a fault of occid");
+    let buckets = [
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    ];
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &buckets)
+        .map_err(|error| failed(&error))?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|error| failed(&error))?;
+    Ok(handle)
+}
+
+/// Histograms collect samples until somebody takes them.
+fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                _ = interval.tick() => metrics.run_upkeep(),
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+}
+
+/// SIGTERM and SIGINT end the service; SIGHUP reads the certificates again.
+async fn wait_for_the_end(tls: Option<&Tls>) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("signals cannot be handled: only SIGKILL ends this process");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hangup.recv() => match tls.map(Tls::reload) {
+                Some(Ok(())) => tracing::info!("the certificate was read again"),
+                Some(Err(error)) => tracing::error!(%error, "the old certificate stays in use"),
+                None => {}
+            },
+        }
+    }
+}
