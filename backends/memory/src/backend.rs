@@ -219,9 +219,7 @@ impl Memory {
                 mixins: &create.mixins,
                 attributes: &create.attributes,
             };
-            let mut object = link(engine, capability, &wanted, &source, &target)?;
-            object.held_down = !create.bring_up;
-            Ok(object)
+            link(engine, capability, &wanted, &source, &target)
         };
         let key = self.make(context, &create.kind, &create.mark, build).await?;
         let pictures = self.pictures(&key).await.map_err(BackendError::ambiguous)?;

@@ -49,7 +49,8 @@ pub struct Create {
     pub links: Vec<CreateLink>,
     /// For a link: its ends.
     pub ends: Option<LinkEnds>,
-    /// Whether it comes up by itself (`start`, `online`, `up`).
+    /// Whether a resource comes up by itself (`start`, `online`, `up`). Of links it says nothing: their states follow
+    /// from their ends.
     pub bring_up: bool,
 }
 
@@ -178,6 +179,8 @@ pub trait Backend: Send + Sync + 'static {
     /// # Behavior
     /// - Returns when the action has had its effect, not when it was taken.
     /// - Idempotent: an action whose effect is there succeeds. `restart` and `save` look at [`Context::attempt`].
+    /// - Missing: [`crate::ErrorKind::NotFound`]. Not in this state: [`crate::ErrorKind::Conflict`]. Not declared:
+    ///   [`crate::ErrorKind::Unsupported`].
     /// - A graceful stop that the guest ignores fails with [`crate::ErrorKind::Timeout`] and leaves the state as it was.
     async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> Result<Acted>;
 

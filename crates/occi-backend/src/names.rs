@@ -1,55 +1,48 @@
-//! The names that backends and the contract suite share: infrastructure kinds, their actions, and what computes carry.
-//! All are fixed text of GFD.224 and of the extensions in use.
+//! The model's names as parsed values: infrastructure kinds, their actions, and what computes carry.
 
-use occi_model::{AttributeName, TypeId};
+use occi_model::{AttributeName, TypeId, infrastructure, production, templates};
 use std::sync::LazyLock;
 
-/// The scheme of the infrastructure kinds (GFD.224, section 3).
-pub const INFRASTRUCTURE: &str = "http://schemas.ogf.org/occi/infrastructure#";
-
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $scheme:expr, $term:expr;)*) => {
-        $($(#[$doc])* pub static $name: LazyLock<TypeId> = LazyLock::new(|| fixed($scheme, $term));)*
+    ($($(#[$doc:meta])* $name:ident = $module:ident;)*) => {
+        $($(#[$doc])* pub static $name: LazyLock<TypeId> = LazyLock::new(|| fixed($module::$name));)*
     };
 }
 
 names! {
     /// A virtual machine.
-    COMPUTE = INFRASTRUCTURE, "compute";
+    COMPUTE = infrastructure;
     /// A layer 2 network.
-    NETWORK = INFRASTRUCTURE, "network";
+    NETWORK = infrastructure;
     /// A volume.
-    STORAGE = INFRASTRUCTURE, "storage";
+    STORAGE = infrastructure;
     /// A link from a compute to a network or an address.
-    NETWORKINTERFACE = INFRASTRUCTURE, "networkinterface";
+    NETWORKINTERFACE = infrastructure;
     /// A link from a compute to a volume.
-    STORAGELINK = INFRASTRUCTURE, "storagelink";
+    STORAGELINK = infrastructure;
     /// A reserved address.
-    IPRESERVATION = INFRASTRUCTURE, "ipreservation";
+    IPRESERVATION = production;
     /// A set of packet filter rules.
-    SECURITYGROUP = INFRASTRUCTURE, "securitygroup";
+    SECURITYGROUP = production;
     /// A link from a compute to a security group.
-    SECURITYGROUPLINK = INFRASTRUCTURE, "securitygrouplink";
+    SECURITYGROUPLINK = production;
     /// The parent of the operating systems.
-    OS_TPL = INFRASTRUCTURE, "os_tpl";
+    OS_TPL = templates;
     /// The parent of the sizes.
-    RESOURCE_TPL = INFRASTRUCTURE, "resource_tpl";
+    RESOURCE_TPL = templates;
     /// A key for logging in.
-    SSH_KEY = "http://schemas.ogf.org/occi/infrastructure/credentials#", "ssh_key";
+    SSH_KEY = infrastructure;
     /// What the guest runs at the end of its first boot.
-    USER_DATA = "http://schemas.ogf.org/occi/infrastructure/compute#", "user_data";
+    USER_DATA = infrastructure;
     /// Addresses of a network.
-    IPNETWORK = "http://schemas.ogf.org/occi/infrastructure/network#", "ipnetwork";
+    IPNETWORK = infrastructure;
     /// The address of an interface.
-    IPNETWORKINTERFACE = "http://schemas.ogf.org/occi/infrastructure/networkinterface#", "ipnetworkinterface";
+    IPNETWORKINTERFACE = infrastructure;
 }
 
 /// The action `term` of the infrastructure kind `kind` (`compute`, `start`).
 pub fn action(kind: &str, term: &str) -> TypeId {
-    fixed(
-        &format!("http://schemas.ogf.org/occi/infrastructure/{kind}/action#"),
-        term,
-    )
+    fixed(&format!("http://schemas.ogf.org/occi/infrastructure/{kind}/action#{term}"))
 }
 
 /// An attribute whose name is written in the source.
@@ -71,6 +64,6 @@ pub fn state_attribute(kind: &TypeId) -> AttributeName {
     clippy::expect_used,
     reason = "for identifiers written in the source: a wrong one fails every test"
 )]
-fn fixed(scheme: &str, term: &str) -> TypeId {
-    TypeId::new(scheme, term).expect("a type identifier written in the source is well formed")
+fn fixed(id: &str) -> TypeId {
+    id.parse().expect("a type identifier written in the source is well formed")
 }
