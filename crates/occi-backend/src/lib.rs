@@ -11,6 +11,8 @@ pub mod contract;
 pub mod error;
 pub mod names;
 pub mod native;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod verb;
 
 pub use capability::{

@@ -42,7 +42,9 @@ names! {
 
 /// The action `term` of the infrastructure kind `kind` (`compute`, `start`).
 pub fn action(kind: &str, term: &str) -> TypeId {
-    fixed(&format!("http://schemas.ogf.org/occi/infrastructure/{kind}/action#{term}"))
+    fixed(&format!(
+        "http://schemas.ogf.org/occi/infrastructure/{kind}/action#{term}"
+    ))
 }
 
 /// An attribute whose name is written in the source.
@@ -65,5 +67,6 @@ pub fn state_attribute(kind: &TypeId) -> AttributeName {
     reason = "for identifiers written in the source: a wrong one fails every test"
 )]
 fn fixed(id: &str) -> TypeId {
-    id.parse().expect("a type identifier written in the source is well formed")
+    id.parse()
+        .expect("a type identifier written in the source is well formed")
 }
