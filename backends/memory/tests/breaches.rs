@@ -10,7 +10,7 @@ use occi_backend::{
     Acted, Backend, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Interrupted, Invocation,
     Journal, Listing, Picture, Result, Scope, Target,
 };
-use occi_backend_memory::{Config, Memory};
+use occi_backend_memory::{Config, Memory, Personality};
 use occi_model::TypeId;
 use std::sync::Arc;
 use std::time::Instant;
@@ -160,9 +160,9 @@ fn failing(breach: Breach) -> Vec<String> {
     let config = match breach {
         // Only an engine that makes two when asked twice can show it.
         Breach::DoesNotLookForItsMark => Config {
-            lost_request_rate: 0.0,
-            lost_answer_rate: 0.0,
-            ..Config::remote()
+            personality: Personality::Remote,
+            call_timeout_ms: 20,
+            ..Config::local()
         },
         _ => Config {
             call_timeout_ms: 20,

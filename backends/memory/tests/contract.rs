@@ -1,14 +1,19 @@
-//! The contract suite on both personalities.
+//! The contract suite on both personalities, and through all layers.
 
 use futures::FutureExt;
 use occi_backend::Backend;
+use occi_backend::layers::{LayerConfig, standard};
 use occi_backend::names::{USER_DATA, attribute};
 use occi_backend::suite::{Subject, SuiteConfig, run};
 use occi_backend_memory::{Config, Control, Memory};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-fn subject(name: &'static str, config: Config) -> Subject {
+fn subject(
+    name: &'static str,
+    config: Config,
+    wrap: impl FnOnce(Memory) -> Arc<dyn Backend> + Send + 'static,
+) -> Subject {
     let control: Arc<OnceLock<Control>> = Arc::default();
     let reached = control.clone();
     let suite = SuiteConfig {
@@ -31,13 +36,16 @@ fn subject(name: &'static str, config: Config) -> Subject {
     Subject::new(name, suite, async move || {
         let memory = Memory::open(config).map_err(|error| error.to_string())?;
         let _first = control.set(memory.control());
-        Ok(Arc::new(memory) as Arc<dyn Backend>)
+        Ok(wrap(memory))
     })
 }
 
 fn main() -> ExitCode {
+    let plain = |memory| Arc::new(memory) as Arc<dyn Backend>;
+    let layered = |memory| standard("memory", Arc::new(memory), LayerConfig::default());
     run(vec![
-        subject("local", Config::local()),
-        subject("remote", Config::remote()),
+        subject("local", Config::local(), plain),
+        subject("remote", Config::remote(), plain),
+        subject("layered", Config::remote(), layered),
     ])
 }

@@ -35,6 +35,28 @@ pub enum ErrorKind {
     Unexpected,
 }
 
+impl ErrorKind {
+    /// The kind as a word, for metrics and machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::InUse => "in_use",
+            Self::Invalid => "invalid",
+            Self::Unsupported => "unsupported",
+            Self::CapacityExhausted => "capacity_exhausted",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
+            Self::Unexpected => "unexpected",
+        }
+    }
+}
+
 /// What may have happened in the engine when a verb failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -9,6 +9,7 @@ pub mod capability;
 pub mod context;
 pub mod contract;
 pub mod error;
+pub mod layers;
 pub mod names;
 pub mod native;
 #[cfg(feature = "suite")]
