@@ -14,6 +14,7 @@ pub mod names;
 pub mod native;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod support;
 pub mod verb;
 
 pub use capability::{
@@ -23,6 +24,7 @@ pub use context::{Context, Interrupted, Journal, Scope};
 pub use contract::{Acted, Backend, Change, Create, CreateLink, Invocation, LinkEnds};
 pub use error::{BackendError, ErrorKind, Outcome};
 pub use native::{Catalogue, Event, Listing, NativeEnds, NativeId, NativeRef, Picture, Target, Template, TemplateKind};
+pub use support::support_table;
 pub use verb::Verb;
 
 /// What every verb of a backend returns.
