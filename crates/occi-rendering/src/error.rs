@@ -38,8 +38,8 @@ impl ParseError {
     pub(crate) fn new(kind: ParseErrorKind, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             kind,
-            place: place.into(),
-            message: message.into(),
+            place: shortened(place.into()),
+            message: shortened(message.into()),
         }
     }
 
@@ -50,6 +50,16 @@ impl ParseError {
     pub(crate) fn ident(place: impl Into<String>, error: IdentError) -> Self {
         Self::syntax(place, error.to_string())
     }
+}
+
+/// What quotes the client may not be as long as what the client sent.
+fn shortened(mut text: String) -> String {
+    const MOST: usize = 500;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push_str("...");
+    }
+    text
 }
 
 impl fmt::Display for ParseError {

@@ -1,7 +1,7 @@
 //! What a request says, whatever rendering it is in: one function per purpose.
 
 use crate::resolve::{self, find, require};
-use crate::text::message::{CategoryField, LinkField, Message};
+use crate::text::message::{CategoryField, Limits, LinkField, Manner, Message};
 use crate::text::token::Escapes;
 use crate::text::{occi, plain};
 use crate::{Agent, Base, MediaType, ParseError, ParseErrorKind, json, uri_list};
@@ -14,6 +14,10 @@ use std::collections::HashSet;
 pub const MAX_CATEGORIES: usize = 64;
 /// The most attributes that one entity, link or action may have in a request.
 pub const MAX_ATTRIBUTES: usize = 256;
+/// The most links that one entity may bring along.
+pub const MAX_LINKS: usize = 256;
+/// The most entities that one request may name.
+pub const MAX_LOCATIONS: usize = 100_000;
 
 /// A request as it came, and what is needed to understand it.
 #[derive(Clone, Copy, Debug)]
@@ -305,23 +309,32 @@ pub fn has_kind(incoming: &Incoming<'_>) -> Result<bool, ParseError> {
 impl Incoming<'_> {
     /// The fields of a text rendering, within the limits of a request.
     fn message(&self) -> Result<Message, ParseError> {
-        let escapes = if self.agent.rocci {
-            Escapes::Ruby
-        } else {
-            Escapes::Quoting
-        };
-        let message = match self.media {
-            MediaType::TextOcci => occi::read(self.fields, escapes)?,
-            MediaType::UriList => Message {
-                locations: uri_list::read(self.body),
-                ..Message::default()
+        let manner = Manner {
+            escapes: if self.agent.rocci {
+                Escapes::Ruby
+            } else {
+                Escapes::Quoting
             },
-            _ => plain::read(self.body, escapes, plain::Unknown::Refuse)?,
+            is_strict: true,
+            limits: Limits {
+                categories: MAX_CATEGORIES,
+                links: MAX_LINKS,
+                attributes: MAX_ATTRIBUTES,
+                locations: MAX_LOCATIONS,
+            },
         };
-        let attributes = message.links.iter().map(|link| link.attributes.len());
-        let most = attributes.chain([message.attributes.len()]).max().unwrap_or_default();
-        check_limits(message.categories.len(), most)?;
-        Ok(message)
+        match self.media {
+            MediaType::TextOcci => occi::read(self.fields, &manner),
+            MediaType::UriList => {
+                let locations = uri_list::read(self.body);
+                check_limit("locations", locations.len(), MAX_LOCATIONS, String::new)?;
+                Ok(Message {
+                    locations,
+                    ..Message::default()
+                })
+            }
+            _ => plain::read(self.body, &manner),
+        }
     }
 
     pub(crate) fn localise(&self, location: &str) -> String {
@@ -360,16 +373,15 @@ impl Incoming<'_> {
     }
 }
 
-pub(crate) fn check_limits(categories: usize, attributes: usize) -> Result<(), ParseError> {
-    let (what, most) = if categories > MAX_CATEGORIES {
-        ("categories", MAX_CATEGORIES)
-    } else if attributes > MAX_ATTRIBUTES {
-        ("attributes", MAX_ATTRIBUTES)
-    } else {
+pub(crate) fn check_limit(what: &str, count: usize, most: usize, place: impl Fn() -> String) -> Result<(), ParseError> {
+    if count <= most {
         return Ok(());
-    };
-    let message = format!("more than {most} {what}");
-    Err(ParseError::new(ParseErrorKind::TooLarge, "", message))
+    }
+    Err(ParseError::new(
+        ParseErrorKind::TooLarge,
+        place(),
+        format!("more than {most} {what}"),
+    ))
 }
 
 /// Keeps the last value of each name, and the order otherwise.

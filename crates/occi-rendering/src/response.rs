@@ -5,8 +5,9 @@
 
 use crate::json::answer;
 use crate::json::node::Node;
-use crate::text::message::{AttributeFlags, CategoryField, LinkField, Message};
-use crate::text::token::{self, Escapes};
+use crate::request::last_of_each;
+use crate::text::message::{AttributeFlags, CategoryField, LinkField, Manner, Message};
+use crate::text::token;
 use crate::text::{occi, plain};
 use crate::{Base, MediaType, ParseError, uri_list};
 use occi_model::{
@@ -243,12 +244,12 @@ impl Answer<'_> {
                 ..Message::default()
             }));
         }
-        let message = occi::read(self.fields, Escapes::Quoting)?;
+        let message = occi::read(self.fields, &Manner::CLIENT)?;
         let headers_speak = !message.categories.is_empty() || !message.locations.is_empty();
         if essence == MediaType::TextOcci.as_str() || headers_speak {
             return Ok(Payload::Text(message));
         }
-        plain::read(self.body, Escapes::Quoting, plain::Unknown::Ignore).map(Payload::Text)
+        plain::read(self.body, &Manner::CLIENT).map(Payload::Text)
     }
 
     /// Paths that a server writes are on its authority, base path included.
@@ -285,7 +286,7 @@ fn entity(message: &Message, base: &Base) -> Result<RemoteEntity, ParseError> {
             entity.links.push(link(field, base)?);
         }
     }
-    Ok(entity)
+    Ok(entity.settled())
 }
 
 fn link(field: &LinkField, base: &Base) -> Result<RemoteEntity, ParseError> {
@@ -305,11 +306,11 @@ fn link(field: &LinkField, base: &Base) -> Result<RemoteEntity, ParseError> {
     for (name, value) in &field.attributes {
         link.add(name.as_str(), value.clone(), base);
     }
-    Ok(link)
+    Ok(link.settled())
 }
 
 impl RemoteEntity {
-    /// Puts an attribute where it belongs; one with a name that is none is left out, the last of a name wins.
+    /// Puts an attribute where it belongs; one with a name that is none is left out.
     pub(crate) fn add(&mut self, name: &str, value: Input, base: &Base) {
         let text = match &value {
             Input::Token(text) | Input::Quoted(text) => Some(text.as_str()),
@@ -328,15 +329,16 @@ impl RemoteEntity {
             "occi.core.target" => self.target = local(text),
             "occi.core.target.kind" => self.target_kind = text.and_then(|kind| kind.parse().ok()),
             _ => {
-                let Ok(name) = name.parse::<AttributeName>() else {
-                    return;
-                };
-                match self.attributes.iter_mut().find(|(other, _)| *other == name) {
-                    Some((_, older)) => *older = value,
-                    None => self.attributes.push((name, value)),
-                }
+                let name = name.parse::<AttributeName>();
+                self.attributes.extend(name.map(|name| (name, value)));
             }
         }
+    }
+
+    /// The last of equal attributes wins.
+    pub(crate) fn settled(mut self) -> Self {
+        self.attributes = last_of_each(self.attributes);
+        self
     }
 
     /// The value of an attribute.

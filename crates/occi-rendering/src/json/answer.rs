@@ -108,7 +108,7 @@ fn entity(node: &Node, base: &Base) -> RemoteEntity {
             None => self::entity(link, base),
         });
     }
-    entity
+    entity.settled()
 }
 
 /// Attributes may be nested, name part by name part, as before GFD.226. A name with dots is whole, and what it holds is

@@ -2,7 +2,8 @@
 
 use super::node::Node;
 use crate::request::{
-    ActionDraft, Incoming, MAX_ATTRIBUTES, add_attribute, add_category, check_limits, known_kind, last_of_each,
+    ActionDraft, Incoming, MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_LINKS, add_attribute, add_category, check_limit,
+    known_kind, last_of_each,
 };
 use crate::resolve::{self, require};
 use crate::{ParseError, ParseErrorKind};
@@ -10,7 +11,7 @@ use occi_model::{
     AttributeName, Class, EntityDraft, IdentError, Input, LinkDraft, MixinDraft, Registry, TypeId, ValueType,
 };
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// The way to a value; costs nothing until it is printed.
@@ -82,10 +83,10 @@ pub(crate) fn entities(incoming: &Incoming<'_>) -> Result<Vec<EntityDraft>, Pars
         Node::Array(items) => items
             .iter()
             .enumerate()
-            .map(|(at, item)| reader.entity(item, &[], &Path::Item(&root, at)).map(|(draft, _)| draft))
+            .map(|(at, item)| reader.entity(item, &mut Beside::default(), &Path::Item(&root, at)))
             .collect(),
         _ if is_collection(&document) => reader.collection(&document),
-        _ => Ok(vec![reader.entity(&document, &[], &root)?.0]),
+        _ => Ok(vec![reader.entity(&document, &mut Beside::default(), &root)?]),
     }
 }
 
@@ -210,7 +211,7 @@ pub(crate) fn category_refs(incoming: &Incoming<'_>) -> Result<Vec<TypeId>, Pars
             }
         }
     }
-    check_limits(found.len(), 0)?;
+    check_limit("categories", found.len(), MAX_CATEGORIES, String::new)?;
     Ok(found)
 }
 
@@ -295,25 +296,23 @@ impl<'a> Reader<'a> {
             None => Ok(&[][..]),
         };
         let (resources, links) = (list("resources")?, list("links")?);
-        let mut taken = HashSet::new();
+        let mut beside = Beside::new(links);
         let mut drafts = Vec::new();
         let path = Path::Member(&root, "resources");
         for (at, item) in resources.iter().enumerate() {
-            let (draft, used) = self.entity(item, links, &Path::Item(&path, at))?;
-            taken.extend(used);
-            drafts.push(draft);
+            drafts.push(self.entity(item, &mut beside, &Path::Item(&path, at))?);
         }
         let path = Path::Member(&root, "links");
         for (at, item) in links.iter().enumerate() {
-            if !taken.contains(&at) {
-                drafts.push(self.entity(item, &[], &Path::Item(&path, at))?.0);
+            if !beside.taken.contains(&at) {
+                drafts.push(self.entity(item, &mut Beside::default(), &Path::Item(&path, at))?);
             }
         }
         Ok(drafts)
     }
 
-    /// An entity, and which of the `beside` links it has taken as its own.
-    fn entity(&self, node: &Node, beside: &[Node], path: &Path<'_>) -> Result<(EntityDraft, Vec<usize>), ParseError> {
+    /// An entity, with those of the links beside it that it names.
+    fn entity(&self, node: &Node, beside: &mut Beside<'_>, path: &Path<'_>) -> Result<EntityDraft, ParseError> {
         path.object(node)?;
         let incoming = self.incoming;
         let registry = incoming.registry;
@@ -327,8 +326,8 @@ impl<'a> Reader<'a> {
         if let Some(mixins) = node.get("mixins") {
             let at = Path::Member(path, "mixins");
             let ids = type_ids(mixins, &at)?;
-            check_limits(ids.len(), 0)?;
             let place = || at.to_string();
+            check_limit("mixins", ids.len(), MAX_CATEGORIES, place)?;
             for id in ids {
                 add_category(&mut draft, require(registry, &id, Some(Class::Mixin), place)?, place)?;
             }
@@ -366,39 +365,32 @@ impl<'a> Reader<'a> {
                 agree(&mut draft.target_kind, kind, &at)?;
             }
         }
-        let mut taken = Vec::new();
         if let Some(links) = node.get("links") {
             let at = Path::Member(path, "links");
-            for (index, link) in at.array(links)?.iter().enumerate() {
+            let links = at.array(links)?;
+            check_limit("links", links.len(), MAX_LINKS, || at.to_string())?;
+            for (index, link) in links.iter().enumerate() {
                 let at = Path::Item(&at, index);
-                let (node, node_path) = match link.as_str().map(|name| (name, position(beside, name))) {
-                    Some((_, Some(found))) => {
-                        taken.push(found);
-                        (
-                            &beside[found],
-                            Path::Item(&Path::Member(&Path::Root, "links"), found).to_string(),
-                        )
-                    }
-                    Some((name, None)) => {
-                        draft.links.push(LinkDraft {
-                            entity: EntityDraft::default(),
-                            own_location: Some(incoming.localise(name)),
-                        });
-                        continue;
-                    }
-                    None => (link, at.to_string()),
-                };
                 draft
                     .links
-                    .push(self.link(node, &Path::Member(&Path::Root, &node_path))?);
+                    .push(match link.as_str().map(|name| (name, beside.take(name))) {
+                        None => self.link(link, &at)?,
+                        Some((_, Some((index, link)))) => {
+                            self.link(link, &Path::Item(&Path::Member(&Path::Root, "links"), index))?
+                        }
+                        Some((name, None)) => LinkDraft {
+                            entity: EntityDraft::default(),
+                            own_location: Some(incoming.localise(name)),
+                        },
+                    });
             }
         }
-        Ok((draft, taken))
+        Ok(draft)
     }
 
     /// An inline link.
     fn link(&self, node: &Node, path: &Path<'_>) -> Result<LinkDraft, ParseError> {
-        let (mut entity, _) = self.entity(node, &[], path)?;
+        let mut entity = self.entity(node, &mut Beside::default(), path)?;
         if entity.target.is_none() {
             return Err(path.syntax("the link has no target"));
         }
@@ -458,12 +450,14 @@ impl<'a> Reader<'a> {
         match node {
             Node::Object(members) if !self.is_hash(&name) => {
                 for (key, node) in members {
+                    // Each name repeats those above it: without a limit a long one makes many long ones.
+                    check_limit("bytes in a name", name.len() + key.len(), MAX_NAME, || path.to_string())?;
                     self.flatten(format!("{name}.{key}"), node, path, found)?;
                 }
                 Ok(())
             }
             _ => {
-                check_limits(0, found.len() + 1)?;
+                check_limit("attributes", found.len() + 1, MAX_ATTRIBUTES, || path.to_string())?;
                 let at = Path::Member(path, &name);
                 let value = match node {
                     Node::Null => Input::Null,
@@ -482,7 +476,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-const _: () = assert!(MAX_ATTRIBUTES < super::node::MAX_VALUES);
+/// The longest name of an attribute that is put together from parts.
+const MAX_NAME: usize = 1024;
 
 /// The names of the attributes whose values are objects.
 fn hashes(registry: &Registry) -> HashSet<&str> {
@@ -497,13 +492,35 @@ fn hashes(registry: &Registry) -> HashSet<&str> {
         .collect()
 }
 
-/// The link that `name` means: by its location, or by its id as the last segment.
-fn position(links: &[Node], name: &str) -> Option<usize> {
-    let id = name.rsplit('/').next().unwrap_or(name);
-    links.iter().position(|link| {
-        let member = |member| link.get(member).and_then(Node::as_str);
-        member("location") == Some(name) || member("id").is_some_and(|own| own == id)
-    })
+/// The links beside the resources of a collection, found by location or id; each belongs to one resource at most.
+#[derive(Default)]
+struct Beside<'n> {
+    links: &'n [Node],
+    by_name: HashMap<&'n str, usize>,
+    taken: HashSet<usize>,
+}
+
+impl<'n> Beside<'n> {
+    fn new(links: &'n [Node]) -> Self {
+        let mut by_name = HashMap::new();
+        for (at, link) in links.iter().enumerate() {
+            for member in ["location", "id"] {
+                by_name.extend(link.get(member).and_then(Node::as_str).map(|name| (name, at)));
+            }
+        }
+        Self {
+            links,
+            by_name,
+            taken: HashSet::new(),
+        }
+    }
+
+    /// The link that `name` means: its location, or one that ends with its id.
+    fn take(&mut self, name: &str) -> Option<(usize, &'n Node)> {
+        let id = name.rsplit('/').next().unwrap_or(name);
+        let at = *self.by_name.get(name).or_else(|| self.by_name.get(id))?;
+        self.taken.insert(at).then(|| (at, &self.links[at]))
+    }
 }
 
 fn agree<T: PartialEq>(slot: &mut Option<T>, value: T, path: &Path<'_>) -> Result<(), ParseError> {

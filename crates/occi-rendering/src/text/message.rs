@@ -2,11 +2,11 @@
 
 use super::field::Field;
 use super::token::{self, Escapes, Fault, Tokens, Word};
-use crate::ParseError;
+use crate::{ParseError, ParseErrorKind};
 use occi_model::{AttributeName, Class, IdentError, Input, TypeId};
 use std::fmt;
 
-/// Where in a message something stands.
+/// Where in a message something stands. Columns count bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     source: Source,
@@ -85,6 +85,41 @@ pub(crate) struct Message {
     pub(crate) locations: Vec<String>,
 }
 
+/// In what manner a message is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// What backslashes do.
+    pub(crate) escapes: Escapes,
+    /// Whether a line of text/plain that is no known field is an error.
+    pub(crate) is_strict: bool,
+    /// Where to stop.
+    pub(crate) limits: Limits,
+}
+
+/// The most of each thing that is read from one message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) categories: usize,
+    pub(crate) links: usize,
+    /// Of the message, and of each link.
+    pub(crate) attributes: usize,
+    pub(crate) locations: usize,
+}
+
+impl Manner {
+    /// A client takes what it gets.
+    pub(crate) const CLIENT: Self = Self {
+        escapes: Escapes::Quoting,
+        is_strict: false,
+        limits: Limits {
+            categories: usize::MAX,
+            links: usize::MAX,
+            attributes: usize::MAX,
+            locations: usize::MAX,
+        },
+    };
+}
+
 impl Message {
     /// Reads the value of one field and adds what it says.
     pub(crate) fn read(
@@ -92,20 +127,28 @@ impl Message {
         field: Field,
         value: &str,
         source: Source,
-        escapes: Escapes,
+        manner: &Manner,
     ) -> Result<(), ParseError> {
         let reader = Reader {
             whole: value,
             source,
-            escapes,
+            manner,
         };
+        let Limits {
+            categories,
+            links,
+            attributes,
+            locations,
+        } = manner.limits;
         match field {
-            Field::Category => self.categories.extend(reader.list(Reader::category)?),
-            Field::Link => self.links.extend(reader.list(Reader::link)?),
-            Field::Attribute => self.attributes.extend(reader.list(Reader::attribute)?),
-            Field::Location => self.locations.extend(token::locations(value).map(str::to_owned)),
+            Field::Category => reader.list(&mut self.categories, categories, Reader::category),
+            Field::Link => reader.list(&mut self.links, links, Reader::link),
+            Field::Attribute => reader.list(&mut self.attributes, attributes, Reader::attribute),
+            Field::Location => {
+                self.locations.extend(token::locations(value).map(str::to_owned));
+                reader.check_count(self.locations.len(), locations, 0)
+            }
         }
-        Ok(())
     }
 }
 
@@ -113,15 +156,14 @@ impl Message {
 struct Reader<'a> {
     whole: &'a str,
     source: Source,
-    escapes: Escapes,
+    manner: &'a Manner,
 }
 
 impl<'a> Reader<'a> {
     fn place(&self, bytes_left: usize) -> Place {
-        let read = self.whole.len() - bytes_left;
         Place {
             source: self.source,
-            column: self.whole[..read].chars().count() + 1,
+            column: self.whole.len() - bytes_left + 1,
         }
     }
 
@@ -135,13 +177,30 @@ impl<'a> Reader<'a> {
         result.map_err(|error| ParseError::ident(self.place(bytes_left), error))
     }
 
-    fn list<T>(&self, item: impl Fn(&Self, &mut &'a str) -> Result<T, ParseError>) -> Result<Vec<T>, ParseError> {
+    fn list<T>(
+        &self,
+        found: &mut Vec<T>,
+        most: usize,
+        item: impl Fn(&Self, &mut &'a str) -> Result<T, ParseError>,
+    ) -> Result<(), ParseError> {
         let mut input = self.whole;
-        let mut found = Vec::new();
         while self.token(token::next_item(&mut input))? {
             found.push(item(self, &mut input)?);
+            self.check_count(found.len(), most, input.len())?;
         }
-        Ok(found)
+        Ok(())
+    }
+
+    fn check_count(&self, count: usize, most: usize, bytes_left: usize) -> Result<(), ParseError> {
+        if count <= most {
+            return Ok(());
+        }
+        let message = format!("more than {most} in one request");
+        Err(ParseError::new(
+            ParseErrorKind::TooLarge,
+            self.place(bytes_left),
+            message,
+        ))
     }
 
     fn category(&self, input: &mut &'a str) -> Result<CategoryField, ParseError> {
@@ -149,7 +208,7 @@ impl<'a> Reader<'a> {
         let term = self.token(token::term(input))?;
         let (mut scheme, mut class, mut title, mut location) = (None, None, None, None);
         let (mut rel, mut attributes, mut actions) = (Vec::new(), Vec::new(), Vec::new());
-        for parameter in self.token(token::parameters(input, self.escapes))? {
+        for parameter in self.token(token::parameters(input, self.manner.escapes))? {
             let text = parameter.value.into_text();
             match parameter.name.to_ascii_lowercase().as_str() {
                 "scheme" => scheme = Some(text),
@@ -227,7 +286,7 @@ impl<'a> Reader<'a> {
             category: Vec::new(),
             attributes: Vec::new(),
         };
-        for parameter in self.token(token::parameters(input, self.escapes))? {
+        for parameter in self.token(token::parameters(input, self.manner.escapes))? {
             match parameter.name.to_ascii_lowercase().as_str() {
                 "rel" => link.rel = words(&parameter.value.into_text()),
                 "self" => link.own_location = Some(parameter.value.into_text().trim().to_owned()),
@@ -238,11 +297,12 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        self.check_count(link.attributes.len(), self.manner.limits.attributes, start)?;
         Ok(link)
     }
 
     fn attribute(&self, input: &mut &'a str) -> Result<(AttributeName, Input), ParseError> {
-        let parameter = self.token(token::parameter(input, self.escapes))?;
+        let parameter = self.token(token::parameter(input, self.manner.escapes))?;
         let name = self.ident(parameter.bytes_left, parameter.name.parse())?;
         Ok((name, input_value(parameter.value)))
     }

@@ -1,27 +1,18 @@
 //! text/plain: one field per line of the body.
 
 use super::field::Field;
-use super::message::{Message, Source};
-use super::token::Escapes;
+use super::message::{Manner, Message, Source};
 use crate::ParseError;
 use std::borrow::Cow;
 
-/// What to do with a line that is no known field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unknown {
-    /// A server refuses it.
-    Refuse,
-    /// A client passes over it.
-    Ignore,
-}
-
 /// Reads a body. One that says nothing but `OK` is empty: clients send that where they have to send something.
-pub(crate) fn read(body: &[u8], escapes: Escapes, unknown: Unknown) -> Result<Message, ParseError> {
+pub(crate) fn read(body: &[u8], manner: &Manner) -> Result<Message, ParseError> {
     let mut message = Message::default();
     if body.trim_ascii() == b"OK" {
         return Ok(message);
     }
-    for (number, line) in logical_lines(&decode(body)) {
+    let text = decode(body);
+    for (number, line) in (Lines { rest: &text, number: 0 }) {
         let field = line
             .split_once(':')
             .and_then(|(name, value)| Some((Field::named(name.trim())?, value)));
@@ -29,11 +20,11 @@ pub(crate) fn read(body: &[u8], escapes: Escapes, unknown: Unknown) -> Result<Me
             Some((field, value)) => {
                 let source = Source::Line {
                     number,
-                    value_column: line[..line.len() - value.len()].chars().count(),
+                    value_column: line.len() - value.len(),
                 };
-                message.read(field, value, source, escapes)?;
+                message.read(field, value, source, manner)?;
             }
-            None if unknown == Unknown::Ignore => {}
+            None if !manner.is_strict => {}
             None => {
                 let name: String = line.split(':').next().unwrap_or_default().chars().take(40).collect();
                 let message =
@@ -55,30 +46,49 @@ pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The lines that are not blank, each with the number of its first physical line. A line that begins with a space
 /// continues the one before, as does any line after a backslash at the end.
-fn logical_lines(text: &str) -> Vec<(usize, Cow<'_, str>)> {
-    let mut lines: Vec<(usize, Cow<'_, str>)> = Vec::new();
-    let mut rest = text;
-    let mut number = 0;
-    while !rest.is_empty() {
-        number += 1;
-        let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
-        let line = &rest[..end];
-        rest = &rest[end..];
-        rest = rest.strip_prefix("\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
-        match lines.last_mut() {
-            _ if line.trim().is_empty() => {}
-            Some((_, previous)) if previous.ends_with('\\') => {
-                let previous = previous.to_mut();
-                previous.pop();
-                previous.push_str(line);
-            }
-            Some((_, previous)) if line.starts_with([' ', '\t']) => {
-                let previous = previous.to_mut();
-                previous.push(' ');
-                previous.push_str(line.trim_start());
-            }
-            _ => lines.push((number, Cow::Borrowed(line))),
-        }
+struct Lines<'a> {
+    rest: &'a str,
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The next physical line, ended by CR, LF or both.
+    fn physical(&mut self) -> &'a str {
+        let end = self.rest.find(['\r', '\n']).unwrap_or(self.rest.len());
+        let (line, after) = self.rest.split_at(end);
+        let after = after.strip_prefix('\r').unwrap_or(after);
+        // A CR alone ends a line as well.
+        self.rest = after.strip_prefix('\n').unwrap_or(after);
+        self.number += 1;
+        line
     }
-    lines
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (usize, Cow<'a, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let line = self.physical();
+            if line.trim().is_empty() {
+                continue;
+            }
+            let number = self.number;
+            let mut line = Cow::Borrowed(line);
+            while !self.rest.is_empty() {
+                if line.ends_with('\\') {
+                    line.to_mut().pop();
+                    line.to_mut().push_str(self.physical());
+                } else if self.rest.starts_with([' ', '\t']) {
+                    let more = self.physical().trim();
+                    line.to_mut().push(' ');
+                    line.to_mut().push_str(more);
+                } else {
+                    break;
+                }
+            }
+            return Some((number, line));
+        }
+        None
+    }
 }

@@ -321,3 +321,78 @@ proptest! {
         }
     }
 }
+
+/// The shapes that make a careless reader quadratic: at this size that would be seen.
+#[test]
+fn http_70_hostile_bodies_take_time_in_proportion() {
+    const SIZE: usize = 128 << 10;
+    let fill = |head: &str, piece: &str, tail: &str| {
+        let body = format!(
+            "{head}{}{tail}",
+            piece.repeat((SIZE - head.len() - tail.len()) / piece.len())
+        );
+        body.into_bytes()
+    };
+    let long = "a".repeat(SIZE / 4);
+    let text = [
+        fill("Category: ", "a;scheme=\"b:c\",", ""),
+        fill("X-OCCI-Attribute: ", "a=1,", ""),
+        fill("X-OCCI-Location: ", "a,", ""),
+        fill("Link: ", "</a>;rel=x,", ""),
+        fill("Link: </a>", ";a=1", ""),
+        fill("Link: </a>", ";", ""),
+        fill("X-OCCI-Attribute: a=\"", "\\\"", ""),
+        fill("", "a\n", ""),
+        fill("", "\n", ""),
+        fill("X-OCCI-Attribute: a=1\n", " b\n", ""),
+        fill("X-OCCI-Attribute: a=1\\\n", "b\\\n", ""),
+        fill("Category: ", "a", ";x=y"),
+        fill("Category: a;scheme=\"b:c\";attributes=\"", "a{immutable} ", "\""),
+    ];
+    let json = [
+        fill("{\"attributes\":{\"a\":[", "1,", "1]}}"),
+        fill("{\"attributes\":{", "\"a\":{},", "\"a\":{}}}"),
+        fill(&format!("{{\"attributes\":{{\"{long}\":{{"), "\"a\":{},", "\"a\":{}}}}"),
+        fill("{\"kind\":1,", "\"a\":1,", "\"a\":1}"),
+        fill("[", "{},", "{}]"),
+        fill("{\"resources\":[{\"links\":[\"", "x\",\"", "\"]}]}"),
+        fill(
+            &format!(
+                "{{\"links\":[{}],\"resources\":[",
+                "{\"id\":\"x\"},".repeat(9_999) + "{}"
+            ),
+            "{\"links\":[\"x\"]},",
+            "{}]}",
+        ),
+        fill("{\"kinds\":[", "\"http://a/b#c\",", "1]}"),
+    ];
+    let run = |media, body: &[u8]| {
+        let start = std::time::Instant::now();
+        let incoming = Incoming {
+            media,
+            fields: &[],
+            body,
+            registry: &REGISTRY,
+            base: &BASE,
+            agent: Agent::default(),
+        };
+        let _ = request::entities(&incoming);
+        let _ = request::locations(&incoming);
+        let answer = Answer {
+            status: 200,
+            fields: &[("Content-Type", media.as_str().as_bytes())],
+            body,
+            base: &BASE,
+        };
+        let _ = response::entities(&answer);
+        let head = String::from_utf8_lossy(&body[..40]);
+        assert!(start.elapsed().as_secs() < 5, "{head} took {:?}", start.elapsed());
+    };
+    for body in &text {
+        run(MediaType::TextPlain, body);
+        run(MediaType::UriList, body);
+    }
+    for body in &json {
+        run(MediaType::OcciJson, body);
+    }
+}
