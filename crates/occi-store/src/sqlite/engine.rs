@@ -42,8 +42,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     let _: String = connection
         .query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))
         .map_err(failure)?;
+    // Savepoints keep the pages that they change: in memory, and not in a file per transaction.
     connection
-        .execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;")
         .map_err(failure)?;
     for (number, migration) in pending {
         let sql = format!(

@@ -7,6 +7,7 @@ mod accounts;
 mod entities;
 mod fixture;
 mod listings;
+mod model;
 mod operations;
 mod refreshes;
 mod sqlite;
@@ -24,6 +25,7 @@ fn main() {
         listings::ALL,
         refreshes::ALL,
         accounts::ALL,
+        model::ALL,
     ]
     .concat();
     let mut trials: Vec<Trial> = behaviours
