@@ -2,6 +2,7 @@
 
 use crate::client::{self, Connection, Window};
 use crate::cpu;
+use crate::seed;
 use crate::server::Server;
 use crate::table::{Row, markdown, median};
 use anyhow::{Context, Result, ensure};
@@ -39,6 +40,12 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     }
     if plan.wants("create") {
         rows.push(durable_create(plan).await.context("create")?);
+    }
+    if plan.wants("start") {
+        rows.push(start(plan).await.context("start")?);
+    }
+    if plan.long && plan.wants("million") {
+        rows.extend(million(plan).await.context("million")?);
     }
     let table = markdown(&rows);
     println!("{table}");
@@ -367,12 +374,103 @@ async fn durable_create(plan: &Plan) -> Result<Row> {
     Ok(row)
 }
 
-/// Copies the schema of the database in `directory` and writes its rows again, in groups of 64 creates.
-fn write_the_same(directory: &Path, creates: usize) -> Result<Cost> {
-    let source = fs::read_dir(directory)?
+/// From the start of the process to the first authenticated 200, with 100,000 entities stored.
+async fn start(plan: &Plan) -> Result<Row> {
+    let occid = Occid::start(plan).await?;
+    let Occid {
+        server,
+        authorization,
+        data,
+    } = occid;
+    server.stop().await?;
+    seed::computes(&database(data.path())?, "default", 100_000).await?;
+    let mut data = data;
+    let mut times = Vec::new();
+    for _ in 0..plan.windows {
+        let begin = Instant::now();
+        let occid = Occid {
+            authorization: authorization.clone(),
+            ..Occid::start_on(plan, data).await?
+        };
+        let mut connection = Connection::open(occid.server.address).await?;
+        let answer = connection
+            .exchange(occid.request(Method::GET, "/-/", "text/plain", ""))
+            .await?;
+        times.push(begin.elapsed().as_secs_f64() * 1e3);
+        ensure!(answer.status() == 200, "GET answered {}", answer.status());
+        data = occid.data;
+        occid.server.stop().await?;
+    }
+    let milliseconds = median(times);
+    Ok(Row {
+        case: "start to the first authenticated 200, 100,000 entities".into(),
+        ours: format!("{milliseconds:.0} ms"),
+        peer: "-".into(),
+        value: milliseconds,
+        target: 100.0,
+        more_is_better: false,
+        aside: "ms".into(),
+    })
+}
+
+/// GETs with a million entities stored, beside GETs with a thousand: a hot set of 10,000, then uniform.
+async fn million(plan: &Plan) -> Result<Vec<Row>> {
+    let few = Occid::start(plan).await?;
+    few.create(1_000).await?;
+    few.settle().await?;
+    let few_paths = Arc::new(few.computes().await?);
+    let Occid {
+        server,
+        authorization,
+        data,
+    } = Occid::start(plan).await?;
+    server.stop().await?;
+    let all = Arc::new(seed::computes(&database(data.path())?, "default", 1_000_000).await?);
+    let many = Occid {
+        authorization,
+        ..Occid::start_on(plan, data).await?
+    };
+    let mut rows = Vec::new();
+    for (case, hot, target) in [("hot set of 10,000", 10_000, 1.3), ("uniform", 1_000_000, 2.5)] {
+        let mut pairs = Vec::new();
+        for window in 0..=plan.windows {
+            let get = |occid: &Occid, paths: &Arc<Vec<String>>, of: usize| {
+                let (address, authorization, paths) =
+                    (occid.server.address, occid.authorization.clone(), Arc::clone(paths));
+                client::load(address, 8, 20_000, 200, move |number| {
+                    // A multiplicative walk: spread over the set without a generator.
+                    let index = number.wrapping_mul(2_654_435_761) % of;
+                    request(&authorization, Method::GET, &paths[index], "text/plain", "")
+                })
+            };
+            let ours = cost(many.server.pid(), || get(&many, &all, hot)).await?;
+            let theirs = cost(few.server.pid(), || get(&few, &few_paths, few_paths.len())).await?;
+            if window > 0 {
+                pairs.push((ours, theirs));
+            }
+        }
+        rows.push(compare(
+            &format!("GET, a million entities, {case}, against a thousand"),
+            &pairs,
+            target,
+        ));
+    }
+    many.server.stop().await?;
+    few.server.stop().await?;
+    Ok(rows)
+}
+
+/// The database in a data directory.
+fn database(directory: &Path) -> Result<PathBuf> {
+    fs::read_dir(directory)?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .find(|path| path.extension().is_some_and(|end| end == "db" || end == "sqlite"))
-        .context("no database in the data directory")?;
+        .context("no database in the data directory")
+}
+
+/// Copies the schema of the database in `directory` and writes its rows again, in groups of 64 creates.
+fn write_the_same(directory: &Path, creates: usize) -> Result<Cost> {
+    let source = database(directory)?;
     let from = rusqlite::Connection::open(&source)?;
     let copy = directory.join("copy-of-rows");
     let mut to = rusqlite::Connection::open(&copy)?;

@@ -8,6 +8,7 @@ mod cases;
 mod client;
 mod cpu;
 mod peer;
+mod seed;
 mod server;
 mod table;
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -13,14 +13,11 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// From the start of the process to its first line.
-    pub(crate) ready_after: Duration,
 }
 
 impl Server {
     /// Starts `program` and waits for `listening on URL`.
     pub(crate) async fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
-        let begin = Instant::now();
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -31,7 +28,6 @@ impl Server {
             .with_context(|| format!("failed to start {}", program.display()))?;
         let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let first = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await??;
-        let ready_after = begin.elapsed();
         let Some(address) = first
             .as_deref()
             .and_then(|line| line.strip_prefix("listening on http://"))
@@ -40,11 +36,7 @@ impl Server {
         };
         let address = address.trim_end_matches('/').parse()?;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self {
-            child,
-            address,
-            ready_after,
-        })
+        Ok(Self { child, address })
     }
 
     /// The process.
