@@ -299,7 +299,7 @@ async fn play(store: &Shared, prefix: &str, actions: Vec<Action>) -> Result<(), 
                 prop_assert_eq!(sorted(refreshed.gone), ids(gone));
             }
         }
-        for index in 0..NAMES.len() {
+        for (index, short) in NAMES.iter().enumerate() {
             let found = store.entity(&id(&name(index))).await.unwrap();
             let found = found.map(|row| (row.state.unwrap(), row.generation, row.operation, row.hidden));
             let known = model.known.get(&index);
@@ -311,7 +311,7 @@ async fn play(store: &Shared, prefix: &str, actions: Vec<Action>) -> Result<(), 
                     known.hidden,
                 )
             });
-            prop_assert_eq!(found, expected, "{}", NAMES[index]);
+            prop_assert_eq!(found, expected, "{}", short);
         }
     }
 
