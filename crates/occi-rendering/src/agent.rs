@@ -1,7 +1,6 @@
 //! What the `User-Agent` tells about the other side.
 
-/// The traits of a client that change how it is read and answered (http.md 2.1 of the project's notes; GFD.223,
-/// section 5.6). Two agents that compare equal get the same bytes, so it can be part of a cache's key.
+/// The traits of a client that change how it is read and answered (GFD.223, versioning). Two agents that compare equal get the same bytes, so it can be part of a cache's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Agent {
     /// It is a client of the rOCCI family: strings come with Ruby's escapes.

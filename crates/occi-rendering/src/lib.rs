@@ -4,7 +4,30 @@
 //! read every media type and accept what real clients send. Answers are written by [`render`] for one [`MediaType`], as
 //! [`Rendered`] headers and bytes, in the form that the strictest known readers accept.
 //!
-//! Nothing here knows HTTP: headers come in as names and bytes and go out as names and text.
+//! Nothing here knows HTTP: headers come in as names and bytes and go out as names and text. [`response`] is the other
+//! way round, for clients.
+//!
+//! ```
+//! use occi_model::Registry;
+//! use occi_rendering::{Accept, Agent, AttributeOrder, Base, Incoming, MediaType, View, content_type, render, request};
+//!
+//! let registry = Registry::standard();
+//! let base = Base::new("http://127.0.0.1:8787", "");
+//! let body = br#"Category: compute; scheme="http://schemas.ogf.org/occi/infrastructure#"; class="kind"
+//! X-OCCI-Attribute: occi.compute.cores=2"#;
+//! let media = content_type([&b"text/plain,text/occi"[..]], false, body)?.expect("there is a body");
+//! let incoming = Incoming { media, fields: &[], body, registry: &registry, base: &base, agent: Agent::default() };
+//! let draft = request::entity(&incoming)?;
+//! assert_eq!(draft.kind.unwrap().term(), "compute");
+//!
+//! let accept = Accept::parse([&b"text/occi;q=0.2, text/uri-list"[..]]);
+//! let media = accept.choose(&[MediaType::TextPlain, MediaType::UriList]).expect("else 406");
+//! let order = AttributeOrder::of(&registry);
+//! let view = View { registry: &registry, base: &base, agent: Agent::default(), order: &order, limits: Default::default() };
+//! let answer = render::locations(["/compute/1"], &view, media)?;
+//! assert_eq!(answer.body, b"http://127.0.0.1:8787/compute/1\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod agent;
 mod base;

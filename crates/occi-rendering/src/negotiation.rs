@@ -1,4 +1,4 @@
-//! Media types: what a client accepts, what it sends (http.md 3 of the project's notes; GFD.223, section 5.5).
+//! Media types: what a client accepts, what it sends (GFD.223, content negotiation).
 
 use crate::Agent;
 use crate::text::occi::Field;
@@ -251,7 +251,7 @@ pub fn is_occi_field(name: &str) -> bool {
     Field::named(name).is_some()
 }
 
-/// The `Accept` header of an answer: what the service reads (GFD.223, section 5.5.1).
+/// The `Accept` header of an answer: what the service reads (GFD.223, content negotiation).
 pub fn accepted(agent: Agent) -> &'static str {
     if agent.prefers_text() {
         "text/plain, text/occi+plain, text/occi, text/uri-list"

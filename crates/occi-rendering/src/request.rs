@@ -10,7 +10,7 @@ use occi_model::{
 };
 use std::collections::HashSet;
 
-/// The most categories that one request may name (http.md 13 of the project's notes).
+/// The most categories that one request may name.
 pub const MAX_CATEGORIES: usize = 64;
 /// The most attributes that one entity, link or action may have in a request.
 pub const MAX_ATTRIBUTES: usize = 256;
@@ -66,7 +66,7 @@ pub struct AttributeFilter {
     pub operator: Operator,
 }
 
-/// What a listing is narrowed to: everything that is named must hold (http.md 10 of the project's notes).
+/// What a listing is narrowed to: everything that is named must hold (GFD.223, filtering).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Kinds and mixins that an entity must have (on `/-/`: the categories asked for). All of them exist.
@@ -290,7 +290,7 @@ pub fn query_filter<'q>(
 }
 
 /// Whether a request on the collection of a mixin describes an entity to create there, rather than naming entities to
-/// associate: it has a kind and no location.
+/// associate: it has a kind, and neither location nor, in JSON, id.
 ///
 /// # Errors
 /// A payload that cannot be read.

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
 
-/// The deepest nesting of arrays and objects (json.md 3 of the project's notes).
+/// The deepest nesting of arrays and objects.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// The most values in one document.
 pub(crate) const MAX_VALUES: usize = 200_000;

@@ -90,10 +90,18 @@ pub(crate) fn entities(incoming: &Incoming<'_>) -> Result<Vec<EntityDraft>, Pars
     }
 }
 
-/// `{"resources": [..], "links": [..]}`, unlike a resource with links.
+/// `{"resources": [..], "links": [..]}`, unlike a resource with links: those need not say where they start.
 fn is_collection(node: &Node) -> bool {
-    let has = |name| node.get(name).is_some();
-    has("resources") || has("links") && !["kind", "id", "attributes", "title", "mixins"].into_iter().any(has)
+    let all_start_somewhere = |links: &Node| match links {
+        Node::Array(links) => !links.is_empty() && links.iter().all(|link| link.get("source").is_some()),
+        _ => false,
+    };
+    let describes_itself = || {
+        ["kind", "id", "attributes", "title", "mixins"]
+            .iter()
+            .any(|name| node.get(name).is_some())
+    };
+    node.get("resources").is_some() || node.get("links").is_some_and(all_start_somewhere) && !describes_itself()
 }
 
 pub(crate) fn action(incoming: &Incoming<'_>) -> Result<Option<ActionDraft>, ParseError> {
@@ -140,7 +148,7 @@ pub(crate) fn has_kind(incoming: &Incoming<'_>) -> Result<bool, ParseError> {
         return Ok(false);
     };
     let describes = items(&document, &["resources", "links"], |item, _| {
-        Ok(item.get("kind").is_some() && item.get("location").is_none())
+        Ok(item.get("kind").is_some() && item.get("location").is_none() && item.get("id").is_none())
     })?;
     Ok(describes.contains(&true))
 }

@@ -1,6 +1,6 @@
 //! The four fields that carry everything.
 
-/// A field of the text renderings (GFD.229, section 5).
+/// A field of the text renderings (GFD.229).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Field {
     Category,

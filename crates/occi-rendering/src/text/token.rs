@@ -1,6 +1,6 @@
 //! The tokenizer of the text renderings: comma lists of items, each with a head and parameters after semicolons.
 //!
-//! It accepts more than the grammar (GFD.229, section 5) asks for: parameters in any order, spaces around every
+//! It accepts more than the grammar (GFD.229) asks for: parameters in any order, spaces around every
 //! separator, separators too many, single quotes, bare words. It knows where quotes and angle brackets end, which is
 //! what the clients and servers that split blindly get wrong.
 

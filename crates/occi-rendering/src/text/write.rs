@@ -1,4 +1,4 @@
-//! Writes the text renderings, in the form that every known reader accepts (text.md 4 of the project's notes).
+//! Writes the text renderings, in the form that every known reader accepts.
 
 use super::field::Field;
 use crate::render::{Categories, HeaderLimits, View, effective_actions, effective_attributes};

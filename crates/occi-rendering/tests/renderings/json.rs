@@ -188,7 +188,7 @@ fn json_5_json_11_the_model_is_one_object_with_relations_and_locations() {
     );
     assert_eq!(os["applies"], json!([COMPUTE]));
     assert!(find(&model, "actions", "stop").get("location").is_none());
-    // D-12: older clients fail on a kind without a location.
+    // Older clients fail on a kind without a location.
     assert_eq!(model["kinds"][0]["location"], "/entity/");
     assert!(self::model(NEW)["kinds"][0].get("location").is_none());
 }
@@ -337,6 +337,14 @@ fn json_14_links_beside_a_resource_become_its_own() {
     assert_eq!(resource.links[1].own_location.as_deref(), Some("/storagelink/known"));
     assert_eq!(resource.links[1].entity, EntityDraft::default());
     assert_eq!(left.id.as_deref(), Some("l2"));
+}
+
+#[test]
+fn json_14_links_alone_are_a_collection_or_what_is_added_to_a_resource() {
+    let wrapped = json!({"links": [{"source": "/compute/1", "target": "/storage/1"}]});
+    assert_eq!(read(&wrapped).unwrap().source.as_deref(), Some("/compute/1"));
+    let added = read(&json!({"links": [{"target": "/storage/1"}]})).unwrap();
+    assert_eq!((added.source, added.links.len()), (None, 1));
 }
 
 #[test]
@@ -575,6 +583,7 @@ fn members_of_a_collection_are_named_in_every_way() {
     };
     assert!(has_kind(json!({"kind": COMPUTE})));
     assert!(has_kind(json!({"kind": COMPUTE, "links": [{"target": "/network/1"}]})));
+    assert!(!has_kind(json!({"resources": [{"kind": COMPUTE, "id": "1"}]})));
     assert!(!has_kind(
         json!({"resources": [{"kind": COMPUTE, "location": "/compute/1"}]})
     ));
