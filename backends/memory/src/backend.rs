@@ -169,7 +169,7 @@ impl Memory {
             let build = |engine: &mut Engine| {
                 let target = match &inline.target {
                     Some(target) => link_target(engine, project, &inline.kind, target)?,
-                    None => self.default_network(engine, project),
+                    None => engine.default_network(project),
                 };
                 let wanted = Wanted {
                     mark: &inline.mark,
@@ -228,10 +228,6 @@ impl Memory {
         }
         self.idle(&key).await.map_err(BackendError::ambiguous)?;
         self.pictures(&key).await.map_err(BackendError::ambiguous)
-    }
-
-    fn default_network(&self, engine: &mut Engine, project: &str) -> Key {
-        engine.default_network(project, self.client.is_local().then_some("default"))
     }
 
     /// Asks the guest to stop, and gives it its time.

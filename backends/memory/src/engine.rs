@@ -386,7 +386,7 @@ impl Engine {
     }
 
     /// The project's default network, made if it is missing.
-    pub(crate) fn default_network(&mut self, project: &str, id: Option<&str>) -> Key {
+    pub(crate) fn default_network(&mut self, project: &str) -> Key {
         let there = self
             .keys(project, &NETWORK)
             .into_iter()
@@ -394,10 +394,7 @@ impl Engine {
         if let Some(key) = there {
             return key;
         }
-        let mut key = self.new_key(project, &NETWORK, None);
-        if let Some(id) = id {
-            id.clone_into(&mut key.id);
-        }
+        let key = self.new_key(project, &NETWORK, None);
         let mut network = Object::new(State::Active);
         network.is_default = true;
         network.mixins.push(IPNETWORK.clone());

@@ -1,7 +1,5 @@
 //! What the engine declares, as people read it.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use occi_backend::{Backend, support_table};
 use occi_backend_memory::{Config, Memory};
 

@@ -61,14 +61,10 @@ pub(super) async fn made_twice_is_made_once(lab: &Lab, kind: &TypeId) -> Verdict
         found.mark.as_ref() == Some(&create.mark),
         "the native id finds something else"
     );
-    for listed in lab.listed(&by_mark, 1).await? {
-        ensure!(
-            listed.native_id == first.native_id,
-            "the listing shows another native id"
-        );
-        has_what_was_asked(lab, &listed, &create.attributes)?;
-    }
+    lab.listed_as(&by_mark, &found).await?;
     for link in link_targets(&create) {
+        let returned = made.iter().any(|picture| picture.mark.as_ref() == Some(&link.mark));
+        ensure!(returned, "create does not return the {}", name(&link));
         let picture = lab.picture(&link).await?;
         let Some(ends) = picture.ends else {
             ensure!(false, "the {} has no ends", name(&link));

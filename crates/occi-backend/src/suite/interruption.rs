@@ -1,9 +1,10 @@
 //! Stopping a verb at every point that it records: told to by the journal, or dropped there as a crash would.
 
 use super::journal::{How, Notes, Stop};
-use super::lab::{Lab, Ran, Verdict, ensure, link_targets, target};
+use super::lab::{End, Lab, Ran, Verdict, ensure, link_targets, target};
 use crate::{Context, Create, Result};
 use occi_model::TypeId;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -19,24 +20,37 @@ fn how(number: u32) -> How {
     }
 }
 
-/// Stops a verb at each new point and calls it again, until it ends; how many points there were.
-async fn with_stops<T>(lab: &Lab, verb: impl AsyncFn(&Context) -> Result<T>) -> Verdict<usize> {
+/// Stops a verb at each new point and calls it again, until it ends; `after` looks at what each stop left.
+async fn with_stops<T>(
+    lab: &Lab,
+    verb: impl AsyncFn(&Context) -> Result<T>,
+    after: impl AsyncFn() -> Verdict,
+) -> Verdict {
     let operation = Uuid::new_v4();
     let mut seen = HashSet::new();
+    let mut failed = false;
     for attempt in 1..=POINTS_MAX {
         let notes = Arc::new(Notes::new(Stop::AtNew(seen.clone()), how(attempt)));
         match lab.run(&notes, operation, attempt, &verb).await {
-            Ok(Ran::Done(_)) => return Ok(seen.len()),
-            Ok(Ran::Stopped) => {}
-            Err(error) => lab.overcome(attempt, error).await?,
+            Ok(Ran::Done(_)) => {
+                // A call that finds done what a failed one did records nothing.
+                ensure!(
+                    failed || !seen.is_empty(),
+                    "there is no point at which it can be stopped"
+                );
+                return Ok(());
+            }
+            Ok(Ran::Stopped) => after().await?,
+            Err(error) => {
+                failed = true;
+                lab.overcome(attempt, error).await?;
+            }
         }
         seen.extend(notes.points());
     }
-    ensure!(
-        false,
+    Err(End::Fail(format!(
         "still not done after {POINTS_MAX} attempts; the points were {seen:?}"
-    );
-    Ok(0)
+    )))
 }
 
 /// A create that is stopped at each of its points and called again makes one whole thing; a delete removes it.
@@ -44,23 +58,37 @@ pub(super) async fn stopped_verbs_continue(lab: &Lab, kind: &TypeId) -> Verdict 
     let create = lab.resource(kind).await?;
     let made = target(&create);
     lab.remember(&create);
-    let points = with_stops(lab, async |context| lab.backend.create(context, &create).await).await?;
-    ensure!(points > 0, "create has no point at which it can be stopped");
+    // Whatever carries the mark first is what is made in the end.
+    let first = OnceCell::new();
+    let stays_the_same = async || {
+        if let Some(found) = lab.find(&made).await? {
+            let first = first.get_or_init(|| found.native_id.clone());
+            ensure!(
+                *first == found.native_id,
+                "a create that goes on after a stop makes another"
+            );
+        }
+        Ok(())
+    };
+    let make = async |context: &_| lab.backend.create(context, &create).await;
+    with_stops(lab, make, stays_the_same).await?;
+    stays_the_same().await?;
     let (state, up) = (lab.state(&made).await?, lab.lifecycle(kind)?.up);
-    ensure!(state == up, "after {points} stops it is {state} and not {up}");
+    ensure!(state == up, "after a stop at each point it is {state} and not {up}");
     lab.listed(&made, 1).await?;
     for link in link_targets(&create) {
         lab.picture(&link).await?;
         lab.listed(&link, 1).await?;
     }
     if lab.capability(kind)?.delete {
-        with_stops(lab, async |context| lab.backend.delete(context, &made).await).await?;
+        let remove = async |context: &_| lab.backend.delete(context, &made).await;
+        with_stops(lab, remove, async || Ok(())).await?;
         lab.gone(&create).await?;
     }
     Ok(())
 }
 
-/// What a stopped create leaves, a delete by the mark removes whole; so it does what a stopped delete leaves.
+/// What a stopped create leaves, a delete by the mark removes whole.
 pub(super) async fn stopped_creates_are_removed_whole(lab: &Lab, kind: &TypeId) -> Verdict {
     let mut sample = lab.resource(kind).await?;
     lab.capability(kind)?;

@@ -247,26 +247,32 @@ impl Lab {
         state(&lifecycle, &self.picture(target).await?)
     }
 
-    /// How often listings show a mark, once they show the present.
-    pub(super) async fn listed(&self, target: &Target, times: usize) -> Verdict<Vec<Picture>> {
+    /// Once listings show the present, they show a mark so many times.
+    pub(super) async fn listed(&self, target: &Target, times: usize) -> Verdict {
+        let count = |listed: &[Picture]| listed.len() == times;
+        self.await_listing(target, &format!("{times} times"), count).await
+    }
+
+    /// Once listings show the present, they show a mark once, and as `picture`.
+    pub(super) async fn listed_as(&self, target: &Target, picture: &Picture) -> Verdict {
+        let same = |listed: &[Picture]| listed == std::slice::from_ref(picture);
+        self.await_listing(target, &format!("as {picture:?}"), same).await
+    }
+
+    async fn await_listing(&self, target: &Target, wanted: &str, is_right: impl Fn(&[Picture]) -> bool) -> Verdict {
         let until = Instant::now() + self.backend.capabilities().call_timeout;
         loop {
-            let listing = self.backend.list(&self.scope(), &target.kind).await?;
-            ensure!(
-                listing.complete || times > 0,
-                "a listing of {} is never complete",
-                target.kind.term()
-            );
-            let mut listed = listing.pictures;
+            // What is listed after that is the present, however long this thread slept.
+            let is_last = Instant::now() >= until;
+            let mut listed = self.backend.list(&self.scope(), &target.kind).await?.pictures;
             listed.retain(|picture| picture.mark.as_ref() == Some(&target.mark));
-            if listed.len() == times {
-                return Ok(listed);
+            if is_right(&listed) {
+                return Ok(());
             }
             ensure!(
-                Instant::now() < until,
-                "the listing shows the {} {} times and not {times}",
-                name(target),
-                listed.len()
+                !is_last,
+                "the {} should be listed {wanted}, and is as {listed:?}",
+                name(target)
             );
             sleep(Duration::from_millis(10)).await;
         }

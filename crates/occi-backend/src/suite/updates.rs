@@ -1,10 +1,12 @@
 //! Changes of what the engine owns, in the declared states and in no other.
 
+use super::journal::Notes;
 use super::lab::{End, Lab, Verdict, ensure, refused, target};
 use super::samples;
 use crate::names::attribute;
 use crate::{Change, ErrorKind, Picture, Target, TemplateKind, UpdateCapability};
 use occi_model::TypeId;
+use uuid::Uuid;
 
 /// Every declared change of a resource.
 pub(super) async fn changes_happen_in_declared_states_only(lab: &Lab, kind: &TypeId) -> Verdict {
@@ -14,6 +16,11 @@ pub(super) async fn changes_happen_in_declared_states_only(lab: &Lab, kind: &Typ
     let mut create = lab.resource(kind).await?;
     create.bring_up = false;
     lab.create(&create).await?;
+    let lifecycle = lab.lifecycle(kind)?;
+    if lifecycle.bring_up.is_some() {
+        let (state, initial) = (lab.state(&target(&create)).await?, lifecycle.initial);
+        ensure!(state == initial, "what shall not come up is {state} and not {initial}");
+    }
     change_everywhere(lab, &target(&create)).await
 }
 
@@ -27,45 +34,40 @@ pub(super) async fn change_everywhere(lab: &Lab, target: &Target) -> Verdict {
     for state in &states {
         lab.go(target, state).await?;
         for update in &lab.capability(&target.kind)?.update {
-            let before = lab.picture(target).await?;
+            let (what, before) = (&update.what, lab.picture(target).await?);
             let Some(change) = sample(lab, update, &before).await? else {
                 if *state == now {
                     let (backend, kind) = (lab.name, target.kind.term());
-                    eprintln!(
-                        "{backend}: no other value is known for {} of a {kind}: skipped",
-                        update.what
-                    );
+                    eprintln!("{backend}: no other value is known for {what} of a {kind}: skipped");
                 }
                 continue;
             };
             if update.states.contains(&state.as_str()) {
                 lab.backend.admit_change(&lab.scope(), target, &change).await?;
-                ensure!(
-                    lab.picture(target).await? == before,
-                    "admitting a change of {} changes it",
-                    update.what
-                );
+                let admitted = lab.picture(target).await?;
+                ensure!(admitted == before, "admitting a change of {what} changes it");
+                let (notes, operation) = (Notes::quiet(), Uuid::new_v4());
+                let update = async |context: &_| lab.backend.update(context, target, &change).await;
                 // Twice, as after a crash.
-                lab.update(target, &change).await?;
-                lab.update(target, &change).await?;
+                for first in [1, 2] {
+                    lab.send_with(&notes, operation, first, update).await?;
+                }
+                ensure!(!notes.lacks_steps(), "a change of {what} records no step");
                 let after = lab.picture(target).await?;
                 shows(&change, &after)?;
-                ensure!(
-                    after.native_id == before.native_id,
-                    "a change of {} makes another",
-                    update.what
-                );
+                ensure!(after.native_id == before.native_id, "a change of {what} makes another");
             } else {
-                let what = format!("a change of {} while {state}", update.what);
-                refused(what, lab.update(target, &change).await, ErrorKind::Conflict)?;
-                ensure!(
-                    lab.picture(target).await? == before,
-                    "a refused change of {} changes it",
-                    update.what
-                );
+                let refusal = lab.update(target, &change).await;
+                refused(
+                    format!("a change of {what} while {state}"),
+                    refusal,
+                    ErrorKind::Conflict,
+                )?;
+                let after = lab.picture(target).await?;
+                ensure!(after == before, "a refused change of {what} changes it");
             }
             let after = lab.state(target).await?;
-            ensure!(after == *state, "a change of {} made it {after}", update.what);
+            ensure!(after == *state, "a change of {what} made it {after}");
         }
     }
     Ok(())
