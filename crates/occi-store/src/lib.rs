@@ -11,6 +11,7 @@ pub mod command;
 mod commit;
 pub mod error;
 mod json;
+pub mod postgres;
 pub mod query;
 mod read;
 mod refresh;
@@ -25,6 +26,7 @@ mod writing;
 
 pub use command::{Claim, Commit, Committed, Observation, Refresh, Refreshed, Require, Write};
 pub use error::{Refused, StoreError};
+pub use postgres::PostgresStore;
 pub use query::{AuditQuery, Cursor, EntityQuery, EventPage, OperationQuery, Sees};
 pub use row::{
     Audit, Change, EntityRow, EventRow, IdempotencyRow, OperationRow, OperationState, Project, Quota, Role, Usage,

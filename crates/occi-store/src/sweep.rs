@@ -19,6 +19,31 @@ pub(crate) enum Sweep {
     Tombstones { now_ms: i64 },
 }
 
+impl Sweep {
+    pub(crate) fn all(
+        events_before_ms: i64,
+        keep_events: i64,
+        operations_before_ms: i64,
+        audit_before_ms: i64,
+        now_ms: i64,
+    ) -> [Self; 5] {
+        [
+            Self::Events {
+                before_ms: events_before_ms,
+                keep: keep_events,
+            },
+            Self::Operations {
+                before_ms: operations_before_ms,
+            },
+            Self::Audit {
+                before_ms: audit_before_ms,
+            },
+            Self::Keys { now_ms },
+            Self::Tombstones { now_ms },
+        ]
+    }
+}
+
 impl Command for Sweep {
     /// Whether there may be more.
     type Output = bool;

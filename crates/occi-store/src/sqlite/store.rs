@@ -123,20 +123,13 @@ impl Store for SqliteStore {
         audit_before_ms: i64,
         now_ms: i64,
     ) -> Result<()> {
-        for step in [
-            Sweep::Events {
-                before_ms: events_before_ms,
-                keep: keep_events,
-            },
-            Sweep::Operations {
-                before_ms: operations_before_ms,
-            },
-            Sweep::Audit {
-                before_ms: audit_before_ms,
-            },
-            Sweep::Keys { now_ms },
-            Sweep::Tombstones { now_ms },
-        ] {
+        for step in Sweep::all(
+            events_before_ms,
+            keep_events,
+            operations_before_ms,
+            audit_before_ms,
+            now_ms,
+        ) {
             while self.writer.carry_out(step).await? {}
         }
         Ok(())

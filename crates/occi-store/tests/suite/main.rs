@@ -9,6 +9,7 @@ mod fixture;
 mod listings;
 mod model;
 mod operations;
+mod postgres;
 mod refreshes;
 mod sqlite;
 
@@ -33,5 +34,6 @@ fn main() {
         .map(|&(name, behaviour)| Trial::test(format!("sqlite::{name}"), move || fixture::on_sqlite(behaviour)))
         .collect();
     trials.extend(sqlite::trials());
+    trials.extend(postgres::trials(&behaviours));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
