@@ -54,6 +54,11 @@ pub struct RegistryBuilder {
 pub(crate) type Types<'r> = HashMap<&'r AttributeName, &'r ValueType>;
 
 impl RegistryBuilder {
+    /// Adds all documents and published extensions, in the order of the query interface.
+    pub fn documents(self) -> Self {
+        crate::table::DOCUMENTS.into_iter().fold(self, Self::table)
+    }
+
     /// Adds a document.
     pub fn table(mut self, table: &'static Table) -> Self {
         let Rows {

@@ -48,6 +48,17 @@ pub enum ValueType {
 }
 
 impl ValueType {
+    /// The widest type that `value` belongs to.
+    pub fn of(value: &Value) -> Self {
+        match value {
+            Value::String(_) => Self::String,
+            Value::Integer(_) | Value::Float(_) => Self::Float { above: None },
+            Value::Boolean(_) => Self::Boolean,
+            Value::List(_) => Self::List,
+            Value::Hash(_) => Self::Hash,
+        }
+    }
+
     /// The type as JSON names it: `string`, `number`, `boolean`, `array` or `object` (GFD.226, attribute description).
     pub fn json_type(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Values as clients write them, read by the definition and not by their look (GFD.229, section 4; GFD.226, section 4).
+//! Values as clients write them, read by the definition and not by their look (GFD.229, GFD.226).
 
 use crate::{Input, Value, ValueType};
 use std::net::IpAddr;
@@ -177,7 +177,7 @@ fn is_uri_reference(text: &str) -> bool {
         }
 }
 
-/// Dates, times or both, with or without an offset; no intervals and no durations (GFD.228, section 3.1).
+/// Dates, times or both, with or without an offset; no intervals and no durations (GFD.228).
 fn is_date_or_time(text: &str) -> bool {
     text.parse::<jiff::Timestamp>().is_ok()
         || text.parse::<jiff::civil::DateTime>().is_ok()

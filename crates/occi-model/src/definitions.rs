@@ -74,7 +74,7 @@ impl Registry {
             definitions.define(attribute, true, false);
         }
         for mixin in self.closure_of(mixins) {
-            let overrides = self.behaves(mixin.id.as_str(), |row| row.overrides);
+            let overrides = self.overrides(&mixin.id);
             for attribute in &mixin.attributes {
                 definitions.define(attribute, false, overrides);
             }

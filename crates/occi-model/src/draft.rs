@@ -46,7 +46,7 @@ pub struct LinkDraft {
     pub own_location: Option<String>,
 }
 
-/// A mixin as a user describes it, to add it through the query interface (GFD.223, section 5.4.2).
+/// A mixin as a user describes it, to add it through the query interface (GFD.223).
 #[derive(Clone, Debug, PartialEq)]
 pub struct MixinDraft {
     /// Scheme and term.

@@ -81,9 +81,8 @@ impl Registry {
         reason = "built from constants of this crate, and its tests call it"
     )]
     pub fn standard() -> Self {
-        crate::table::DOCUMENTS
-            .into_iter()
-            .fold(Self::builder(), RegistryBuilder::table)
+        Self::builder()
+            .documents()
             .build()
             .expect("the built-in tables make a valid model")
     }

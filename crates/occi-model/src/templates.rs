@@ -1,4 +1,4 @@
-//! Templates: the parents `os_tpl` and `resource_tpl` (GFD.224, section 3.5), the sizes of the Compute Resource
+//! Templates: the parents `os_tpl` and `resource_tpl` (GFD.224), the sizes of the Compute Resource
 //! Templates Profile (GFD.222), and the making of a provider's own.
 
 use crate::infrastructure::COMPUTE;
@@ -7,7 +7,7 @@ use crate::table::{
     DefaultRow::{Float, Integer},
     MixinRow, POSITIVE, Table, at_least, attribute, documented, named,
 };
-use crate::{AttributeDefinition, Attributes, Location, Mixin, Origin, Registry, TypeId, Value, ValueType};
+use crate::{AttributeDefinition, Attributes, Location, Mixin, Origin, Registry, TypeId, ValueType};
 
 /// `os_tpl`, the parent of everything to boot from.
 pub const OS_TPL: &str = "http://schemas.ogf.org/occi/infrastructure#os_tpl";
@@ -132,7 +132,7 @@ pub fn os_template(id: TypeId, title: impl Into<String>, backend: &str, defaults
 }
 
 /// The mixin for a size of `backend`. `sizes` are the values that a compute of this size has, whatever the client says
-/// (`occi.compute.cores`, `occi.compute.memory`, [`EPHEMERAL_SIZE`], ...; GFD.224, section 3.5.2).
+/// (`occi.compute.cores`, `occi.compute.memory`, [`EPHEMERAL_SIZE`], ...; GFD.224).
 ///
 /// It is at `/mixin/resource_tpl/<term>/`, in lower case; a caller with several backends may give it another place.
 pub fn resource_template(id: TypeId, title: impl Into<String>, backend: &str, sizes: &Attributes) -> Mixin {
@@ -154,7 +154,7 @@ fn template(parent: &str, id: TypeId, title: String, backend: &str, defaults: &A
                 ..documented(name).map_or_else(
                     || AttributeDefinition {
                         mutable: false,
-                        ..AttributeDefinition::new(name.clone(), type_of(value))
+                        ..AttributeDefinition::new(name.clone(), ValueType::of(value))
                     },
                     AttributeRow::definition,
                 )
@@ -164,16 +164,5 @@ fn template(parent: &str, id: TypeId, title: String, backend: &str, defaults: &A
         origin: Origin::Provider {
             backend: backend.to_owned(),
         },
-    }
-}
-
-/// The widest type that `value` belongs to.
-fn type_of(value: &Value) -> ValueType {
-    match value {
-        Value::String(_) => ValueType::String,
-        Value::Integer(_) | Value::Float(_) => ValueType::Float { above: None },
-        Value::Boolean(_) => ValueType::Boolean,
-        Value::List(_) => ValueType::List,
-        Value::Hash(_) => ValueType::Hash,
     }
 }

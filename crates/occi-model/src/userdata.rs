@@ -1,4 +1,4 @@
-//! What kind of user data a client gave: the provider must find out (GFD.224, section 3.5.4).
+//! What kind of user data a client gave: the provider must find out (GFD.224, user data mixin).
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

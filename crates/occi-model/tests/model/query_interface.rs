@@ -1,7 +1,5 @@
 //! The built-in model against the samples of the query interface.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use occi_model::templates::{self, os_template};
 use occi_model::{AttributeDefinition, Attributes, Registry, TypeId, ValueType, infrastructure};
 use rstest::rstest;
