@@ -25,8 +25,8 @@ pub struct EntityQuery {
     pub project: Option<String>,
     /// Any of these kinds; empty means any kind.
     pub kinds: Vec<TypeId>,
-    /// All of these mixins.
-    pub mixins: Vec<TypeId>,
+    /// Of each of these groups at least one mixin.
+    pub mixins: Vec<Vec<TypeId>>,
     /// All of these attributes have these values (typed equality); `occi.core.*` included. An end of a link is named by
     /// path or id, somebody else's resource by its URI. Id, title, ends, and the state of one kind have an index, other
     /// attributes are compared one by one.

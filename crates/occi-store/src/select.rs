@@ -217,7 +217,14 @@ impl<'q> Statement<'q> {
                 where_.equal(&[("e.project", project)]);
             }
         }
-        for mixin in &self.query.mixins {
+        for group in &self.query.mixins {
+            let [mixin] = group.as_slice() else {
+                let list = in_list(where_.params, group.iter().map(Param::from));
+                where_.lead(&format!(
+                    "e.seq IN (SELECT g.entity_seq FROM entity_mixin g WHERE g.mixin IN {list})"
+                ));
+                continue;
+            };
             let number = where_.push(mixin.as_str());
             if where_.led {
                 where_.add(&format!(

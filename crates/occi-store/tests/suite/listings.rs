@@ -168,7 +168,7 @@ async fn filters_hold_together_and_compare_by_type(store: Shared) {
         );
         assert_eq!(
             found(EntityQuery {
-                mixins: kinds(&["m2"]),
+                mixins: vec![kinds(&["m2"])],
                 ..base()
             })
             .await,
@@ -176,14 +176,23 @@ async fn filters_hold_together_and_compare_by_type(store: Shared) {
         );
         assert_eq!(
             found(EntityQuery {
-                mixins: kinds(&["m2", "m1"]),
+                mixins: vec![kinds(&["m2"]), kinds(&["m1"])],
                 ..base()
             })
             .await,
             ["c1", "s2"]
         );
+        assert_eq!(
+            found(EntityQuery {
+                mixins: vec![kinds(&["m1", "m2"])],
+                ..base()
+            })
+            .await,
+            ["c1", "c2", "s1", "s2"],
+            "one of a group is enough, and shows once"
+        );
         let both = EntityQuery {
-            mixins: kinds(&["m2"]),
+            mixins: vec![kinds(&["m2"])],
             kinds: kinds(&["compute"]),
             ..base()
         };
@@ -242,7 +251,7 @@ async fn filters_hold_together_and_compare_by_type(store: Shared) {
         assert_eq!(found(active("compute")).await, ["c1", "c3"]);
         assert_eq!(
             found(EntityQuery {
-                mixins: kinds(&["m1"]),
+                mixins: vec![kinds(&["m1"])],
                 ..active("compute")
             })
             .await,
@@ -263,7 +272,7 @@ async fn filters_hold_together_and_compare_by_type(store: Shared) {
         assert_eq!(found(part.clone()).await, ["c2", "s2"]);
         assert_eq!(
             found(EntityQuery {
-                mixins: kinds(&["m1"]),
+                mixins: vec![kinds(&["m1"])],
                 ..part
             })
             .await,
