@@ -2,7 +2,7 @@
 
 use crate::Result;
 use futures::stream::BoxStream;
-use occi_model::{Entity, EntityId, Location, Mixin, TypeId, Value};
+use occi_model::{Entity, EntityId, Mixin, TypeId, Value};
 use occi_store::{OperationRow, OperationState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,19 +106,6 @@ pub struct Call {
     pub action: Option<TypeId>,
     /// The parameters of the payload.
     pub parameters: Vec<(occi_model::AttributeName, occi_model::Input)>,
-}
-
-/// A mixin that a user wants to make.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MixinDraft {
-    /// Scheme and term.
-    pub id: TypeId,
-    /// For people; may be empty.
-    pub title: String,
-    /// Where its collection is to be.
-    pub location: Location,
-    /// What it depends on; an unknown one is kept.
-    pub depends: Vec<TypeId>,
 }
 
 /// The entities of a collection.

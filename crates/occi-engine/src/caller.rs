@@ -95,6 +95,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the answer says only that it goes on.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        matches!(self.wait, Wait::Recorded | Wait::Async)
+    }
+
     /// The project in which this request creates, and whose model it sees.
     pub fn effective_project(&self) -> &str {
         self.project.as_deref().unwrap_or(&self.principal.default_project)

@@ -1,5 +1,6 @@
 //! How the engine behaves; every field has a default.
 
+use occi_model::Category;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -84,6 +85,9 @@ pub struct EngineConfig {
     pub states_extended: bool,
     /// Whether size attributes that contradict the resource template are refused. Default false: the template wins.
     pub strict_templates: bool,
+    /// Kinds, mixins and actions that the configuration adds. Entities of its kinds are kept by the store alone; its sizes
+    /// are mixins that depend on `resource_tpl`. Default none.
+    pub extension: Vec<Category>,
     /// How long what is finished is kept.
     pub retention: Retention,
     /// Time and ids.
@@ -104,6 +108,7 @@ impl Default for EngineConfig {
             user_mixins: true,
             states_extended: false,
             strict_templates: false,
+            extension: Vec::new(),
             retention: Retention::default(),
             source: Source::default(),
         }

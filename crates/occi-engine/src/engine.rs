@@ -1,54 +1,103 @@
-//! The engine itself: what it is made of, and its verbs.
+//! The engine itself: what it is made of, how it begins and ends.
 
-use crate::{
-    Call, Caller, Created, Deleted, Done, EngineConfig, EngineError, FailureKind, Found, Listing, MixinDraft,
-    OperationView, Page, PathListing, Precondition, ProjectModel, Result, Selection, Stamp, Where,
-};
+use crate::carrier::Carrier;
+use crate::hot::Hot;
+use crate::inventory::Scopes;
+use crate::model::{Models, base, template_scheme};
+use crate::operation::waiting::Waiting;
+use crate::operation::{has_ended, worker};
+use crate::{Caller, EngineConfig, EngineError, ProjectModel, Result, Stamp, Where, place};
 use occi_backend::Backend;
-use occi_model::{EntityDraft, TypeId};
-use occi_store::{OperationQuery, Store};
+use occi_model::{EntityId, Registry, TypeId};
+use occi_store::{Audit, Commit, Committed, OperationQuery, OperationState, Store, StoreError, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+/// How long [`Engine::shutdown`] waits for workers to reach their next step.
+const LAST_STEP: Duration = Duration::from_secs(10);
+/// How often what is past its retention is forgotten.
+const SWEEP: Duration = Duration::from_secs(600);
+
 /// What OCCI means. Cheap to clone; all clones are one engine.
+///
+/// Each verb is in the module that is named after it.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    config: EngineConfig,
-    store: Arc<dyn Store>,
-    backends: Vec<(String, Arc<dyn Backend>)>,
-}
-
-fn unsupported<T>(verb: &str) -> Result<T> {
-    Err(EngineError::new(
-        FailureKind::Unsupported,
-        format!("{verb} is not built yet"),
-    ))
+pub(crate) struct Inner {
+    pub(crate) config: EngineConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) carriers: Vec<Carrier>,
+    /// What all projects share.
+    pub(crate) base: Arc<Registry>,
+    pub(crate) models: Models,
+    pub(crate) scopes: Scopes,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) hot: Hot,
+    /// The owner of this process's leases: the node and a name that no other process of it has.
+    pub(crate) node: String,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// The number of the newest event that we know of.
+    newest: AtomicI64,
 }
 
 impl Engine {
     /// Begins: resumes the operations that an earlier process left, refreshes, listens to the backends.
+    ///
+    /// # Errors
+    /// `Internal`, with the reason as its context: a site that is no URI, an extension that contradicts the model.
     pub async fn start(
         config: EngineConfig,
         store: Arc<dyn Store>,
         backends: Vec<(String, Arc<dyn Backend>)>,
     ) -> Result<Self> {
-        Ok(Self {
-            inner: Arc::new(Inner {
-                config,
-                store,
-                backends,
-            }),
-        })
+        TypeId::new(&template_scheme(&config.site, "os_tpl"), "x").map_err(EngineError::internal)?;
+        let carriers: Vec<_> = backends
+            .into_iter()
+            .map(|(name, backend)| Carrier::new(name, backend))
+            .collect();
+        let base = Arc::new(base(&carriers, &config.extension).map_err(EngineError::internal)?);
+        let stopping = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            node: format!("{}/{}", config.node, Uuid::new_v4().simple()),
+            models: Models::new((config.source.now_ms)()),
+            hot: Hot::new(config.cache_bytes),
+            newest: AtomicI64::new(store.events(i64::MAX, 1).await?.newest),
+            waiting: Arc::new(Waiting::new(stopping.clone())),
+            scopes: Scopes::default(),
+            tasks: TaskTracker::new(),
+            config,
+            store,
+            carriers,
+            base,
+            stopping,
+        });
+        inner.take_over().await?;
+        for carrier in 0..inner.carriers.len() {
+            inner.tasks.spawn(worker::dispatch(inner.clone(), carrier));
+            inner.tasks.spawn(inner.clone().listen(carrier));
+        }
+        inner.tasks.spawn(inner.clone().keep_fresh());
+        inner.tasks.spawn(inner.clone().sweep());
+        Ok(Self { inner })
     }
 
-    /// Ends: workers stop at their next step, native objects stay as they are.
+    /// Ends: workers stop at their next step and the next process goes on from there; native objects stay as they are.
     pub async fn shutdown(&self) {
-        for (_, backend) in &self.inner.backends {
-            backend.shutdown().await;
+        self.inner.stopping.cancel();
+        self.inner.tasks.close();
+        if tokio::time::timeout(LAST_STEP, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!("some workers did not reach a step: their operations go on at the next start");
+        }
+        for carrier in &self.inner.carriers {
+            carrier.backend.shutdown().await;
         }
     }
 
@@ -63,180 +112,208 @@ impl Engine {
     }
 
     /// The model of the caller's project.
-    pub async fn model(&self, _caller: &Caller) -> Result<Arc<ProjectModel>> {
-        unsupported("model")
+    ///
+    /// # Errors
+    /// `Forbidden`: the caller is no member of the project that the request names.
+    pub async fn model(&self, caller: &Caller) -> Result<Arc<ProjectModel>> {
+        self.inner.model_for(caller).await
     }
 
     /// What is at `path`: aliases are followed, empty segments dropped, `/compute` is `/compute/`.
-    pub fn resolve(&self, _model: &ProjectModel, path: &str) -> Where {
-        Where::Entity(path.to_owned())
+    pub fn resolve(&self, model: &ProjectModel, path: &str) -> Where {
+        place::resolve(&model.registry, path)
     }
 
-    /// One entity.
-    ///
-    /// # Errors
-    /// `NotFound` also for what the caller may not see.
-    pub async fn retrieve(&self, _caller: &Caller, _path: &str) -> Result<Found> {
-        unsupported("retrieve")
-    }
-
-    /// The entities of a collection; all of them without `page`.
-    ///
-    /// # Errors
-    /// `NotFound`: an unknown category in the selection, or an unbound path with nothing below.
-    /// `TooLarge`: a page above the limit.
-    pub async fn list(
-        &self,
-        _caller: &Caller,
-        _at: &Where,
-        _selection: &Selection,
-        _page: Option<Page>,
-    ) -> Result<Listing> {
-        unsupported("list")
-    }
-
-    /// The same, paths only: cheaper.
-    ///
-    /// # Errors
-    /// As [`Engine::list`].
-    pub async fn list_paths(
-        &self,
-        _caller: &Caller,
-        _at: &Where,
-        _selection: &Selection,
-        _page: Option<Page>,
-    ) -> Result<PathListing> {
-        unsupported("list")
-    }
-
-    /// Makes entities, all or none: in a kind's collection, below an unbound path, or in a mixin's collection, with
-    /// which they are then associated.
-    pub async fn create(&self, _caller: &Caller, _at: &Where, _drafts: Vec<EntityDraft>) -> Result<Created> {
-        unsupported("create")
-    }
-
-    /// Makes an entity at a path that the client chose (PUT).
-    pub async fn create_at(&self, _caller: &Caller, _path: &str, _draft: EntityDraft) -> Result<Created> {
-        unsupported("create")
-    }
-
-    /// Changes what the draft names (POST).
-    pub async fn update(
-        &self,
-        _caller: &Caller,
-        _path: &str,
-        _draft: EntityDraft,
-        _precondition: &Precondition,
-    ) -> Result<Done> {
-        unsupported("update")
-    }
-
-    /// Makes the entity what the draft says (PUT).
-    pub async fn replace(
-        &self,
-        _caller: &Caller,
-        _path: &str,
-        _draft: EntityDraft,
-        _precondition: &Precondition,
-    ) -> Result<Done> {
-        unsupported("replace")
-    }
-
-    /// Removes an entity, its links and the links to it.
-    pub async fn delete(&self, _caller: &Caller, _path: &str, _precondition: &Precondition) -> Result<Deleted> {
-        unsupported("delete")
-    }
-
-    /// Removes the members of a kind's collection or of an unbound path, `only` these paths if given; takes the members
-    /// of a mixin's collection out of it.
-    pub async fn delete_collection(
-        &self,
-        _caller: &Caller,
-        _at: &Where,
-        _selection: &Selection,
-        _only: Option<Vec<String>>,
-    ) -> Result<Deleted> {
-        unsupported("delete")
-    }
-
-    /// Invokes an action on an entity.
-    pub async fn act(&self, _caller: &Caller, _path: &str, _call: Call, _precondition: &Precondition) -> Result<Done> {
-        unsupported("act")
-    }
-
-    /// Invokes an action on every member of a collection; none if it is not applicable to all.
-    pub async fn act_on_collection(
-        &self,
-        _caller: &Caller,
-        _at: &Where,
-        _selection: &Selection,
-        _call: Call,
-    ) -> Result<Done> {
-        unsupported("act")
-    }
-
-    /// Adds a mixin to entities, all or none.
-    pub async fn associate(&self, _caller: &Caller, _mixin: &TypeId, _paths: Vec<String>) -> Result<()> {
-        unsupported("associate")
-    }
-
-    /// Makes these entities the members of a mixin's collection, and no others.
-    pub async fn replace_members(&self, _caller: &Caller, _mixin: &TypeId, _paths: Vec<String>) -> Result<()> {
-        unsupported("replace_members")
-    }
-
-    /// Takes these entities, or all, out of a mixin's collection.
-    pub async fn dissociate(&self, _caller: &Caller, _mixin: &TypeId, _paths: Option<Vec<String>>) -> Result<()> {
-        unsupported("dissociate")
-    }
-
-    /// Makes user mixins in the caller's project, all or none.
-    pub async fn add_mixins(&self, _caller: &Caller, _mixins: Vec<MixinDraft>) -> Result<()> {
-        unsupported("add_mixins")
-    }
-
-    /// Removes user mixins of the caller's project and all associations with them.
-    pub async fn remove_mixins(&self, _caller: &Caller, _ids: Vec<TypeId>) -> Result<()> {
-        unsupported("remove_mixins")
-    }
-
-    /// One operation.
-    pub async fn operation(&self, _caller: &Caller, _id: Uuid) -> Result<OperationView> {
-        unsupported("operation")
-    }
-
-    /// The operations that the caller may see; the query's projects are narrowed to those.
-    pub async fn operations(&self, _caller: &Caller, _query: OperationQuery) -> Result<Vec<OperationView>> {
-        unsupported("operations")
-    }
-
-    /// Tells an operation to stop and to undo what it has done.
-    ///
-    /// # Errors
-    /// `Conflict`: it has ended, or is past the point from which it can be undone.
-    pub async fn cancel(&self, _caller: &Caller, _id: Uuid) -> Result<OperationView> {
-        unsupported("cancel")
-    }
-
-    /// Leaves an audit record of a request that was refused before it reached a verb, or by one.
-    pub async fn audit_refused(&self, _caller: &Caller, _verb: &str, _path: &str, _status: u16, _message: &str) {}
-
-    /// Compares the store with the engines; one sentence per finding.
-    pub async fn check(&self) -> Result<Vec<String>> {
-        unsupported("check")
+    /// Leaves an audit record of a request that was refused, by a verb or before it reached one.
+    pub async fn audit_refused(&self, caller: &Caller, verb: &str, path: &str, status: u16, message: &str) {
+        let audit = Audit {
+            id: (self.inner.config.source.operation)(),
+            at_ms: self.inner.now_ms(),
+            principal: caller.principal.name.clone(),
+            project: Some(caller.effective_project().to_owned()),
+            verb: verb.to_owned(),
+            path: path.to_owned(),
+            outcome: "refused".to_owned(),
+            detail: format!("{status} {message}"),
+            request: caller.request.clone(),
+        };
+        let commit = Commit {
+            audit: vec![audit],
+            ..Commit::default()
+        };
+        if let Err(error) = self.inner.store.commit(commit).await {
+            tracing::error!(%error, "failed to write an audit record");
+        }
     }
 
     /// Whether each backend can be used, as last seen; the error says what to do.
     pub fn health(&self) -> Vec<(String, std::result::Result<(), String>)> {
-        self.inner
-            .backends
-            .iter()
-            .map(|(name, _)| (name.clone(), Ok(())))
+        let carriers = self.inner.carriers.iter();
+        carriers
+            .map(|carrier| (carrier.name.clone(), carrier.health()))
             .collect()
     }
 
     /// A look at a hot entity that asks neither the store nor an engine: `None` means "retrieve it", never "absent".
-    pub fn peek(&self, _caller: &Caller, _path: &str) -> Option<Stamp> {
-        None
+    pub fn peek(&self, caller: &Caller, path: &str) -> Option<Stamp> {
+        let usable = |carrier: usize| self.inner.carriers.get(carrier).is_some_and(Carrier::is_up);
+        self.inner.hot.look(&caller.principal, path, usable)
+    }
+}
+
+impl Inner {
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.config.source.now_ms)()
+    }
+
+    /// How long an operation is tried, in milliseconds.
+    pub(crate) fn deadline_ms(&self) -> i64 {
+        i64::try_from(self.config.operation_deadline.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The backend of this name, by its place in the list.
+    pub(crate) fn carrier_named(&self, name: &str) -> Option<usize> {
+        self.carriers.iter().position(|carrier| carrier.name == name)
+    }
+
+    /// There may be an operation to claim.
+    pub(crate) fn ring(&self, backend: Option<&str>) {
+        if let Some(carrier) = backend.and_then(|name| self.carrier_named(name)) {
+            self.carriers[carrier].bell.notify_one();
+        }
+    }
+
+    /// An event of this number has happened.
+    pub(crate) fn told(&self, event: i64) {
+        self.newest.fetch_max(event, Ordering::AcqRel);
+    }
+
+    /// The number of the newest event that we know of.
+    pub(crate) fn newest_event(&self) -> i64 {
+        self.newest.load(Ordering::Acquire)
+    }
+
+    /// Carries out one transaction. What is remembered of its entities is forgotten before this returns.
+    pub(crate) async fn commit(&self, commit: Commit) -> std::result::Result<Committed, StoreError> {
+        let mut touched: Vec<EntityId> = Vec::new();
+        for write in &commit.writes {
+            match write {
+                Write::InsertEntity { row, .. } => touched.extend(row.source.clone()),
+                Write::UpdateEntity { id, .. } => touched.push(id.clone()),
+                Write::RemoveEntity(id) => {
+                    touched.push(id.clone());
+                    // What goes with it, and the sources of links to it.
+                    if let Ok(Some(row)) = self.store.entity(id).await {
+                        touched.extend(row.source);
+                        let links = self.store.links_of(std::slice::from_ref(id)).await.unwrap_or_default();
+                        touched.extend(links.into_iter().map(|link| link.id));
+                        let links = self.store.links_to(id).await.unwrap_or_default();
+                        touched.extend(
+                            links
+                                .into_iter()
+                                .flat_map(|link| [Some(link.id), link.source])
+                                .flatten(),
+                        );
+                    }
+                }
+                Write::RemoveUserMixin { .. } => self.hot.forget_all(),
+                _ => {}
+            }
+        }
+        let committed = self.store.commit(commit).await;
+        if let Ok(committed) = &committed {
+            touched.extend(committed.generations.iter().map(|(id, _)| id.clone()));
+            self.told(committed.event);
+        }
+        for id in &touched {
+            self.hot.forget(id);
+        }
+        committed
+    }
+
+    /// The same, and waits while the database is full or away.
+    pub(crate) async fn commit_patiently(
+        &self,
+        commit: Commit,
+        patience: Duration,
+    ) -> std::result::Result<Committed, StoreError> {
+        let began = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.commit(commit.clone()).await {
+                Err(StoreError::Full(_) | StoreError::Failed(_))
+                    if began.elapsed() < patience && !self.stopping.is_cancelled() =>
+                {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes over what an earlier process of this node left: its leases end now, and who waits for its operations later
+    /// finds them.
+    async fn take_over(&self) -> Result<()> {
+        let query = OperationQuery {
+            open: true,
+            limit: u32::MAX,
+            ..OperationQuery::default()
+        };
+        let ours = format!("{}/", self.config.node);
+        let mut parents = Vec::new();
+        for row in self.store.operations(&query).await? {
+            debug_assert!(!has_ended(row.state), "only open ones were asked for");
+            self.waiting.opened(row.id, &row.verb);
+            if row.entity.is_none() {
+                parents.push(row.id);
+            }
+            if row.lease_owner.as_ref().is_some_and(|owner| owner.starts_with(&ours)) {
+                let release = Write::FinishOperation {
+                    operation: row.id,
+                    state: OperationState::Accepted,
+                    error: row.error,
+                    result: None,
+                    not_before_ms: 0,
+                    at_ms: self.now_ms(),
+                };
+                let release = Commit {
+                    writes: vec![release],
+                    ..Commit::default()
+                };
+                self.commit(release).await?;
+            }
+        }
+        for parent in parents {
+            self.settle(parent).await;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is past its retention, as long as the engine lives.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(SWEEP) => {}
+            }
+            let now_ms = self.now_ms();
+            let before = |age: Duration| now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+            let keep = &self.config.retention;
+            let swept = self
+                .store
+                .sweep(
+                    before(keep.events),
+                    keep.events_max,
+                    before(keep.operations),
+                    before(keep.audit),
+                    now_ms,
+                )
+                .await;
+            if let Err(error) = swept {
+                tracing::error!(%error, "failed to forget what is past its retention");
+            }
+        }
     }
 }

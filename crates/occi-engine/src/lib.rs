@@ -7,9 +7,27 @@ pub mod engine;
 pub mod error;
 pub mod model;
 
+mod action;
+mod carrier;
+mod change;
+mod collection;
+mod create;
+mod delete;
+mod hot;
+mod idempotency;
+mod inventory;
+mod membership;
+mod operation;
+mod place;
+mod plan;
+mod policy;
+mod quota;
+mod retrieve;
+mod row;
+mod view;
+
 pub use answer::{
-    Call, Created, Deleted, Done, Found, Listing, ListingHead, MixinDraft, OperationView, PathListing, Selection,
-    Stamp, Where,
+    Call, Created, Deleted, Done, Found, Listing, ListingHead, OperationView, PathListing, Selection, Stamp, Where,
 };
 pub use caller::{Caller, Freshness, Page, Precondition, Principal, Wait};
 pub use config::{EngineConfig, Retention, Source};

@@ -1,13 +1,363 @@
-//! What a project can use: its kinds, mixins and actions.
+//! What a project can use: the standard's tables, as far as a backend carries them out, what the configuration adds, the
+//! backends' templates as mixins, and the project's own mixins.
 
-use occi_model::Registry;
-use std::sync::Arc;
+use crate::carrier::Carrier;
+use crate::engine::Inner;
+use crate::{Caller, EngineError, Result, policy};
+use occi_backend::{Catalogue, KindCapability, Scope, Template, TemplateKind};
+use occi_model::{
+    Category, Mixin, ModelError, Origin, Registry, Term, TypeId, core, infrastructure, production, templates,
+};
+use occi_store::UserMixinRow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The model as one project sees it.
 #[derive(Clone, Debug)]
 pub struct ProjectModel {
     /// Kinds, mixins and actions.
     pub registry: Arc<Registry>,
-    /// Grows with every change of the registry; the ETag of the query interface.
+    /// Grows with every change of the registry, also over restarts; the ETag of the query interface.
     pub epoch: u64,
+    /// Which mixin stands for which template of which backend.
+    pub(crate) templates: HashMap<TypeId, Offered>,
+    /// The OS template, by backend, for a compute that names none.
+    pub(crate) default_os: Vec<Option<TypeId>>,
+}
+
+/// A template that a backend offers.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    /// The backend, by its place in the list.
+    pub(crate) carrier: usize,
+    /// What the backend calls it.
+    pub(crate) term: Term,
+    /// Operating system or size.
+    pub(crate) kind: TemplateKind,
+    /// The least memory that boots it, in GiB.
+    pub(crate) min_memory_gib: Option<f64>,
+}
+
+/// How long a catalogue is believed.
+const CATALOGUE_AGE: Duration = Duration::from_secs(60);
+/// How long a backend may take to give its catalogue before the model goes without it.
+const CATALOGUE_WAIT: Duration = Duration::from_secs(10);
+
+/// The models of all projects.
+pub(crate) struct Models {
+    built: Mutex<HashMap<String, Built>>,
+    building: tokio::sync::Mutex<()>,
+    epoch: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Built {
+    model: Arc<ProjectModel>,
+    inputs: Arc<Inputs>,
+    at: Instant,
+    /// Something changed: to be built anew before it is used again.
+    stale: bool,
+}
+
+#[derive(PartialEq)]
+struct Inputs {
+    catalogues: Vec<Catalogue>,
+    mixins: Vec<UserMixinRow>,
+}
+
+impl Models {
+    /// No models; epochs begin at `now_ms`, so that they grow over restarts.
+    pub(crate) fn new(now_ms: i64) -> Self {
+        Self {
+            built: Mutex::default(),
+            building: tokio::sync::Mutex::default(),
+            epoch: AtomicU64::new(u64::try_from(now_ms).unwrap_or_default()),
+        }
+    }
+
+    fn get(&self, project: &str) -> Option<Built> {
+        let built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        built.get(project).cloned()
+    }
+
+    /// The model of one project, or of all, has to be built anew before it is used again.
+    pub(crate) fn forget(&self, project: Option<&str>) {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, built) in &mut *built {
+            if project.is_none_or(|project| project == name) {
+                built.stale = true;
+            }
+        }
+    }
+}
+
+/// The part of the model that all projects share.
+pub(crate) fn base(carriers: &[Carrier], extension: &[Category]) -> std::result::Result<Registry, ModelError> {
+    let declared = |has: &dyn Fn(&KindCapability) -> bool| {
+        carriers
+            .iter()
+            .flat_map(|carrier| &carrier.capabilities().kinds)
+            .any(has)
+    };
+    let sizes = declared(&|kind| kind.mixins.iter().any(|mixin| *mixin == *templates::RESOURCE_TPL));
+    let carried_out = |mixin: &TypeId| {
+        let twin = match mixin.as_str() {
+            production::OPENSTACK_PUBLIC_KEY => infrastructure::SSH_KEY,
+            production::OPENSTACK_USER_DATA => infrastructure::USER_DATA,
+            other => other,
+        };
+        declared(&|kind| kind.mixins.iter().any(|mixin| *mixin == *twin))
+            || (sizes && mixin.scheme() == templates::PROFILE_SCHEME)
+    };
+    let mut builder = [
+        &core::TABLE,
+        &infrastructure::TABLE,
+        &templates::TABLE,
+        &templates::PROFILE,
+        &production::TABLE,
+    ]
+    .into_iter()
+    .fold(Registry::builder(), |builder, table| builder.table(table))
+    .retain_kinds(|id| declared(&|kind| kind.kind == *id))
+    .retain_mixins(carried_out)
+    .retain_actions(|id| declared(&|kind| kind.action(id).is_some()));
+    for category in extension {
+        builder = match category {
+            Category::Kind(kind) => builder.kind(kind.as_ref().clone()),
+            Category::Mixin(mixin) => builder.mixin(mixin.as_ref().clone()),
+            Category::Action(action) => builder.action(action.as_ref().clone()),
+        };
+    }
+    builder.build()
+}
+
+impl Inner {
+    /// The model that the caller sees.
+    pub(crate) async fn model_for(self: &Arc<Self>, caller: &Caller) -> Result<Arc<ProjectModel>> {
+        policy::may_enter(caller)?;
+        self.model_of(caller.effective_project()).await
+    }
+
+    /// The model of a project. One that is a little old is given, and built anew for the next.
+    pub(crate) async fn model_of(self: &Arc<Self>, project: &str) -> Result<Arc<ProjectModel>> {
+        match self.models.get(project) {
+            Some(built) if !built.stale => {
+                if built.at.elapsed() > CATALOGUE_AGE && self.models.building.try_lock().is_ok() {
+                    let (inner, project) = (self.clone(), project.to_owned());
+                    self.tasks.spawn(async move {
+                        if let Err(error) = inner.build(&project, built.at).await {
+                            tracing::warn!(project, %error, "failed to build the model anew");
+                        }
+                    });
+                }
+                Ok(built.model)
+            }
+            Some(built) => self.build(project, built.at).await,
+            None => self.build(project, Instant::now()).await,
+        }
+    }
+
+    /// Builds the model of a project, unless that was done since `seen`.
+    async fn build(&self, project: &str, seen: Instant) -> Result<Arc<ProjectModel>> {
+        let _one = self.models.building.lock().await;
+        let before = self.models.get(project);
+        if let Some(built) = &before
+            && !built.stale
+            && built.at > seen
+        {
+            return Ok(built.model.clone());
+        }
+        let at = Instant::now();
+        // What changes from here on makes the model stale again.
+        if let Some(built) = self
+            .models
+            .built
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(project)
+        {
+            built.stale = false;
+        }
+        let inputs = Arc::new(Inputs {
+            catalogues: self.catalogues(project, before.as_ref()).await,
+            mixins: self
+                .store
+                .user_mixins(Some(project))
+                .await
+                .inspect_err(|_| self.models.forget(Some(project)))?,
+        });
+        let model = match before {
+            Some(before) if before.inputs == inputs => before.model,
+            _ => {
+                let model = self.assemble(project, &inputs).map_err(EngineError::internal)?;
+                let epoch = self.models.epoch.fetch_add(1, Ordering::Relaxed) + 1;
+                Arc::new(ProjectModel { epoch, ..model })
+            }
+        };
+        let mut all = self.models.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = all.get(project).is_some_and(|built| built.stale);
+        all.insert(
+            project.to_owned(),
+            Built {
+                model: model.clone(),
+                inputs,
+                at,
+                stale,
+            },
+        );
+        Ok(model)
+    }
+
+    /// The catalogues of all backends, in their order. One that cannot be had is as it was.
+    async fn catalogues(&self, project: &str, before: Option<&Built>) -> Vec<Catalogue> {
+        let scope = Scope {
+            project: project.to_owned(),
+        };
+        let ask = self.carriers.iter().enumerate().map(|(place, carrier)| {
+            let scope = &scope;
+            async move {
+                let answer = tokio::time::timeout(CATALOGUE_WAIT, carrier.backend.catalogue(scope)).await;
+                match answer {
+                    Ok(Ok(catalogue)) => return catalogue,
+                    Ok(Err(error)) => {
+                        tracing::warn!(backend.name = %carrier.name, context = error.context, "failed to read the catalogue: {error}");
+                    }
+                    Err(_) => tracing::warn!(backend.name = %carrier.name, "the catalogue did not come in time"),
+                }
+                before
+                    .and_then(|before| before.inputs.catalogues.get(place).cloned())
+                    .unwrap_or_default()
+            }
+        });
+        futures::future::join_all(ask).await
+    }
+
+    fn assemble(&self, project: &str, inputs: &Inputs) -> std::result::Result<ProjectModel, ModelError> {
+        let mut mixins = Vec::new();
+        let mut offered = HashMap::new();
+        let mut default_os = Vec::new();
+        for ((place, carrier), catalogue) in self.carriers.iter().enumerate().zip(&inputs.catalogues) {
+            for template in &catalogue.templates {
+                if template.project.as_deref().is_some_and(|only| only != project) {
+                    continue;
+                }
+                let id = self.template_id(template.kind, &template.term);
+                if offered.contains_key(&id) {
+                    tracing::warn!(%id, backend.name = %carrier.name, "another backend has a template of this name: left out");
+                    continue;
+                }
+                mixins.push(template_mixin(id.clone(), template, carrier));
+                let offer = Offered {
+                    carrier: place,
+                    term: template.term.clone(),
+                    kind: template.kind,
+                    min_memory_gib: template.min_memory_gib,
+                };
+                offered.insert(id, offer);
+            }
+            let configured = self.config.default_os.as_ref().and_then(|term| term.parse().ok());
+            let default = [configured, catalogue.default_os.clone()]
+                .into_iter()
+                .flatten()
+                .map(|term: Term| self.template_id(TemplateKind::Os, &term))
+                .find(|id| offered.get(id).is_some_and(|offer| offer.carrier == place));
+            default_os.push(default);
+        }
+        mixins.extend(inputs.mixins.iter().map(user_mixin));
+        let registry = match self.base.with(mixins.iter().cloned()) {
+            Ok(registry) => registry,
+            Err(_) => {
+                // Whatever clashes is left out; the rest is served.
+                let mut registry = self.base.as_ref().clone();
+                for mixin in mixins {
+                    match registry.with([mixin]) {
+                        Ok(more) => registry = more,
+                        Err(error) => tracing::warn!(project, %error, "a mixin is left out of the model"),
+                    }
+                }
+                registry
+            }
+        };
+        offered.retain(|id, _| registry.mixin(id.as_str()).is_some());
+        Ok(ProjectModel {
+            registry: Arc::new(registry),
+            epoch: 0,
+            templates: offered,
+            default_os,
+        })
+    }
+
+    /// The mixin of a backend's template.
+    #[expect(clippy::expect_used, reason = "the message says why it cannot happen")]
+    pub(crate) fn template_id(&self, kind: TemplateKind, term: &Term) -> TypeId {
+        let parent = match kind {
+            TemplateKind::Os => "os_tpl",
+            TemplateKind::Resource => "resource_tpl",
+        };
+        TypeId::new(&template_scheme(&self.config.site, parent), term.as_str())
+            .expect("the site was checked at start, and a term is well formed")
+    }
+
+    /// Takes a template that was just made into the models of its project; gives its mixin.
+    pub(crate) async fn adopt_template(
+        self: &Arc<Self>,
+        _carrier: usize,
+        project: &str,
+        template: &Template,
+    ) -> Option<TypeId> {
+        self.models.forget(template.project.as_deref());
+        let id = self.template_id(template.kind, &template.term);
+        let model = self.model_of(project).await.ok()?;
+        if model.registry.mixin(id.as_str()).is_none() {
+            tracing::warn!(%id, "a new template is not in its backend's catalogue");
+        }
+        Some(id)
+    }
+}
+
+/// The scheme of a provider's templates.
+pub(crate) fn template_scheme(site: &str, parent: &str) -> String {
+    format!("{}/occi/infrastructure/{parent}#", site.trim_end_matches('/'))
+}
+
+fn template_mixin(id: TypeId, template: &Template, carrier: &Carrier) -> Mixin {
+    let Template {
+        kind,
+        term: _,
+        title,
+        defaults,
+        min_memory_gib: _,
+        project: _,
+    } = template;
+    match kind {
+        TemplateKind::Os => templates::os_template(id, title.as_str(), &carrier.name, defaults),
+        TemplateKind::Resource => templates::resource_template(id, title.as_str(), &carrier.name, defaults),
+    }
+}
+
+fn user_mixin(row: &UserMixinRow) -> Mixin {
+    let UserMixinRow {
+        id,
+        project,
+        owner,
+        title,
+        location,
+        depends,
+        created_ms: _,
+    } = row;
+    Mixin {
+        id: id.clone(),
+        title: title.clone(),
+        depends: depends.clone(),
+        applies: Vec::new(),
+        attributes: Vec::new(),
+        actions: Vec::new(),
+        location: location.clone(),
+        origin: Origin::User {
+            project: project.clone(),
+            owner: owner.clone(),
+        },
+    }
 }

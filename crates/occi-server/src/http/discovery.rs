@@ -3,12 +3,11 @@
 use super::answer;
 use super::ask::Ask;
 use super::fault::Fault;
-use super::paths;
 use super::serve::Body;
 use super::service::Service;
 use http::{Method, Response, StatusCode, header};
-use occi_engine::{MixinDraft, Page};
-use occi_model::{Location, Registry, TypeId};
+use occi_engine::Page;
+use occi_model::{Registry, TypeId};
 use occi_rendering::render::{self, Categories};
 use occi_rendering::request;
 use std::collections::HashSet;
@@ -111,43 +110,9 @@ fn is_on(page: Option<Page>, index: u64) -> bool {
 
 async fn add(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
     let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
-    let drafts = ask.read("a mixin", request::mixins)?;
-    let mixins = drafts.into_iter().map(mixin).collect::<Result<Vec<_>, _>>()?;
+    let mixins = ask.read("a mixin", request::mixins)?;
     service.engine.add_mixins(&ask.caller, mixins).await?;
     Ok(answer::rendered(StatusCode::OK, render::done(media)))
-}
-
-fn mixin(draft: occi_model::MixinDraft) -> Result<MixinDraft, Fault> {
-    let occi_model::MixinDraft {
-        id,
-        title,
-        depends,
-        location,
-        has_capabilities,
-    } = draft;
-    if has_capabilities {
-        let message = format!("mixin {id}: attributes and actions of a user's mixin are not supported");
-        return Err(Fault::bad_request(message));
-    }
-    let Some(location) = location else {
-        return Err(Fault::bad_request(format!(
-            "mixin {id} has no location: give it one, like /my_{}/",
-            id.term()
-        )));
-    };
-    let location: Location = location
-        .parse()
-        .map_err(|error: occi_model::IdentError| Fault::bad_request(error.to_string()))?;
-    if paths::is_reserved(location.as_str()) {
-        let message = format!("the location {location} is reserved for the service");
-        return Err(Fault::new(StatusCode::CONFLICT, message));
-    }
-    Ok(MixinDraft {
-        id,
-        title: title.unwrap_or_default(),
-        location,
-        depends,
-    })
 }
 
 async fn remove(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {

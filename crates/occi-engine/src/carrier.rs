@@ -1,0 +1,95 @@
+//! A backend as the engine uses it.
+
+use crate::{EngineError, FailureKind, Result};
+use arc_swap::ArcSwap;
+use occi_backend::{Backend, Capabilities, ErrorKind, KindCapability};
+use occi_model::TypeId;
+use std::sync::Arc;
+use tokio::sync::{Notify, Semaphore};
+
+/// One of the backends, with what the engine knows of it.
+pub(crate) struct Carrier {
+    /// Its short name.
+    pub(crate) name: String,
+    /// The backend.
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Lets so many operations run at the same time.
+    pub(crate) permits: Arc<Semaphore>,
+    /// Rung when there may be an operation to claim.
+    pub(crate) bell: Notify,
+    health: ArcSwap<std::result::Result<(), String>>,
+}
+
+impl Carrier {
+    pub(crate) fn new(name: String, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(backend.capabilities().concurrency.max(1))),
+            name,
+            backend,
+            bell: Notify::new(),
+            health: ArcSwap::from_pointee(Ok(())),
+        }
+    }
+
+    /// What it declares.
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        self.backend.capabilities()
+    }
+
+    /// What it declares of a kind.
+    pub(crate) fn kind(&self, kind: &TypeId) -> Option<&KindCapability> {
+        self.capabilities().kind(kind)
+    }
+
+    /// Whether it can be used, as last seen.
+    pub(crate) fn health(&self) -> std::result::Result<(), String> {
+        (**self.health.load()).clone()
+    }
+
+    /// Whether it can be used, without the reason.
+    pub(crate) fn is_up(&self) -> bool {
+        self.health.load().is_ok()
+    }
+
+    /// Learns from the outcome of a call whether the engine can be reached.
+    pub(crate) fn learn<T>(&self, outcome: &occi_backend::Result<T>) {
+        let seen = match outcome {
+            Err(error) if error.kind == ErrorKind::Unavailable => Err(error.message.clone()),
+            // Any other answer came from the engine.
+            _ => Ok(()),
+        };
+        if **self.health.load() != seen {
+            match &seen {
+                Ok(()) => tracing::info!(backend.name = %self.name, "the backend can be reached again"),
+                Err(cause) => tracing::warn!(backend.name = %self.name, %cause, "the backend cannot be reached"),
+            }
+            metrics::gauge!("occid_backend_up", "backend" => self.name.clone()).set(if seen.is_ok() {
+                1.0
+            } else {
+                0.0
+            });
+            self.health.store(Arc::new(seen));
+        }
+    }
+
+    /// Asks it whether it can be used.
+    pub(crate) async fn probe(&self) {
+        let outcome = self.backend.health().await;
+        match outcome {
+            // What health() reports is the operator's to mend, whatever its kind.
+            Err(error) => self.health.store(Arc::new(Err(error.message))),
+            Ok(()) => self.learn(&Ok(())),
+        }
+    }
+
+    /// Refuses a write while the backend is known to be down.
+    pub(crate) fn require_up(&self) -> Result<()> {
+        self.health().map_err(|cause| EngineError {
+            retry_after: Some(std::time::Duration::from_secs(10)),
+            ..EngineError::new(
+                FailureKind::Unavailable,
+                format!("the backend {:?} cannot be used now: {cause}", self.name),
+            )
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! Deleting entities (GFD.223, sections 5.5.4 and 5.6.4).
+//!
+//! An accepted DELETE hides the entity at once. What runs on it is told to stop and ends first; then the backend removes
+//! what there is. If that fails for good the entity comes back with a message.
+
+use crate::create::unsupported;
+use crate::engine::{Engine, Inner};
+use crate::operation::{Intent, Task};
+use crate::plan::{Plan, Request};
+use crate::{
+    Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, action::TRIES, place, policy,
+};
+use occi_model::EntityId;
+use occi_store::{Change, EntityRow, Refused, Require, StoreError, Write};
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+impl Engine {
+    /// Removes an entity, its links and the links to it.
+    ///
+    /// # Errors
+    /// `Conflict`: a backend's link leads to it (an attached storage, a used network). `Unsupported`: its backend cannot.
+    pub async fn delete(&self, caller: &Caller, path: &str, precondition: &Precondition) -> Result<Deleted> {
+        let inner = &self.inner;
+        if let Some(replay) = inner.replay_deleted(caller).await? {
+            return Ok(replay);
+        }
+        for _ in 0..TRIES {
+            let row = inner.changeable_at(caller, path, precondition).await?;
+            let project = row.project.clone();
+            let path = row.path.clone();
+            match inner.delete_rows(caller, vec![row], &project, &path).await {
+                Err(Refusal::PlanAgain) if !matches!(precondition, Precondition::Generations(_)) => {}
+                Err(Refusal::PlanAgain) => {
+                    return Err(EngineError::new(
+                        FailureKind::PreconditionFailed,
+                        format!("{path} has changed since"),
+                    ));
+                }
+                Err(Refusal::Failed(error)) => return Err(error),
+                Ok(deleted) => return Ok(deleted),
+            }
+        }
+        Err(EngineError::new(
+            FailureKind::Conflict,
+            format!("{path} changes too often"),
+        ))
+    }
+
+    /// Removes the members of a kind's collection or of an unbound path, `only` these paths if given; takes the members
+    /// of a mixin's collection out of it.
+    ///
+    /// # Errors
+    /// As [`Engine::delete`], for the first member that refuses: then nothing is removed. `NotFound`: a path that is not in
+    /// the collection.
+    pub async fn delete_collection(
+        &self,
+        caller: &Caller,
+        at: &Where,
+        selection: &Selection,
+        only: Option<Vec<String>>,
+    ) -> Result<Deleted> {
+        let inner = &self.inner;
+        if let Where::Mixin(mixin) = at {
+            let mixin = mixin.clone();
+            let entities = self.dissociate_counted(caller, &mixin, only).await?;
+            return Ok(Deleted {
+                entities,
+                operation: None,
+            });
+        }
+        if let Some(replay) = inner.replay_deleted(caller).await? {
+            return Ok(replay);
+        }
+        let model = inner.model_for(caller).await?;
+        let path = inner.path_of(at);
+        for _ in 0..TRIES {
+            let mut rows = inner.members(caller, &model, at, selection).await?;
+            if let Some(only) = &only {
+                let wanted: HashSet<_> = only.iter().map(|path| place::of_entity(path)).collect();
+                rows.retain(|row| wanted.contains(&row.path));
+                if let Some(missing) = wanted.iter().find(|path| !rows.iter().any(|row| row.path == **path)) {
+                    return Err(policy::not_found(missing));
+                }
+            }
+            for row in &rows {
+                policy::may_change(caller, &row.project)?;
+            }
+            match inner.delete_rows(caller, rows, caller.effective_project(), &path).await {
+                Err(Refusal::PlanAgain) => {}
+                Err(Refusal::Failed(error)) => return Err(error),
+                Ok(deleted) => return Ok(deleted),
+            }
+        }
+        Err(EngineError::new(
+            FailureKind::Conflict,
+            "the collection changes too often",
+        ))
+    }
+}
+
+/// Why nothing was deleted.
+enum Refusal {
+    /// Something changed since the plan was made.
+    PlanAgain,
+    /// For good.
+    Failed(EngineError),
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error)
+    }
+}
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Inner {
+    /// Deletes these entities, all or none.
+    async fn delete_rows(
+        self: &std::sync::Arc<Self>,
+        caller: &Caller,
+        rows: Vec<EntityRow>,
+        project: &str,
+        path: &str,
+    ) -> std::result::Result<Deleted, Refusal> {
+        let several = rows.len() > 1;
+        let going: HashSet<EntityId> = rows.iter().map(|row| row.id.clone()).collect();
+        // What a resource of the request owns goes with it.
+        let (with_source, mut alone): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| row.source.as_ref().is_some_and(|source| going.contains(source)));
+        // Who uses goes before what is used.
+        let mut users: HashMap<EntityId, Vec<EntityId>> = HashMap::new();
+        for link in &with_source {
+            if let (Some(source), Some(target)) = (&link.source, &link.target_id) {
+                users.entry(target.clone()).or_default().push(source.clone());
+            }
+        }
+        alone.sort_by_key(|row| (users.contains_key(&row.id), row.seq));
+        let entities = alone.len() + with_source.len();
+        let mut plan = Plan::default();
+        let mut removed_by: HashMap<EntityId, Uuid> = HashMap::new();
+        for row in alone {
+            let users = users.remove(&row.id).unwrap_or_default();
+            let after = users.iter().filter_map(|user| removed_by.get(user).copied()).collect();
+            let one = self.plan_delete(caller, &row, &going, after).await;
+            let one = one.map_err(|error| if several { error.within(&row.path) } else { error })?;
+            if let Some(operation) = one.operations.first() {
+                removed_by.insert(row.id.clone(), operation.id);
+            }
+            plan = plan.and(one);
+        }
+        let request = Request {
+            caller,
+            project,
+            verb: "delete",
+            path,
+            answer: json!({ "deleted": entities }),
+        };
+        let recorded = match self.record(&request, plan).await {
+            Ok(recorded) => recorded,
+            Err(StoreError::Refused(Refused::Generation { .. } | Refused::Busy { .. })) => {
+                return Err(Refusal::PlanAgain);
+            }
+            Err(StoreError::Refused(Refused::Repeated(_))) => {
+                let replay = self.replay_deleted(caller).await?;
+                return replay.ok_or_else(|| EngineError::internal("a repeated key").into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let operation = self.wait(caller, recorded).await.or_failure()?;
+        Ok(Deleted { entities, operation })
+    }
+
+    /// The deletion of an entity, ready to be recorded. `going` is deleted by the same request, `after` are the operations
+    /// that remove what uses it.
+    async fn plan_delete(
+        &self,
+        caller: &Caller,
+        row: &EntityRow,
+        going: &HashSet<EntityId>,
+        after: Vec<Uuid>,
+    ) -> Result<Plan> {
+        let owned = self.store.links_of(std::slice::from_ref(&row.id)).await?;
+        let mut loose = Vec::new();
+        for link in self.store.links_to(&row.id).await? {
+            let goes = going.contains(&link.id) || link.source.as_ref().is_some_and(|source| going.contains(source));
+            if goes {
+                continue;
+            }
+            if link.backend.is_some() {
+                let error = EngineError::new(
+                    FailureKind::Conflict,
+                    format!("{} is in use: {} leads to it", row.path, link.path),
+                );
+                return Err(error.with_code("in_use"));
+            }
+            loose.push(link);
+        }
+        let mut plan = Plan {
+            require: vec![
+                Require::Exists(row.id.clone()),
+                Require::Generation {
+                    id: row.id.clone(),
+                    generation: row.generation,
+                },
+            ],
+            ..Plan::default()
+        };
+        if loose.is_empty() && after.is_empty() && row.source.is_none() && going.len() == 1 {
+            plan.require.push(Require::NotTargeted(row.id.clone()));
+        }
+        let Some(carrier) = self.carrier_of(row) else {
+            // The row takes its links along.
+            plan.writes.push(Write::RemoveEntity(row.id.clone()));
+            return Ok(plan);
+        };
+        let here = &self.carriers[carrier];
+        if !here.kind(&row.kind).is_some_and(|kind| kind.delete) {
+            return Err(unsupported(here, &format!("delete entities of {}", row.kind)));
+        }
+        here.require_up()?;
+        let with_it: Vec<_> = owned.iter().chain(&loose).collect();
+        let mut superseded: Vec<_> = with_it
+            .iter()
+            .map(|link| link.operation)
+            .chain([row.operation])
+            .flatten()
+            .collect();
+        superseded.sort_unstable();
+        superseded.dedup();
+        let intent = Intent {
+            entity: row.id.clone(),
+            kind: row.kind.clone(),
+            native_project: row.native_project.clone(),
+            task: Task::Delete {
+                links: with_it.iter().map(|link| link.id.clone()).collect(),
+                superseded: superseded.clone(),
+                after,
+            },
+        };
+        let operation = self.new_operation(caller, row, &intent);
+        let hide = |id: &EntityId| Write::UpdateEntity {
+            id: id.clone(),
+            change: Box::new(Change {
+                operation: Some(Some(operation.id)),
+                hidden: Some(true),
+                ..Change::default()
+            }),
+            usage: None,
+        };
+        plan.writes
+            .extend(superseded.iter().map(|earlier| Write::CancelOperation(*earlier)));
+        plan.writes.extend(with_it.iter().map(|link| hide(&link.id)));
+        plan.writes.push(hide(&row.id));
+        plan.stops = superseded;
+        plan.operations.push(operation);
+        Ok(plan)
+    }
+}

@@ -1,0 +1,137 @@
+//! Hot entities: what a repeated GET needs to know, without asking the store.
+//!
+//! Exact, because this process is the only writer: every write of the engine passes [`Hot::forget`] before its answer is
+//! given. An entry carries the count of its shard from *before* the row was read; a write raises that count, so an entry
+//! made from an older reading is never believed, however late it comes.
+
+use crate::{Principal, Stamp, policy};
+use occi_model::EntityId;
+use occi_store::{EntityRow, Visibility};
+use quick_cache::sync::Cache;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SHARDS: usize = 4096;
+/// What an entry costs, with its keys; measured roughly.
+const ENTRY_BYTES: usize = 512;
+
+/// The bounded memory of hot entities.
+pub(crate) struct Hot {
+    entries: Cache<EntityId, Arc<Entry>>,
+    counts: Box<[AtomicU64]>,
+}
+
+struct Entry {
+    path: String,
+    project: String,
+    visibility: Visibility,
+    backend: Option<usize>,
+    stamp: Stamp,
+    count: u64,
+}
+
+/// The count of a shard before a reading.
+#[derive(Clone, Copy)]
+pub(crate) struct Before(u64);
+
+impl Hot {
+    /// A memory of about this many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            entries: Cache::new((bytes / ENTRY_BYTES).max(16)),
+            counts: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn count(&self, id: &str) -> &AtomicU64 {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        &self.counts[shard]
+    }
+
+    /// To be taken before a row is read that will be remembered.
+    pub(crate) fn before(&self, id: &str) -> Before {
+        Before(self.count(id).load(Ordering::Acquire))
+    }
+
+    /// Remembers what a reading found.
+    pub(crate) fn remember(&self, before: Before, row: &EntityRow, backend: Option<usize>, generation: i64) {
+        let entry = Entry {
+            path: row.path.clone(),
+            project: row.project.clone(),
+            visibility: row.visibility.clone(),
+            backend,
+            stamp: Stamp {
+                id: row.id.clone(),
+                generation,
+            },
+            count: before.0,
+        };
+        self.entries.insert(row.id.clone(), Arc::new(entry));
+    }
+
+    /// Something was written of this entity.
+    pub(crate) fn forget(&self, id: &EntityId) {
+        self.count(id.as_str()).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Something was written, and nobody knows of what.
+    pub(crate) fn forget_all(&self) {
+        for count in &self.counts {
+            count.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// What is known of the entity at `path`, if `principal` sees it and `usable` believes its backend's picture.
+    pub(crate) fn look(&self, principal: &Principal, path: &str, usable: impl Fn(usize) -> bool) -> Option<Stamp> {
+        let id = path.rsplit('/').next()?;
+        let entry = self.entries.get(id)?;
+        let fresh = entry.count == self.count(id).load(Ordering::Acquire)
+            && entry.path == path
+            && entry.backend.is_none_or(usable)
+            && policy::sees(principal, &entry.project, &entry.visibility);
+        fresh.then(|| entry.stamp.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use occi_backend::names;
+
+    fn row(id: &str) -> EntityRow {
+        EntityRow {
+            path: format!("/compute/{id}"),
+            project: "p".into(),
+            ..crate::row::blank(id.parse().unwrap(), names::COMPUTE.clone())
+        }
+    }
+
+    fn principal(project: &str) -> Principal {
+        Principal {
+            name: "a".into(),
+            operator: false,
+            projects: vec![(project.into(), occi_store::Role::Reader)],
+            default_project: project.into(),
+        }
+    }
+
+    #[test]
+    fn an_old_reading_is_never_believed_after_a_write() {
+        let hot = Hot::new(1 << 20);
+        let row = row("a");
+        let before = hot.before("a");
+        hot.remember(before, &row, None, 1);
+        let look = |who: &str| hot.look(&principal(who), "/compute/a", |_| true);
+        assert_eq!(look("p").map(|stamp| stamp.generation), Some(1));
+        assert_eq!(look("q"), None, "another project");
+        let late = hot.before("a");
+        hot.forget(&row.id);
+        assert_eq!(look("p"), None);
+        hot.remember(late, &row, None, 1);
+        assert_eq!(look("p"), None, "read before the write, remembered after it");
+        hot.remember(hot.before("a"), &row, None, 2);
+        assert_eq!(look("p").map(|stamp| stamp.generation), Some(2));
+    }
+}

@@ -1,0 +1,127 @@
+//! `Idempotency-Key`: the repetition of a request is answered like the first one, or joins it.
+//!
+//! The key is recorded in the transaction of the request's operation, so that either both are there or none. A request
+//! that was refused before anything was recorded leaves no key: repeating it asks anew.
+
+use crate::engine::Inner;
+use crate::operation::has_ended;
+use crate::plan::Recorded;
+use crate::{Caller, Created, Deleted, Done, EngineError, FailureKind, Result};
+use occi_model::EntityId;
+use occi_store::{IdempotencyRow, OperationState, Refused, StoreError};
+use serde_json::Value as Json;
+use std::time::Duration;
+
+impl Inner {
+    /// What the first request with the caller's key left, if there was one.
+    async fn first_request(&self, caller: &Caller) -> Result<Option<IdempotencyRow>> {
+        let Some((key, hash)) = &caller.idempotency else {
+            return Ok(None);
+        };
+        let found = self
+            .store
+            .idempotency(&caller.principal.name, caller.effective_project(), key)
+            .await?;
+        match found {
+            Some(row) if row.expires_ms <= self.now_ms() => Ok(None),
+            Some(row) if row.hash != *hash => Err(EngineError::new(
+                FailureKind::KeyReused,
+                "this idempotency key was used for another request",
+            )),
+            found => Ok(found),
+        }
+    }
+
+    /// Waits for the first request as the caller would for its own, or gives its failure.
+    async fn join_first(&self, caller: &Caller, row: &IdempotencyRow) -> Result<Option<uuid::Uuid>> {
+        let Some(operation) = row.operation else {
+            return Ok(None);
+        };
+        let Some(found) = self.store.operation(operation).await? else {
+            return Ok(None);
+        };
+        if !has_ended(found.state) {
+            let wait = found
+                .backend
+                .as_deref()
+                .and_then(|name| self.carrier_named(name))
+                .map_or(Duration::from_secs(2), |carrier| {
+                    self.carriers[carrier].capabilities().accept_wait
+                });
+            let joined: Recorded = self.joined(operation, wait);
+            return self.wait(caller, joined).await.or_failure();
+        }
+        match (found.state, &found.error) {
+            (OperationState::Succeeded, _) | (_, None) => Ok(None),
+            (_, Some(error)) => Err(EngineError::from_json(error, operation)),
+        }
+    }
+
+    /// The answer to a create that was asked for before.
+    pub(crate) async fn replay_created(&self, caller: &Caller) -> Result<Option<Created>> {
+        let Some(row) = self.first_request(caller).await? else {
+            return Ok(None);
+        };
+        let ids: Vec<EntityId> = row
+            .answer
+            .get("created")
+            .and_then(Json::as_array)
+            .map(|ids| ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect())
+            .unwrap_or_default();
+        let joined = self.join_first(caller, &row).await;
+        let left = self.store.entities(&ids).await?;
+        // An entity that was shown as created stays, also when its operation failed later: so does the answer.
+        let operation = match joined {
+            Ok(operation) => operation,
+            Err(error) if left.is_empty() => return Err(error),
+            Err(_) => None,
+        };
+        self.created(caller, &ids, operation, true).await.map(Some)
+    }
+
+    /// The answer to a create whose recording was refused: another request with its key may have come first.
+    pub(crate) async fn replay_after(&self, caller: &Caller, error: StoreError) -> Result<Created> {
+        match error {
+            StoreError::Refused(Refused::Repeated(_)) => match self.replay_created(caller).await? {
+                Some(created) => Ok(created),
+                None => Err(EngineError::internal("a repeated key that nobody knows")),
+            },
+            other => Err(other.into()),
+        }
+    }
+
+    /// The answer to a change or an action that was asked for before.
+    pub(crate) async fn replay_done(&self, caller: &Caller) -> Result<Option<Done>> {
+        let Some(row) = self.first_request(caller).await? else {
+            return Ok(None);
+        };
+        let operation = self.join_first(caller, &row).await?;
+        let id = row.answer.get("entity").and_then(Json::as_str);
+        let entity = match id.and_then(|id| id.parse::<EntityId>().ok()) {
+            Some(id) => crate::policy::visible(caller, self.store.entity(&id).await?),
+            None => None,
+        };
+        let found = match entity {
+            Some(entity) => Some(self.show(caller, entity).await?),
+            None => None,
+        };
+        Ok(Some(Done {
+            found,
+            operation,
+            mixin: None,
+        }))
+    }
+
+    /// The answer to a delete that was asked for before.
+    pub(crate) async fn replay_deleted(&self, caller: &Caller) -> Result<Option<Deleted>> {
+        let Some(row) = self.first_request(caller).await? else {
+            return Ok(None);
+        };
+        let operation = self.join_first(caller, &row).await?;
+        let entities = row.answer.get("deleted").and_then(Json::as_u64).unwrap_or_default();
+        Ok(Some(Deleted {
+            entities: usize::try_from(entities).unwrap_or_default(),
+            operation,
+        }))
+    }
+}

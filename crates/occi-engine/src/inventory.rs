@@ -1,0 +1,530 @@
+//! The inventory: the last known picture of what exists in the engines.
+//!
+//! It is fed by our own writes (operations), by the backends' events, and by one bulk listing per backend, native project
+//! and kind, at an interval and on demand. What a listing may touch is the store's rule (a refresh never wins over a newer
+//! write); when one is made is decided here: one at a time and at most one a second per scope.
+
+use crate::carrier::Carrier;
+use crate::engine::Inner;
+use crate::operation::Intent;
+use crate::{Freshness, quota, row};
+use futures::StreamExt;
+use occi_backend::{Event, Listing, NativeRef, Picture, Scope, Target, TemplateKind};
+use occi_model::{EntityId, LinkEnd, TypeId};
+use occi_store::{Commit, EntityRow, Observation, Refresh, Require, Write};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The least time between two listings of a scope.
+const FLOOR: Duration = Duration::from_secs(1);
+/// How long a listing on demand may take before the answer is given from what is remembered.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What is listed at once: backend, native project, kind.
+type Place = (usize, String, TypeId);
+
+/// When each scope was listed by this process, and who is at it.
+#[derive(Default)]
+pub(crate) struct Scopes {
+    listed: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Option<Instant>>>>>,
+    /// Entities of which an event came while an operation was open on them.
+    dirty: Mutex<HashSet<EntityId>>,
+    /// Entities whose message tells of a failed operation: a picture without a message does not take it away.
+    explained: Mutex<HashSet<EntityId>>,
+}
+
+impl Scopes {
+    fn one(&self, place: &Place) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.entry(place.clone()).or_default().clone()
+    }
+
+    fn mark(&self, id: EntityId) {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    fn unmark(&self, id: &EntityId) -> bool {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// The entity's message tells of a failed operation, or no longer does.
+    pub(crate) fn explain(&self, id: &EntityId, failed: bool) {
+        let mut explained = self.explained.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed {
+            explained.insert(id.clone());
+        } else {
+            explained.remove(id);
+        }
+    }
+
+    fn is_explained(&self, id: &EntityId) -> bool {
+        let explained = self.explained.lock().unwrap_or_else(PoisonError::into_inner);
+        explained.contains(id)
+    }
+}
+
+impl Inner {
+    /// Sees to it that the pictures of these kinds in these native projects are as fresh as wanted, where their engine can
+    /// be reached in time.
+    pub(crate) async fn freshen(self: &Arc<Self>, projects: &[String], kinds: &[TypeId], wanted: Freshness) {
+        let age = match wanted {
+            Freshness::Any => return,
+            Freshness::MaxAge(age) => age,
+            Freshness::Now => Duration::ZERO,
+        };
+        let all = async {
+            for links in [false, true] {
+                let mut listings = Vec::new();
+                for (place, carrier) in self.carriers.iter().enumerate() {
+                    let wanted = kinds
+                        .iter()
+                        .filter(|kind| carrier.kind(kind).is_some() && self.base.is_link(kind.as_str()) == links);
+                    for (kind, project) in wanted.flat_map(|kind| projects.iter().map(move |project| (kind, project))) {
+                        listings.push(self.list_if_older((place, project.clone(), kind.clone()), age));
+                    }
+                }
+                futures::stream::iter(listings)
+                    .buffer_unordered(4)
+                    .collect::<()>()
+                    .await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            tracing::warn!("a listing on demand did not come in time: what is remembered is shown");
+        }
+    }
+
+    /// Lists a scope unless its last listing by this process began less than `age` ago.
+    async fn list_if_older(&self, place: Place, age: Duration) {
+        let scope = self.scopes.one(&place);
+        let mut began = scope.lock().await;
+        if began.is_some_and(|began| began.elapsed() < age.max(FLOOR)) {
+            return;
+        }
+        let (carrier, project, kind) = &place;
+        let here = &self.carriers[*carrier];
+        let (at, at_ms) = (Instant::now(), self.now_ms());
+        let scope = Scope {
+            project: project.clone(),
+        };
+        let listing = here.backend.list(&scope, kind).await;
+        here.learn(&listing);
+        match listing {
+            Ok(listing) => {
+                if self.take_in(*carrier, project, kind, listing, at_ms).await {
+                    *began = Some(at);
+                }
+            }
+            Err(error) => tracing::info!(
+                backend.name = %here.name,
+                kind = kind.term(),
+                context = error.context,
+                "failed to list: {error}"
+            ),
+        }
+    }
+
+    /// Lists everything as long as the engine lives.
+    pub(crate) async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            for carrier in &self.carriers {
+                carrier.probe().await;
+            }
+            self.list_all(None).await;
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(self.config.refresh_interval) => {}
+            }
+        }
+    }
+
+    /// Lists every kind of every project, of one backend or of all.
+    async fn list_all(&self, only: Option<usize>) {
+        let projects = match self.store.projects().await {
+            Ok(projects) => projects,
+            Err(error) => return tracing::error!(%error, "failed to read the projects"),
+        };
+        for (place, carrier) in self.carriers.iter().enumerate() {
+            if only.is_some_and(|only| only != place) {
+                continue;
+            }
+            for project in &projects {
+                for kind in self.kinds_in_order(carrier) {
+                    if self.stopping.is_cancelled() {
+                        return;
+                    }
+                    self.list_if_older((place, project.name.clone(), kind), FLOOR).await;
+                }
+            }
+        }
+    }
+
+    /// Takes in a listing, and says whether that was possible.
+    async fn take_in(&self, carrier: usize, project: &str, kind: &TypeId, listing: Listing, began_ms: i64) -> bool {
+        let observations = self.observations(carrier, project, &listing.pictures).await;
+        let refresh = Refresh {
+            backend: self.carriers[carrier].name.clone(),
+            native_project: project.to_owned(),
+            kind: kind.clone(),
+            began_ms,
+            complete: listing.complete && observations.len() == listing.pictures.len(),
+            observations,
+        };
+        match self.store.refresh(refresh).await {
+            Ok(refreshed) => {
+                self.told(refreshed.event);
+                if self.base.is_link(kind.as_str()) && !(refreshed.changed.is_empty() && refreshed.gone.is_empty()) {
+                    // Their sources are rendered with them.
+                    self.hot.forget_all();
+                }
+                for id in refreshed.changed.iter().chain(&refreshed.gone) {
+                    self.hot.forget(id);
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to take in a listing");
+                false
+            }
+        }
+    }
+
+    /// Takes in pictures that came with an answer or an event: they say nothing of what they do not show.
+    pub(crate) async fn observe(&self, carrier: usize, project: &str, pictures: Vec<Picture>) {
+        let mut by_kind: Vec<(TypeId, Vec<Picture>)> = Vec::new();
+        for picture in pictures {
+            match by_kind.iter_mut().find(|(kind, _)| *kind == picture.kind) {
+                Some((_, same)) => same.push(picture),
+                None => by_kind.push((picture.kind.clone(), vec![picture])),
+            }
+        }
+        by_kind.sort_by_key(|(kind, _)| self.base.is_link(kind.as_str()));
+        for (kind, pictures) in by_kind {
+            let listing = Listing {
+                pictures,
+                complete: false,
+            };
+            // One millisecond on: the picture is newer than what we wrote in this one.
+            self.take_in(carrier, project, &kind, listing, self.now_ms() + 1).await;
+        }
+    }
+
+    /// Looks at an entity again of which an event came while an operation was open on it.
+    pub(crate) async fn look_again(&self, intent: &Intent) {
+        if !self.scopes.unmark(&intent.entity) {
+            return;
+        }
+        let Ok(Some(found)) = self.store.entity(&intent.entity).await else {
+            return;
+        };
+        let Some(carrier) = self.carrier_of(&found) else { return };
+        let scope = Scope {
+            project: found.native_project.clone(),
+        };
+        if let Ok(Some(picture)) = self.carriers[carrier].backend.find(&scope, &row::target(&found)).await {
+            self.observe(carrier, &found.native_project, vec![picture]).await;
+        }
+    }
+
+    /// Listens to a backend as long as the engine lives.
+    pub(crate) async fn listen(self: Arc<Self>, carrier: usize) {
+        let Some(mut events) = self.carriers[carrier].backend.events() else {
+            return;
+        };
+        loop {
+            let event = tokio::select! {
+                () = self.stopping.cancelled() => return,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Event::Changed(picture)) => self.changed(carrier, *picture).await,
+                Some(Event::Gone { kind, native_id }) => self.gone(carrier, &kind, native_id).await,
+                Some(Event::Catalogue) => self.catalogue_changed().await,
+                Some(Event::Resync) => self.list_all(Some(carrier)).await,
+                None => {
+                    tracing::warn!(backend.name = %self.carriers[carrier].name, "the backend tells no more events");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn catalogue_changed(&self) {
+        self.models.forget(None);
+        let changed = Commit {
+            writes: vec![Write::ModelChanged(None)],
+            ..Commit::default()
+        };
+        if let Err(error) = self.commit(changed).await {
+            tracing::error!(%error, "failed to tell that the model changed");
+        }
+    }
+
+    async fn changed(&self, carrier: usize, picture: Picture) {
+        for known in self
+            .known(carrier, &picture.kind, picture.mark.as_ref(), &picture.native_id)
+            .await
+        {
+            if known.operation.is_some() {
+                self.scopes.mark(known.id.clone());
+            }
+            self.observe(carrier, &known.native_project, vec![picture.clone()])
+                .await;
+        }
+    }
+
+    async fn gone(&self, carrier: usize, kind: &TypeId, native_id: String) {
+        for known in self.known(carrier, kind, None, &native_id).await {
+            let commit = Commit {
+                require: vec![Require::Idle(known.id.clone())],
+                writes: vec![Write::RemoveEntity(known.id.clone())],
+                audit: Vec::new(),
+            };
+            // An operation that is open on it finds out by itself.
+            if let Err(error) = self.commit(commit).await {
+                tracing::debug!(entity.id = %known.id, %error, "an event that it is gone is not believed");
+            }
+        }
+    }
+
+    /// The rows of a native object.
+    async fn known(
+        &self,
+        carrier: usize,
+        kind: &TypeId,
+        mark: Option<&EntityId>,
+        native_id: &String,
+    ) -> Vec<EntityRow> {
+        let backend = &self.carriers[carrier].name;
+        if let Some(mark) = mark
+            && let Ok(Some(found)) = self.store.entity(mark).await
+            && found.backend.as_ref() == Some(backend)
+        {
+            return vec![found];
+        }
+        match self.store.natives(backend, kind, std::slice::from_ref(native_id)).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "failed to look up a native object");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Where an end of a native link leads, if that is known.
+    pub(crate) async fn end_of(
+        &self,
+        carrier: usize,
+        project: &str,
+        end: &NativeRef,
+    ) -> Option<(LinkEnd, Option<EntityId>)> {
+        let key = (end.kind.clone(), end.native_id.clone());
+        let mut found = self.ends(carrier, project, std::iter::once(end)).await.remove(&key);
+        if found.is_none() {
+            // A project's default network comes with its first compute.
+            let scope = Scope {
+                project: project.to_owned(),
+            };
+            let mark = end.mark.clone();
+            let target = Target {
+                kind: end.kind.clone(),
+                mark: mark.or_else(|| native_entity_id(&self.carriers[carrier].name, &end.native_id))?,
+                native_id: Some(end.native_id.clone()),
+            };
+            if let Ok(Some(picture)) = self.carriers[carrier].backend.find(&scope, &target).await {
+                // In a box: taking in a link asks for its ends in turn.
+                Box::pin(self.observe(carrier, project, vec![picture])).await;
+                found = self.ends(carrier, project, std::iter::once(end)).await.remove(&key);
+            }
+        }
+        found.map(|row| (link_end(&row), Some(row.id)))
+    }
+
+    /// The entities at the ends of native links.
+    async fn ends(
+        &self,
+        carrier: usize,
+        project: &str,
+        ends: impl Iterator<Item = &NativeRef>,
+    ) -> HashMap<(TypeId, String), EntityRow> {
+        let mut found = HashMap::new();
+        let mut marks = HashMap::new();
+        let mut natives: HashMap<TypeId, Vec<String>> = HashMap::new();
+        for end in ends {
+            match &end.mark {
+                Some(mark) => drop(marks.insert(mark.clone(), (end.kind.clone(), end.native_id.clone()))),
+                None => natives.entry(end.kind.clone()).or_default().push(end.native_id.clone()),
+            }
+        }
+        let ids: Vec<_> = marks.keys().cloned().collect();
+        if let Ok(rows) = self.store.entities(&ids).await {
+            for row in rows {
+                if let Some(end) = marks.remove(&row.id) {
+                    found.insert(end, row);
+                }
+            }
+        }
+        // A mark that we do not know: perhaps the object is known by its native id.
+        for (kind, native_id) in marks.into_values() {
+            natives.entry(kind).or_default().push(native_id);
+        }
+        for (kind, mut ids) in natives {
+            ids.sort_unstable();
+            ids.dedup();
+            if let Ok(rows) = self.store.natives(&self.carriers[carrier].name, &kind, &ids).await {
+                for row in rows {
+                    // The same native id in the project of the link is the better match.
+                    if let Some(native_id) = row.native_id.clone() {
+                        let here = row.native_project == project;
+                        let slot = found.entry((kind.clone(), native_id));
+                        match slot {
+                            std::collections::hash_map::Entry::Vacant(empty) => drop(empty.insert(row)),
+                            std::collections::hash_map::Entry::Occupied(mut taken) if here => drop(taken.insert(row)),
+                            std::collections::hash_map::Entry::Occupied(_) => {}
+                        }
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Pictures as the store takes them in. A link whose ends are not known yet is left out.
+    async fn observations(&self, carrier: usize, project: &str, pictures: &[Picture]) -> Vec<Observation> {
+        let refs = pictures
+            .iter()
+            .filter_map(|picture| picture.ends.as_ref())
+            .flat_map(|ends| [&ends.source, &ends.target]);
+        let ends = self.ends(carrier, project, refs).await;
+        let end = |end: &NativeRef| ends.get(&(end.kind.clone(), end.native_id.clone()));
+        let mut observations = Vec::with_capacity(pictures.len());
+        for picture in pictures {
+            let Some(mut row) = self.new_row(carrier, project, picture) else {
+                continue;
+            };
+            if let Some(native) = &picture.ends {
+                let (Some(source), Some(target)) = (end(&native.source), end(&native.target)) else {
+                    continue;
+                };
+                row.source = Some(source.id.clone());
+                row.target = Some(link_end(target));
+                row.target_id = Some(target.id.clone());
+            }
+            let declared = self.carriers[carrier].kind(&picture.kind);
+            let mut owned: Vec<_> = declared.map(|kind| kind.owned.clone()).unwrap_or_default();
+            if self.scopes.is_explained(&row.id) {
+                let message = row::message_attribute(&row.kind);
+                owned.retain(|name| *name != message);
+            }
+            for (name, _) in picture.attributes.iter() {
+                if !owned.contains(name) {
+                    owned.push(name.clone());
+                }
+            }
+            observations.push(Observation {
+                usage: quota::usage(&row.kind, &row.attributes),
+                owned,
+                owned_mixins: picture.mixins.clone(),
+                adopt: true,
+                row,
+            });
+        }
+        observations
+    }
+
+    /// How the row of a native object would look if it were new to us.
+    fn new_row(&self, carrier: usize, project: &str, picture: &Picture) -> Option<EntityRow> {
+        let here = &self.carriers[carrier];
+        let location = &self.base.kind(picture.kind.as_str())?.location;
+        let id = match &picture.mark {
+            Some(mark) => mark.clone(),
+            None => native_entity_id(&here.name, &picture.native_id)?,
+        };
+        let templates = [
+            (TemplateKind::Os, &picture.os_template),
+            (TemplateKind::Resource, &picture.resource_template),
+        ];
+        let mixins = templates
+            .into_iter()
+            .filter_map(|(kind, term)| Some(self.template_id(kind, term.as_ref()?)))
+            .chain(picture.mixins.iter().cloned())
+            .collect();
+        let now_ms = self.now_ms();
+        Some(EntityRow {
+            path: format!("{location}{id}"),
+            project: project.to_owned(),
+            owner: here.name.clone(),
+            backend: Some(here.name.clone()),
+            native_project: project.to_owned(),
+            native_id: Some(picture.native_id.clone()),
+            mixins,
+            attributes: picture.attributes.clone(),
+            state: row::state_in(&picture.kind, &picture.attributes),
+            created_ms: now_ms,
+            modified_ms: now_ms,
+            untouched: false,
+            ..row::blank(id, picture.kind.clone())
+        })
+    }
+
+    /// Fills in the native id of something that was made since it was named.
+    pub(crate) async fn learn_native_id(&self, target: &mut Target) {
+        if target.native_id.is_none()
+            && let Ok(Some(found)) = self.store.entity(&target.mark).await
+        {
+            target.native_id = found.native_id;
+        }
+    }
+
+    /// The kinds of a backend, resources before links: the ends of a link have to be known.
+    fn kinds_in_order(&self, carrier: &Carrier) -> Vec<TypeId> {
+        let mut kinds: Vec<_> = carrier
+            .capabilities()
+            .kinds
+            .iter()
+            .map(|kind| kind.kind.clone())
+            .collect();
+        kinds.sort_by_key(|kind| self.base.is_link(kind.as_str()));
+        kinds
+    }
+
+    /// The backend that carries an entity out.
+    pub(crate) fn carrier_of(&self, row: &EntityRow) -> Option<usize> {
+        self.carrier_named(row.backend.as_deref()?)
+    }
+}
+
+/// An end of a link, as it is rendered.
+pub(crate) fn link_end(row: &EntityRow) -> LinkEnd {
+    LinkEnd {
+        location: row.path.clone(),
+        kind: Some(row.kind.clone()),
+    }
+}
+
+/// The id of an object that was made behind our back: its native id if that has the form of an id, else with the
+/// backend's name and what does not fit replaced.
+fn native_entity_id(backend: &str, native_id: &str) -> Option<EntityId> {
+    native_id.parse().ok().or_else(|| {
+        let fitting: String = native_id
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .collect();
+        format!("{backend}-{fitting}").parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_native_id_becomes_an_id_or_gets_the_backends_name() {
+        let id = |native: &str| native_entity_id("cloud", native).map(|id| id.to_string());
+        assert_eq!(id("42").as_deref(), Some("42"));
+        assert_eq!(id("i-0abc").as_deref(), Some("i-0abc"));
+        assert_eq!(id("a/b").as_deref(), Some("cloud-a_b"));
+        assert_eq!(id("urn:x").as_deref(), Some("cloud-urn_x"));
+    }
+}

@@ -1,0 +1,566 @@
+//! How operations end: what they made is written down, what failed is undone or explained.
+
+use super::worker::Run;
+use super::{Intent, Task, blank};
+use crate::engine::Inner;
+use crate::{EngineError, FailureKind, quota, row};
+use occi_backend::{Acted, BackendError, ErrorKind, Outcome, Picture};
+use occi_model::EntityId;
+use occi_store::{
+    Change, Commit, EntityRow, OperationQuery, OperationRow, OperationState, Refused, Require, StoreError, Write,
+};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How long the end of an operation may wait for a database that is full or away. Then its lease ends, and another worker
+/// finds everything done.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a verb had as its effect.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// These objects were made or changed.
+    Pictures(Vec<Picture>),
+    /// An action.
+    Acted(Acted),
+    /// The object is gone.
+    Gone,
+}
+
+/// The commit that ends an operation and does nothing else.
+pub(crate) fn end(
+    operation: Uuid,
+    state: OperationState,
+    error: Option<&EngineError>,
+    result: Option<Json>,
+    at_ms: i64,
+) -> Commit {
+    Commit {
+        require: Vec::new(),
+        writes: vec![Write::FinishOperation {
+            operation,
+            state,
+            error: error.map(EngineError::to_json),
+            result,
+            not_before_ms: 0,
+            at_ms,
+        }],
+        audit: Vec::new(),
+    }
+}
+
+/// Ends an operation that nobody has claimed and that another one supersedes.
+pub(crate) async fn end_superseded(inner: &Arc<Inner>, found: &OperationRow) {
+    let error = superseded();
+    let mut commit = end(found.id, OperationState::Failed, Some(&error), None, inner.now_ms());
+    // A claim in between grows the attempt and is told to stop like any other.
+    commit.writes.insert(0, Write::CancelOperation(found.id));
+    match inner.commit(commit).await {
+        Ok(_) => inner.ended(found, Err(error)).await,
+        Err(error) => tracing::warn!(operation.id = %found.id, %error, "failed to end a superseded operation"),
+    }
+}
+
+fn superseded() -> EngineError {
+    EngineError::new(FailureKind::Conflict, "it was deleted before this was done").with_code("cancelled")
+}
+
+fn cancelled() -> EngineError {
+    EngineError::new(FailureKind::Conflict, "it was cancelled").with_code("cancelled")
+}
+
+impl Run {
+    /// Whether `picture` shows `row`.
+    fn is_of(row: &EntityRow, picture: &Picture) -> bool {
+        picture.kind == row.kind
+            && (picture.mark.as_ref() == Some(&row.id) || row.native_id.as_ref() == Some(&picture.native_id))
+    }
+
+    /// The rows in the care of this operation: the entity, and the links that came with it.
+    async fn own_rows(&self) -> Vec<EntityRow> {
+        let mut ids = vec![self.intent.entity.clone()];
+        match &self.intent.task {
+            Task::Create(create) => ids.extend(create.links.iter().map(|link| link.mark.clone())),
+            Task::Delete { links, .. } => ids.extend(links.iter().cloned()),
+            Task::Update { .. } | Task::Act(_) => {}
+        }
+        match self.inner().store.entities(&ids).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, "failed to read the operation's entities");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The verb had its effect.
+    pub(crate) async fn succeed(&mut self, effect: Effect) -> &'static str {
+        let (pictures, template) = match effect {
+            Effect::Pictures(pictures) => (pictures, None),
+            Effect::Acted(acted) => (acted.pictures, acted.template),
+            Effect::Gone => return self.gone().await,
+        };
+        let mut result = None;
+        if let Some(template) = template {
+            let mixin = self
+                .inner()
+                .adopt_template(self.claimed.carrier, &self.intent.native_project, &template)
+                .await;
+            result = mixin.map(|id| json!({ "mixin": id.to_string() }));
+        }
+        loop {
+            let rows = self.own_rows().await;
+            let (own, others): (Vec<_>, Vec<_>) = pictures
+                .iter()
+                .partition(|picture| rows.iter().any(|row| Self::is_of(row, picture)));
+            // What an end leads to has to be known first.
+            self.inner()
+                .observe(
+                    self.claimed.carrier,
+                    &self.intent.native_project,
+                    others.into_iter().cloned().collect(),
+                )
+                .await;
+            let mut require = vec![self.claimed.lease(), Require::NotCancelled(self.row.id)];
+            let mut writes = Vec::new();
+            for row in &rows {
+                let picture = own.iter().find(|picture| Self::is_of(row, picture)).copied();
+                let Some((change, usage)) = self.settled(row, picture).await else {
+                    continue;
+                };
+                if change.mixins.is_some() {
+                    // The whole list is written: nothing may come between.
+                    require.push(Require::Generation {
+                        id: row.id.clone(),
+                        generation: row.generation,
+                    });
+                }
+                writes.push(Write::UpdateEntity {
+                    id: row.id.clone(),
+                    change: Box::new(change),
+                    usage,
+                });
+            }
+            if result.is_some() {
+                writes.push(Write::ModelChanged(Some(self.row.project.clone())));
+            }
+            let mut commit = end(
+                self.row.id,
+                OperationState::Succeeded,
+                None,
+                result.clone(),
+                self.inner().now_ms(),
+            );
+            writes.append(&mut commit.writes);
+            (commit.require, commit.writes) = (require, writes);
+            match self.inner().commit_patiently(commit, PATIENCE).await {
+                Ok(_) => {
+                    self.inner().scopes.explain(&self.intent.entity, false);
+                    self.inner().ended(&self.row, Ok(())).await;
+                    self.inner().look_again(&self.intent).await;
+                    return "succeeded";
+                }
+                Err(StoreError::Refused(Refused::Generation { .. })) => {}
+                Err(StoreError::Refused(Refused::Cancelled(_))) => return self.undo().await,
+                Err(error) => return self.lost(&error),
+            }
+        }
+    }
+
+    /// How a row looks when the operation is done, and what it uses then.
+    async fn settled(&self, row: &EntityRow, picture: Option<&Picture>) -> Option<(Change, Option<occi_store::Usage>)> {
+        if row.operation != Some(self.row.id) {
+            return None;
+        }
+        let mut change = match &self.intent.task {
+            Task::Update { then, .. } if row.id == self.intent.entity => then.as_ref().clone().into_change(),
+            _ => Change::default(),
+        };
+        change.unset.push(row::message_attribute(&row.kind));
+        if let Some(picture) = picture {
+            let amended = EntityRow {
+                mixins: change.mixins.clone().unwrap_or_else(|| row.mixins.clone()),
+                ..row.clone()
+            };
+            let shown = row::change_of(&self.inner().carriers[self.claimed.carrier], &amended, picture);
+            for (name, value) in shown.set {
+                change.set.set(name, value);
+            }
+            change.unset.extend(shown.unset);
+            change.mixins = shown.mixins.or(change.mixins);
+            change.native_id = shown.native_id;
+            change.state = shown.state;
+            if row.target.is_none()
+                && let Some(ends) = &picture.ends
+            {
+                change.target = self
+                    .inner()
+                    .end_of(self.claimed.carrier, &self.intent.native_project, &ends.target)
+                    .await;
+            }
+        }
+        change.operation = Some(None);
+        let mut attributes = row.attributes.clone();
+        for name in &change.unset {
+            attributes.remove(name.as_str());
+        }
+        for (name, value) in change.set.iter() {
+            attributes.set(name.clone(), value.clone());
+        }
+        // What was reserved may have been more. A higher usage was checked at admission.
+        let usage = matches!(self.intent.task, Task::Update { .. }).then(|| quota::usage(&row.kind, &attributes));
+        Some((change, usage))
+    }
+
+    /// The object is gone: so are its rows.
+    async fn gone(&mut self) -> &'static str {
+        if let Err(error) = self.outlive_call().await {
+            return self.fail(error).await;
+        }
+        let mut commit = end(
+            self.row.id,
+            OperationState::Succeeded,
+            None,
+            None,
+            self.inner().now_ms(),
+        );
+        commit.require.push(self.claimed.lease());
+        commit.writes.splice(0..0, self.removals().await);
+        match self.inner().commit_patiently(commit, PATIENCE).await {
+            Ok(_) => {
+                self.inner().scopes.explain(&self.intent.entity, false);
+                self.inner().ended(&self.row, Ok(())).await;
+                "succeeded"
+            }
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    /// Removes the rows of this operation. The entity takes the links that it owns along; a link that is gone already is
+    /// no fault.
+    async fn removals(&self) -> Vec<Write> {
+        let rows = self.own_rows().await;
+        let entity = &self.intent.entity;
+        rows.iter()
+            .filter(|row| {
+                row.id == *entity || row.source.as_ref() != Some(entity) && row.target_id.as_ref() != Some(entity)
+            })
+            .map(|row| Write::RemoveEntity(row.id.clone()))
+            .collect()
+    }
+
+    /// While a native call of an interrupted create may still have its effect, what it makes is removed again.
+    async fn outlive_call(&mut self) -> Result<(), BackendError> {
+        while let Some(until) = self.in_flight_until_ms {
+            if self.inner().now_ms() >= until {
+                self.in_flight_until_ms = None;
+            }
+            let target = self.target().await;
+            if let Ok(Some(_)) = self.carrier().backend.find(&self.scope(), &target).await {
+                let context = self.context(self.row.attempt, Instant::now() + self.window());
+                self.carrier().backend.delete(&context, &target).await?;
+            }
+            if self.in_flight_until_ms.is_some() {
+                let _ = self.claimed.renew().await;
+                tokio::time::sleep((self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody else has the operation now, or has ended it.
+    fn lost(&self, error: &StoreError) -> &'static str {
+        tracing::warn!(%error, "failed to end the operation: another worker will find it done");
+        "lost"
+    }
+
+    /// The operation was told to stop: what a create made is removed, everything else is shown as it is now.
+    pub(crate) async fn undo(&mut self) -> &'static str {
+        self.claimed.compensate();
+        let found = self.entity().await;
+        let ours = found.as_ref().is_some_and(|row| row.operation == Some(self.row.id));
+        if !ours {
+            // A DELETE has taken over; it removes what is there, and has to know how long something may still appear.
+            return self.end_failed(superseded(), OperationState::Failed, Vec::new()).await;
+        }
+        match self.intent.task {
+            Task::Create(_) => self.remove_made(cancelled()).await,
+            Task::Update { .. } | Task::Act(_) | Task::Delete { .. } => self.explain(cancelled(), false).await,
+        }
+    }
+
+    /// The verb failed for good.
+    pub(crate) async fn fail(&mut self, error: BackendError) -> &'static str {
+        let unknown =
+            error.outcome == Outcome::Unknown || matches!(error.kind, ErrorKind::Unexpected | ErrorKind::Unavailable);
+        let error = EngineError::from(error).with_operation(self.row.id);
+        tracing::warn!(verb = %self.row.verb, context = error.context, "the operation failed: {error}");
+        if matches!(self.intent.task, Task::Create(_)) {
+            let group = self.group().await;
+            let ids: Vec<_> = group.iter().map(|member| member.id).collect();
+            if self.inner().waiting.can_refuse(&ids) {
+                self.claimed.compensate();
+                self.stop_siblings(&group).await;
+                return self.remove_made(error).await;
+            }
+        }
+        self.explain(error, unknown).await
+    }
+
+    /// The operations of the same request, this one included.
+    async fn group(&self) -> Vec<OperationRow> {
+        match self.row.parent {
+            None => vec![self.row.clone()],
+            Some(parent) => self
+                .inner()
+                .store
+                .operations(&OperationQuery {
+                    parent: Some(parent),
+                    limit: u32::MAX,
+                    ..OperationQuery::default()
+                })
+                .await
+                .unwrap_or_default(),
+        }
+    }
+
+    /// All entities of a request are made, or none: the others are told to stop, and what they have made is removed.
+    async fn stop_siblings(&self, group: &[OperationRow]) {
+        for sibling in group.iter().filter(|sibling| sibling.id != self.row.id) {
+            let mut commit = Commit::default();
+            match sibling.state {
+                OperationState::Accepted | OperationState::Running => {
+                    commit.writes.push(Write::CancelOperation(sibling.id));
+                }
+                OperationState::Succeeded => {
+                    let Ok(intent) = Intent::from_row(sibling) else {
+                        continue;
+                    };
+                    let Some(removal) = self.inner().removal_of(sibling, &intent) else {
+                        continue;
+                    };
+                    commit = removal;
+                }
+                OperationState::Failed | OperationState::NeedsAttention => continue,
+            }
+            match self.inner().commit_patiently(commit, PATIENCE).await {
+                Ok(_) => {
+                    self.inner().waiting.stop(sibling.id);
+                    self.inner().ring(sibling.backend.as_deref());
+                }
+                Err(error) => tracing::error!(operation.id = %sibling.id, %error, "failed to undo a sibling"),
+            }
+        }
+    }
+
+    /// Removes what a create has made, then its rows. What cannot be removed stays, in `error`, and needs attention.
+    async fn remove_made(&mut self, error: EngineError) -> &'static str {
+        let give_up = Instant::now() + self.inner().config.operation_deadline;
+        let mut pause = Duration::from_millis(100);
+        let left = loop {
+            let target = self.target().await;
+            let context = self.context(self.row.attempt, give_up);
+            let mut outcome = self.carrier().backend.delete(&context, &target).await;
+            if outcome.is_ok() {
+                outcome = self.outlive_call().await;
+            }
+            match outcome {
+                Ok(()) => break None,
+                Err(left) if Instant::now() + pause >= give_up || !left.is_temporary() => break Some(left),
+                Err(_) => {
+                    let _ = self.claimed.renew().await;
+                    tokio::select! {
+                        // Another process, or the next start, goes on from here: the operation is marked as cancelled.
+                        () = self.inner().stopping.cancelled() => return "put back",
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
+                    }
+                }
+            }
+        };
+        match left {
+            None => {
+                let removals = self.removals().await;
+                self.end_failed(error, OperationState::Failed, removals).await
+            }
+            Some(left) => {
+                let message = format!("{error}; what was made could not be removed: {left}");
+                let shown = self.shown(None, Some("error"), &message).await;
+                self.end_failed(error, OperationState::NeedsAttention, shown).await
+            }
+        }
+    }
+
+    /// Shows the entity as it is now, with the failure as its message. `unknown`: the engine failed, or nobody knows.
+    async fn explain(&mut self, error: EngineError, unknown: bool) -> &'static str {
+        let target = self.target().await;
+        let found = self.carrier().backend.find(&self.scope(), &target).await;
+        let is_create = matches!(self.intent.task, Task::Create(_));
+        if is_create && !matches!(found, Ok(Some(_))) {
+            // The client knows the entity, so it stays; what a half-made create left does not.
+            self.claimed.compensate();
+            let context = self.context(self.row.attempt, Instant::now() + self.window());
+            if let Err(left) = self.carrier().backend.delete(&context, &target).await {
+                let message = format!("{error}; what was made could not be removed: {left}");
+                let shown = self.shown(None, Some("error"), &message).await;
+                return self.end_failed(error, OperationState::NeedsAttention, shown).await;
+            }
+        }
+        let state = match &found {
+            _ if is_create => Some("error"),
+            Err(_) if unknown => Some("error"),
+            Ok(_) | Err(_) => None,
+        };
+        let message = format!("{} failed: {error}", self.row.verb);
+        let shown = self.shown(found.ok().flatten(), state, &message).await;
+        self.end_failed(error, OperationState::Failed, shown).await
+    }
+
+    /// The writes that show a failure on the rows of this operation, and free them.
+    async fn shown(&self, picture: Option<Picture>, state: Option<&str>, message: &str) -> Vec<Write> {
+        let mut writes = Vec::new();
+        for row in self.own_rows().await {
+            if row.operation != Some(self.row.id) {
+                continue;
+            }
+            let mut change = match &picture {
+                Some(picture) if Self::is_of(&row, picture) => {
+                    row::change_of(&self.inner().carriers[self.claimed.carrier], &row, picture)
+                }
+                _ => Change::default(),
+            };
+            // That the list of mixins is written whole is not worth a race here.
+            change.mixins = None;
+            if row.id == self.intent.entity {
+                self.inner().scopes.explain(&row.id, true);
+                row::show_state(&mut change, &row.kind, state, Some(message));
+            }
+            change.operation = Some(None);
+            change.hidden = row.hidden.then_some(false);
+            writes.push(Write::UpdateEntity {
+                id: row.id,
+                change: Box::new(change),
+                usage: None,
+            });
+        }
+        writes
+    }
+
+    /// Ends the operation as failed, with what else is to be written.
+    async fn end_failed(&mut self, error: EngineError, state: OperationState, writes: Vec<Write>) -> &'static str {
+        let mut commit = end(self.row.id, state, Some(&error), None, self.inner().now_ms());
+        if let (Some(until), Some(Write::FinishOperation { error: Some(json), .. })) =
+            (self.in_flight_until_ms, commit.writes.first_mut())
+        {
+            json["in_flight_until_ms"] = until.into();
+        }
+        commit.require.push(self.claimed.lease());
+        commit.writes.splice(0..0, writes);
+        commit
+            .audit
+            .push(self.inner().audit_of(&self.row, "failed", &error.message));
+        match self.inner().commit_patiently(commit, PATIENCE).await {
+            Ok(_) => {
+                self.inner().ended(&self.row, Err(error)).await;
+                if state == OperationState::Failed {
+                    "failed"
+                } else {
+                    "needs-attention"
+                }
+            }
+            Err(error) => self.lost(&error),
+        }
+    }
+}
+
+impl Inner {
+    /// The operation that removes what `created` made.
+    fn removal_of(&self, created: &OperationRow, intent: &Intent) -> Option<Commit> {
+        let Task::Create(create) = &intent.task else {
+            return None;
+        };
+        let links: Vec<EntityId> = create.links.iter().map(|link| link.mark.clone()).collect();
+        let removal = Intent {
+            task: Task::Delete {
+                links: links.clone(),
+                superseded: Vec::new(),
+                after: Vec::new(),
+            },
+            ..intent.clone()
+        };
+        let now_ms = self.now_ms();
+        let operation = OperationRow {
+            parent: created.parent,
+            entity: created.entity.clone(),
+            path: created.path.clone(),
+            project: created.project.clone(),
+            principal: created.principal.clone(),
+            backend: created.backend.clone(),
+            verb: removal.task.verb().to_owned(),
+            intent: removal.to_json(),
+            created_ms: now_ms,
+            deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+            ..blank((self.config.source.operation)())
+        };
+        let hide = |id: &EntityId| Write::UpdateEntity {
+            id: id.clone(),
+            change: Box::new(Change {
+                operation: Some(Some(operation.id)),
+                hidden: Some(true),
+                ..Change::default()
+            }),
+            usage: None,
+        };
+        let mut writes: Vec<_> = std::iter::once(&intent.entity).chain(&links).map(hide).collect();
+        writes.push(Write::InsertOperation(Box::new(operation)));
+        Some(Commit {
+            require: vec![Require::Idle(intent.entity.clone())],
+            writes,
+            audit: Vec::new(),
+        })
+    }
+
+    /// An operation has ended: those who wait learn it, and the operation of its collection ends with its last part.
+    pub(crate) async fn ended(&self, row: &OperationRow, outcome: Result<(), EngineError>) {
+        self.waiting.ended(row.id, outcome);
+        if let Some(parent) = row.parent {
+            self.settle(parent).await;
+        }
+    }
+
+    /// Ends the operation of a collection if all its parts have ended.
+    pub(crate) async fn settle(&self, parent: Uuid) {
+        let query = OperationQuery {
+            parent: Some(parent),
+            limit: u32::MAX,
+            ..OperationQuery::default()
+        };
+        let parts = match self.store.operations(&query).await {
+            Ok(parts) => parts,
+            Err(error) => return tracing::error!(operation.id = %parent, %error, "failed to read the parts"),
+        };
+        if !parts.iter().all(|part| super::has_ended(part.state)) {
+            return;
+        }
+        let worst = parts.iter().map(|part| part.state).max_by_key(|state| match state {
+            OperationState::NeedsAttention => 2,
+            OperationState::Failed => 1,
+            _ => 0,
+        });
+        let error = parts
+            .iter()
+            .find_map(|part| Some(EngineError::from_json(part.error.as_ref()?, part.id)))
+            .map(|first| EngineError {
+                message: format!("not all parts succeeded: {first}"),
+                ..first
+            });
+        let state = worst.unwrap_or(OperationState::Succeeded);
+        let commit = end(parent, state, error.as_ref(), None, self.now_ms());
+        match self.commit(commit).await {
+            Ok(_) | Err(StoreError::Refused(Refused::LeaseLost(_))) => {}
+            Err(error) => tracing::error!(operation.id = %parent, %error, "failed to end the operation"),
+        }
+        self.waiting.ended(parent, error.map_or(Ok(()), Err));
+    }
+}

@@ -1,0 +1,95 @@
+//! Operations as resources: one can look at them and cancel them.
+
+use super::has_ended;
+use crate::engine::Engine;
+use crate::{Caller, EngineError, FailureKind, OperationView, Result, policy};
+use occi_store::{Commit, OperationQuery, OperationRow, Write};
+use uuid::Uuid;
+
+impl Engine {
+    /// One operation.
+    ///
+    /// # Errors
+    /// `NotFound` also for those of other projects.
+    pub async fn operation(&self, caller: &Caller, id: Uuid) -> Result<OperationView> {
+        let row = self.inner.store.operation(id).await?;
+        let Some(row) = row.filter(|row| policy::sees_operation(caller, row)) else {
+            return Err(EngineError::new(
+                FailureKind::NotFound,
+                format!("there is no operation {id}"),
+            ));
+        };
+        self.view(row).await
+    }
+
+    async fn view(&self, row: OperationRow) -> Result<OperationView> {
+        let parts = if row.entity.is_none() {
+            let query = OperationQuery {
+                parent: Some(row.id),
+                limit: u32::MAX,
+                ..OperationQuery::default()
+            };
+            let mut parts = self.inner.store.operations(&query).await?;
+            parts.sort_by_key(|part| part.id);
+            parts
+        } else {
+            Vec::new()
+        };
+        Ok(OperationView { row, parts })
+    }
+
+    /// The operations that the caller may see; the query's projects are narrowed to those.
+    pub async fn operations(&self, caller: &Caller, mut query: OperationQuery) -> Result<Vec<OperationView>> {
+        let principal = &caller.principal;
+        if !principal.operator {
+            let own = principal.projects.iter().map(|(name, _)| name);
+            query.projects = match query.projects.as_slice() {
+                [] => own.cloned().collect(),
+                wanted => own.filter(|name| wanted.contains(name)).cloned().collect(),
+            };
+            if query.projects.is_empty() {
+                return Ok(Vec::new());
+            }
+        }
+        let rows = self.inner.store.operations(&query).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| OperationView { row, parts: Vec::new() })
+            .collect())
+    }
+
+    /// Tells an operation to stop and to undo what it has done.
+    ///
+    /// # Errors
+    /// `Conflict`: it has ended, or it is a deletion, which goes on.
+    pub async fn cancel(&self, caller: &Caller, id: Uuid) -> Result<OperationView> {
+        let view = self.operation(caller, id).await?;
+        policy::may_change(caller, &view.row.project)?;
+        let mut told = Vec::new();
+        let parts = if view.row.entity.is_none() {
+            &view.parts
+        } else {
+            std::slice::from_ref(&view.row)
+        };
+        for row in parts.iter().filter(|row| !has_ended(row.state)) {
+            if row.verb == "delete" {
+                let message = "a deletion cannot be cancelled";
+                return Err(EngineError::new(FailureKind::Conflict, message).with_operation(id));
+            }
+            told.push(row);
+        }
+        if told.is_empty() {
+            return Err(EngineError::new(FailureKind::Conflict, "it has ended").with_operation(id));
+        }
+        let commit = Commit {
+            writes: told.iter().map(|row| Write::CancelOperation(row.id)).collect(),
+            ..Commit::default()
+        };
+        self.inner.commit(commit).await?;
+        for row in told {
+            self.inner.waiting.stop(row.id);
+            self.inner.ring(row.backend.as_deref());
+        }
+        self.operation(caller, id).await
+    }
+}

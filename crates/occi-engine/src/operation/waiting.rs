@@ -1,0 +1,251 @@
+//! Requests that wait for operations, and operations that are told to stop. Nothing here is durable: after a restart
+//! nobody waits.
+
+use crate::EngineError;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How far an operation is, for those who wait.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// Recorded.
+    Recorded,
+    /// The engine has taken responsibility.
+    Accepted,
+    /// Ended, well or not.
+    Ended(Result<(), EngineError>),
+}
+
+/// The open operations of this process.
+pub(crate) struct Waiting {
+    open: Mutex<HashMap<Uuid, Open>>,
+    /// Stops all of them.
+    stopping: CancellationToken,
+}
+
+struct Open {
+    verb: Arc<str>,
+    phase: watch::Sender<Phase>,
+    stop: CancellationToken,
+    /// Requests that have not been answered yet.
+    unanswered: usize,
+    /// Somebody was told that it goes on: a refusal cannot be the answer any more.
+    shown: bool,
+    /// A refusal is under way: it will be the answer, however long that takes.
+    refused: bool,
+}
+
+impl Open {
+    fn new(verb: &str, stop: CancellationToken) -> Self {
+        Self {
+            verb: verb.into(),
+            phase: watch::Sender::new(Phase::Recorded),
+            stop,
+            unanswered: 0,
+            shown: false,
+            refused: false,
+        }
+    }
+}
+
+impl Waiting {
+    /// No operations; `stopping` stops all that come.
+    pub(crate) fn new(stopping: CancellationToken) -> Self {
+        Self {
+            open: Mutex::default(),
+            stopping,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An operation is open: recorded by us just now, or found and claimed.
+    pub(crate) fn opened(&self, operation: Uuid, verb: &str) -> CancellationToken {
+        let mut open = self.lock();
+        open.entry(operation)
+            .or_insert_with(|| Open::new(verb, self.stopping.child_token()))
+            .stop
+            .clone()
+    }
+
+    /// It was not recorded after all.
+    pub(crate) fn forget(&self, operation: Uuid) {
+        self.lock().remove(&operation);
+    }
+
+    /// The verb of an open operation of this process.
+    pub(crate) fn verb(&self, operation: Uuid) -> Option<Arc<str>> {
+        self.lock().get(&operation).map(|open| open.verb.clone())
+    }
+
+    /// A request waits for all of these; what is not open here counts as ended. `at_once`: it will be answered whatever
+    /// comes of them, so a refusal never is the answer.
+    pub(crate) fn join(self: &Arc<Self>, operations: &[Uuid], at_once: bool) -> Waiter {
+        let mut all = self.lock();
+        let mut phases = Vec::with_capacity(operations.len());
+        for id in operations {
+            if let Some(open) = all.get_mut(id) {
+                open.unanswered += 1;
+                open.shown |= at_once;
+                phases.push((*id, open.phase.subscribe()));
+            }
+        }
+        Waiter {
+            waiting: self.clone(),
+            phases,
+        }
+    }
+
+    /// Tells those who wait that the engine has taken responsibility.
+    pub(crate) fn accepted(&self, operation: Uuid) {
+        if let Some(open) = self.lock().get(&operation) {
+            open.phase.send_replace(Phase::Accepted);
+        }
+    }
+
+    /// Tells those who wait how it ended.
+    pub(crate) fn ended(&self, operation: Uuid, outcome: Result<(), EngineError>) {
+        if let Some(open) = self.lock().remove(&operation) {
+            open.phase.send_replace(Phase::Ended(outcome));
+        }
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn stop(&self, operation: Uuid) {
+        if let Some(open) = self.lock().get(&operation) {
+            open.stop.cancel();
+        }
+    }
+
+    /// Whether a refusal of these operations can still be the answer of a request: somebody waits, and nobody was told
+    /// that they go on. If so, those who wait keep waiting for the end.
+    pub(crate) fn can_refuse(&self, operations: &[Uuid]) -> bool {
+        let mut all = self.lock();
+        let mut waited_for = false;
+        for open in operations.iter().filter_map(|id| all.get(id)) {
+            if open.shown {
+                return false;
+            }
+            waited_for |= open.unanswered > 0;
+        }
+        if waited_for {
+            for id in operations {
+                if let Some(open) = all.get_mut(id) {
+                    open.refused = true;
+                }
+            }
+        }
+        waited_for
+    }
+}
+
+/// A request that waits for some operations.
+pub(crate) struct Waiter {
+    waiting: Arc<Waiting>,
+    phases: Vec<(Uuid, watch::Receiver<Phase>)>,
+}
+
+impl Waiter {
+    /// Waits until the engine has accepted all of them, or refused one.
+    pub(crate) async fn accepted(&mut self) {
+        for (_, phase) in &mut self.phases {
+            // An error means that the table is gone with the engine.
+            if let Ok(reached) = phase.wait_for(|phase| !matches!(phase, Phase::Recorded)).await
+                && matches!(*reached, Phase::Ended(Err(_)))
+            {
+                return;
+            }
+        }
+    }
+
+    /// Waits until all have ended.
+    pub(crate) async fn ended(&mut self) {
+        for (_, phase) in &mut self.phases {
+            let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+        }
+    }
+
+    /// Stops waiting, to answer what there is to say now. Where a refusal is under way that is the answer: then waits for
+    /// its end.
+    pub(crate) async fn leave(mut self) -> Vec<(Uuid, Phase)> {
+        let refused = {
+            let mut all = self.waiting.lock();
+            let refused = self
+                .phases
+                .iter()
+                .any(|(id, _)| all.get(id).is_some_and(|open| open.refused));
+            if !refused {
+                for (id, _) in &self.phases {
+                    if let Some(open) = all.get_mut(id) {
+                        open.shown = true;
+                    }
+                }
+            }
+            refused
+        };
+        if refused {
+            self.ended().await;
+        }
+        self.phases
+            .iter()
+            .map(|(id, phase)| (*id, phase.borrow().clone()))
+            .collect()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut all = self.waiting.lock();
+        for (id, _) in &self.phases {
+            if let Some(open) = all.get_mut(id) {
+                open.unanswered = open.unanswered.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FailureKind;
+
+    #[tokio::test]
+    async fn who_was_told_that_it_goes_on_is_never_refused() {
+        let waiting = Arc::new(Waiting::new(CancellationToken::new()));
+        let id = Uuid::from_u128(1);
+        waiting.opened(id, "create");
+        let waiter = waiting.join(&[id], false);
+        assert!(matches!(waiter.leave().await[..], [(_, Phase::Recorded)]));
+        assert!(!waiting.can_refuse(&[id]));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_under_way_is_waited_for() {
+        let waiting = Arc::new(Waiting::new(CancellationToken::new()));
+        let id = Uuid::from_u128(1);
+        waiting.opened(id, "create");
+        let waiter = waiting.join(&[id], false);
+        assert!(waiting.can_refuse(&[id]));
+        let leaving = tokio::spawn(waiter.leave());
+        tokio::task::yield_now().await;
+        waiting.ended(id, Err(EngineError::new(FailureKind::Invalid, "no")));
+        assert!(matches!(leaving.await.unwrap()[..], [(_, Phase::Ended(Err(_)))]));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_nobody_is_refused() {
+        let waiting = Arc::new(Waiting::new(CancellationToken::new()));
+        let id = Uuid::from_u128(1);
+        waiting.opened(id, "create");
+        drop(waiting.join(&[id], false));
+        assert!(
+            !waiting.can_refuse(&[id]),
+            "the client is gone, so it may have been told anything"
+        );
+    }
+}

@@ -1,0 +1,494 @@
+//! Workers: claim an operation, run its verb, retry what may succeed later, and hand the outcome to [`super::finish`].
+
+use super::finish::{self, Effect};
+use super::journal::{Claimed, LEASE, lease_ms};
+use super::{Intent, Task};
+use crate::carrier::Carrier;
+use crate::engine::Inner;
+use crate::{EngineError, row};
+use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
+use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// How often an idle dispatcher looks for operations whose worker died. Work of this process rings the bell.
+const IDLE: Duration = Duration::from_secs(15);
+/// How long a verb that was told to stop may take to notice.
+const GRACE: Duration = Duration::from_secs(5);
+/// The first pause after a temporary failure; doubles up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Claims operations of one backend as long as the engine lives.
+pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
+    let here = &inner.carriers[carrier];
+    loop {
+        let bell = here.bell.notified();
+        let mut again = IDLE;
+        while let Ok(permit) = here.permits.clone().try_acquire_owned() {
+            let claim = Claim {
+                owner: inner.node.clone(),
+                backends: vec![here.name.clone()],
+                lease_ms: lease_ms(),
+                operation: None,
+            };
+            match inner.store.claim(claim).await {
+                Ok(Some(row)) => launch(&inner, carrier, row, permit),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(backend.name = %here.name, %error, "failed to claim an operation");
+                    again = Duration::from_secs(1);
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            () = inner.stopping.cancelled() => return,
+            () = bell => {}
+            () = tokio::time::sleep(again) => {}
+        }
+    }
+}
+
+/// Runs a claimed operation; the permit comes back when it has ended.
+pub(crate) fn launch(inner: &Arc<Inner>, carrier: usize, row: OperationRow, permit: OwnedSemaphorePermit) {
+    let span = tracing::info_span!(
+        "operation",
+        operation.id = %row.id,
+        operation.verb = %row.verb,
+        backend.name = %inner.carriers[carrier].name,
+        entity.id = row.entity.as_ref().map(tracing::field::display),
+    );
+    let running = inner.clone();
+    inner.tasks.spawn(
+        async move {
+            run(running.clone(), carrier, row).await;
+            drop(permit);
+            running.carriers[carrier].bell.notify_one();
+        }
+        .instrument(span),
+    );
+}
+
+/// Rings the dispatcher's bell after a pause.
+pub(crate) fn ring_later(inner: &Arc<Inner>, carrier: usize, pause: Duration) {
+    let ringing = inner.clone();
+    inner.tasks.spawn(async move {
+        tokio::select! {
+            () = ringing.stopping.cancelled() => {}
+            () = tokio::time::sleep(pause) => ringing.carriers[carrier].bell.notify_one(),
+        }
+    });
+}
+
+async fn run(inner: Arc<Inner>, carrier: usize, row: OperationRow) {
+    let began = Instant::now();
+    let (verb, backend) = (row.verb.clone(), inner.carriers[carrier].name.clone());
+    let intent = match Intent::from_row(&row) {
+        Ok(intent) => intent,
+        Err(reason) => {
+            tracing::error!(reason, "an operation cannot be read: it needs attention");
+            let error = EngineError::internal(format!("unreadable intent: {reason}"));
+            let _ = inner
+                .commit(finish::end(
+                    row.id,
+                    OperationState::NeedsAttention,
+                    Some(&error),
+                    None,
+                    inner.now_ms(),
+                ))
+                .await;
+            return;
+        }
+    };
+    let mut run = Run {
+        claimed: Arc::new(Claimed::new(inner, carrier, &row, intent.entity.clone())),
+        intent,
+        row,
+        in_flight_until_ms: None,
+    };
+    let outcome = if run.row.cancelled {
+        if run.row.attempt > 1 && run.carrier().capabilities().locality == Locality::Shared {
+            // The earlier worker may have died in a call that goes on without it.
+            run.may_be_in_flight();
+        }
+        Err(Failure::Stopped)
+    } else {
+        run.attempt().await
+    };
+    let result = match outcome {
+        Ok(effect) => run.succeed(effect).await,
+        Err(Failure::Final(error)) => run.fail(error).await,
+        Err(Failure::Later(error)) => run.put_back(error).await,
+        Err(Failure::Stopped) => run.stopped().await,
+    };
+    metrics::counter!("occid_operations_total", "verb" => verb.clone(), "backend" => backend.clone(), "outcome" => result)
+        .increment(1);
+    metrics::histogram!("occid_operation_seconds", "verb" => verb, "backend" => backend)
+        .record(began.elapsed().as_secs_f64());
+}
+
+/// Why an attempt had no effect.
+pub(crate) enum Failure {
+    /// For good.
+    Final(BackendError),
+    /// To be tried again.
+    Later(BackendError),
+    /// Told to stop, or the lease is lost, or the server goes down.
+    Stopped,
+}
+
+/// An operation in the hands of a worker.
+pub(crate) struct Run {
+    pub(crate) claimed: Arc<Claimed>,
+    pub(crate) intent: Intent,
+    pub(crate) row: OperationRow,
+    /// A native call whose outcome is unknown may still have its effect until then.
+    pub(crate) in_flight_until_ms: Option<i64>,
+}
+
+impl Run {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.claimed.inner
+    }
+
+    pub(crate) fn carrier(&self) -> &Carrier {
+        &self.claimed.inner.carriers[self.claimed.carrier]
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            project: self.intent.native_project.clone(),
+        }
+    }
+
+    /// The entity as the store has it now.
+    pub(crate) async fn entity(&self) -> Option<EntityRow> {
+        self.inner().store.entity(&self.intent.entity).await.ok().flatten()
+    }
+
+    /// What the backend is told of the entity.
+    pub(crate) async fn target(&self) -> Target {
+        match self.entity().await {
+            Some(found) => row::target(&found),
+            None => Target {
+                kind: self.intent.kind.clone(),
+                mark: self.intent.entity.clone(),
+                native_id: None,
+            },
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let left = self.row.deadline_ms.saturating_sub(self.inner().now_ms());
+        Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    }
+
+    /// Twice the time a native call may last: until then an ambiguous one may still have its effect.
+    pub(crate) fn window(&self) -> Duration {
+        2 * self.carrier().capabilities().call_timeout
+    }
+
+    /// Runs the verb until it has had its effect, or has failed for good or for now.
+    async fn attempt(&mut self) -> Result<Effect, Failure> {
+        let deadline = self.deadline();
+        let mut attempt = self.row.attempt.max(1);
+        if let Task::Delete { superseded, after, .. } = self.intent.task.clone() {
+            for earlier in superseded {
+                self.let_end(earlier).await?;
+            }
+            for user in after {
+                if matches!(self.inner().store.operation(user).await, Ok(Some(user)) if !super::has_ended(user.state)) {
+                    // Its worker may need the permit that we hold.
+                    let pause = Some(Duration::from_millis(50));
+                    let wait = BackendError::new(ErrorKind::InUse, "what uses it is being removed");
+                    return Err(Failure::Later(BackendError {
+                        retry_after: pause,
+                        ..wait
+                    }));
+                }
+            }
+        }
+        if attempt > 1 && self.carrier().capabilities().locality == Locality::Shared {
+            // The earlier worker may have died in a call that goes on without it.
+            self.look_for_effect(deadline).await?;
+        }
+        loop {
+            let error = match self.call(attempt, deadline).await {
+                Ok(effect) => return Ok(effect),
+                Err(error) => error,
+            };
+            tracing::info!(kind = ?error.kind, outcome = ?error.outcome, context = error.context, "attempt {attempt} failed: {error}");
+            if error.kind == ErrorKind::Interrupted {
+                return Err(Failure::Stopped);
+            }
+            if error.outcome == Outcome::Unknown {
+                self.may_be_in_flight();
+            }
+            if !self.may_pass(&error) || Instant::now() >= deadline {
+                return Err(Failure::Final(error));
+            }
+            if error.outcome == Outcome::Nothing {
+                return Err(Failure::Later(error));
+            }
+            self.look_for_effect(deadline).await?;
+            attempt += 1;
+        }
+    }
+
+    fn may_be_in_flight(&mut self) {
+        let window = i64::try_from(self.window().as_millis()).unwrap_or(i64::MAX);
+        self.in_flight_until_ms = Some(self.inner().now_ms().saturating_add(window));
+    }
+
+    /// Whether the same call may succeed later. A graceful stop that the guest ignored will not.
+    fn may_pass(&self, error: &BackendError) -> bool {
+        let ignored = error.kind == ErrorKind::Timeout
+            && error.outcome == Outcome::Nothing
+            && matches!(self.intent.task, Task::Act(_));
+        error.is_temporary() && !ignored
+    }
+
+    /// One call of the verb, with its lease kept and its journal heeded.
+    async fn call(&mut self, attempt: u32, deadline: Instant) -> occi_backend::Result<Effect> {
+        let context = self.context(attempt, deadline);
+        let verb = perform(self.inner().clone(), self.claimed.carrier, context, self.intent.clone());
+        tokio::pin!(verb);
+        let mut renewal = tokio::time::interval(LEASE / 3);
+        renewal.reset();
+        let mut stop_at = None;
+        let mut late = false;
+        let outcome = loop {
+            let wake = stop_at.unwrap_or(deadline);
+            tokio::select! {
+                biased;
+                outcome = &mut verb => break Some(outcome),
+                _ = renewal.tick() => {
+                    if self.claimed.renew().await.is_err() {
+                        stop_at.get_or_insert_with(|| Instant::now() + GRACE);
+                    }
+                }
+                () = self.claimed.stop.cancelled(), if stop_at.is_none() => stop_at = Some(Instant::now() + GRACE),
+                () = tokio::time::sleep_until(wake.into()) => {
+                    if stop_at.is_some() {
+                        break None;
+                    }
+                    late = true;
+                    stop_at = Some(Instant::now() + GRACE);
+                }
+            }
+        };
+        match outcome {
+            Some(outcome) => {
+                self.carrier().learn(&outcome);
+                outcome
+            }
+            None => {
+                self.may_be_in_flight();
+                let kind = if late {
+                    ErrorKind::Timeout
+                } else {
+                    ErrorKind::Interrupted
+                };
+                Err(BackendError::new(kind, "the engine did not finish before the deadline").ambiguous())
+            }
+        }
+    }
+
+    /// The context of a call.
+    pub(crate) fn context(&self, attempt: u32, deadline: Instant) -> Context {
+        Context {
+            scope: self.scope(),
+            operation: self.row.id,
+            attempt,
+            deadline,
+            journal: self.claimed.clone(),
+        }
+    }
+
+    /// After an ambiguous outcome: looks at the object until its effect is seen, or until no native call can still be on
+    /// its way. Then the verb may be called again.
+    async fn look_for_effect(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let until = Instant::now() + self.window();
+        let pause = (self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        let mut signed = Instant::now();
+        loop {
+            let target = self.target().await;
+            let found = self.carrier().backend.find(&self.scope(), &target).await;
+            self.carrier().learn(&found);
+            let seen = match &found {
+                Ok(found) => Some(self.shows(found.as_ref())),
+                Err(_) => None,
+            };
+            if seen == Some(true) || (seen == Some(false) && Instant::now() >= until) {
+                self.in_flight_until_ms = None;
+                return Ok(());
+            }
+            if Instant::now() >= deadline
+                && let Err(error) = found
+            {
+                return Err(Failure::Final(error));
+            }
+            if signed.elapsed() > LEASE / 3 {
+                signed = Instant::now();
+                self.claimed.renew().await.map_err(|_| Failure::Stopped)?;
+            }
+            tokio::select! {
+                () = self.claimed.stop.cancelled() => return Err(Failure::Stopped),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Whether what was found shows that the verb has had its effect.
+    fn shows(&self, found: Option<&Picture>) -> bool {
+        match (&self.intent.task, found) {
+            (Task::Create(_), Some(_)) | (Task::Delete { .. }, None) => true,
+            (Task::Create(_), None) | (Task::Delete { .. }, Some(_)) => false,
+            (Task::Update { .. } | Task::Act(_), None) => true,
+            (Task::Update { change, .. }, Some(picture)) => change
+                .set
+                .iter()
+                .all(|(name, value)| picture.attributes.get(name.as_str()) == Some(value)),
+            (Task::Act(invocation), Some(picture)) => {
+                let lifecycle = self.inner().base.lifecycle(self.intent.kind.as_str());
+                let goal = lifecycle.and_then(|lifecycle| lifecycle.target(&invocation.action));
+                goal.is_some() && row::state_in(&picture.kind, &picture.attributes).as_deref() == goal
+            }
+        }
+    }
+
+    /// Lets the operation that this one supersedes end first. It was told to stop when this one was recorded.
+    async fn let_end(&mut self, earlier: Uuid) -> Result<(), Failure> {
+        let mut pause = Duration::from_millis(5);
+        let mut signed = Instant::now();
+        loop {
+            let found = self.inner().store.operation(earlier).await;
+            match found {
+                Ok(None) => return Ok(()),
+                Ok(Some(found)) if super::has_ended(found.state) => {
+                    let until = found
+                        .error
+                        .as_ref()
+                        .and_then(|error| error.get("in_flight_until_ms")?.as_i64());
+                    self.in_flight_until_ms = until.or(self.in_flight_until_ms);
+                    return Ok(());
+                }
+                Ok(Some(found)) if found.lease_owner.is_none() => {
+                    // Nobody has it, and whoever gets it may need the permit that we hold.
+                    finish::end_superseded(self.inner(), &found).await;
+                }
+                Ok(Some(_)) => {}
+                Err(error) => tracing::warn!(%error, "failed to read the superseded operation"),
+            }
+            if signed.elapsed() > LEASE / 3 {
+                signed = Instant::now();
+                self.claimed.renew().await.map_err(|_| Failure::Stopped)?;
+            }
+            tokio::select! {
+                () = self.claimed.stop.cancelled() => return Err(Failure::Stopped),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_millis(500)),
+            }
+        }
+    }
+
+    /// Puts the operation back into the queue after a temporary failure, or fails it if there is no time left.
+    async fn put_back(&mut self, error: BackendError) -> &'static str {
+        let doubled = PAUSE.saturating_mul(1 << self.row.attempt.clamp(1, 10).saturating_sub(1));
+        let pause = error.retry_after.unwrap_or(doubled).min(PAUSE_MAX);
+        let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let not_before_ms = self.inner().now_ms().saturating_add(pause_ms);
+        if not_before_ms >= self.row.deadline_ms {
+            return self.fail(error).await;
+        }
+        let commit = Commit {
+            require: vec![self.claimed.lease()],
+            writes: vec![Write::FinishOperation {
+                operation: self.row.id,
+                state: OperationState::Accepted,
+                error: Some(EngineError::from(error).to_json()),
+                result: None,
+                not_before_ms,
+                at_ms: self.inner().now_ms(),
+            }],
+            audit: Vec::new(),
+        };
+        if let Err(error) = self.inner().commit_patiently(commit, LEASE).await {
+            tracing::warn!(%error, "failed to put the operation back: its lease will end");
+        }
+        ring_later(self.inner(), self.claimed.carrier, pause);
+        "retried"
+    }
+
+    /// The verb was interrupted: by the end of this process, by another operation, by a cancellation, or because another
+    /// worker has the operation.
+    async fn stopped(&mut self) -> &'static str {
+        if self.inner().stopping.is_cancelled() {
+            let at_ms = self.inner().now_ms();
+            let commit = Commit {
+                require: vec![self.claimed.lease()],
+                writes: vec![Write::FinishOperation {
+                    operation: self.row.id,
+                    state: OperationState::Accepted,
+                    error: None,
+                    result: None,
+                    not_before_ms: at_ms,
+                    at_ms,
+                }],
+                audit: Vec::new(),
+            };
+            if let Err(error) = self.inner().commit(commit).await {
+                tracing::warn!(%error, "failed to put the operation back: its lease will end");
+            }
+            return "put back";
+        }
+        match self.inner().store.operation(self.row.id).await {
+            Ok(Some(now)) if now.cancelled && now.lease_owner.as_ref() == Some(&self.inner().node) => self.undo().await,
+            _ => {
+                tracing::warn!("another worker has the operation, or it could not be written: its lease will end");
+                "lost"
+            }
+        }
+    }
+}
+
+/// Calls the backend's verb.
+async fn perform(inner: Arc<Inner>, carrier: usize, context: Context, intent: Intent) -> occi_backend::Result<Effect> {
+    let backend = inner.carriers[carrier].backend.clone();
+    let target = match inner.store.entity(&intent.entity).await {
+        Ok(Some(found)) => row::target(&found),
+        _ => Target {
+            kind: intent.kind.clone(),
+            mark: intent.entity.clone(),
+            native_id: None,
+        },
+    };
+    match intent.task {
+        Task::Create(mut create) => {
+            let links = create.links.iter_mut().filter_map(|link| link.target.as_mut());
+            let ends = create
+                .ends
+                .iter_mut()
+                .flat_map(|ends| [&mut ends.source, &mut ends.target]);
+            for end in links.chain(ends) {
+                inner.learn_native_id(end).await;
+            }
+            backend.create(&context, &create).await.map(Effect::Pictures)
+        }
+        Task::Update { mut change, .. } => {
+            for end in change
+                .ends
+                .iter_mut()
+                .flat_map(|ends| [&mut ends.source, &mut ends.target])
+            {
+                inner.learn_native_id(end).await;
+            }
+            backend.update(&context, &target, &change).await.map(Effect::Pictures)
+        }
+        Task::Act(invocation) => backend.act(&context, &target, &invocation).await.map(Effect::Acted),
+        Task::Delete { .. } => backend.delete(&context, &target).await.map(|()| Effect::Gone),
+    }
+}

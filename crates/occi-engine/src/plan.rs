@@ -1,0 +1,276 @@
+//! Plans: what a verb wants written, checked against what was read and not yet recorded. Several plans make one: that is
+//! how a request about a collection is admitted whole or not at all.
+
+use crate::engine::Inner;
+use crate::operation::journal::lease_ms;
+use crate::operation::waiting::{Phase, Waiter};
+use crate::operation::{Intent, blank, worker};
+use crate::{Caller, EngineError, Result, Wait};
+use occi_store::{Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Require, StoreError, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What a verb wants written.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// What must still hold.
+    pub(crate) require: Vec<Require>,
+    /// What to write then.
+    pub(crate) writes: Vec<Write>,
+    /// The operations to record.
+    pub(crate) operations: Vec<OperationRow>,
+    /// Operations of others that this request joins instead.
+    pub(crate) joins: Vec<Uuid>,
+    /// Operations that are told to stop.
+    pub(crate) stops: Vec<Uuid>,
+}
+
+impl Plan {
+    /// Both together.
+    pub(crate) fn and(mut self, mut other: Self) -> Self {
+        self.require.append(&mut other.require);
+        self.writes.append(&mut other.writes);
+        self.operations.append(&mut other.operations);
+        self.joins.append(&mut other.joins);
+        self.stops.append(&mut other.stops);
+        self
+    }
+}
+
+/// What a request is called in audit and answers.
+pub(crate) struct Request<'a> {
+    pub(crate) caller: &'a Caller,
+    /// In which project.
+    pub(crate) project: &'a str,
+    /// `create`, `update`, `delete`, or an action's term.
+    pub(crate) verb: &'a str,
+    /// What it is about.
+    pub(crate) path: &'a str,
+    /// What a repetition of the request is answered from.
+    pub(crate) answer: serde_json::Value,
+}
+
+/// A request that has been recorded.
+pub(crate) struct Recorded {
+    /// The operation of the request: the parent of several.
+    pub(crate) operation: Option<Uuid>,
+    waiter: Waiter,
+    accept_wait: Duration,
+}
+
+/// What there was to say when the waiting ended.
+pub(crate) struct Heard {
+    /// The operation that goes on, if one does.
+    pub(crate) operation: Option<Uuid>,
+    /// The first failure.
+    pub(crate) failure: Option<EngineError>,
+}
+
+impl Inner {
+    /// The row of a new operation on an entity.
+    pub(crate) fn new_operation(&self, caller: &Caller, row: &EntityRow, intent: &Intent) -> OperationRow {
+        let now_ms = self.now_ms();
+        OperationRow {
+            entity: Some(row.id.clone()),
+            path: Some(row.path.clone()),
+            project: row.project.clone(),
+            principal: caller.principal.name.clone(),
+            backend: row.backend.clone(),
+            verb: intent.task.verb().to_owned(),
+            intent: intent.to_json(),
+            created_ms: now_ms,
+            deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+            ..blank((self.config.source.operation)())
+        }
+    }
+
+    /// Records a plan in one transaction and lets its operations begin.
+    pub(crate) async fn record(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        plan: Plan,
+    ) -> std::result::Result<Recorded, StoreError> {
+        let Plan {
+            require,
+            mut writes,
+            mut operations,
+            joins,
+            stops,
+        } = plan;
+        let parent = (operations.len() > 1).then(|| self.parent_of(request, &mut operations));
+        let mut claimed = Vec::new();
+        let mut left = Vec::new();
+        let mut accept_wait = Duration::from_secs(2);
+        for mut operation in operations {
+            let carrier = operation.backend.as_deref().and_then(|name| self.carrier_named(name));
+            let permit = carrier.and_then(|carrier| {
+                let here = &self.carriers[carrier];
+                accept_wait = accept_wait.max(here.capabilities().accept_wait);
+                let permit = here.permits.clone().try_acquire_owned().ok()?;
+                Some((carrier, permit))
+            });
+            match permit {
+                Some((carrier, permit)) => {
+                    // Claimed as it is recorded: nobody else ever sees it waiting.
+                    operation.state = OperationState::Running;
+                    operation.attempt = 1;
+                    operation.lease_owner = Some(self.node.clone());
+                    operation.lease_until_ms = Some(self.now_ms().saturating_add(lease_ms()));
+                    claimed.push((carrier, permit, operation));
+                }
+                None => left.push(operation),
+            }
+        }
+        let ids: Vec<_> = claimed
+            .iter()
+            .map(|(_, _, row)| row)
+            .chain(&left)
+            .map(|row| row.id)
+            .collect();
+        for row in claimed.iter().map(|(_, _, row)| row).chain(&left).chain(&parent) {
+            self.waiting.opened(row.id, &row.verb);
+            writes.push(Write::InsertOperation(Box::new(row.clone())));
+        }
+        let operation = parent.as_ref().map(|parent| parent.id).or_else(|| ids.first().copied());
+        writes.extend(self.kept_answer(request, operation.or_else(|| joins.first().copied())));
+        let waited: Vec<_> = ids.iter().chain(&joins).copied().collect();
+        let recorded = Recorded {
+            operation: operation.or_else(|| joins.first().copied()),
+            waiter: self.waiting.join(&waited, request.caller.answers_at_once()),
+            accept_wait,
+        };
+        let commit = Commit {
+            require,
+            writes,
+            audit: vec![self.audit(request, "accepted", "")],
+        };
+        if let Err(error) = self.commit(commit).await {
+            for id in ids.iter().copied().chain(parent.map(|parent| parent.id)) {
+                self.waiting.forget(id);
+            }
+            return Err(error);
+        }
+        for stopped in stops {
+            self.waiting.stop(stopped);
+        }
+        for (carrier, permit, row) in claimed {
+            worker::launch(self, carrier, row, permit);
+        }
+        for row in &left {
+            self.ring(row.backend.as_deref());
+        }
+        Ok(recorded)
+    }
+
+    /// The operation of a collection; its parts learn of it.
+    fn parent_of(&self, request: &Request<'_>, parts: &mut [OperationRow]) -> OperationRow {
+        let now_ms = self.now_ms();
+        let parent = OperationRow {
+            path: Some(request.path.to_owned()),
+            project: request.project.to_owned(),
+            principal: request.caller.principal.name.clone(),
+            verb: request.verb.to_owned(),
+            created_ms: now_ms,
+            deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+            ..blank((self.config.source.operation)())
+        };
+        for part in parts {
+            part.parent = Some(parent.id);
+        }
+        parent
+    }
+
+    /// The answer to keep for a repetition of the request.
+    fn kept_answer(&self, request: &Request<'_>, operation: Option<Uuid>) -> Option<Write> {
+        let (key, hash) = request.caller.idempotency.as_ref()?;
+        let keep_ms = i64::try_from(self.config.retention.keys.as_millis()).unwrap_or(i64::MAX);
+        Some(Write::InsertIdempotency(IdempotencyRow {
+            principal: request.caller.principal.name.clone(),
+            project: request.caller.effective_project().to_owned(),
+            key: key.clone(),
+            hash: hash.clone(),
+            operation,
+            answer: request.answer.clone(),
+            expires_ms: self.now_ms().saturating_add(keep_ms),
+        }))
+    }
+
+    /// An audit record of a request.
+    pub(crate) fn audit(&self, request: &Request<'_>, outcome: &str, detail: &str) -> Audit {
+        Audit {
+            id: (self.config.source.operation)(),
+            at_ms: self.now_ms(),
+            principal: request.caller.principal.name.clone(),
+            project: Some(request.project.to_owned()),
+            verb: request.verb.to_owned(),
+            path: request.path.to_owned(),
+            outcome: outcome.to_owned(),
+            detail: detail.to_owned(),
+            request: request.caller.request.clone(),
+        }
+    }
+
+    /// An audit record of an operation.
+    pub(crate) fn audit_of(&self, row: &OperationRow, outcome: &str, detail: &str) -> Audit {
+        Audit {
+            id: (self.config.source.operation)(),
+            at_ms: self.now_ms(),
+            principal: row.principal.clone(),
+            project: Some(row.project.clone()),
+            verb: row.verb.clone(),
+            path: row.path.clone().unwrap_or_default(),
+            outcome: outcome.to_owned(),
+            detail: detail.to_owned(),
+            request: row.id.to_string(),
+        }
+    }
+
+    /// Waits for operations as long as the caller wants.
+    pub(crate) async fn wait(&self, caller: &Caller, recorded: Recorded) -> Heard {
+        let Recorded {
+            operation,
+            mut waiter,
+            accept_wait,
+        } = recorded;
+        // Being late is no failure: then the answer is that it goes on.
+        match caller.wait {
+            Wait::Recorded | Wait::Async => {}
+            Wait::Accepted => drop(tokio::time::timeout(accept_wait, waiter.accepted()).await),
+            Wait::Outcome(limit) => drop(tokio::time::timeout(limit, waiter.ended()).await),
+        }
+        let phases = waiter.leave().await;
+        let goes_on = phases.iter().any(|(_, phase)| !matches!(phase, Phase::Ended(_)));
+        let failure = phases
+            .into_iter()
+            .filter_map(|(id, phase)| match phase {
+                Phase::Ended(Err(error)) if !caller.answers_at_once() => Some(error.with_operation(id)),
+                _ => None,
+            })
+            // What was undone because another part failed is not the reason.
+            .min_by_key(|error| error.code == Some("cancelled"));
+        Heard {
+            operation: operation.filter(|_| goes_on || caller.answers_at_once()),
+            failure,
+        }
+    }
+
+    /// Waits for operations that others began.
+    pub(crate) fn joined(&self, operation: Uuid, accept_wait: Duration) -> Recorded {
+        Recorded {
+            operation: Some(operation),
+            waiter: self.waiting.join(&[operation], false),
+            accept_wait,
+        }
+    }
+}
+
+impl Heard {
+    /// The failure as the answer, if there was one.
+    pub(crate) fn or_failure(self) -> Result<Option<Uuid>> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(self.operation),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Who sees and changes what. What a principal may not see does not exist: it is not found, never forbidden.
+
+use crate::{Caller, EngineError, FailureKind, Principal, Result};
+use occi_store::{EntityRow, OperationRow, Role, Sees, Visibility};
+
+/// Whether `principal` sees an entity.
+pub(crate) fn sees(principal: &Principal, project: &str, visibility: &Visibility) -> bool {
+    principal.role_in(project).is_some()
+        || match visibility {
+            Visibility::Project => false,
+            Visibility::Projects(others) => others.iter().any(|other| principal.role_in(other).is_some()),
+            Visibility::Public => true,
+        }
+}
+
+/// The row, if the caller sees it and no accepted DELETE hides it.
+pub(crate) fn visible(caller: &Caller, row: Option<EntityRow>) -> Option<EntityRow> {
+    row.filter(|row| !row.hidden && sees(&caller.principal, &row.project, &row.visibility))
+}
+
+/// Whose eyes the listings of the caller have.
+pub(crate) fn eyes(caller: &Caller) -> Sees {
+    if caller.principal.operator {
+        Sees::All
+    } else {
+        Sees::Projects(caller.principal.projects.iter().map(|(name, _)| name.clone()).collect())
+    }
+}
+
+/// Refuses what takes more than looking at things of `project`.
+pub(crate) fn may_change(caller: &Caller, project: &str) -> Result<()> {
+    match caller.principal.role_in(project) {
+        Some(Role::Member | Role::Manager) => Ok(()),
+        Some(Role::Reader) => Err(EngineError::new(
+            FailureKind::Forbidden,
+            format!("readers of the project {project:?} may not change anything in it"),
+        )),
+        None => Err(EngineError::new(
+            FailureKind::Forbidden,
+            format!("you are no member of the project {project:?}"),
+        )),
+    }
+}
+
+/// Refuses a caller that is no member of the project it names.
+pub(crate) fn may_enter(caller: &Caller) -> Result<()> {
+    let project = caller.effective_project();
+    match caller.principal.role_in(project) {
+        Some(_) => Ok(()),
+        None => Err(EngineError::new(
+            FailureKind::Forbidden,
+            format!("you are no member of the project {project:?}"),
+        )),
+    }
+}
+
+/// Whether the caller may know of an operation: its own, or one of its projects.
+pub(crate) fn sees_operation(caller: &Caller, row: &OperationRow) -> bool {
+    caller.principal.role_in(&row.project).is_some()
+}
+
+/// The failure for everything that is not there, or not for the caller.
+pub(crate) fn not_found(path: &str) -> EngineError {
+    EngineError::new(FailureKind::NotFound, format!("there is nothing at {path}"))
+}

@@ -1,0 +1,103 @@
+//! Rows of entities: new ones, and what a native picture makes of them.
+
+use crate::carrier::Carrier;
+use occi_backend::{Picture, Target, names};
+use occi_model::{AttributeName, EntityId, TypeId, Value};
+use occi_store::{Change, EntityRow, Visibility};
+
+/// An entity of which nothing is known but its id and its kind.
+pub(crate) fn blank(id: EntityId, kind: TypeId) -> EntityRow {
+    EntityRow {
+        seq: 0,
+        path: String::new(),
+        project: String::new(),
+        owner: String::new(),
+        visibility: Visibility::Project,
+        backend: None,
+        native_project: String::new(),
+        native_id: None,
+        mixins: Vec::new(),
+        attributes: occi_model::Attributes::new(),
+        source: None,
+        target: None,
+        target_id: None,
+        state: None,
+        created_ms: 0,
+        modified_ms: 0,
+        generation: 1,
+        operation: None,
+        hidden: false,
+        untouched: true,
+        id,
+        kind,
+    }
+}
+
+/// What a backend is told of an entity.
+pub(crate) fn target(row: &EntityRow) -> Target {
+    Target {
+        kind: row.kind.clone(),
+        mark: row.id.clone(),
+        native_id: row.native_id.clone(),
+    }
+}
+
+/// The state that a picture shows.
+pub(crate) fn state_in(kind: &TypeId, attributes: &occi_model::Attributes) -> Option<String> {
+    attributes
+        .get(names::state_attribute(kind).as_str())
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+}
+
+/// The attribute that explains the state of an entity of `kind`.
+pub(crate) fn message_attribute(kind: &TypeId) -> AttributeName {
+    names::attribute(&format!("{}.message", names::state_attribute(kind)))
+}
+
+/// Makes a row show `state`, and `message` if there is one.
+pub(crate) fn show_state(change: &mut Change, kind: &TypeId, state: Option<&str>, message: Option<&str>) {
+    let attribute = names::state_attribute(kind);
+    let explains = message_attribute(kind);
+    if let Some(state) = state {
+        change.state = Some(state.to_owned());
+        change.set.set(attribute, state);
+    }
+    match message {
+        Some(message) => {
+            change.unset.retain(|name| *name != explains);
+            change.set.set(explains, message);
+        }
+        None => {
+            change.set.remove(explains.as_str());
+            change.unset.push(explains);
+        }
+    }
+}
+
+/// The change that makes a row look like `picture`.
+///
+/// What the engine owns and does not show is unset. Mixins that the engine shows are added; that one is missing says
+/// nothing, because an engine need not tell how a thing was made.
+pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -> Change {
+    let owned = carrier.kind(&row.kind).map(|kind| kind.owned.as_slice());
+    let added: Vec<_> = picture
+        .mixins
+        .iter()
+        .filter(|mixin| !row.mixins.contains(mixin))
+        .cloned()
+        .collect();
+    Change {
+        set: picture.attributes.clone(),
+        unset: owned
+            .unwrap_or_default()
+            .iter()
+            .filter(|name| picture.attributes.get(name.as_str()).is_none())
+            .cloned()
+            .collect(),
+        mixins: (!added.is_empty()).then(|| row.mixins.iter().cloned().chain(added).collect()),
+        native_id: Some(picture.native_id.clone()),
+        state: state_in(&row.kind, &picture.attributes),
+        ..Change::default()
+    }
+}

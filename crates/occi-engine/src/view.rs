@@ -1,0 +1,174 @@
+//! Entities as a caller sees them: rows, their links, and the actions that may be invoked now.
+
+use crate::engine::Inner;
+use crate::inventory::link_end;
+use crate::{Caller, Found, Result, policy};
+use occi_model::{Entity, EntityId, LinkEnd, Shape, TypeId, Value};
+use occi_store::EntityRow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Inner {
+    /// Shows one row.
+    pub(crate) async fn show(&self, caller: &Caller, row: EntityRow) -> Result<Found> {
+        let mut all = self.show_all(caller, vec![row]).await?;
+        all.pop()
+            .ok_or_else(|| crate::EngineError::internal("one row shows no entity"))
+    }
+
+    /// Shows rows, in their order.
+    pub(crate) async fn show_all(&self, caller: &Caller, rows: Vec<EntityRow>) -> Result<Vec<Found>> {
+        let (links, resources): (Vec<_>, Vec<_>) = rows.iter().partition(|row| self.base.is_link(row.kind.as_str()));
+        let ids: Vec<_> = resources.iter().map(|row| row.id.clone()).collect();
+        let mut owned: HashMap<EntityId, Vec<EntityRow>> = HashMap::new();
+        if !ids.is_empty() {
+            for link in self.store.links_of(&ids).await? {
+                if let (Some(source), true) = (&link.source, is_seen(caller, &link)) {
+                    owned.entry(source.clone()).or_default().push(link);
+                }
+            }
+        }
+        let mut ends: HashMap<EntityId, LinkEnd> =
+            resources.iter().map(|row| (row.id.clone(), link_end(row))).collect();
+        let missing: Vec<_> = links
+            .iter()
+            .filter_map(|link| link.source.clone())
+            .filter(|source| !ends.contains_key(source))
+            .collect();
+        if !missing.is_empty() {
+            for row in self.store.entities(&missing).await? {
+                ends.insert(row.id.clone(), link_end(&row));
+            }
+        }
+        let mut stale = Staleness::default();
+        let mut shown = Vec::with_capacity(rows.len());
+        for row in rows {
+            let links = owned.remove(&row.id).unwrap_or_default();
+            let generation = row.generation;
+            let stale = stale.of(self, &row).await;
+            let entity = if self.base.is_link(row.kind.as_str()) {
+                self.link(row, &ends)
+            } else {
+                let links = links.into_iter().map(|link| self.link(link, &ends)).collect();
+                self.entity(row, Shape::Resource { links })
+            };
+            shown.push(Found {
+                entity: Arc::new(entity),
+                generation,
+                stale,
+            });
+        }
+        Ok(shown)
+    }
+
+    fn link(&self, mut row: EntityRow, ends: &HashMap<EntityId, LinkEnd>) -> Entity {
+        let unknown = || LinkEnd {
+            location: String::new(),
+            kind: None,
+        };
+        let source = row.source.as_ref().and_then(|id| ends.get(id)).cloned();
+        let shape = Shape::Link {
+            source: source.unwrap_or_else(unknown),
+            target: row.target.take().unwrap_or_else(unknown),
+        };
+        self.entity(row, shape)
+    }
+
+    fn entity(&self, row: EntityRow, shape: Shape) -> Entity {
+        let actions = self.applicable(&row);
+        let mut attributes = row.attributes;
+        if self.config.states_extended
+            && row.operation.is_some()
+            && let Some(lifecycle) = self.base.lifecycle(row.kind.as_str())
+            && attributes.get(lifecycle.state.as_str()).and_then(Value::as_str) != Some("error")
+        {
+            attributes.set(lifecycle.state.clone(), "waiting");
+        }
+        Entity {
+            location: row.path,
+            id: row.id,
+            kind: row.kind,
+            mixins: row.mixins,
+            attributes,
+            actions,
+            shape,
+        }
+    }
+
+    /// The actions that may be invoked now: those that the lifecycle and the backend allow in this state, or while an
+    /// operation is open the one that would join it.
+    pub(crate) fn applicable(&self, row: &EntityRow) -> Vec<TypeId> {
+        let state = row.state.as_deref().unwrap_or_default();
+        let lifecycle = self.base.lifecycle(row.kind.as_str());
+        let declared = self
+            .carrier_of(row)
+            .and_then(|carrier| self.carriers[carrier].kind(&row.kind));
+        let open = row.operation.map(|operation| self.waiting.verb(operation));
+        let allowed = |action: &TypeId| {
+            if let Some(verb) = &open {
+                return self.joins(row, verb.as_deref().unwrap_or_default(), action);
+            }
+            let by_lifecycle = lifecycle.is_none_or(|lifecycle| lifecycle.transition(state, action).is_some());
+            let by_engine = row.backend.is_none()
+                || declared
+                    .and_then(|kind| kind.action(action))
+                    .is_some_and(|action| action.states.contains(&state));
+            by_lifecycle && by_engine
+        };
+        self.base
+            .actions_of(row.kind.as_str(), &row.mixins)
+            .into_iter()
+            .map(|action| &action.id)
+            .filter(|action| allowed(action))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether `action` joins an open operation of this verb.
+    pub(crate) fn joins(&self, row: &EntityRow, verb: &str, action: &TypeId) -> bool {
+        let brings_up = || {
+            let lifecycle = self.base.lifecycle(row.kind.as_str());
+            self.config.autostart && lifecycle.and_then(|lifecycle| lifecycle.bring_up.as_ref()) == Some(action)
+        };
+        verb == action.term() || (verb == "create" && brings_up())
+    }
+}
+
+/// Whether a link is rendered: visible, and its target is known.
+fn is_seen(caller: &Caller, link: &EntityRow) -> bool {
+    !link.hidden && link.target.is_some() && policy::sees(&caller.principal, &link.project, &link.visibility)
+}
+
+/// How old pictures are, looked up once per scope.
+#[derive(Default)]
+struct Staleness(HashMap<(String, String, TypeId), Option<Duration>>);
+
+impl Staleness {
+    /// The age of a picture and the backend's name, if its backend cannot be reached.
+    async fn of(&mut self, inner: &Inner, row: &EntityRow) -> Option<(Duration, String)> {
+        let carrier = inner.carrier_of(row)?;
+        if inner.carriers[carrier].is_up() {
+            return None;
+        }
+        let backend = inner.carriers[carrier].name.clone();
+        let scope = (backend.clone(), row.native_project.clone(), row.kind.clone());
+        let age = match self.0.get(&scope) {
+            Some(age) => *age,
+            None => {
+                let as_of = inner
+                    .store
+                    .as_of(&backend, &row.native_project, row.kind.as_str())
+                    .await
+                    .ok()
+                    .flatten();
+                let age = as_of.map(|as_of| {
+                    Duration::from_millis(u64::try_from(inner.now_ms().saturating_sub(as_of)).unwrap_or_default())
+                });
+                self.0.insert(scope, age);
+                age
+            }
+        };
+        Some((age.unwrap_or_default(), backend))
+    }
+}

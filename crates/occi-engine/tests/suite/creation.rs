@@ -1,0 +1,321 @@
+//! Creating.
+
+use crate::fixture::*;
+use occi_backend::{ErrorKind, Outcome, names};
+use occi_backend_memory::Config;
+use occi_engine::{EngineConfig, FailureKind, Wait, Where};
+use occi_model::Input;
+use occi_store::{Commit, OperationState, Project, Quota, Role, Store, Write};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_21_a_compute_of_a_kind_alone_gets_defaults_and_boots() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    assert_eq!(made.location, format!("/compute/{}", made.id));
+    let seen = on.seen(&made.location).await;
+    assert_eq!(state(&seen), "active");
+    assert_eq!(message(&seen), "");
+    assert_eq!(shown(&seen, "occi.compute.cores"), "1");
+    assert_eq!(shown(&seen, "occi.compute.memory"), "1.0");
+    assert!(
+        seen.mixins.iter().any(|mixin| mixin.scheme().ends_with("/os_tpl#")),
+        "the default operating system: {:?}",
+        seen.mixins
+    );
+    let [nic] = links(&seen) else {
+        panic!("one interface on the default network: {seen:?}")
+    };
+    assert_eq!(nic.kind, *names::NETWORKINTERFACE);
+    assert_eq!(state(nic), "active");
+    let listed = on.paths(&caller(), &at(&names::NETWORK)).await.unwrap();
+    assert_eq!(listed.len(), 1, "the default network is known now");
+    assert_eq!(on.last_operation().await.row.state, OperationState::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_38_a_compute_stays_off_where_nothing_starts_by_itself() {
+    let config = EngineConfig {
+        autostart: false,
+        ..EngineConfig::default()
+    };
+    let on = Fixture::new(Config::local(), config).await;
+    let made = on.compute().await;
+    assert_eq!(state(&made), "inactive");
+    assert_eq!(message(&made), "");
+    on.act(&made.location, "start").await.unwrap();
+    assert_eq!(state(&on.seen(&made.location).await), "active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_38_a_compute_is_inactive_with_a_message_until_it_runs() {
+    let on = Fixture::new(
+        Config {
+            work_ms: 300,
+            call_timeout_ms: 1000,
+            ..Config::remote()
+        },
+        EngineConfig::default(),
+    )
+    .await;
+    let made = on.create_as(&soon(), compute()).await.unwrap();
+    let entity = &made.entities[0];
+    assert_eq!(state(entity), "inactive");
+    assert_ne!(message(entity), "");
+    assert_eq!(terms(&entity.actions), ["start"], "it joins");
+    assert!(made.operation.is_some());
+    on.act(&entity.location, "start").await.unwrap();
+    let seen = on.seen(&entity.location).await;
+    assert_eq!(state(&seen), "active");
+    refused(on.act(&entity.location, "start").await, FailureKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_35_links_come_with_a_compute() {
+    let on = Fixture::local().await;
+    let network = on.made(network()).await;
+    let storage = on.made(storage()).await;
+    assert_eq!((state(&network), state(&storage)), ("active".into(), "online".into()));
+    let made = on
+        .made(with_links(
+            compute(),
+            vec![
+                link(&names::NETWORKINTERFACE, &network.location),
+                link(&names::STORAGELINK, &storage.location),
+            ],
+        ))
+        .await;
+    let kinds: Vec<_> = links(&made).iter().map(|link| link.kind.term().to_owned()).collect();
+    assert_eq!(kinds, ["networkinterface", "storagelink"]);
+    let disk = on.seen(&links(&made)[1].location).await;
+    assert_eq!(state(&disk), "active");
+    refused(on.delete(&storage.location).await, FailureKind::Conflict);
+    refused(on.delete(&network.location).await, FailureKind::Conflict);
+    on.delete(&made.location).await.unwrap();
+    refused(on.get(&disk.location).await, FailureKind::NotFound);
+    on.delete(&storage.location).await.unwrap();
+    on.delete(&network.location).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_within_the_wait_is_the_answer_and_leaves_nothing() {
+    let on = Fixture::local().await;
+    for outcome in [Outcome::Nothing, Outcome::Unknown] {
+        on.control.fail_next(CREATE, ErrorKind::Invalid, outcome);
+        let error = refused(on.create_as(&caller(), compute()).await, FailureKind::Invalid);
+        assert!(error.operation.is_some());
+    }
+    on.settled().await;
+    assert_eq!(on.paths(&caller(), &Where::Unbound("/".into())).await.unwrap(), [""; 0]);
+    assert_eq!(on.last_operation().await.row.state, OperationState::Failed);
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_6_a_create_that_fails_after_its_answer_stays_in_error() {
+    let on = Fixture::local().await;
+    on.control.fail_next(CREATE, ErrorKind::Invalid, Outcome::Nothing);
+    let made = on.create_as(&soon(), compute()).await.unwrap();
+    on.settled().await;
+    let seen = on.seen(&made.entities[0].location).await;
+    assert_eq!(state(&seen), "error");
+    assert!(message(&seen).contains("create failed"), "{}", message(&seen));
+    on.delete(&seen.location).await.unwrap();
+    refused(on.get(&seen.location).await, FailureKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_failure_is_tried_again() {
+    let on = Fixture::local().await;
+    for _ in 0..2 {
+        on.control.fail_next(CREATE, ErrorKind::RateLimited, Outcome::Nothing);
+    }
+    let made = on.compute().await;
+    assert_eq!(state(&made), "active");
+    assert_eq!(on.last_operation().await.row.attempt, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_makes_nothing_twice() {
+    for seed in 0..3 {
+        let memory = Config {
+            seed,
+            lost_answer_rate: 0.3,
+            lost_request_rate: 0.2,
+            ..Config::remote()
+        };
+        let on = Fixture::new(memory, EngineConfig::default()).await;
+        let mut paths = Vec::new();
+        for _ in 0..4 {
+            paths.push(on.create(compute()).await.unwrap().entities[0].location.clone());
+        }
+        assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 4, "seed {seed}");
+        for path in &paths {
+            assert_eq!(state(&on.seen(path).await), "active");
+            on.delete(path).await.unwrap();
+        }
+        on.settled().await;
+        assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0, "seed {seed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_known_to_be_down_refuses_at_once() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    on.control.set_down(true);
+    let error = refused(on.create_as(&caller(), compute()).await, FailureKind::Unavailable);
+    assert!(error.retry_after.is_some());
+    let found = on.get(&made.location).await.unwrap();
+    assert_eq!(found.stale.map(|(_, backend)| backend).as_deref(), Some("memory"));
+    assert!(on.engine.health()[0].1.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_35_a_request_for_several_makes_all_or_none() {
+    let on = Fixture::local().await;
+    let wrong = draft(&names::STORAGE, &[("occi.storage.size", "-1")]);
+    let root = Where::Unbound("/".into());
+    let both = vec![compute(), wrong];
+    refused(on.engine.create(&done(), &root, both).await, FailureKind::Invalid);
+    assert_eq!(on.paths(&caller(), &root).await.unwrap(), [""; 0]);
+
+    // The second is refused by the engine while the client still waits: the first goes too.
+    on.control.fail_next(CREATE, ErrorKind::Invalid, Outcome::Nothing);
+    let both = vec![storage(), storage()];
+    refused(on.engine.create(&done(), &root, both).await, FailureKind::Invalid);
+    on.settled().await;
+    assert_eq!(on.paths(&caller(), &root).await.unwrap(), [""; 0]);
+    assert_eq!(on.control.count(PROJECT, &names::STORAGE), 0);
+
+    let made = on
+        .engine
+        .create(&done(), &root, vec![storage(), compute()])
+        .await
+        .unwrap();
+    let kinds: Vec<_> = made
+        .entities
+        .iter()
+        .map(|entity| entity.kind.term().to_owned())
+        .collect();
+    assert_eq!(kinds, ["storage", "compute"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_16_a_collection_takes_its_own_kind_only() {
+    let on = Fixture::local().await;
+    let elsewhere = on.engine.create(&caller(), &at(&names::STORAGE), vec![compute()]).await;
+    refused(elsewhere, FailureKind::Invalid);
+    let nothing = on.engine.create(&caller(), &at(&names::COMPUTE), vec![]).await;
+    refused(nothing, FailureKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_80_put_chooses_the_path_and_the_id() {
+    let on = Fixture::local().await;
+    let made = on.engine.create_at(&done(), "/my/vms/web1", compute()).await.unwrap();
+    assert_eq!(made.entities[0].location, "/my/vms/web1");
+    assert_eq!(made.entities[0].id.as_str(), "web1");
+    assert_eq!(
+        on.paths(&caller(), &Where::Unbound("/my/".into())).await.unwrap(),
+        ["/my/vms/web1"]
+    );
+    let again = on.engine.create_at(&done(), "/other/web1", compute()).await;
+    refused(again, FailureKind::Conflict);
+    for path in ["/my/vms/a.b", "/-/x", "/compute", "/storage/vm", "/task/x"] {
+        refused(
+            on.engine.create_at(&done(), path, compute()).await,
+            FailureKind::Invalid,
+        );
+    }
+    let remote = Fixture::remote().await;
+    let chosen = remote.engine.create_at(&done(), "/compute/web1", compute()).await;
+    refused(chosen, FailureKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_never_uses_more_than_its_quota() {
+    let on = Fixture::local().await;
+    let quota = Quota {
+        cores: Some(3),
+        ..Quota::default()
+    };
+    let project = Project {
+        name: PROJECT.into(),
+        quota,
+        created_ms: 0,
+    };
+    let commit = Commit {
+        writes: vec![Write::PutProject(project)],
+        ..Commit::default()
+    };
+    on.store.commit(commit).await.unwrap();
+    let mut two = compute();
+    two.attributes
+        .push((names::attribute("occi.compute.cores"), Input::Token("2".into())));
+    let first = on.made(two.clone()).await;
+    let error = refused(on.create(two.clone()).await, FailureKind::QuotaExceeded);
+    assert_eq!(error.code, Some("quota_exceeded"));
+    on.delete(&first.location).await.unwrap();
+    on.made(two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_63_a_stranger_creates_nothing_here() {
+    let on = Fixture::local().await;
+    let mut stranger = blue();
+    stranger.project = Some(PROJECT.into());
+    refused(on.create_as(&stranger, compute()).await, FailureKind::Forbidden);
+    let reader = caller_in(PROJECT, Role::Reader, Wait::Accepted);
+    refused(on.create_as(&reader, compute()).await, FailureKind::Forbidden);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_key_gives_the_first_answer_and_makes_nothing() {
+    let on = Fixture::local().await;
+    let keyed = |hash: &str| {
+        let mut caller = done();
+        caller.idempotency = Some(("key".into(), hash.into()));
+        caller
+    };
+    let first = on.create_as(&keyed("a"), compute()).await.unwrap();
+    let second = on.create_as(&keyed("a"), compute()).await.unwrap();
+    assert!(second.replayed && !first.replayed);
+    assert_eq!(first.entities[0].location, second.entities[0].location);
+    refused(on.create_as(&keyed("b"), compute()).await, FailureKind::KeyReused);
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 1);
+
+    let many = futures::future::join_all((0..8).map(|_| {
+        let mut caller = done();
+        caller.idempotency = Some(("other".into(), "h".into()));
+        let on = &on;
+        async move {
+            on.create_as(&caller, compute()).await.unwrap().entities[0]
+                .location
+                .clone()
+        }
+    }))
+    .await;
+    assert!(many.iter().all(|path| *path == many[0]), "{many:?}");
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_comes_as_soon_as_the_caller_wants_it() {
+    let memory = Config {
+        work_ms: 400,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let began = std::time::Instant::now();
+    let later = caller_in(PROJECT, Role::Member, Wait::Async);
+    let made = on.create_as(&later, compute()).await.unwrap();
+    assert!(made.operation.is_some());
+    assert!(began.elapsed() < Duration::from_millis(350));
+    let view = on.engine.operation(&caller(), made.operation.unwrap()).await.unwrap();
+    assert!(!view.is_finished());
+    refused(on.engine.operation(&blue(), view.row.id).await, FailureKind::NotFound);
+    on.settled().await;
+    let view = on.engine.operation(&caller(), view.row.id).await.unwrap();
+    assert_eq!(view.row.state, OperationState::Succeeded);
+}

@@ -1,0 +1,111 @@
+//! Deleting.
+
+use crate::fixture::*;
+use occi_backend::{ErrorKind, Outcome, Verb, names};
+use occi_backend_memory::Config;
+use occi_engine::{EngineConfig, FailureKind, Selection, Where};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_30_what_is_deleted_is_gone_at_once() {
+    let memory = Config {
+        work_ms: 300,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let made = on.compute().await;
+    let nic = links(&made)[0].location.clone();
+    let deleted = on.engine.delete(&soon(), &made.location, &NONE).await.unwrap();
+    assert!(deleted.operation.is_some());
+    for path in [&made.location, &nic] {
+        refused(on.get(path).await, FailureKind::NotFound);
+    }
+    refused(on.delete(&made.location).await, FailureKind::NotFound);
+    on.settled().await;
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_is_superseded_by_its_deletion() {
+    for wait_ms in [0, 30, 80, 200] {
+        let memory = Config {
+            work_ms: 100,
+            ..Config::remote()
+        };
+        let on = Fixture::new(memory, EngineConfig::default()).await;
+        let made = on.create_as(&soon(), compute()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+        on.delete(&made.entities[0].location).await.unwrap();
+        on.settled().await;
+        assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0, "after {wait_ms} ms");
+        assert_eq!(
+            on.paths(&caller(), &at(&names::NETWORKINTERFACE)).await.unwrap(),
+            [""; 0]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_deleted_comes_back_with_a_message() {
+    let on = Fixture::local().await;
+    let path = on.compute().await.location.clone();
+    on.control
+        .fail_next(Verb::Delete, ErrorKind::Forbidden, Outcome::Nothing);
+    refused(on.delete(&path).await, FailureKind::Forbidden);
+    let seen = on.seen(&path).await;
+    assert_eq!(state(&seen), "active");
+    assert!(message(&seen).contains("delete failed"), "{}", message(&seen));
+    assert_eq!(links(&seen).len(), 1);
+    on.delete(&path).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_27_a_deleted_link_is_gone_from_its_source() {
+    let on = Fixture::local().await;
+    let storage = on.made(storage()).await;
+    let compute = on.compute().await;
+    let before = on.get(&compute.location).await.unwrap().generation;
+    let disk = on
+        .made(between(&names::STORAGELINK, &compute.location, &storage.location))
+        .await;
+    let with = on.get(&compute.location).await.unwrap();
+    assert_eq!(links(&with.entity).len(), 2);
+    assert!(with.generation > before, "the ETag covers the links");
+    on.delete(&disk.location).await.unwrap();
+    let without = on.get(&compute.location).await.unwrap();
+    assert_eq!(links(&without.entity).len(), 1);
+    assert!(without.generation > with.generation);
+    on.delete(&storage.location).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_38_a_collection_is_deleted_whole_or_in_part() {
+    let on = Fixture::local().await;
+    let all = Selection::default();
+    let root = Where::Unbound("/".into());
+    let paths = [on.compute().await.location.clone(), on.compute().await.location.clone()];
+    let storage = on.made(storage()).await;
+    on.made(between(&names::STORAGELINK, &paths[0], &storage.location))
+        .await;
+    let wrong = on
+        .engine
+        .delete_collection(
+            &done(),
+            &at(&names::COMPUTE),
+            &all,
+            Some(vec![storage.location.clone()]),
+        )
+        .await;
+    refused(wrong, FailureKind::NotFound);
+    let one = Some(vec![paths[1].clone()]);
+    on.engine
+        .delete_collection(&done(), &at(&names::COMPUTE), &all, one)
+        .await
+        .unwrap();
+    refused(on.get(&paths[1]).await, FailureKind::NotFound);
+    on.seen(&paths[0]).await;
+    let everything = on.engine.delete_collection(&done(), &root, &all, None).await.unwrap();
+    assert!(everything.entities >= 4, "{}", everything.entities);
+    on.settled().await;
+    assert_eq!(on.paths(&caller(), &root).await.unwrap(), [""; 0]);
+    assert_eq!(on.control.count(PROJECT, &names::STORAGE), 0);
+}

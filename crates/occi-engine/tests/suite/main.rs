@@ -1,0 +1,10 @@
+//! The engine on a SQLite store and the memory backend, in both of its personalities.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
+
+mod actions;
+mod creation;
+mod deletion;
+mod fixture;
+mod reading;
+mod resumption;

@@ -1,0 +1,211 @@
+//! Reading: one entity, collections, freshness, and what others see.
+
+use crate::fixture::*;
+use futures::TryStreamExt;
+use occi_backend::names;
+use occi_backend_memory::Config;
+use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Page, Selection, Where};
+use occi_model::{Attributes, Value, core};
+use std::time::Duration;
+
+fn fresh() -> Caller {
+    Caller {
+        freshness: Freshness::Now,
+        ..caller()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_63_what_belongs_to_others_is_not_there() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    refused(on.engine.retrieve(&blue(), &made.location).await, FailureKind::NotFound);
+    refused(
+        on.engine.delete(&blue(), &made.location, &NONE).await,
+        FailureKind::NotFound,
+    );
+    assert_eq!(on.paths(&blue(), &Where::Unbound("/".into())).await.unwrap(), [""; 0]);
+    let on_path = on.paths(&caller(), &at(&names::COMPUTE)).await.unwrap();
+    assert_eq!(on_path, [made.location.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_30_base_kinds_list_descendants() {
+    let on = Fixture::local().await;
+    let compute = on.compute().await;
+    let all = |id: &str| Where::Kind(id.parse().unwrap());
+    let resources = on.paths(&caller(), &all(core::RESOURCE)).await.unwrap();
+    assert_eq!(resources.len(), 2, "the compute and the default network: {resources:?}");
+    let links_there = on.paths(&caller(), &all(core::LINK)).await.unwrap();
+    assert_eq!(links_there, [links(&compute)[0].location.as_str()]);
+    assert_eq!(on.paths(&caller(), &all(core::ENTITY)).await.unwrap().len(), 3);
+    let os = Where::Mixin(names::OS_TPL.clone());
+    assert_eq!(
+        on.paths(&caller(), &os).await.unwrap(),
+        [compute.location.as_str()],
+        "through its template"
+    );
+    refused(
+        on.paths(&caller(), &Where::Unbound("/nothing/".into())).await,
+        FailureKind::NotFound,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_56_listings_come_in_pages() {
+    let on = Fixture::local().await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(on.made(storage()).await.location.clone());
+    }
+    let page = async |page: u64, number: u32| {
+        let listing = on
+            .engine
+            .list(
+                &caller(),
+                &at(&names::STORAGE),
+                &Selection::default(),
+                Some(Page { page, number }),
+            )
+            .await?;
+        let more = listing.head.more;
+        let entities: Vec<_> = listing.entities.try_collect().await?;
+        let paths: Vec<_> = entities.iter().map(|found| found.entity.location.clone()).collect();
+        Ok::<_, occi_engine::EngineError>((paths, more))
+    };
+    assert_eq!(page(1, 2).await.unwrap(), (made[..2].to_vec(), true));
+    assert_eq!(page(3, 2).await.unwrap(), (made[4..].to_vec(), false));
+    assert_eq!(page(4, 2).await.unwrap(), (vec![], false));
+    refused(page(1, 1001).await, FailureKind::TooLarge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_52_filters_narrow_a_collection() {
+    let on = Fixture::local().await;
+    let compute = on.compute().await;
+    on.made(storage()).await;
+    let select = async |at: Where, selection: Selection| {
+        let listing = on.engine.list_paths(&caller(), &at, &selection, None).await?;
+        listing.paths.try_concat().await
+    };
+    let root = || Where::Unbound("/".into());
+    let of = |categories: Vec<occi_model::TypeId>| Selection {
+        categories,
+        ..Selection::default()
+    };
+    let computes = of(vec![names::COMPUTE.clone()]);
+    assert_eq!(
+        select(root(), computes.clone()).await.unwrap(),
+        [compute.location.as_str()]
+    );
+    assert_eq!(
+        select(at(&names::COMPUTE), computes).await.unwrap(),
+        [compute.location.as_str()]
+    );
+    let both = of(vec![names::COMPUTE.clone(), names::STORAGE.clone()]);
+    assert_eq!(select(root(), both).await.unwrap(), [""; 0]);
+    let templated = of(vec![names::OS_TPL.clone()]);
+    assert_eq!(select(root(), templated).await.unwrap(), [compute.location.as_str()]);
+    let unknown = of(vec!["http://example.com/#nothing".parse().unwrap()]);
+    refused(select(root(), unknown).await, FailureKind::NotFound);
+    let by_value = Selection {
+        attributes: vec![("occi.compute.memory".into(), Value::Integer(1))],
+        ..Selection::default()
+    };
+    assert_eq!(
+        select(root(), by_value).await.unwrap(),
+        [compute.location.as_str()],
+        "1 is 1.0"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_powers_itself_off_is_seen_within_a_second() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    let before = on.get(&made.location).await.unwrap().generation;
+    on.control.power_off(PROJECT, made.id.as_str());
+    for _ in 0..100 {
+        if state(&on.seen(&made.location).await) == "inactive" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let after = on.get(&made.location).await.unwrap();
+    assert_eq!(state(&after.entity), "inactive");
+    assert!(after.generation > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_behind_our_back_is_found_and_what_vanished_goes() {
+    for memory in [Config::local(), Config::remote()] {
+        let on = Fixture::new(memory, EngineConfig::default()).await;
+        let mut attributes = Attributes::new();
+        attributes.set(names::attribute("occi.storage.size"), 3.0);
+        let native = on.control.make_behind_our_back(PROJECT, &names::STORAGE, attributes);
+        let mut found = Vec::new();
+        for _ in 0..40 {
+            let listing = on
+                .engine
+                .list_paths(&fresh(), &at(&names::STORAGE), &Selection::default(), None)
+                .await
+                .unwrap();
+            found = listing.paths.try_concat().await.unwrap();
+            if !found.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(found, [format!("/storage/{native}")]);
+        let seen = on.seen(&found[0]).await;
+        assert_eq!(shown(&seen, "occi.storage.size"), "3.0");
+        assert_eq!(state(&seen), "online");
+        on.act(&found[0], "offline").await.unwrap();
+        assert_eq!(state(&on.seen(&found[0]).await), "offline");
+        on.control.remove_behind_our_back(PROJECT, &names::STORAGE, &native);
+        for _ in 0..60 {
+            if on.engine.retrieve(&fresh(), &found[0]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        refused(on.get(&found[0]).await, FailureKind::NotFound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_id_is_an_alias() {
+    let on = Fixture::remote().await;
+    let made = on.compute().await;
+    let row = occi_store::Store::entity(&*on.store, &made.id).await.unwrap().unwrap();
+    let native = row.native_id.unwrap();
+    assert_ne!(native, made.id.as_str());
+    let seen = on.seen(&format!("/compute/{native}")).await;
+    assert_eq!(seen.location, made.location);
+    refused(
+        on.engine.retrieve(&blue(), &format!("/compute/{native}")).await,
+        FailureKind::NotFound,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_entity_is_known_until_it_changes() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    on.settled().await;
+    let peek = || on.engine.peek(&caller(), &made.location);
+    assert_eq!(peek(), None);
+    let generation = on.get(&made.location).await.unwrap().generation;
+    assert_eq!(peek().map(|stamp| stamp.generation), Some(generation));
+    assert_eq!(on.engine.peek(&blue(), &made.location), None);
+    let storage = on.made(storage()).await;
+    on.made(between(&names::STORAGELINK, &made.location, &storage.location))
+        .await;
+    assert_eq!(peek(), None, "its links changed");
+    on.get(&made.location).await.unwrap();
+    assert!(peek().is_some());
+    on.act(&made.location, "stop").await.unwrap();
+    assert_eq!(peek(), None);
+    on.delete(&made.location).await.unwrap();
+    assert_eq!(peek(), None);
+}
