@@ -1,9 +1,10 @@
 # The commands of this project; each is a script or a line of cargo that can be typed by itself.
-.PHONY: help run test guest checklist
+.PHONY: help run test bench guest checklist
 
 help:
 	@echo 'make run        occid with real virtual machines on this host (BACKEND=memory: without QEMU; ARGS=...: more flags)'
 	@echo 'make test       everything that is checked: format, lints, documentation, tests'
+	@echo 'make bench      what occid costs beside its peers (ARGS=--help: the choices); takes minutes, wants a quiet machine'
 	@echo 'make guest      the demonstration guest alone, in the image directory of this user'
 	@echo 'make checklist  each requirement of the standard and its tests'
 
@@ -12,6 +13,11 @@ run:
 
 test:
 	@scripts/test
+
+bench:
+	@scripts/setup build
+	@cargo build --release --locked -p occi-server --bin occid -p occi-bench --bin occi-bench
+	@$(or $(CARGO_TARGET_DIR),target)/release/occi-bench --occid $(or $(CARGO_TARGET_DIR),target)/release/occid $(ARGS)
 
 guest:
 	@labs/guest/build "$${XDG_DATA_HOME:-$$HOME/.local/share}/occid/images"
