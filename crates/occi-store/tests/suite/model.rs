@@ -14,6 +14,14 @@ behaviours![writes_and_listings_in_any_order_lead_where_the_model_leads];
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const STATES: [&str; 3] = ["active", "inactive", "error"];
 
+const ONE: Usage = Usage {
+    instances: 1,
+    cores: 0,
+    memory_mib: 0,
+    volume_gib: 0,
+    addresses: 0,
+};
+
 #[derive(Clone, Debug)]
 enum Action {
     Insert(usize),
@@ -183,7 +191,7 @@ async fn play(store: &Shared, prefix: &str, actions: Vec<Action>) -> Result<(), 
     for action in actions {
         match action {
             Action::Insert(index) => {
-                let made = write(store, [insert(row(index, 0))]).await;
+                let made = write(store, [using(row(index, 0), ONE)]).await;
                 prop_assert_eq!(made.is_ok(), !model.known.contains_key(&index), "{:?}", made);
                 let fence = model.now();
                 model.known.entry(index).or_insert_with(|| Known {
@@ -274,10 +282,7 @@ async fn play(store: &Shared, prefix: &str, actions: Vec<Action>) -> Result<(), 
                     row: row(index, state),
                     owned: vec![],
                     owned_mixins: vec![],
-                    usage: Usage {
-                        instances: 1,
-                        ..Usage::default()
-                    },
+                    usage: ONE,
                     adopt: true,
                 });
                 let refresh = Refresh {
