@@ -333,3 +333,99 @@ fn holds(row: &EntityRow, name: &str, part: &str) -> bool {
             .is_some_and(|text| text.contains(part)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use occi_model::TypeId;
+
+    /// How SQLite walks; the plan is the one that a store without statistics has.
+    fn plan(query: &EntityQuery) -> String {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        for (_, migration) in crate::schema::pending(0).unwrap() {
+            database.execute_batch(migration).unwrap();
+        }
+        let (sql, params) = Statement::new(query).page(7, 10, 0);
+        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines: Vec<String> = statement
+            .query_map(rusqlite::params_from_iter(&params), |row| row.get::<_, String>(3))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn a_page_walks_one_index_in_the_order_of_creation() {
+        let kind = TypeId::new("http://example.org/a#", "compute").unwrap();
+        let one = || EntityQuery::new(Sees::Projects(vec!["alpha".into()]));
+        let kinds = vec![kind.clone()];
+        let attribute = |name: &str| vec![(name.to_owned(), Value::from("x"))];
+        let cases = [
+            (
+                "everything",
+                EntityQuery::new(Sees::All),
+                "SEARCH e USING INTEGER PRIMARY KEY (rowid>?)",
+            ),
+            (
+                "a kind",
+                EntityQuery {
+                    kinds: kinds.clone(),
+                    ..EntityQuery::new(Sees::All)
+                },
+                "entity_kind (kind=? AND seq>?)",
+            ),
+            ("a project", one(), "entity_project (project=? AND seq>?)"),
+            (
+                "a project's kind",
+                EntityQuery {
+                    kinds: kinds.clone(),
+                    ..one()
+                },
+                "entity_project (project=? AND seq>?)",
+            ),
+            (
+                "a mixin",
+                EntityQuery {
+                    mixins: kinds.clone(),
+                    ..one()
+                },
+                "PRIMARY KEY (mixin=? AND entity_seq>?)",
+            ),
+            (
+                "a title",
+                EntityQuery {
+                    attributes: attribute("occi.core.title"),
+                    ..one()
+                },
+                "entity_title (title=? AND seq>?)",
+            ),
+            (
+                "a state",
+                EntityQuery {
+                    kinds,
+                    attributes: attribute("occi.compute.state"),
+                    ..one()
+                },
+                "entity_state (kind=? AND state=? AND seq>?)",
+            ),
+            (
+                "an id",
+                EntityQuery {
+                    attributes: attribute("occi.core.id"),
+                    ..one()
+                },
+                "sqlite_autoindex_entity_1 (id=?)",
+            ),
+        ];
+        for (name, query, index) in cases {
+            let plan = plan(&query);
+            assert!(plan.contains(index), "{name}:\n{plan}");
+            assert!(!plan.contains("SCAN e"), "{name}:\n{plan}");
+            // What is shared with somebody is few; only that may be sorted.
+            let own = plan.split("UNION ALL").next().unwrap_or_default();
+            let own = own.split("RIGHT").next().unwrap_or_default();
+            assert!(!own.contains("TEMP B-TREE"), "{name}:\n{plan}");
+        }
+    }
+}
