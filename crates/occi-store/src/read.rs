@@ -104,10 +104,17 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         params.push((*parent).into());
         sql.push_str(&format!(" AND parent = ?{}", params.len()));
     }
+    let mut order = "id";
     if *open {
         sql.push_str(" AND finished_ms IS NULL");
+        if entity.is_none() && parent.is_none() {
+            // Open ones are few: their index leads, and they are sorted afterwards.
+            params.push(i64::MIN.into());
+            sql.push_str(&format!(" AND due_ms > ?{}", params.len()));
+            order = "id || ''";
+        }
     }
-    sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", or_default(*limit)));
+    sql.push_str(&format!(" ORDER BY {order} DESC LIMIT {}", or_default(*limit)));
     tx.rows(&sql, &params, codec::operation).await
 }
 
@@ -182,11 +189,14 @@ pub(crate) async fn user_mixins<T: Tx>(tx: &mut T, project: Option<&str>) -> Res
 
 /// One account, or all of them.
 pub(crate) async fn users<T: Tx>(tx: &mut T, name: Option<&str>) -> Result<Vec<User>> {
-    let sql = "SELECT a.name, a.password_hash, a.operator, a.default_project, m.project, m.role \
-               FROM account a LEFT JOIN member m ON m.account = a.name \
-               WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name, m.project";
+    let condition = name.map_or("", |_| "WHERE a.name = ?1");
+    let sql = format!(
+        "SELECT a.name, a.password_hash, a.operator, a.default_project, m.project, m.role FROM account a \
+         LEFT JOIN member m ON m.account = a.name {condition} ORDER BY a.name, m.project"
+    );
+    let params: Vec<Param<'_>> = name.into_iter().map(Param::from).collect();
     let rows = tx
-        .rows(sql, params![name], |cells| {
+        .rows(&sql, &params, |cells| {
             let user = User {
                 name: cells.string()?,
                 password_hash: cells.string()?,

@@ -218,21 +218,15 @@ impl<'q> Statement<'q> {
             }
         }
         for group in &self.query.mixins {
-            let [mixin] = group.as_slice() else {
-                let list = in_list(where_.params, group.iter().map(Param::from));
-                where_.lead(&format!(
-                    "e.seq IN (SELECT g.entity_seq FROM entity_mixin g WHERE g.mixin IN {list})"
-                ));
-                continue;
-            };
-            let number = where_.push(mixin.as_str());
-            if where_.led {
-                where_.add(&format!(
-                    "EXISTS (SELECT 1 FROM entity_mixin x WHERE x.mixin = ?{number} AND x.entity_seq = e.seq)"
-                ));
-            } else {
+            if let ([mixin], false) = (group.as_slice(), where_.led) {
                 (from, seq) = ("entity_mixin m CROSS JOIN entity e", "m.entity_seq");
+                let number = where_.push(mixin.as_str());
                 where_.lead(&format!("m.mixin = ?{number} AND e.seq = m.entity_seq"));
+            } else {
+                let list = in_list(where_.params, group.iter().map(Param::from));
+                where_.add(&format!(
+                    "EXISTS (SELECT 1 FROM entity_mixin x WHERE x.mixin IN {list} AND x.entity_seq = e.seq)"
+                ));
             }
         }
         if let ([kind], Some(state)) = (self.query.kinds.as_slice(), self.state) {
@@ -387,10 +381,18 @@ mod tests {
             (
                 "a mixin",
                 EntityQuery {
-                    mixins: kinds.clone(),
+                    mixins: vec![kinds.clone()],
                     ..one()
                 },
                 "PRIMARY KEY (mixin=? AND entity_seq>?)",
+            ),
+            (
+                "a group of mixins",
+                EntityQuery {
+                    mixins: vec![vec![kind.clone(), kind]],
+                    ..one()
+                },
+                "entity_project (project=? AND seq>?)",
             ),
             (
                 "a title",

@@ -65,80 +65,42 @@ impl<'t, T: Tx> Writing<'t, T> {
         self.account(&new.row.project, Usage::default(), new.usage, quota)
             .await?;
         self.tell("created", &new.row);
-        self.sources.extend(new.row.source);
         self.grown.insert(new.row.id.clone());
-        self.generations.push((new.row.id, new.row.generation));
+        self.note(&new.row);
+        self.sources.extend(new.row.source);
         Ok(true)
     }
 
     /// Makes `old` into `new`, whose generation is set here. Tells nothing if only the times of `new` differ.
     pub(crate) async fn update(&mut self, old: &Stored, mut new: Stored, quota: OverQuota) -> Result<()> {
-        let (was, now) = (&old.row, &mut new.row);
-        now.generation = was.generation + i64::from(looks_different(was, now));
-
-        let mut set = Set::default();
-        set.put(
-            "modified_ms",
-            was.modified_ms != now.modified_ms,
-            || Ok(now.modified_ms),
-        )?;
-        set.put("fence_ms", old.fence_ms != new.fence_ms, || Ok(new.fence_ms))?;
-        set.put("missed_ms", old.missed_ms != new.missed_ms, || Ok(new.missed_ms))?;
-        set.put("generation", was.generation != now.generation, || Ok(now.generation))?;
-        set.put("attributes", was.attributes != now.attributes, || {
-            write_attributes(&now.attributes)
-        })?;
-        let (old_title, new_title) = (title(&was.attributes), title(&now.attributes));
-        set.put("title", old_title != new_title, || Ok(new_title))?;
-        set.put("mixins", was.mixins != now.mixins, || write_types(&now.mixins))?;
-        set.put("native_id", was.native_id != now.native_id, || {
-            Ok(now.native_id.as_ref())
-        })?;
-        set.put("native_project", was.native_project != now.native_project, || {
-            Ok(&now.native_project)
-        })?;
-        set.put("state", was.state != now.state, || Ok(now.state.as_ref()))?;
-        set.put("source", was.source != now.source, || Ok(now.source.as_ref()))?;
-        let target = now.target.as_ref();
-        set.put("target", was.target != now.target, || {
-            Ok(target.map(|end| &end.location))
-        })?;
-        set.put("target_kind", was.target != now.target, || {
-            Ok(target.and_then(|end| end.kind.as_ref()))
-        })?;
-        set.put("target_id", was.target_id != now.target_id, || {
-            Ok(now.target_id.as_ref())
-        })?;
-        set.put("operation", was.operation != now.operation, || Ok(now.operation))?;
-        set.put("hidden", was.hidden != now.hidden, || Ok(now.hidden))?;
-        set.put("untouched", was.untouched != now.untouched, || Ok(now.untouched))?;
-        set.put("visibility", was.visibility != now.visibility, || {
-            write_visibility(&now.visibility)
-        })?;
-        set.put("uses", old.usage != new.usage, || Ok(write_usage(&new.usage)))?;
-        self.set(was.seq, set, was.native_id != now.native_id, now).await?;
-
+        new.row.generation = old.row.generation + i64::from(looks_different(&old.row, &new.row));
+        let (was, now) = (&old.row, &new.row);
+        // A violated index would break the transaction.
+        if let (true, Some(native_id)) = (was.native_id != now.native_id, &now.native_id)
+            && self.native_id_taken(now).await?
+        {
+            return Err(taken("native id", native_id).into());
+        }
+        let Set { mut sql, mut params } = Set::between(old, &new)?;
+        if !params.is_empty() {
+            params.push(was.seq.into());
+            sql.push_str(&format!(" WHERE seq = ?{}", params.len()));
+            self.tx.execute(&sql, &params).await?;
+        }
         if was.mixins != now.mixins {
             for mixin in was.mixins.iter().filter(|mixin| !now.mixins.contains(mixin)) {
-                self.tx
-                    .execute(
-                        "DELETE FROM entity_mixin WHERE mixin = ?1 AND entity_seq = ?2",
-                        params![mixin, was.seq],
-                    )
-                    .await?;
+                self.dissociate(mixin, was.seq).await?;
             }
             for mixin in now.mixins.iter().filter(|mixin| !was.mixins.contains(mixin)) {
                 self.associate(mixin, was.seq).await?;
             }
         }
         if was.visibility != now.visibility {
-            self.tx
-                .execute("DELETE FROM share WHERE entity_seq = ?1", params![was.seq])
-                .await?;
+            self.unshare(was).await?;
             self.share(now).await?;
         }
         self.account(&was.project, old.usage, new.usage, quota).await?;
-        self.generations.push((now.id.clone(), now.generation));
+        self.note(now);
         let times_only = EntityRow {
             modified_ms: now.modified_ms,
             ..was.clone()
@@ -152,24 +114,10 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.tell(what, now);
         }
         if was.generation != now.generation {
+            self.grown.insert(was.id.clone());
             self.sources
-                .extend([was.source.clone(), now.source.take()].into_iter().flatten());
+                .extend([&was.source, &now.source].into_iter().flatten().cloned());
         }
-        Ok(())
-    }
-
-    async fn set(&mut self, seq: i64, set: Set<'_>, native_id_differs: bool, now: &EntityRow) -> Result<()> {
-        if set.params.is_empty() {
-            return Ok(());
-        }
-        // A taken native id would break the transaction where a violated index does.
-        if native_id_differs && now.native_id.is_some() && self.native_id_taken(now).await? {
-            return Err(taken("native id", now.native_id.as_deref().unwrap_or_default()).into());
-        }
-        let Set { mut sql, mut params } = set;
-        params.push(seq.into());
-        sql.push_str(&format!(" WHERE seq = ?{}", params.len()));
-        self.tx.execute(&sql, &params).await?;
         Ok(())
     }
 
@@ -206,40 +154,13 @@ impl<'t, T: Tx> Writing<'t, T> {
                 continue;
             }
             for mixin in &row.mixins {
-                self.tx
-                    .execute(
-                        "DELETE FROM entity_mixin WHERE mixin = ?1 AND entity_seq = ?2",
-                        params![mixin, row.seq],
-                    )
-                    .await?;
+                self.dissociate(mixin, row.seq).await?;
             }
-            for project in shares(&row.visibility) {
-                self.tx
-                    .execute(
-                        "DELETE FROM share WHERE project = ?1 AND entity_seq = ?2",
-                        params![project, row.seq],
-                    )
-                    .await?;
-            }
+            self.unshare(&row).await?;
             self.account(&row.project, usage, Usage::default(), OverQuota::Count)
                 .await?;
-            if let (true, Some(backend)) = (bury, &row.backend) {
-                self.tx
-                    .execute(
-                        "INSERT INTO tombstone (id, backend, native_project, kind, native_id, removed_ms) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET backend = excluded.backend, \
-                         native_project = excluded.native_project, kind = excluded.kind, \
-                         native_id = excluded.native_id, removed_ms = excluded.removed_ms",
-                        params![
-                            &row.id,
-                            backend,
-                            &row.native_project,
-                            &row.kind,
-                            row.native_id.as_ref(),
-                            self.now_ms
-                        ],
-                    )
-                    .await?;
+            if bury {
+                self.bury(&row).await?;
             }
             for end in ["source", "target_id"] {
                 let sql = format!("SELECT {ENTITY} FROM entity e WHERE e.{end} = ?1");
@@ -255,6 +176,17 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.sources.extend(row.source);
         }
         Ok(())
+    }
+
+    async fn bury(&mut self, row: &EntityRow) -> Result<()> {
+        let Some(backend) = &row.backend else { return Ok(()) };
+        let sql = "INSERT INTO tombstone (id, backend, native_project, kind, native_id, removed_ms) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET backend = excluded.backend, \
+                   native_project = excluded.native_project, kind = excluded.kind, native_id = excluded.native_id, \
+                   removed_ms = excluded.removed_ms";
+        let native_id = row.native_id.as_ref();
+        let params = params![&row.id, backend, &row.native_project, &row.kind, native_id, self.now_ms];
+        self.tx.execute(sql, params).await.map(drop)
     }
 
     /// Counts `new` instead of `old` for the project.
@@ -332,6 +264,19 @@ impl<'t, T: Tx> Writing<'t, T> {
         Ok(())
     }
 
+    async fn dissociate(&mut self, mixin: &TypeId, seq: i64) -> Result<()> {
+        let sql = "DELETE FROM entity_mixin WHERE mixin = ?1 AND entity_seq = ?2";
+        self.tx.execute(sql, params![mixin, seq]).await.map(drop)
+    }
+
+    async fn unshare(&mut self, row: &EntityRow) -> Result<()> {
+        for project in shares(&row.visibility) {
+            let sql = "DELETE FROM share WHERE project = ?1 AND entity_seq = ?2";
+            self.tx.execute(sql, params![project, row.seq]).await?;
+        }
+        Ok(())
+    }
+
     async fn share(&mut self, row: &EntityRow) -> Result<()> {
         for project in shares(&row.visibility) {
             self.tx
@@ -342,6 +287,14 @@ impl<'t, T: Tx> Writing<'t, T> {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Notes the generation that an entity has now.
+    fn note(&mut self, row: &EntityRow) {
+        match self.generations.iter_mut().find(|(id, _)| *id == row.id) {
+            Some((_, generation)) => *generation = row.generation,
+            None => self.generations.push((row.id.clone(), row.generation)),
+        }
     }
 
     fn tell(&mut self, what: &str, row: &EntityRow) {
@@ -393,7 +346,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             );
             if let Some(Stored { row, .. }) = self.tx.row(&sql, params![&id], stored).await? {
                 self.tell("changed", &row);
-                self.generations.push((id, row.generation));
+                self.note(&row);
             }
         }
         Ok(())
@@ -458,23 +411,68 @@ struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    fn put<P: Into<Param<'a>>>(
-        &mut self,
-        column: &str,
-        differs: bool,
-        value: impl FnOnce() -> Result<P>,
-    ) -> Result<()> {
-        if differs {
-            self.params.push(value()?.into());
-            self.sql.push_str(if self.params.len() == 1 {
-                "UPDATE entity SET "
-            } else {
-                ", "
-            });
-            self.sql.push_str(column);
-            self.sql.push_str(" = ?");
-            self.sql.push_str(&self.params.len().to_string());
+    fn between(old: &Stored, new: &'a Stored) -> Result<Self> {
+        let (was, now) = (&old.row, &new.row);
+        let mut set = Self::default();
+        let target = now.target.as_ref();
+        if was.modified_ms != now.modified_ms {
+            set.put("modified_ms", now.modified_ms);
         }
-        Ok(())
+        if old.fence_ms != new.fence_ms {
+            set.put("fence_ms", new.fence_ms);
+        }
+        if old.missed_ms != new.missed_ms {
+            set.put("missed_ms", new.missed_ms);
+        }
+        if was.generation != now.generation {
+            set.put("generation", now.generation);
+        }
+        if was.attributes != now.attributes {
+            set.put("attributes", write_attributes(&now.attributes)?);
+        }
+        if title(&was.attributes) != title(&now.attributes) {
+            set.put("title", title(&now.attributes));
+        }
+        if was.mixins != now.mixins {
+            set.put("mixins", write_types(&now.mixins)?);
+        }
+        if was.native_id != now.native_id {
+            set.put("native_id", now.native_id.as_ref());
+        }
+        if was.state != now.state {
+            set.put("state", now.state.as_ref());
+        }
+        if was.source != now.source {
+            set.put("source", now.source.as_ref());
+        }
+        if was.target != now.target {
+            set.put("target", target.map(|end| &end.location));
+            set.put("target_kind", target.and_then(|end| end.kind.as_ref()));
+        }
+        if was.target_id != now.target_id {
+            set.put("target_id", now.target_id.as_ref());
+        }
+        if was.operation != now.operation {
+            set.put("operation", now.operation);
+        }
+        if was.hidden != now.hidden {
+            set.put("hidden", now.hidden);
+        }
+        if was.untouched != now.untouched {
+            set.put("untouched", now.untouched);
+        }
+        if was.visibility != now.visibility {
+            set.put("visibility", write_visibility(&now.visibility)?);
+        }
+        if old.usage != new.usage {
+            set.put("uses", write_usage(&new.usage));
+        }
+        Ok(set)
+    }
+
+    fn put(&mut self, column: &str, value: impl Into<Param<'a>>) {
+        self.params.push(value.into());
+        let begin = if self.sql.is_empty() { "UPDATE entity SET" } else { "," };
+        self.sql.push_str(&format!("{begin} {column} = ?{}", self.params.len()));
     }
 }

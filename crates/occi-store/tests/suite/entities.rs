@@ -314,6 +314,13 @@ async fn a_link_that_changes_grows_its_source(store: Shared) {
     );
     write(&store, [Write::RemoveEntity(id("m"))]).await.unwrap();
     assert_eq!(get(&store, "a").await.generation, 5);
+
+    let state = |state: &str| Change {
+        state: Some(state.into()),
+        ..Change::default()
+    };
+    let both = write(&store, [update("b", state("error")), update("l", state("error"))]).await;
+    assert_eq!(both.unwrap().generations, [(id("b"), 3), (id("l"), 4)], "it grew once");
 }
 
 async fn a_removed_entity_takes_its_links_along(store: Shared) {
