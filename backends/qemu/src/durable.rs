@@ -4,7 +4,8 @@ use crate::error::Failure;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Writes `value` to `path`, durably and in one step.
 ///
@@ -56,5 +57,65 @@ pub fn remove_dir(path: &Path) -> Result<(), Failure> {
             Err(Failure::host(format!("remove {}", path.display()))(error))
         }
         _ => Ok(()),
+    }
+}
+
+/// A record with its present value in memory: reading costs nothing, a change is on disk before it is seen.
+#[derive(Debug)]
+pub struct Record<T> {
+    path: PathBuf,
+    value: RwLock<Arc<T>>,
+    writer: Mutex<()>,
+}
+
+impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Record<T> {
+    /// The record at `path`, if there is one.
+    ///
+    /// # Errors
+    /// As [`read_json`].
+    pub fn load(path: PathBuf) -> Result<Option<Arc<Self>>, Failure> {
+        Ok(read_json(&path)?.map(|value| Self::with(path, value)))
+    }
+
+    /// A new record. Its directory exists.
+    ///
+    /// # Errors
+    /// As [`write_json`].
+    pub fn create(path: PathBuf, value: T) -> Result<Arc<Self>, Failure> {
+        write_json(&path, &value)?;
+        Ok(Self::with(path, value))
+    }
+
+    fn with(path: PathBuf, value: T) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            value: RwLock::new(Arc::new(value)),
+            writer: Mutex::new(()),
+        })
+    }
+
+    /// The present value.
+    pub fn get(&self) -> Arc<T> {
+        self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes it; durable when this returns, and complete even if the caller goes away.
+    ///
+    /// # Errors
+    /// As [`write_json`]; the value is then what it was.
+    pub async fn change(self: &Arc<Self>, change: impl FnOnce(&mut T) + Send + 'static) -> Result<Arc<T>, Failure> {
+        let record = self.clone();
+        let changed = tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = record.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut value = T::clone(&record.get());
+            change(&mut value);
+            write_json(&record.path, &value)?;
+            let value = Arc::new(value);
+            *record.value.write().unwrap_or_else(PoisonError::into_inner) = value.clone();
+            Ok(value)
+        });
+        changed
+            .await
+            .unwrap_or_else(|error| Err(Failure::host("change a record")(std::io::Error::other(error))))
     }
 }

@@ -118,8 +118,14 @@ pub struct Description {
     pub version: Option<String>,
     /// The least memory that boots it, in MiB. Default 96.
     pub min_memory_mib: Option<u64>,
-    /// Who logs in with the key. Default `root`.
-    pub user: Option<String>,
+    /// The processor it is for. Default `x86_64`, the only one this engine emulates.
+    pub architecture: Option<String>,
+    /// The account that the key of a compute lets in. Default `root`.
+    pub default_user: Option<String>,
+    /// Whether it answers on port 22. Default true.
+    pub ssh: Option<bool>,
+    /// Of the image file, in hexadecimal; for people and for tools that fetch images.
+    pub sha256: Option<String>,
     /// The project that alone may use it; none: everybody.
     pub project: Option<String>,
 }
@@ -158,9 +164,10 @@ impl Image {
             })
     }
 
-    /// Who logs in.
-    pub fn user(&self) -> &str {
-        self.description.user.as_deref().unwrap_or("root")
+    /// The account that the key lets in, if it answers on port 22.
+    pub fn ssh_user(&self) -> Option<&str> {
+        let user = self.description.default_user.as_deref().unwrap_or("root");
+        self.description.ssh.unwrap_or(true).then_some(user)
     }
 }
 
@@ -236,6 +243,9 @@ fn read(path: &Path) -> Result<Image, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Description::default(),
         Err(error) => return Err(refuse(format!("its description: {error}"))),
     };
+    if let Some(other) = description.architecture.as_deref().filter(|name| *name != "x86_64") {
+        return Err(refuse(format!("it is for {other}, and this engine emulates x86_64")));
+    }
     Ok(Image {
         term,
         path: path.to_owned(),
@@ -384,7 +394,7 @@ mod tests {
         fs::write(at("odd.toml"), "titel = \"x\"").unwrap();
         fs::write(
             at("good one.toml"),
-            "title = \"Good\"\nmin_memory_mib = 512\nuser = \"debian\"",
+            "title = \"Good\"\nmin_memory_mib = 512\ndefault_user = \"debian\"",
         )
         .unwrap();
 
@@ -393,8 +403,8 @@ mod tests {
         assert_eq!(names, ["bare", "good-one"]);
         let good = found.get("good-one").unwrap();
         assert_eq!(
-            (good.title().as_str(), good.min_memory_mib(), good.user()),
-            ("Good", 512, "debian")
+            (good.title().as_str(), good.min_memory_mib(), good.ssh_user()),
+            ("Good", 512, Some("debian"))
         );
         assert_eq!(
             good.header,

@@ -29,9 +29,10 @@ pub const SUBCOMMAND: &str = "qemu-launch";
 
 const ORDER: &str = "launch.json";
 const LOCK: &str = "lock";
+const LAUNCHER_LOG: &str = "launch.log";
 /// The exit code that says "another process holds the lock" (EX_TEMPFAIL).
 const LOCKED: u8 = 75;
-/// Written to the program's standard error at most, per start.
+/// How much of a log is quoted.
 const LOG_TAIL: u64 = 2048;
 
 /// What to run in a directory.
@@ -121,8 +122,7 @@ pub async fn start(launcher: &Path, directory: &Path, order: &Order) -> Result<P
         return Ok(process);
     }
     durable::write_json(&directory.join(ORDER), order)?;
-    let errors = directory.join("launch.log");
-    let log = File::create(&errors).map_err(Failure::host("open the launcher's log"))?;
+    let log = File::create(directory.join(LAUNCHER_LOG)).map_err(Failure::host("open the launcher's log"))?;
     let child = tokio::process::Command::new(launcher)
         .arg(SUBCOMMAND)
         .current_dir(directory)
@@ -149,7 +149,7 @@ pub async fn start(launcher: &Path, directory: &Path, order: &Order) -> Result<P
                 {
                     return Ok(process);
                 }
-                return Err(last_words(directory, order, &errors));
+                return Err(last_words(directory, &order.program, &order.log));
             }
         }
     }
@@ -166,18 +166,17 @@ fn reap(mut child: tokio::process::Child) -> tokio::sync::oneshot::Receiver<Opti
 }
 
 /// Why the program in `directory` is not there any more, as far as it said so itself.
-pub fn last_words(directory: &Path, order: &Order, launcher_log: &Path) -> Failure {
-    let said = [launcher_log.to_owned(), directory.join(&order.log)]
+pub fn last_words(directory: &Path, program: &Path, log: &str) -> Failure {
+    let said: Vec<String> = [LAUNCHER_LOG, log]
         .iter()
-        .filter_map(|path| tail(path))
-        .collect::<Vec<_>>()
-        .join("; ");
+        .filter_map(|name| tail(&directory.join(name)))
+        .collect();
     Failure::Program {
-        program: order.program.display().to_string(),
+        program: program.display().to_string(),
         said: if said.is_empty() {
             "it ended and said nothing".to_owned()
         } else {
-            said
+            said.join("; ")
         },
     }
 }

@@ -1,13 +1,31 @@
 //! The embedded engine: real virtual machines on this host, with QEMU.
 
+pub mod agent;
+mod backend;
+mod capabilities;
+mod command_line;
+mod compute;
+pub mod config;
 pub mod durable;
 pub mod error;
 pub mod image;
 pub mod launch;
+mod links;
+mod machine;
+mod network;
+mod networks;
 pub mod probe;
 pub mod process;
 pub mod program;
 pub mod qmp;
+mod record;
 pub mod seed;
+mod site;
 pub mod socket;
 pub mod switch;
+mod templates;
+mod translate;
+
+pub use backend::Qemu;
+pub use config::QemuConfig;
+pub use launch::intercept;

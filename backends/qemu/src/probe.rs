@@ -62,6 +62,19 @@ pub struct Host {
     pub accelerator: Accelerator,
 }
 
+#[cfg(test)]
+impl Host {
+    pub(crate) fn for_tests(accelerator: Accelerator) -> Self {
+        Self {
+            boot: String::new(),
+            program: (PathBuf::new(), 0, 0),
+            version: OLDEST,
+            machine: "pc-i440fx-7.2".to_owned(),
+            accelerator,
+        }
+    }
+}
+
 /// Finds out what `qemu` can do, or remembers it from `cache`.
 ///
 /// # Errors

@@ -56,7 +56,8 @@ struct Inner {
     lines: mpsc::UnboundedSender<String>,
     next: std::sync::atomic::AtomicU64,
     pending: Pending,
-    events: broadcast::Sender<QmpEvent>,
+    /// The reader holds the strong one: the streams end when it does.
+    events: broadcast::WeakSender<QmpEvent>,
     tasks: [AbortHandle; 2],
 }
 
@@ -90,9 +91,10 @@ impl Qmp {
         }
         let pending = Arc::new(Mutex::new(Waiting(Some(HashMap::new()))));
         let events = broadcast::Sender::new(EVENTS);
+        let weak_events = events.downgrade();
         let (lines, to_write) = mpsc::unbounded_channel();
         let tasks = [
-            tokio::spawn(read_all(reader, pending.clone(), events.clone())).abort_handle(),
+            tokio::spawn(read_all(reader, pending.clone(), events)).abort_handle(),
             tokio::spawn(write_all(write, to_write)).abort_handle(),
         ];
         let qmp = Self {
@@ -100,7 +102,7 @@ impl Qmp {
                 lines,
                 next: 1.into(),
                 pending,
-                events,
+                events: weak_events,
                 tasks,
             }),
         };
@@ -148,7 +150,10 @@ impl Qmp {
 
     /// Everything that QEMU reports from now on. The stream ends with the connection.
     pub fn events(&self) -> broadcast::Receiver<QmpEvent> {
-        self.inner.events.subscribe()
+        match self.inner.events.upgrade() {
+            Some(events) => events.subscribe(),
+            None => broadcast::Sender::new(1).subscribe(),
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! The seed: what a guest reads at its first boot (cloud-init's NoCloud data source).
 //!
-//! A small FAT image without partitions and with the label `cidata`, given to the guest as a read-only disk. It holds
+//! A small FAT image without partitions and with the label `cidata`, given to the guest as a CD, so that it takes no name
+//! (`vdb`) from the disks. It holds
 //! `meta-data` (identity, host name, keys), `user-data` and `network-config`. Keys travel in `meta-data`, so user data
 //! of any kind goes through untouched. Everything of ours is JSON, which is YAML too.
 
 use crate::error::Failure;
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::json;
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -15,7 +13,9 @@ use std::path::Path;
 /// User data of at most so many bytes, decoded: what the clouds in use take.
 pub const LARGEST_USER_DATA: usize = 16 << 10;
 /// The image's size. The contents stay far below.
-const SIZE: usize = 256 << 10;
+const SIZE: usize = 512 << 10;
+/// The sector size of a CD: a guest that sees the image in a CD drive cannot read smaller ones.
+const SECTOR: u16 = 2048;
 const LABEL: [u8; 11] = *b"cidata     ";
 
 /// What goes into a seed.
@@ -45,7 +45,10 @@ impl Seed<'_> {
 
     fn image(&self) -> std::io::Result<Vec<u8>> {
         let mut image = Cursor::new(vec![0; SIZE]);
-        let options = fatfs::FormatVolumeOptions::new().volume_label(LABEL);
+        let options = fatfs::FormatVolumeOptions::new()
+            .bytes_per_sector(SECTOR)
+            .bytes_per_cluster(SECTOR.into())
+            .volume_label(LABEL);
         fatfs::format_volume(&mut image, options)?;
         image.set_position(0);
         let volume = fatfs::FileSystem::new(&mut image, fatfs::FsOptions::new())?;
@@ -101,30 +104,6 @@ pub fn host_name(wish: &str) -> String {
     }
 }
 
-/// User data as the client sent it: base64, or text that shows by its beginning that it is none.
-///
-/// # Errors
-/// A sentence for the client.
-pub fn decode_user_data(sent: &str) -> Result<Vec<u8>, String> {
-    let plain = ["#", "MIME-Version:", "Content-Type:", "Content-type:"];
-    let data = if plain.iter().any(|start| sent.starts_with(start)) {
-        sent.as_bytes().to_owned()
-    } else {
-        let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let bare: String = sent.split_ascii_whitespace().collect();
-        GeneralPurpose::new(&STANDARD, lenient)
-            .decode(bare)
-            .map_err(|_| "user data must be base64, or text that starts with '#' or 'MIME-Version:'".to_owned())?
-    };
-    if data.len() > LARGEST_USER_DATA {
-        return Err(format!(
-            "user data has {} bytes; at most {LARGEST_USER_DATA} are taken",
-            data.len()
-        ));
-    }
-    Ok(data)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,15 +138,6 @@ mod tests {
         assert_eq!(meta["public-keys"].as_array().unwrap().len(), 20);
         assert_eq!(read("user-data").len(), LARGEST_USER_DATA);
         assert!(read("network-config").contains("52:54:00:00:00:01"));
-    }
-
-    #[test]
-    fn user_data_is_taken_as_base64_unless_it_shows_that_it_is_text() {
-        assert_eq!(decode_user_data("IyEvYmluL3No\nCg").unwrap(), b"#!/bin/sh\n");
-        assert_eq!(decode_user_data("#!/bin/sh\n").unwrap(), b"#!/bin/sh\n");
-        assert_eq!(decode_user_data("MIME-Version: 1.0\n").unwrap(), b"MIME-Version: 1.0\n");
-        assert!(decode_user_data("echo hello").unwrap_err().contains("base64"));
-        assert!(decode_user_data(&"A".repeat(30_000)).unwrap_err().contains("16384"));
     }
 
     #[test]

@@ -1,0 +1,193 @@
+//! The contract, one short method per verb.
+
+use crate::config::QemuConfig;
+use crate::error::Failure;
+use crate::image;
+use crate::links::{self, find_nic, id};
+use crate::site::Site;
+use crate::{capabilities, compute, networks, program, templates, translate};
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use occi_backend::{
+    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation,
+    Listing, Picture, Result, Scope, Target,
+};
+use occi_model::TypeId;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The embedded engine.
+pub struct Qemu {
+    site: Arc<Site>,
+    capabilities: Capabilities,
+    events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
+}
+
+impl Qemu {
+    /// Opens the engine's directory, and begins to attach to what runs. Quick: nothing is waited for.
+    ///
+    /// # Errors
+    /// [`Failure`] if the directory cannot be used, or another server uses it. That QEMU is missing is no error here;
+    /// see [`Backend::health`].
+    pub fn open(config: QemuConfig) -> std::result::Result<Self, Failure> {
+        config.validate().map_err(|reason| Failure::Record {
+            file: "the configuration of the qemu backend".to_owned(),
+            reason,
+        })?;
+        let (site, events) = Site::open(config)?;
+        Ok(Self {
+            site,
+            capabilities: capabilities::capabilities(),
+            events: Mutex::new(Some(events)),
+        })
+    }
+
+    fn declared(&self, kind: &TypeId) -> Result<&str> {
+        match self.capabilities.kind(kind) {
+            Some(capability) => Ok(capability.kind.term()),
+            None => unsupported(kind),
+        }
+    }
+}
+
+fn unsupported<T>(what: &TypeId) -> Result<T> {
+    let message = format!("the qemu backend does not support {what}");
+    Err(BackendError::new(ErrorKind::Unsupported, message))
+}
+
+fn missing<T>(target: &Target) -> Result<T> {
+    let message = format!("there is no {} {}", target.kind.term(), target.mark);
+    Err(BackendError::new(ErrorKind::NotFound, message))
+}
+
+#[async_trait]
+impl Backend for Qemu {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn catalogue(&self, scope: &Scope) -> Result<Catalogue> {
+        Ok(templates::catalogue(&self.site, &scope.project))
+    }
+
+    async fn health(&self) -> Result<()> {
+        self.site.host().await?;
+        let tool = &self.site.qemu_img.program;
+        program::run_well(tool, image::PACKAGE, ["--version"], Duration::from_secs(10)).await?;
+        Ok(())
+    }
+
+    async fn admit(&self, scope: &Scope, create: &Create) -> Result<()> {
+        match self.declared(&create.kind)? {
+            "compute" => compute::admit(&self.site, scope, create).await,
+            "network" => networks::admit(&self.site, create),
+            _ => unsupported(&create.kind),
+        }
+    }
+
+    async fn list(&self, scope: &Scope, kind: &TypeId) -> Result<Listing> {
+        let term = self.declared(kind)?;
+        let site = &self.site;
+        site.settled().await;
+        let machines = site.machines();
+        let own = machines
+            .iter()
+            .filter(|machine| machine.record.get().project == scope.project);
+        let pictures = match term {
+            "compute" => own.map(|machine| translate::machine(machine)).collect(),
+            "network" => {
+                let networks = site.networks().into_iter();
+                let own = networks.filter(|network| network.record.get().project == scope.project);
+                own.map(|network| translate::network(&network)).collect()
+            }
+            _ => own
+                .flat_map(|machine| translate::machine_and_links(site, machine))
+                .filter(|picture| picture.kind == *kind)
+                .collect(),
+        };
+        Ok(Listing {
+            pictures,
+            complete: true,
+        })
+    }
+
+    async fn find(&self, scope: &Scope, target: &Target) -> Result<Option<Picture>> {
+        let site = &self.site;
+        let is_own = |project: &str| project == scope.project;
+        match self.declared(&target.kind)? {
+            "compute" => match site.machine(id(target)) {
+                Some(machine) if is_own(&machine.record.get().project) => {
+                    machine.look().await?;
+                    Ok(Some(translate::machine(&machine)))
+                }
+                _ => Ok(None),
+            },
+            "network" => {
+                let found = site
+                    .network(id(target))
+                    .filter(|network| is_own(&network.record.get().project));
+                Ok(found.map(|network| translate::network(&network)))
+            }
+            _ => match find_nic(site, id(target)) {
+                Some((machine, nic)) if is_own(&machine.record.get().project) => {
+                    machine.look().await?;
+                    Ok(Some(translate::interface(site, &machine, &nic)))
+                }
+                _ => Ok(None),
+            },
+        }
+    }
+
+    async fn create(&self, context: &Context, create: &Create) -> Result<Vec<Picture>> {
+        match self.declared(&create.kind)? {
+            "compute" => compute::create(&self.site, context, create).await,
+            "network" => networks::create(&self.site, context, create).await,
+            _ => unsupported(&create.kind),
+        }
+    }
+
+    async fn update(&self, _context: &Context, target: &Target, _change: &Change) -> Result<Vec<Picture>> {
+        unsupported(&target.kind)
+    }
+
+    async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> Result<Acted> {
+        self.declared(&target.kind)?;
+        let capability = self.capabilities.kind(&target.kind);
+        if capability
+            .and_then(|capability| capability.action(&invocation.action))
+            .is_none()
+        {
+            return unsupported(&invocation.action);
+        }
+        match target.kind.term() {
+            "compute" => match self.site.machine(id(target)) {
+                Some(machine) => compute::act(&self.site, context, &machine, invocation).await,
+                None => missing(target),
+            },
+            _ => match self.site.network(id(target)) {
+                Some(network) => networks::act(&self.site, context, &network, invocation).await,
+                None => missing(target),
+            },
+        }
+    }
+
+    async fn delete(&self, context: &Context, target: &Target) -> Result<()> {
+        match self.declared(&target.kind)? {
+            "compute" => compute::delete(&self.site, context, id(target)).await,
+            "network" => networks::delete(&self.site, context, id(target)).await,
+            _ if links::find_nic(&self.site, id(target)).is_none() => Ok(()),
+            _ => unsupported(&target.kind),
+        }
+    }
+
+    fn events(&self) -> Option<BoxStream<'static, Event>> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(stream::unfold(events, async |mut events| Some((events.recv().await?, events))).boxed())
+    }
+
+    async fn shutdown(&self) {
+        self.site.close().await;
+    }
+}

@@ -1,0 +1,109 @@
+//! What this engine declares.
+
+use occi_backend::Fidelity::Exact;
+use occi_backend::names::{
+    COMPUTE, IPNETWORK, IPNETWORKINTERFACE, NETWORK, NETWORKINTERFACE, OS_TPL, RESOURCE_TPL, SSH_KEY, USER_DATA,
+    action, attribute,
+};
+use occi_backend::{ActionCapability, Capabilities, KindCapability, Locality, MethodCapability};
+use occi_model::{TypeId, templates};
+use std::time::Duration;
+
+/// No single call to QEMU lasts longer.
+const CALL: Duration = Duration::from_secs(30);
+
+pub(crate) fn capabilities() -> Capabilities {
+    Capabilities {
+        locality: Locality::Host,
+        kinds: vec![compute(), network(), networkinterface()],
+        default_network: true,
+        assigns_ids: false,
+        events: true,
+        accept_wait: Duration::from_secs(2),
+        call_timeout: CALL,
+        concurrency: 64,
+    }
+}
+
+fn compute() -> KindCapability {
+    let ephemeral = [templates::EPHEMERAL_SIZE, templates::EPHEMERAL_DEVICEID];
+    let mut owned = owned("compute", &["architecture", "cores", "memory", "hostname"]);
+    owned.extend(ephemeral.map(attribute));
+    KindCapability {
+        actions: vec![
+            act("compute", "start", &["inactive", "suspended", "error"], &[]),
+            act(
+                "compute",
+                "stop",
+                &["active", "error"],
+                &["graceful", "acpioff", "poweroff"],
+            ),
+            act("compute", "restart", &["active"], &["graceful", "warm", "cold"]),
+            act("compute", "suspend", &["active"], &["suspend"]),
+        ],
+        inline_links: vec![NETWORKINTERFACE.clone()],
+        mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
+        owned,
+        ..kind(&COMPUTE)
+    }
+}
+
+fn network() -> KindCapability {
+    KindCapability {
+        actions: up_and_down("network"),
+        mixins: vec![IPNETWORK.clone()],
+        owned: owned("network", &["address", "gateway", "allocation"]),
+        ..kind(&NETWORK)
+    }
+}
+
+fn networkinterface() -> KindCapability {
+    KindCapability {
+        create: false,
+        delete: false,
+        mixins: vec![IPNETWORKINTERFACE.clone()],
+        owned: owned(
+            "networkinterface",
+            &["interface", "mac", "address", "gateway", "allocation"],
+        ),
+        ..kind(&NETWORKINTERFACE)
+    }
+}
+
+fn kind(kind: &TypeId) -> KindCapability {
+    KindCapability {
+        kind: kind.clone(),
+        create: true,
+        delete: true,
+        update: Vec::new(),
+        actions: Vec::new(),
+        inline_links: Vec::new(),
+        later_links: Vec::new(),
+        mixins: Vec::new(),
+        owned: Vec::new(),
+    }
+}
+
+fn owned(kind: &str, names: &[&str]) -> Vec<occi_model::AttributeName> {
+    let names = names.iter().chain(&["state", "state.message"]);
+    names.map(|last| attribute(&format!("occi.{kind}.{last}"))).collect()
+}
+
+fn act(kind: &str, term: &str, states: &[&'static str], methods: &[&'static str]) -> ActionCapability {
+    let methods = methods.iter().map(|method| MethodCapability {
+        method,
+        fidelity: Exact,
+    });
+    ActionCapability {
+        action: action(kind, term),
+        states: states.to_vec(),
+        methods: methods.collect(),
+    }
+}
+
+fn up_and_down(kind: &str) -> Vec<ActionCapability> {
+    vec![
+        act(kind, "up", &["inactive", "error"], &[]),
+        act(kind, "down", &["active", "error"], &[]),
+    ]
+}

@@ -1,0 +1,437 @@
+//! Computes: the steps of each verb and action.
+
+use crate::command_line::{CONSOLE_LOG, EPHEMERAL, MAX_NICS, ROOT, SEED};
+use crate::error::Failure;
+use crate::image::Image;
+use crate::machine::{Machine, Status};
+use crate::network::Network;
+use crate::record::{MachineRecord, NicRecord, Wanted};
+use crate::seed::{self, Seed};
+use crate::site::Site;
+use crate::switch::Mac;
+use crate::translate::{self, mib};
+use occi_backend::{
+    Acted, BackendError, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Scope, names,
+};
+use occi_model::{Attributes, infrastructure, templates, userdata};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a client wants of a compute, in this engine's units.
+struct Wish<'a> {
+    image: Image,
+    cores: u32,
+    memory_mib: u64,
+    ephemeral: Option<u64>,
+    hostname: Option<&'a str>,
+    key: Option<&'a str>,
+    user_data: Option<&'a str>,
+}
+
+fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
+    Err(BackendError::new(kind, message))
+}
+
+fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+    attributes.get(name)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// What `create` asks for, and whether this host can give it.
+fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> {
+    let attributes = &create.attributes;
+    let number = |name: &str| attributes.get(name).and_then(occi_model::Value::as_f64);
+    let image = image(site, scope, create)?;
+    let cores = attributes
+        .get("occi.compute.cores")
+        .and_then(occi_model::Value::as_i64)
+        .unwrap_or(1);
+    let memory_mib = mib(number("occi.compute.memory").unwrap_or(1.0));
+    if memory_mib < image.min_memory_mib() {
+        return refuse(
+            ErrorKind::Invalid,
+            format!(
+                "{} needs at least {} MiB of memory, and {memory_mib} MiB were asked for",
+                image.term,
+                image.min_memory_mib()
+            ),
+        );
+    }
+    if attributes
+        .get("occi.compute.architecture")
+        .is_some_and(|value| value.as_str() == Some("x86"))
+    {
+        return refuse(
+            ErrorKind::Invalid,
+            "this host runs computes of the architecture x64 only",
+        );
+    }
+    let key = text(attributes, infrastructure::SSH_PUBLIC_KEY);
+    let user_data = text(attributes, infrastructure::USERDATA);
+    let size = user_data.map_or(0, |sent| userdata::read(sent).content.len());
+    if size > seed::LARGEST_USER_DATA {
+        return refuse(
+            ErrorKind::Invalid,
+            format!(
+                "user data has {size} bytes; at most {} are taken",
+                seed::LARGEST_USER_DATA
+            ),
+        );
+    }
+    Ok(Wish {
+        image,
+        cores: u32::try_from(cores).unwrap_or(u32::MAX),
+        memory_mib,
+        ephemeral: number(templates::EPHEMERAL_SIZE).map(|gib| mib(gib) << 20),
+        hostname: text(attributes, "occi.compute.hostname"),
+        key,
+        user_data,
+    })
+}
+
+fn image(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
+    let images = site.images(&scope.project);
+    let wanted = match &create.os_template {
+        Some(term) => Some(term.as_str()),
+        None => site.config.default_image.as_deref(),
+    };
+    let image = match wanted {
+        Some(name) => images.get(name),
+        None => images.images.first(),
+    };
+    match (image, wanted) {
+        (Some(image), _) => Ok(image.clone()),
+        (None, Some(name)) => refuse(ErrorKind::Invalid, format!("there is no image {name} to boot from")),
+        (None, None) => refuse(
+            ErrorKind::Unavailable,
+            "there is no image to boot from; the operator has to put one into an image directory",
+        ),
+    }
+}
+
+/// The check before anything is recorded.
+pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> Result<()> {
+    site.host().await?;
+    if site.machine(create.mark.as_str()).is_some() {
+        return Ok(());
+    }
+    let wish = wish(site, scope, create)?;
+    check(site, create, &wish)
+}
+
+fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
+    site.check_room(create.mark.as_str(), wish.cores, wish.memory_mib)?;
+    site.check_disk(0)?;
+    let nics = create
+        .links
+        .iter()
+        .filter(|link| link.kind == *names::NETWORKINTERFACE)
+        .count();
+    if nics > usize::from(MAX_NICS) {
+        return refuse(
+            ErrorKind::Invalid,
+            format!("a compute has room for {MAX_NICS} network interfaces, and {nics} were asked for"),
+        );
+    }
+    for link in &create.links {
+        if let Some(target) = &link.target {
+            crate::links::target_network(site, target)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Vec<Picture>> {
+    let machine = match site.machine(create.mark.as_str()) {
+        Some(machine) => machine,
+        None => {
+            site.host().await?;
+            let machine = place(site, context, create).await?;
+            context.step("machine recorded").await?;
+            machine
+        }
+    };
+    if !machine.record.get().made {
+        make(site, &machine).await?;
+        context.step("disk and seed made").await?;
+        machine
+            .record
+            .change(|record| record.made = true)
+            .await
+            .map_err(BackendError::from)?;
+    }
+    context.accepted(&translate::machine(&machine)).await?;
+    if create.bring_up && machine.status() != Status::Running {
+        machine.power_on().await?;
+        context.step("machine started").await?;
+    } else {
+        machine.look().await?;
+    }
+    Ok(with_networks(site, &machine))
+}
+
+/// Gives a new machine its place: name, addresses, image. Only a record is made.
+async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Arc<Machine>> {
+    let _alone = site.placing.lock().await;
+    let wish = wish(site, &context.scope, create)?;
+    check(site, create, &wish)?;
+    let host = site.host().await?;
+    let mut nics: Vec<NicRecord> = Vec::new();
+    for link in create.links.iter().filter(|link| link.kind == *names::NETWORKINTERFACE) {
+        let index = u8::try_from(nics.len()).unwrap_or(MAX_NICS);
+        let network = match &link.target {
+            Some(target) => crate::links::target_network(site, target)?,
+            None => site.default_network(&context.scope.project)?,
+        };
+        nics.push(place_nic(site, &network, link, index, &nics)?);
+    }
+    let base = site.freeze(&wish.image).await?;
+    Ok(site.add_machine(MachineRecord {
+        mark: create.mark.to_string(),
+        project: context.scope.project.clone(),
+        made: false,
+        wanted: Wanted::Off,
+        hostname: wish.hostname.map(str::to_owned),
+        cores: wish.cores,
+        memory_mib: wish.memory_mib,
+        template: wish.image.term.to_string(),
+        base,
+        ssh_user: wish.image.ssh_user().map(str::to_owned),
+        machine: host.machine.clone(),
+        key: wish.key.map(|key| key.trim().to_owned()),
+        user_data: wish.user_data.map(str::to_owned),
+        ephemeral: wish.ephemeral,
+        nics,
+        disks: Vec::new(),
+        restart: None,
+    })?)
+}
+
+/// Gives an interface its addresses. The caller holds [`Site::placing`].
+pub(crate) fn place_nic(
+    site: &Site,
+    network: &Network,
+    link: &CreateLink,
+    index: u8,
+    others: &[NicRecord],
+) -> Result<NicRecord> {
+    let record = network.record.get();
+    let macs: Vec<Mac> = others.iter().map(|nic| nic.mac).collect();
+    let mac = match text(&link.attributes, "occi.networkinterface.mac") {
+        None => site.free_mac(&macs),
+        Some(wish) => match wish.parse::<Mac>() {
+            Ok(mac) if mac.is_group() => {
+                return refuse(
+                    ErrorKind::Invalid,
+                    format!("{mac} is the address of a group, not of an interface"),
+                );
+            }
+            Ok(mac) if macs.contains(&mac) || site.has_mac(mac) => {
+                return refuse(
+                    ErrorKind::Conflict,
+                    format!("another interface has the MAC address {mac}"),
+                );
+            }
+            Ok(mac) => mac,
+            Err(why) => return refuse(ErrorKind::Invalid, why),
+        },
+    };
+    let wish = match text(&link.attributes, "occi.networkinterface.address") {
+        None => None,
+        Some(wish) => match wish.parse::<Ipv4Addr>() {
+            Ok(address) => Some(address),
+            Err(_) => return refuse(ErrorKind::Invalid, format!("{wish} is no IPv4 address")),
+        },
+    };
+    let on_it = others.iter().filter(|nic| nic.network == record.id);
+    let taken: Vec<Ipv4Addr> = on_it.filter_map(|nic| nic.address).collect();
+    let address = site.free_address(&record, wish, &taken)?;
+    let is_first = !others.iter().any(|nic| nic.published.is_some());
+    let published = (record.gateway.is_some() && is_first)
+        .then(|| site.free_port())
+        .flatten();
+    Ok(NicRecord {
+        mark: link.mark.to_string(),
+        index,
+        mac,
+        network: record.id.clone(),
+        address: Some(address),
+        fixed: wish.is_some() || record.fixed,
+        up: true,
+        published,
+    })
+}
+
+/// Makes the files of a machine that has never run; again if they are half there.
+async fn make(site: &Site, machine: &Machine) -> Result<()> {
+    let record = machine.record.get();
+    let base = site.base(&record.base);
+    let header = crate::image::read_header(&base)?;
+    let relative = Path::new("../../base").join(&record.base);
+    let root = machine.directory.join(ROOT);
+    site.qemu_img.overlay(&relative, header, &root, header.size).await?;
+    if let Some(bytes) = record.ephemeral {
+        site.qemu_img.create(&machine.directory.join(EPHEMERAL), bytes).await?;
+    }
+    let macs: Vec<String> = record.nics.iter().map(|nic| nic.mac.to_string()).collect();
+    let default_name = format!("compute-{}", record.mark.chars().take(8).collect::<String>());
+    let user_data = record.user_data.as_deref().map(userdata::read);
+    let seed = Seed {
+        instance: &record.mark,
+        hostname: record.hostname.as_deref().unwrap_or(&default_name),
+        keys: record.key.as_slice(),
+        user_data: user_data.as_ref().map_or(&[], |data| &data.content),
+        macs: &macs,
+    };
+    seed.write(&machine.directory.join(SEED))?;
+    std::fs::write(machine.directory.join(CONSOLE_LOG), "").map_err(Failure::host("make the console's log"))?;
+    Ok(())
+}
+
+/// A machine, its links, and the networks on which it is.
+fn with_networks(site: &Site, machine: &Machine) -> Vec<Picture> {
+    let mut pictures = translate::machine_and_links(site, machine);
+    let record = machine.record.get();
+    let mut networks: Vec<&String> = record.nics.iter().map(|nic| &nic.network).collect();
+    networks.dedup();
+    pictures.extend(
+        networks
+            .into_iter()
+            .filter_map(|id| site.network(id))
+            .map(|network| translate::network(&network)),
+    );
+    pictures
+}
+
+pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
+    if let Some(machine) = site.machine(id) {
+        machine.power_off().await?;
+        context.step("machine stopped").await?;
+    }
+    site.remove_machine(id).await?;
+    context.step("machine removed").await
+}
+
+pub(crate) async fn act(
+    site: &Arc<Site>,
+    context: &Context,
+    machine: &Arc<Machine>,
+    invocation: &Invocation,
+) -> Result<Acted> {
+    machine.look().await?;
+    match (invocation.action.term(), invocation.method()) {
+        ("start", _) => {
+            if machine.status() != Status::Running {
+                let record = machine.record.get();
+                if !record.made {
+                    return refuse(ErrorKind::Conflict, "the compute has not been made in full; delete it");
+                }
+                if !machine.status().has_process() {
+                    let _alone = site.placing.lock().await;
+                    site.check_room(&machine.id, record.cores, record.memory_mib)?;
+                }
+                machine.power_on().await?;
+                context.step("machine started").await?;
+            }
+        }
+        ("stop", method) => {
+            stop(site, machine, method.unwrap_or("graceful")).await?;
+            context.step("machine stopped").await?;
+        }
+        ("restart", method) => restart(site, context, machine, method.unwrap_or("graceful")).await?,
+        ("suspend", Some("suspend") | None) => {
+            match machine.status() {
+                Status::Paused => {}
+                Status::Running => machine.pause().await?,
+                _ => return not_now("suspend", machine),
+            }
+            context.step("machine held").await?;
+        }
+        (term, method) => {
+            return refuse(
+                ErrorKind::Unsupported,
+                format!(
+                    "the qemu backend does not support {term} {}",
+                    method.unwrap_or_default()
+                ),
+            );
+        }
+    }
+    Ok(Acted {
+        pictures: translate::machine_and_links(site, machine),
+        template: None,
+    })
+}
+
+fn not_now<T>(term: &str, machine: &Machine) -> Result<T> {
+    let (state, _) = translate::machine_state(&machine.record.get(), &machine.status());
+    refuse(
+        ErrorKind::Conflict,
+        format!("{term} is not possible while the compute is {state}"),
+    )
+}
+
+async fn stop(site: &Site, machine: &Arc<Machine>, method: &str) -> Result<()> {
+    match (method, machine.status()) {
+        (_, Status::Paused) => return not_now("stop", machine),
+        ("acpioff" | "graceful", Status::Running) => ask_off(site, machine, method == "graceful").await?,
+        // Nothing listens in a guest that does not run.
+        _ => machine.power_off().await?,
+    }
+    Ok(())
+}
+
+/// Asks the guest; that it does not react changes nothing, and is known for certain.
+async fn ask_off(site: &Site, machine: &Arc<Machine>, agent: bool) -> Result<()> {
+    let grace = site.config.grace();
+    match machine.ask_off(agent, grace).await {
+        Err(failure @ Failure::Slow { .. }) => Err(BackendError::new(
+            ErrorKind::Timeout,
+            format!(
+                "the guest did not switch itself off within {} s; it goes on, and can be stopped with method poweroff",
+                grace.as_secs()
+            ),
+        )
+        .with_source(failure)),
+        other => Ok(other?),
+    }
+}
+
+async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, method: &str) -> Result<()> {
+    let operation = context.operation.to_string();
+    let ours = |record: &MachineRecord| record.restart.as_ref().is_some_and(|(by, _)| *by == operation);
+    let begun = ours(&machine.record.get());
+    if !begun && machine.status() != Status::Running {
+        return not_now("restart", machine);
+    }
+    if method == "warm" {
+        // Whether the last attempt got this far cannot be told; a second reset does no other harm than the first.
+        machine.reset().await?;
+        return context.step("machine reset").await;
+    }
+    if !begun {
+        let before = machine.identity();
+        let note = move |record: &mut MachineRecord| record.restart = Some((operation, before));
+        machine.record.change(note).await.map_err(BackendError::from)?;
+        context.step("restart recorded").await?;
+    }
+    let before = machine.record.get().restart.clone().and_then(|(_, before)| before);
+    let is_new = machine.status() == Status::Running && machine.identity() != before;
+    if !is_new {
+        if machine.status().has_process() && machine.identity() == before {
+            match method {
+                "graceful" => ask_off(site, machine, true).await?,
+                _ => machine.end().await?,
+            }
+            context.step("machine stopped").await?;
+        }
+        machine.power_on().await?;
+        context.step("machine started").await?;
+    }
+    machine
+        .record
+        .change(|record| record.restart = None)
+        .await
+        .map_err(BackendError::from)?;
+    Ok(())
+}

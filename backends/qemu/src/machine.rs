@@ -1,0 +1,511 @@
+//! One virtual machine while we run: its record, its QEMU if there is one, and what that says.
+//!
+//! ```text
+//!            launch                 STOP / RESUME
+//!   Off --------------> Running <--------------------> Paused
+//!    ^                   |   |  guest switches itself off
+//!    |   process gone    |   '-------------> Leaving --(quit)--> Off
+//!    '------ wanted? ----'---- not wanted: Died
+//! ```
+//!
+//! What is wanted is on disk before anything is done about it; so after a crash of ours, "no process" can be told apart:
+//! nothing wanted is off, something wanted has died.
+
+use crate::command_line::{self, LOG, MONITOR};
+use crate::config::OnHostBoot;
+use crate::durable::Record;
+use crate::error::Failure;
+use crate::launch::{self, Order};
+use crate::process::{Identity, Process};
+use crate::qmp::{Qmp, QmpEvent};
+use crate::record::{MachineRecord, Wanted};
+use crate::site::Site;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+/// From `exec` until the monitor answers; 0.2 s on a quiet host.
+const START: Duration = Duration::from_secs(30);
+/// How long QEMU may take to end when it is told to, before it is killed.
+const QUIT: Duration = Duration::from_secs(5);
+/// The power button is pressed again after this: a guest that was still booting did not hear the first time.
+const BUTTON: Duration = Duration::from_secs(3);
+/// A guest without agent counts as booted after this, for the queue of those that wait to boot.
+const BOOTED: Duration = Duration::from_secs(12);
+
+/// Disks, sockets and what QEMU needs itself.
+const OPEN_FILES: u64 = 4096;
+
+/// What a machine is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Nobody has looked yet.
+    Unknown,
+    /// There is no process.
+    Off,
+    /// There is one, and the guest has not begun.
+    Starting,
+    Running,
+    Paused,
+    /// The guest has switched itself off.
+    Leaving,
+    /// QEMU holds the guest because of this.
+    Failed(String),
+    /// The process is gone although it was wanted.
+    Died(String),
+}
+
+impl Status {
+    /// The word of `query-status`.
+    fn from_qemu(word: &str) -> Self {
+        match word {
+            "running" | "suspended" => Self::Running,
+            "paused" | "save-vm" | "finish-migrate" | "postmigrate" | "colo" => Self::Paused,
+            "prelaunch" | "inmigrate" | "restore-vm" => Self::Starting,
+            "shutdown" => Self::Leaving,
+            "io-error" => Self::Failed("a disk of the host failed or is full; start continues the guest".to_owned()),
+            "guest-panicked" => Self::Failed("the guest's system crashed".to_owned()),
+            other => Self::Failed(format!("QEMU reports {other}")),
+        }
+    }
+
+    /// Whether there is a process.
+    pub(crate) fn has_process(&self) -> bool {
+        matches!(
+            self,
+            Self::Starting | Self::Running | Self::Paused | Self::Leaving | Self::Failed(_)
+        )
+    }
+}
+
+/// A living QEMU.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) process: Process,
+    pub(crate) qmp: Qmp,
+    _watcher: Arc<AbortOnDropHandle<()>>,
+}
+
+/// A virtual machine.
+pub(crate) struct Machine {
+    pub(crate) id: String,
+    pub(crate) directory: PathBuf,
+    pub(crate) record: Arc<Record<MachineRecord>>,
+    site: Weak<Site>,
+    live: Mutex<Option<Live>>,
+    status: watch::Sender<Status>,
+    /// Held by whoever starts, ends or attaches to the process.
+    work: tokio::sync::Mutex<()>,
+    /// We are ending the process ourselves, although the machine is wanted.
+    quitting: AtomicBool,
+}
+
+impl Machine {
+    pub(crate) fn new(site: &Arc<Site>, directory: PathBuf, record: Arc<Record<MachineRecord>>) -> Arc<Self> {
+        Arc::new(Self {
+            id: record.get().mark.clone(),
+            directory,
+            record,
+            site: Arc::downgrade(site),
+            live: Mutex::default(),
+            status: watch::Sender::new(Status::Unknown),
+            work: tokio::sync::Mutex::default(),
+            quitting: AtomicBool::new(false),
+        })
+    }
+
+    /// What it is doing, as far as we know; see [`Machine::look`].
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Its QEMU, if we are attached to one.
+    pub(crate) fn live(&self) -> Option<Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_live(&self, live: Option<Live>) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
+    fn set_status(&self, status: Status) {
+        let changed = self.status.send_if_modified(|known| {
+            let changed = *known != status;
+            *known = status;
+            changed
+        });
+        if let (true, Some(site)) = (changed, self.site.upgrade()) {
+            site.publish_machine(self);
+        }
+    }
+
+    /// Waits until it is in a state that `is`, for `limit`; whether that came to pass.
+    pub(crate) async fn wait_for(&self, limit: Duration, is: impl Fn(&Status) -> bool) -> bool {
+        let mut status = self.status.subscribe();
+        matches!(tokio::time::timeout(limit, status.wait_for(is)).await, Ok(Ok(_)))
+    }
+
+    /// Attaches to its process if there is one, and asks it; after this [`Machine::status`] is the truth.
+    pub(crate) async fn look(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        self.look_alone().await
+    }
+
+    async fn look_alone(self: &Arc<Self>) -> Result<(), Failure> {
+        if let Some(live) = self.live() {
+            if let Ok(status) = query_status(&live.qmp).await {
+                self.adopt(&live.qmp, status).await?;
+                return Ok(());
+            }
+            if tokio::time::timeout(QUIT, live.process.ended()).await.is_ok() {
+                self.process_gone();
+                return Ok(());
+            }
+            self.set_live(None);
+        }
+        match Process::recorded(&self.directory)? {
+            Some(process) => self.attach(process).await,
+            None => {
+                self.process_gone();
+                Ok(())
+            }
+        }
+    }
+
+    /// Connects to the monitor of `process` and keeps listening.
+    async fn attach(self: &Arc<Self>, process: Process) -> Result<(), Failure> {
+        let monitor = self.directory.join(MONITOR);
+        let connect = async {
+            loop {
+                match Qmp::connect(&monitor).await {
+                    Err(Failure::Host { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    other => break other,
+                }
+            }
+        };
+        let qmp = tokio::select! {
+            qmp = connect => qmp?,
+            () = process.ended() => {
+                let failure = launch::last_words(&self.directory, &self.site()?.config.qemu, LOG);
+                self.process_gone();
+                return Err(failure);
+            }
+            () = tokio::time::sleep(START) => {
+                return Err(Failure::Slow { step: "reach QEMU's monitor".to_owned(), limit: START });
+            }
+        };
+        let events = qmp.events();
+        let status = query_status(&qmp).await?;
+        let watcher = tokio::spawn(watch_process(
+            Arc::downgrade(self),
+            process.clone(),
+            qmp.clone(),
+            events,
+        ));
+        self.set_live(Some(Live {
+            process,
+            qmp: qmp.clone(),
+            _watcher: Arc::new(AbortOnDropHandle::new(watcher)),
+        }));
+        self.adopt(&qmp, status).await
+    }
+
+    /// Takes `status` for the truth; a guest that has left is let go.
+    async fn adopt(&self, qmp: &Qmp, status: Status) -> Result<(), Failure> {
+        if status == Status::Leaving {
+            self.record.change(|record| record.wanted = Wanted::Off).await?;
+            // The end of the process says the rest.
+            let _ended_before_it_answered = qmp.execute("quit", json!({})).await;
+        }
+        self.set_status(status);
+        Ok(())
+    }
+
+    /// There is no process any more, or never was one.
+    fn process_gone(&self) {
+        self.set_live(None);
+        let record = self.record.get();
+        let expected = self.quitting.load(Ordering::Acquire)
+            || matches!(record.wanted, Wanted::Off | Wanted::Hibernated)
+            || !record.made;
+        self.set_status(if expected {
+            Status::Off
+        } else {
+            let said = launch::tail(&self.directory.join(LOG)).map(|said| format!(": {said}"));
+            Status::Died(format!("its QEMU process ended{}", said.unwrap_or_default()))
+        });
+    }
+
+    fn site(&self) -> Result<Arc<Site>, Failure> {
+        let gone = || Failure::Disconnected("the engine is shutting down".to_owned());
+        self.site.upgrade().ok_or_else(gone)
+    }
+
+    /// Starts it, or lets it go on; fine if it runs.
+    pub(crate) async fn power_on(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        self.look_alone().await?;
+        self.wait_until_left().await?;
+        match (self.status(), self.live()) {
+            (Status::Running, _) => {}
+            (Status::Paused | Status::Starting, Some(live)) => {
+                self.record.change(|record| record.wanted = Wanted::Running).await?;
+                live.qmp.execute("cont", json!({})).await?;
+                self.set_status(query_status(&live.qmp).await?);
+            }
+            (Status::Failed(_), Some(live)) => {
+                // A disk that has room again lets the guest go on; whatever else holds it ends with a new start.
+                let continued = live.qmp.execute("cont", json!({})).await.is_ok();
+                if !continued || query_status(&live.qmp).await? != Status::Running {
+                    self.end_alone().await?;
+                    self.launch().await?;
+                }
+                self.look_alone().await?;
+            }
+            _ => self.launch().await?,
+        }
+        Ok(())
+    }
+
+    /// A guest that has just switched itself off is on its way out: its process must be gone first.
+    async fn wait_until_left(&self) -> Result<(), Failure> {
+        if self.status() == Status::Leaving && !self.wait_for(QUIT, |status| !status.has_process()).await {
+            self.end_alone().await?;
+        }
+        Ok(())
+    }
+
+    async fn launch(self: &Arc<Self>) -> Result<(), Failure> {
+        let site = self.site()?;
+        let host = site.host().await?;
+        for nic in &self.record.get().nics {
+            if let Some(network) = site.network(&nic.network) {
+                network.settle(&site).await?;
+            }
+        }
+        let turn = site.turn_to_boot().await;
+        let record = self.record.change(|record| record.wanted = Wanted::Running).await?;
+        self.quitting.store(false, Ordering::Release);
+        let order = Order {
+            program: site.config.qemu.clone(),
+            args: command_line::arguments(&record, host, false),
+            log: LOG.to_owned(),
+            open_files: OPEN_FILES,
+        };
+        self.set_status(Status::Starting);
+        let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
+        self.attach(process).await?;
+        if let Some(live) = self.live() {
+            for nic in record.nics.iter().filter(|nic| !nic.up) {
+                set_link(&live.qmp, nic.index, false).await?;
+            }
+            let mut events = live.qmp.events();
+            tokio::spawn(async move {
+                let _turn = turn;
+                // The guest's agent opening its channel is the end of a boot; so is the end of QEMU.
+                let settled = async {
+                    while let Ok(event) = events.recv().await {
+                        if event.name == "VSERPORT_CHANGE" && event.data["open"] == true {
+                            break;
+                        }
+                    }
+                };
+                let _booted_or_not = tokio::time::timeout(BOOTED, settled).await;
+            });
+        }
+        for nic in &record.nics {
+            if let Some(network) = site.network(&nic.network) {
+                network.settle(&site).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it at once, and it is not wanted any more; fine if it is off.
+    pub(crate) async fn power_off(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        self.record.change(|record| record.wanted = Wanted::Off).await?;
+        self.look_alone().await?;
+        self.end_alone().await
+    }
+
+    /// Ends its process, whatever is wanted.
+    pub(crate) async fn end(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        self.look_alone().await?;
+        self.end_alone().await
+    }
+
+    async fn end_alone(&self) -> Result<(), Failure> {
+        let process = match self.live() {
+            Some(live) => {
+                self.quitting.store(true, Ordering::Release);
+                let _ended_before_it_answered = tokio::time::timeout(QUIT, live.qmp.execute("quit", json!({}))).await;
+                Some(live.process)
+            }
+            None => Process::recorded(&self.directory)?,
+        };
+        if let Some(process) = process {
+            self.quitting.store(true, Ordering::Release);
+            if tokio::time::timeout(QUIT, process.ended()).await.is_err() {
+                process.kill().await?;
+            }
+        }
+        self.process_gone();
+        Ok(())
+    }
+
+    /// Asks the guest to switch itself off: through its agent if `agent` and there is one, else by the power button.
+    pub(crate) async fn ask_off(self: &Arc<Self>, agent: bool, grace: Duration) -> Result<(), Failure> {
+        self.look().await?;
+        let Some(live) = self.live() else { return Ok(()) };
+        let off = self.wait_for(grace, |status| !status.has_process());
+        let asking = async {
+            if agent && crate::agent::power_off(&self.directory.join(command_line::AGENT)).await {
+                tokio::time::sleep(grace / 2).await;
+            }
+            loop {
+                // Refused only by a QEMU that is on its way out.
+                let _refused = live.qmp.execute("system_powerdown", json!({})).await;
+                tokio::time::sleep(BUTTON).await;
+            }
+        };
+        let is_off = tokio::select! {
+            is_off = off => is_off,
+            () = asking => false,
+        };
+        if is_off {
+            return Ok(());
+        }
+        Err(Failure::Slow {
+            step: "switch the guest off, which did not react".to_owned(),
+            limit: grace,
+        })
+    }
+
+    /// Holds the guest, in memory.
+    pub(crate) async fn pause(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        self.look_alone().await?;
+        if let Some(live) = self.live() {
+            self.record.change(|record| record.wanted = Wanted::Paused).await?;
+            live.qmp.execute("stop", json!({})).await?;
+            self.set_status(query_status(&live.qmp).await?);
+        }
+        Ok(())
+    }
+
+    /// Resets the guest.
+    pub(crate) async fn reset(self: &Arc<Self>) -> Result<(), Failure> {
+        match self.live() {
+            Some(live) => live.qmp.execute("system_reset", json!({})).await.map(drop),
+            None => Err(Failure::Disconnected("there is no process".to_owned())),
+        }
+    }
+
+    /// The host was started again: what ran is gone, and is wanted still only if the operator says so.
+    pub(crate) async fn after_host_boot(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        let resume = self.site()?.config.on_host_boot == OnHostBoot::Resume;
+        let wanted = self.record.get().wanted;
+        if wanted == Wanted::Paused || (wanted == Wanted::Running && !resume) {
+            self.record.change(|record| record.wanted = Wanted::Off).await?;
+        }
+        self.set_live(None);
+        self.set_status(Status::Off);
+        Ok(())
+    }
+
+    /// Lets go of its process, which goes on.
+    pub(crate) fn release(&self) {
+        self.set_live(None);
+        self.set_status(Status::Unknown);
+    }
+
+    /// Who runs it.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.live().map(|live| live.process.identity().clone())
+    }
+}
+
+/// Switches an interface on or off.
+pub(crate) async fn set_link(qmp: &Qmp, index: u8, up: bool) -> Result<(), Failure> {
+    let arguments = json!({"name": command_line::nic_name(index), "up": up});
+    qmp.execute("set_link", arguments).await.map(drop)
+}
+
+async fn query_status(qmp: &Qmp) -> Result<Status, Failure> {
+    let answer = qmp.execute("query-status", json!({})).await?;
+    let word = answer.get("status").and_then(Value::as_str);
+    Ok(Status::from_qemu(word.unwrap_or("no status")))
+}
+
+/// Whether a machine may look different after this event.
+fn matters(event: &QmpEvent) -> bool {
+    matches!(
+        event.name.as_str(),
+        "STOP" | "RESUME" | "SHUTDOWN" | "GUEST_PANICKED" | "BLOCK_IO_ERROR" | "SUSPEND" | "WAKEUP"
+    )
+}
+
+/// Follows a QEMU until its process is gone.
+async fn watch_process(
+    machine: Weak<Machine>,
+    process: Process,
+    mut qmp: Qmp,
+    mut events: broadcast::Receiver<QmpEvent>,
+) {
+    loop {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = process.ended() => break,
+            };
+            match event {
+                Ok(event) if !matters(&event) => continue,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => break,
+            }
+            let Some(machine) = machine.upgrade() else { return };
+            let adopted = match query_status(&qmp).await {
+                Ok(status) => machine.adopt(&qmp, status).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = adopted {
+                tracing::debug!(machine = machine.id, error = %failure, "an event was not followed up");
+            }
+        }
+        if tokio::time::timeout(QUIT, process.ended()).await.is_ok() {
+            break;
+        }
+        // The process lives and hung up on us: connect again.
+        let Some(monitor) = machine.upgrade().map(|machine| machine.directory.join(MONITOR)) else {
+            return;
+        };
+        if let Ok(again) = Qmp::connect(&monitor).await {
+            events = again.events();
+            qmp = again;
+        }
+    }
+    if let Some(machine) = machine.upgrade() {
+        machine.process_gone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_guest_that_can_go_on_counts_as_running_or_paused() {
+        assert_eq!(Status::from_qemu("running"), Status::Running);
+        assert_eq!(Status::from_qemu("shutdown"), Status::Leaving);
+        for word in ["io-error", "guest-panicked", "internal-error", "something new"] {
+            assert!(matches!(Status::from_qemu(word), Status::Failed(_)), "{word}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Networks: the steps of each verb and action.
+
+use crate::network::Network;
+use crate::record::NetworkRecord;
+use crate::site::Site;
+use crate::translate;
+use ipnet::Ipv4Net;
+use occi_backend::{Acted, BackendError, Context, Create, ErrorKind, Invocation, Picture, Result};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
+    Err(BackendError::new(kind, message))
+}
+
+/// What a client wants of a network: its addresses, its gateway, and whether addresses are fixed.
+fn wish(create: &Create) -> Result<(Option<Ipv4Net>, Option<Ipv4Addr>, bool)> {
+    let text = |name: &str| create.attributes.get(name).and_then(|value| value.as_str());
+    let subnet = match text("occi.network.address").map(|text| (text, text.parse::<Ipv4Net>())) {
+        None => None,
+        Some((_, Ok(subnet))) if (8..=29).contains(&subnet.prefix_len()) => Some(subnet.trunc()),
+        Some((text, Ok(_))) => {
+            return refuse(
+                ErrorKind::Invalid,
+                format!("{text} is too small or too large; /8 to /29 are taken"),
+            );
+        }
+        Some((text, Err(_))) => return refuse(ErrorKind::Invalid, format!("{text} is no IPv4 network")),
+    };
+    let gateway = match text("occi.network.gateway").map(|text| (text, text.parse::<Ipv4Addr>())) {
+        None => None,
+        Some((_, Ok(gateway))) => Some(gateway),
+        Some((text, Err(_))) => return refuse(ErrorKind::Invalid, format!("{text} is no IPv4 address")),
+    };
+    if let (Some(subnet), Some(gateway)) = (subnet, gateway)
+        && (!subnet.contains(&gateway) || gateway == subnet.network() || gateway == subnet.broadcast())
+    {
+        return refuse(
+            ErrorKind::Invalid,
+            format!("the gateway {gateway} is not an address of {subnet}"),
+        );
+    }
+    if let (None, Some(gateway)) = (subnet, gateway) {
+        return refuse(
+            ErrorKind::Invalid,
+            format!("the gateway {gateway} needs an address for the network"),
+        );
+    }
+    Ok((subnet, gateway, text("occi.network.allocation") == Some("static")))
+}
+
+pub(crate) fn admit(site: &Site, create: &Create) -> Result<()> {
+    let (subnet, ..) = wish(create)?;
+    if subnet.is_none() {
+        site.free_subnet()?;
+    }
+    Ok(())
+}
+
+/// Without a gateway a network is its guests' own; with one its guests get out there.
+pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Vec<Picture>> {
+    let network = match site.network(create.mark.as_str()) {
+        Some(network) => network,
+        None => {
+            let _alone = site.placing.lock().await;
+            let (subnet, gateway, fixed) = wish(create)?;
+            let subnet = match subnet {
+                Some(subnet) => subnet,
+                None => site.free_subnet()?,
+            };
+            site.add_network(NetworkRecord {
+                id: create.mark.to_string(),
+                mark: Some(create.mark.to_string()),
+                project: context.scope.project.clone(),
+                default: false,
+                subnet,
+                gateway,
+                fixed,
+                up: false,
+            })?
+        }
+    };
+    context.step("network recorded").await?;
+    context.accepted(&translate::network(&network)).await?;
+    if create.bring_up {
+        set_up(site, &network, true).await?;
+        context.step("network up").await?;
+    }
+    Ok(vec![translate::network(&network)])
+}
+
+async fn set_up(site: &Arc<Site>, network: &Arc<Network>, up: bool) -> Result<()> {
+    network
+        .record
+        .change(move |record| record.up = up)
+        .await
+        .map_err(BackendError::from)?;
+    network.settle(site).await?;
+    for machine in machines_on(site, &network.id) {
+        site.publish_machine(&machine);
+    }
+    Ok(())
+}
+
+fn machines_on(site: &Site, id: &str) -> Vec<Arc<crate::machine::Machine>> {
+    let mut machines = site.machines();
+    machines.retain(|machine| machine.record.get().nics.iter().any(|nic| nic.network == id));
+    machines
+}
+
+pub(crate) async fn act(
+    site: &Arc<Site>,
+    context: &Context,
+    network: &Arc<Network>,
+    invocation: &Invocation,
+) -> Result<Acted> {
+    let up = invocation.action.term() == "up";
+    set_up(site, network, up).await?;
+    context.step(if up { "network up" } else { "network down" }).await?;
+    let mut pictures = vec![translate::network(network)];
+    for machine in machines_on(site, &network.id) {
+        pictures.extend(translate::machine_and_links(site, &machine).into_iter().skip(1));
+    }
+    pictures.retain(|picture| {
+        let target = picture.ends.as_ref().map(|ends| &ends.target.native_id);
+        target.is_none_or(|target| *target == network.id)
+    });
+    Ok(Acted {
+        pictures,
+        template: None,
+    })
+}
+
+pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
+    let Some(network) = site.network(id) else {
+        return Ok(());
+    };
+    {
+        let _alone = site.placing.lock().await;
+        if let Some(machine) = machines_on(site, id).first() {
+            return refuse(
+                ErrorKind::InUse,
+                format!("interfaces lead to the network, one of the compute {}", machine.id),
+            );
+        }
+        network
+            .record
+            .change(|record| record.up = false)
+            .await
+            .map_err(BackendError::from)?;
+        network.remove().await?;
+        site.forget_network(id);
+    }
+    context.step("network removed").await
+}

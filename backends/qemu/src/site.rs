@@ -1,0 +1,582 @@
+//! Everything of this engine on this host: what exists, where it is, and what must be given out one at a time.
+
+use crate::config::QemuConfig;
+use crate::durable::{self, Record};
+use crate::error::Failure;
+use crate::image::{self, Image, Images, QemuImg};
+use crate::machine::{Machine, Status};
+use crate::network::Network;
+use crate::probe::{self, Host};
+use crate::process::{Identity, boot_id};
+use crate::record::{self, MachineRecord, NetworkRecord, Wanted};
+use crate::switch::Mac;
+use crate::translate;
+use ipnet::Ipv4Net;
+use occi_backend::{BackendError, ErrorKind, Event};
+use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+/// What QEMU needs besides the guest's memory, in MiB.
+const OVERHEAD_MIB: u64 = 60;
+/// What it needs for translated code, in MiB (`tb-size`).
+const CODE_CACHE_MIB: u64 = 128;
+/// What is left to the host, in MiB.
+const HOST_MIB: u64 = 256;
+/// Free disk space below which nothing new is made, in bytes.
+const LEAST_FREE: u64 = 256 << 20;
+/// Between two looks at the guests' serial logs.
+const LOG_ROUND: Duration = Duration::from_secs(5);
+
+const MACHINES: &str = "vm";
+const NETWORKS: &str = "net";
+const BASES: &str = "base";
+const TRASH: &str = "trash";
+/// Images made by `save`.
+pub(crate) const SAVED: &str = "saved";
+
+pub(crate) struct Site {
+    pub(crate) config: QemuConfig,
+    pub(crate) qemu_img: QemuImg,
+    host: OnceCell<Host>,
+    machines: Mutex<BTreeMap<String, Arc<Machine>>>,
+    networks: Mutex<BTreeMap<String, Arc<Network>>>,
+    /// Held while addresses, ports, memory and names are given out.
+    pub(crate) placing: tokio::sync::Mutex<()>,
+    boots: Arc<Semaphore>,
+    events: mpsc::UnboundedSender<Event>,
+    settled: watch::Sender<bool>,
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
+    _lock: File,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Site {
+    /// Reads what there is, and begins to attach to what runs.
+    pub(crate) fn open(config: QemuConfig) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Event>), Failure> {
+        for name in [MACHINES, NETWORKS, BASES, TRASH, SAVED] {
+            make_private(&config.directory.join(name))?;
+        }
+        let lock_file = File::create(config.directory.join("lock")).map_err(Failure::host("open the lock"))?;
+        flock(&lock_file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Failure::Record {
+            file: config.directory.display().to_string(),
+            reason: "another server uses this directory; stop it or name another one".to_owned(),
+        })?;
+        for left in directories(&config.directory.join(TRASH))? {
+            durable::remove_dir(&left)?;
+        }
+        let (events, receiver) = mpsc::unbounded_channel();
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let site = Arc::new(Self {
+            qemu_img: QemuImg {
+                program: config.qemu_img.clone(),
+            },
+            host: OnceCell::new(),
+            machines: Mutex::default(),
+            networks: Mutex::default(),
+            placing: tokio::sync::Mutex::default(),
+            boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
+            events,
+            settled: watch::Sender::new(false),
+            tasks: Mutex::default(),
+            _lock: lock_file,
+            config,
+        });
+        for directory in directories(&site.config.directory.join(NETWORKS))? {
+            if let Some(record) = Record::load(record::path(&directory))? {
+                let network = Network::new(directory, record);
+                lock(&site.networks).insert(network.id.clone(), network);
+            }
+        }
+        for directory in directories(&site.config.directory.join(MACHINES))? {
+            if let Some(record) = Record::load(record::path(&directory))? {
+                let machine = Machine::new(&site, directory, record);
+                lock(&site.machines).insert(machine.id.clone(), machine);
+            }
+        }
+        let weak = Arc::downgrade(&site);
+        let tasks = [
+            tokio::spawn(revive(site.clone())),
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(LOG_ROUND).await;
+                    let Some(site) = weak.upgrade() else { return };
+                    let _done = tokio::task::spawn_blocking(move || site.trim_logs()).await;
+                }
+            }),
+        ];
+        lock(&site.tasks).extend(tasks.map(AbortOnDropHandle::new));
+        Ok((site, receiver))
+    }
+
+    /// Lets go of everything; machines and networks go on.
+    pub(crate) async fn close(&self) {
+        lock(&self.tasks).clear();
+        for network in self.networks() {
+            network.release().await;
+        }
+        for machine in std::mem::take(&mut *lock(&self.machines)).into_values() {
+            machine.release();
+        }
+        lock(&self.networks).clear();
+    }
+
+    /// Returns when everything that was there at the start has been looked at.
+    pub(crate) async fn settled(&self) {
+        // The sender lives as long as we do.
+        let mut settled = self.settled.subscribe();
+        let _always_there = settled.wait_for(|settled| *settled).await;
+    }
+
+    /// What QEMU can do here.
+    pub(crate) async fn host(&self) -> Result<&Host, Failure> {
+        let cache = self.config.directory.join("probe.json");
+        let host = self.host.get_or_try_init(|| async {
+            let host = probe::probe(&self.config.qemu, self.config.accelerator, &cache).await?;
+            tracing::info!(
+                qemu = format!("{}.{}", host.version.0, host.version.1),
+                accelerator = ?host.accelerator,
+                "virtual machines run{}",
+                match host.accelerator {
+                    probe::Accelerator::Kvm => "",
+                    probe::Accelerator::Tcg => " by emulation (TCG), which is slow: KVM does not work on this host",
+                }
+            );
+            Ok(host)
+        });
+        host.await
+    }
+
+    /// Waits for a free place among those that boot.
+    pub(crate) async fn turn_to_boot(&self) -> Option<OwnedSemaphorePermit> {
+        self.boots.clone().acquire_owned().await.ok()
+    }
+
+    // What exists.
+
+    pub(crate) fn machines(&self) -> Vec<Arc<Machine>> {
+        lock(&self.machines).values().cloned().collect()
+    }
+
+    pub(crate) fn machine(&self, id: &str) -> Option<Arc<Machine>> {
+        lock(&self.machines).get(id).cloned()
+    }
+
+    pub(crate) fn networks(&self) -> Vec<Arc<Network>> {
+        lock(&self.networks).values().cloned().collect()
+    }
+
+    pub(crate) fn network(&self, id: &str) -> Option<Arc<Network>> {
+        lock(&self.networks).get(id).cloned()
+    }
+
+    pub(crate) fn machine_directory(&self, id: &str) -> PathBuf {
+        self.config.directory.join(MACHINES).join(id)
+    }
+
+    /// Records a new machine. The caller holds [`Site::placing`].
+    pub(crate) fn add_machine(self: &Arc<Self>, record: MachineRecord) -> Result<Arc<Machine>, Failure> {
+        let directory = self.machine_directory(&record.mark);
+        make_private(&directory)?;
+        let record = Record::create(record::path(&directory), record)?;
+        let machine = Machine::new(self, directory, record);
+        lock(&self.machines).insert(machine.id.clone(), machine.clone());
+        Ok(machine)
+    }
+
+    /// Removes what is left of a machine; it has no process any more.
+    pub(crate) async fn remove_machine(self: &Arc<Self>, id: &str) -> Result<(), Failure> {
+        self.discard(&self.machine_directory(id))?;
+        let machine = lock(&self.machines).remove(id);
+        if let Some(machine) = machine {
+            for nic in &machine.record.get().nics {
+                if let Some(network) = self.network(&nic.network) {
+                    network.settle(self).await?;
+                }
+            }
+        }
+        let _alone = self.placing.lock().await;
+        self.drop_unused_bases()
+    }
+
+    /// Records a new network. The caller holds [`Site::placing`].
+    pub(crate) fn add_network(&self, record: NetworkRecord) -> Result<Arc<Network>, Failure> {
+        let directory = self.config.directory.join(NETWORKS).join(&record.id);
+        make_private(&directory)?;
+        let record = Record::create(record::path(&directory), record)?;
+        let network = Network::new(directory, record);
+        lock(&self.networks).insert(network.id.clone(), network.clone());
+        Ok(network)
+    }
+
+    /// Forgets a network that has been removed.
+    pub(crate) fn forget_network(&self, id: &str) {
+        lock(&self.networks).remove(id);
+    }
+
+    /// Makes a directory disappear in one step, then removes it at leisure.
+    fn discard(&self, directory: &Path) -> Result<(), Failure> {
+        let trash = self.config.directory.join(TRASH).join(uuid::Uuid::new_v4().to_string());
+        match fs::rename(directory, &trash) {
+            Ok(()) => durable::remove_dir(&trash),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Failure::host("remove a directory")(error)),
+        }
+    }
+
+    // What is given out.
+
+    /// The default network of `project`, made if it is not there. The caller holds [`Site::placing`].
+    pub(crate) fn default_network(&self, project: &str) -> Result<Arc<Network>, BackendError> {
+        let own = |network: &Arc<Network>| {
+            let record = network.record.get();
+            record.default && record.project == project
+        };
+        if let Some(network) = self.networks().into_iter().find(own) {
+            return Ok(network);
+        }
+        let subnet = self.free_subnet()?;
+        Ok(self.add_network(NetworkRecord {
+            id: uuid::Uuid::new_v4().to_string(),
+            mark: None,
+            project: project.to_owned(),
+            default: true,
+            subnet,
+            gateway: subnet.hosts().next(),
+            fixed: false,
+            up: true,
+        })?)
+    }
+
+    /// Addresses that no network has.
+    pub(crate) fn free_subnet(&self) -> Result<Ipv4Net, BackendError> {
+        let taken: Vec<Ipv4Net> = self
+            .networks()
+            .iter()
+            .map(|network| network.record.get().subnet)
+            .collect();
+        let is_free = |subnet: &Ipv4Net| {
+            !taken
+                .iter()
+                .any(|other| other.contains(subnet) || subnet.contains(other))
+        };
+        let mut subnets = self.config.addresses.subnets(24).into_iter().flatten();
+        subnets.find(is_free).ok_or_else(|| {
+            BackendError::new(
+                ErrorKind::CapacityExhausted,
+                "all addresses for networks are given out; delete a network, or give the engine more `addresses`",
+            )
+        })
+    }
+
+    /// An address on `network`: the wished one, or the lowest that is free. The caller holds [`Site::placing`].
+    pub(crate) fn free_address(
+        &self,
+        network: &NetworkRecord,
+        wish: Option<Ipv4Addr>,
+        also_taken: &[Ipv4Addr],
+    ) -> Result<Ipv4Addr, BackendError> {
+        let machines = self.machines();
+        let nics = machines.iter().flat_map(|machine| machine.record.get().nics.clone());
+        let mut taken: Vec<Ipv4Addr> = nics
+            .filter(|nic| nic.network == network.id)
+            .filter_map(|nic| nic.address)
+            .collect();
+        taken.extend(also_taken);
+        match wish {
+            Some(wish) if !network.is_for_hosts(wish) || !network.guests().any(|address| address == wish) => {
+                Err(BackendError::new(
+                    ErrorKind::Invalid,
+                    format!("{wish} is no address for a machine on the network {}", network.subnet),
+                ))
+            }
+            Some(wish) if taken.contains(&wish) => Err(BackendError::new(
+                ErrorKind::Conflict,
+                format!("the address {wish} is in use on the network {}", network.subnet),
+            )),
+            Some(wish) => Ok(wish),
+            // The first dozen stay free for wishes.
+            None => network
+                .guests()
+                .skip(12)
+                .chain(network.guests())
+                .find(|address| !taken.contains(address))
+                .ok_or_else(|| {
+                    BackendError::new(
+                        ErrorKind::CapacityExhausted,
+                        format!("all addresses of the network {} are in use", network.subnet),
+                    )
+                }),
+        }
+    }
+
+    /// A hardware address that no interface has. The caller holds [`Site::placing`].
+    pub(crate) fn free_mac(&self, also_taken: &[Mac]) -> Mac {
+        loop {
+            let random = uuid::Uuid::new_v4();
+            let [.., a, b, c] = *random.as_bytes();
+            let mac = Mac([0x52, 0x54, 0x00, a, b, c]);
+            if !also_taken.contains(&mac) && !self.has_mac(mac) {
+                return mac;
+            }
+        }
+    }
+
+    /// Whether an interface has this hardware address.
+    pub(crate) fn has_mac(&self, mac: Mac) -> bool {
+        let machines = self.machines();
+        machines
+            .iter()
+            .any(|machine| machine.record.get().nics.iter().any(|nic| nic.mac == mac))
+    }
+
+    /// A port of the loopback that nobody uses now, and none of our machines ever.
+    pub(crate) fn free_port(&self) -> Option<u16> {
+        let machines = self.machines();
+        let nics = machines.iter().flat_map(|machine| machine.record.get().nics.clone());
+        let taken: Vec<u16> = nics.filter_map(|nic| nic.published).collect();
+        let [first, last] = self.config.ssh_ports;
+        (first..=last).find(|port| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+    }
+
+    /// What a machine of this size costs, in MiB.
+    fn cost_mib(&self, memory_mib: u64) -> u64 {
+        let kvm = self
+            .host
+            .get()
+            .is_some_and(|host| host.accelerator == probe::Accelerator::Kvm);
+        memory_mib + OVERHEAD_MIB + if kvm { 0 } else { CODE_CACHE_MIB }
+    }
+
+    /// Whether there is room for one more machine, or for `id` to be started: memory is never overcommitted, cores are
+    /// by a ratio.
+    pub(crate) fn check_room(&self, id: &str, cores: u32, memory_mib: u64) -> Result<(), BackendError> {
+        let full = |message: String| Err(BackendError::new(ErrorKind::CapacityExhausted, message));
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let most_cores = u32::try_from(processors)
+            .unwrap_or(1)
+            .saturating_mul(self.config.cores_ratio);
+        let (mut cores_in_use, mut memory_in_use) = (0, 0);
+        for machine in self.machines().iter().filter(|machine| machine.id != id) {
+            let record = machine.record.get();
+            if machine.status().has_process() || record.wanted == Wanted::Running {
+                cores_in_use += record.cores;
+                memory_in_use += self.cost_mib(record.memory_mib);
+            }
+        }
+        if cores_in_use + cores > most_cores {
+            return full(format!(
+                "no room for {cores} cores: {cores_in_use} of {most_cores} are in use on this host"
+            ));
+        }
+        let Some((total, available)) = memory_of_host() else {
+            return Ok(());
+        };
+        let cost = self.cost_mib(memory_mib);
+        let most = total.saturating_sub(HOST_MIB);
+        if memory_in_use + cost > most || cost > available {
+            return full(format!(
+                "no room for {memory_mib} MiB of memory: with QEMU's own part {cost} MiB are needed, and {} MiB are free",
+                most.saturating_sub(memory_in_use).min(available)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for `bytes` more on the disk.
+    pub(crate) fn check_disk(&self, bytes: u64) -> Result<(), BackendError> {
+        let Ok(disk) = rustix::fs::statvfs(&self.config.directory) else {
+            return Ok(());
+        };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free >= bytes.saturating_add(LEAST_FREE) {
+            return Ok(());
+        }
+        Err(BackendError::new(
+            ErrorKind::CapacityExhausted,
+            format!(
+                "no room on the disk: {} MiB are needed, and {} MiB are free",
+                (bytes + LEAST_FREE) >> 20,
+                free >> 20
+            ),
+        ))
+    }
+
+    // Images.
+
+    /// What there is to boot from, for `project`.
+    pub(crate) fn images(&self, project: &str) -> Images {
+        let saved = self.config.directory.join(SAVED);
+        let mut found =
+            image::scan(std::iter::once(saved.as_path()).chain(self.config.images.iter().map(PathBuf::as_path)));
+        found.images.retain(|image| {
+            image
+                .description
+                .project
+                .as_deref()
+                .is_none_or(|owner| owner == project)
+        });
+        found
+    }
+
+    /// Keeps `image` as it is now for the overlays on it, whatever becomes of its file; gives its name among the bases.
+    /// The caller holds [`Site::placing`].
+    pub(crate) async fn freeze(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Failure> {
+        let site = self.clone();
+        let path = image.path.clone();
+        let frozen = tokio::task::spawn_blocking(move || {
+            let meta = fs::metadata(&path).map_err(Failure::host("read the image"))?;
+            let name = format!("{:x}-{:x}-{:x}-{:x}", meta.dev(), meta.ino(), meta.mtime(), meta.len());
+            let base = site.base(Path::new(&name));
+            if base.exists() {
+                return Ok(name);
+            }
+            // A link costs nothing and keeps the file when its directory gets a new one of the name.
+            if fs::hard_link(&path, &base).is_err() {
+                let copy = base.with_extension("new");
+                fs::copy(&path, &copy).map_err(Failure::host("copy the image"))?;
+                fs::rename(&copy, &base).map_err(Failure::host("copy the image"))?;
+            }
+            Ok(name)
+        });
+        frozen
+            .await
+            .unwrap_or_else(|error| Err(Failure::host("copy the image")(std::io::Error::other(error))))
+            .map(PathBuf::from)
+    }
+
+    /// The path of a base.
+    pub(crate) fn base(&self, name: &Path) -> PathBuf {
+        self.config.directory.join(BASES).join(name)
+    }
+
+    /// Removes the bases that no machine needs. The caller holds [`Site::placing`].
+    fn drop_unused_bases(&self) -> Result<(), Failure> {
+        let used: Vec<PathBuf> = self
+            .machines()
+            .iter()
+            .map(|machine| machine.record.get().base.clone())
+            .collect();
+        let bases = fs::read_dir(self.config.directory.join(BASES)).map_err(Failure::host("read the bases"))?;
+        for base in bases.flatten().filter(|base| !used.contains(&base.file_name().into())) {
+            fs::remove_file(base.path()).map_err(Failure::host("remove a base"))?;
+        }
+        Ok(())
+    }
+
+    // What happens.
+
+    fn publish(&self, event: Event) {
+        let _nobody_listens = self.events.send(event);
+    }
+
+    /// Reports a machine that changed, and with it its links, whose state follows.
+    pub(crate) fn publish_machine(&self, machine: &Machine) {
+        for picture in translate::machine_and_links(self, machine) {
+            self.publish(Event::Changed(Box::new(picture)));
+        }
+    }
+
+    /// Reports a network that changed.
+    pub(crate) fn publish_network(&self, network: &Network) {
+        self.publish(Event::Changed(Box::new(translate::network(network))));
+    }
+
+    /// Keeps the guests' serial logs within bounds: the older half goes.
+    fn trim_logs(&self) {
+        let limit = self.config.console_log << 10;
+        for machine in self.machines() {
+            let log = machine.directory.join(crate::command_line::CONSOLE_LOG);
+            if fs::metadata(&log).is_ok_and(|meta| meta.len() > limit)
+                && let Err(error) = halve(&log, limit / 2)
+            {
+                tracing::warn!(machine = machine.id, %error, "a serial log could not be cut");
+            }
+        }
+    }
+}
+
+/// Keeps the last `keep` bytes of a log in `NAME.old`, and empties the log. QEMU appends, so it goes on at the start.
+fn halve(log: &Path, keep: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(keep)))?;
+    let mut tail = Vec::new();
+    file.by_ref().take(keep).read_to_end(&mut tail)?;
+    fs::write(log.with_extension("log.old"), tail)?;
+    file.set_len(0)
+}
+
+/// Finds what ran when we ended, and after a boot of the host starts what should run.
+async fn revive(site: Arc<Site>) {
+    let boot = boot_id().unwrap_or_default();
+    let look = |machine: Arc<Machine>| {
+        let boot = boot.clone();
+        async move {
+            let before_boot = matches!(Identity::read(&machine.directory), Ok(Some(identity)) if identity.boot != boot);
+            let looked = if before_boot {
+                machine.after_host_boot().await
+            } else {
+                machine.look().await
+            };
+            if let Err(failure) = looked {
+                tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not found again");
+            }
+        }
+    };
+    futures::future::join_all(site.machines().into_iter().map(look)).await;
+    // Networks are settled when their machines' records are known; their processes never stopped.
+    for network in site.networks() {
+        if let Err(failure) = network.settle(&site).await {
+            tracing::warn!(network = network.id, error = %crate::error::chain(&failure), "not found again");
+        }
+    }
+    site.settled.send_replace(true);
+    for machine in site.machines() {
+        if machine.record.get().wanted == Wanted::Running && machine.status() == Status::Off {
+            let started = machine.power_on().await;
+            if let Err(failure) = started {
+                tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not started after the host's boot");
+            }
+        }
+    }
+}
+
+fn make_private(directory: &Path) -> Result<(), Failure> {
+    let step = format!("make the directory {}", directory.display());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(Failure::host(step))
+}
+
+fn directories(parent: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = fs::read_dir(parent).map_err(Failure::host(format!("read {}", parent.display())))?;
+    Ok(entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect())
+}
+
+/// The host's memory, all and available, in MiB.
+fn memory_of_host() -> Option<(u64, u64)> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib >> 10)
+    };
+    Some((field("MemTotal:")?, field("MemAvailable:")?))
+}

@@ -1,0 +1,320 @@
+//! What the contract suite cannot see: that there are real machines behind it, and that they outlive the server.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod lab;
+
+use lab::{Lab, console, switch_off_inside};
+use libtest_mimic::{Arguments, Trial};
+use occi_backend::names::{COMPUTE, NETWORKINTERFACE, action, attribute};
+use occi_backend::{Backend, Context, Create, CreateLink, Interrupted, Invocation, Journal, Picture, Scope, Target};
+use occi_backend_qemu::process::Process;
+use occi_backend_qemu::{Qemu, QemuConfig};
+use occi_model::{Attributes, EntityId, infrastructure};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+struct Quiet;
+
+#[async_trait::async_trait]
+impl Journal for Quiet {
+    async fn accepted(&self, _: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn step(&self, _: &str) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    fn progress(&self, _: u8) {}
+    async fn picture(&self, _: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+fn context() -> Context {
+    Context {
+        scope: Scope {
+            project: "lab".to_owned(),
+        },
+        operation: uuid::Uuid::new_v4(),
+        attempt: 1,
+        deadline: Instant::now() + Duration::from_secs(300),
+        journal: Arc::new(Quiet),
+    }
+}
+
+fn compute(attributes: &[(&str, &str)]) -> Create {
+    let mut all = Attributes::new();
+    all.set(attribute("occi.compute.memory"), 0.125);
+    for (name, value) in attributes {
+        all.set(attribute(name), *value);
+    }
+    Create {
+        mark: EntityId::from(uuid::Uuid::new_v4()),
+        kind: COMPUTE.clone(),
+        os_template: None,
+        resource_template: None,
+        mixins: Vec::new(),
+        attributes: all,
+        links: vec![CreateLink {
+            mark: EntityId::from(uuid::Uuid::new_v4()),
+            kind: NETWORKINTERFACE.clone(),
+            mixins: Vec::new(),
+            attributes: Attributes::new(),
+            target: None,
+        }],
+        ends: None,
+        bring_up: true,
+    }
+}
+
+fn target(create: &Create) -> Target {
+    Target {
+        kind: create.kind.clone(),
+        mark: create.mark.clone(),
+        native_id: None,
+    }
+}
+
+fn text<'a>(picture: &'a Picture, name: &str) -> &'a str {
+    picture
+        .attributes
+        .get(name)
+        .and_then(|value| value.as_str())
+        .unwrap_or_default()
+}
+
+async fn state(qemu: &Qemu, create: &Create) -> (String, String) {
+    let found = qemu.find(&context().scope, &target(create)).await.unwrap().unwrap();
+    let state = text(&found, "occi.compute.state");
+    (state.to_owned(), text(&found, "occi.compute.state.message").to_owned())
+}
+
+async fn act(qemu: &Qemu, create: &Create, term: &str) -> Result<(), occi_backend::BackendError> {
+    let invocation = Invocation {
+        action: action("compute", term),
+        parameters: Attributes::new(),
+    };
+    qemu.act(&context(), &target(create), &invocation).await.map(drop)
+}
+
+/// Whether an ssh server greets behind the published port that `login` names; at its first boot it makes its key first.
+async fn greets(login: &str) -> bool {
+    let port: u16 = login.split_whitespace().nth(2).unwrap().parse().unwrap();
+    for _try in 0..50 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let mut greeting = [0; 8];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut greeting)).await;
+        if let Ok(Ok(_)) = read {
+            return greeting == *b"SSH-2.0-";
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    false
+}
+
+/// Two guests on the default network of their project.
+async fn neighbours(lab: &Lab, config: QemuConfig) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let qemu = Qemu::open(config).unwrap();
+    let first = compute(&[
+        ("occi.compute.hostname", "first guest"),
+        (
+            infrastructure::SSH_PUBLIC_KEY,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtleQ== somebody",
+        ),
+    ]);
+    let made = qemu.create(&context(), &first).await.unwrap();
+    let address = text(&made[1], "occi.networkinterface.address").to_owned();
+    let gateway = text(&made[1], "occi.networkinterface.gateway").to_owned();
+    let serial = lab.machine(first.mark.as_str());
+    console(&serial, 0, &format!("GUEST-READY first-guest ip={address}")).await;
+    let (now, login) = state(&qemu, &first).await;
+    assert_eq!(
+        (now.as_str(), login.starts_with("ssh -p ")),
+        ("active", true),
+        "{login}"
+    );
+    assert!(greets(&login).await);
+
+    // The second looks at the first, and at what it must not see: a service on the host's loopback.
+    let script = format!(
+        "#!/bin/sh\nping -c 3 -w 9 {address} >/dev/null && echo neighbour-reached\n\
+         for host in {gateway} 127.0.0.1; do echo x | nc -w 2 $host {port} && echo loopback-reached; done\n\
+         ping -c 1 -w 3 {gateway} >/dev/null && echo gateway-reached\n\
+         nslookup localhost 2>&1 | grep -q answer; grep nameserver /etc/resolv.conf\n"
+    );
+    let second = compute(&[(infrastructure::USERDATA, &script)]);
+    qemu.create(&context(), &second).await.unwrap();
+    let serial = lab.machine(second.mark.as_str());
+    console(&serial, 0, "GUEST-USERDATA-DONE 0").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    assert!(log.contains("ud| neighbour-reached"), "{log}");
+    assert!(log.contains("ud| gateway-reached"), "{log}");
+    assert!(log.contains("ud| nameserver 10.213."), "{log}");
+    assert!(!log.contains("loopback-reached"), "{log}");
+    let nobody_came = tokio::time::timeout(Duration::from_millis(10), listener.accept()).await;
+    assert!(nobody_came.is_err(), "a guest reached the host's loopback");
+
+    for create in [&first, &second] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert!(qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures.is_empty());
+    qemu.shutdown().await;
+    let living = lab.living();
+    assert!(
+        living
+            .iter()
+            .all(|(directory, _)| !directory.starts_with(lab.machine(""))),
+        "{living:?}"
+    );
+}
+
+/// The server of [`survival`], in a process of its own: makes one machine, says so, and waits to be killed.
+fn serve(directory: &Path) -> ExitCode {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let config: QemuConfig = QemuConfig {
+            images: vec![lab::images().unwrap()],
+            default_image: Some("tiny".to_owned()),
+            ..QemuConfig::new(directory)
+        };
+        let qemu = Qemu::open(config).unwrap();
+        let create = compute(&[]);
+        qemu.create(&context(), &create).await.unwrap();
+        println!("{}", create.mark);
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+/// A machine whose server is killed, whose guest leaves while nobody watches, and whose QEMU is killed.
+async fn survival(lab: &Lab, config: QemuConfig) {
+    let data_dir = config.directory.parent().unwrap();
+    let mut server = Command::new("/proc/self/exe")
+        .arg("serve")
+        .arg(data_dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut mark = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap())
+        .read_line(&mut mark)
+        .unwrap();
+    let mut create = compute(&[]);
+    create.mark = mark.trim().parse().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let machine = lab.machine(create.mark.as_str());
+    let before: Vec<_> = lab
+        .living()
+        .into_iter()
+        .map(|(_, process)| process.identity().clone())
+        .collect();
+    assert_eq!(before.len(), 3, "a machine, a switch and a way out: {before:?}");
+
+    // Found again, in the middle of its boot, and nothing was started anew.
+    let qemu = Qemu::open(config.clone()).unwrap();
+    let listed = qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures;
+    assert_eq!(text(&listed[0], "occi.compute.state"), "active");
+    console(&machine, 0, "GUEST-READY").await;
+    let (_, login) = state(&qemu, &create).await;
+    assert!(greets(&login).await);
+    let after: Vec<_> = lab
+        .living()
+        .into_iter()
+        .map(|(_, process)| process.identity().clone())
+        .collect();
+    assert_eq!(before, after);
+
+    // The guest leaves while no server is there.
+    qemu.shutdown().await;
+    drop(qemu);
+    switch_off_inside(&machine).await;
+    let qemu = Qemu::open(config.clone()).unwrap();
+    assert_eq!(state(&qemu, &create).await.0, "inactive");
+
+    // QEMU dies under a server that watches.
+    act(&qemu, &create, "start").await.unwrap();
+    let process = Process::recorded(&machine).unwrap().unwrap();
+    process.kill().await.unwrap();
+    let until = Instant::now() + Duration::from_secs(1);
+    loop {
+        let listed = qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures;
+        if text(&listed[0], "occi.compute.state") == "error" {
+            assert!(text(&listed[0], "occi.compute.state.message").contains("ended"));
+            break;
+        }
+        assert!(Instant::now() < until, "still {listed:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // And under one that does not.
+    act(&qemu, &create, "start").await.unwrap();
+    qemu.shutdown().await;
+    drop(qemu);
+    Process::recorded(&machine).unwrap().unwrap().kill().await.unwrap();
+    let qemu = Qemu::open(config).unwrap();
+    assert_eq!(state(&qemu, &create).await.0, "error");
+
+    // A switch that is killed is replaced, and the guest's link with it.
+    act(&qemu, &create, "start").await.unwrap();
+    let (directory, switch) = lab
+        .living()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("switch"))
+        .unwrap();
+    switch.kill().await.unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    while Process::recorded(&directory).unwrap().is_none() {
+        assert!(Instant::now() < until, "the switch is not replaced");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    qemu.delete(&context(), &target(&create)).await.unwrap();
+    assert!(!machine.exists());
+    qemu.shutdown().await;
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = occi_backend_qemu::intercept(std::env::args_os()) {
+        return code;
+    }
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("serve") {
+        return serve(Path::new(&args.next().unwrap()));
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(2);
+    let trial = |name: &str, test: AsyncTest| {
+        let ignored = lab::images().err();
+        if let Some(why) = &ignored {
+            println!("skipped: {why}");
+        }
+        let run = move || {
+            let lab = Lab::new();
+            let config = lab.config()?;
+            let runtime = tokio::runtime::Runtime::new()?;
+            let tested =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test(&lab, config))));
+            runtime.block_on(lab.end());
+            tested.map_err(|_| "see above".into())
+        };
+        Trial::test(name, run).with_ignored_flag(ignored.is_some())
+    };
+    let trials = vec![
+        trial(
+            "guests_of_a_project_reach_each_other_and_not_the_hosts_loopback",
+            |lab, config| Box::pin(neighbours(lab, config)),
+        ),
+        trial(
+            "machines_and_networks_outlive_the_server_and_their_ends_are_told_apart",
+            |lab, config| Box::pin(survival(lab, config)),
+        ),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+type AsyncTest = for<'a> fn(&'a Lab, QemuConfig) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
