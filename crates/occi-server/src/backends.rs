@@ -5,12 +5,14 @@ use occi_backend::Backend;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Makes an engine from its section of the configuration. `data_dir` is the engine's own directory.
+/// Makes an engine from its section of the configuration. `data_dir` is the server's.
 type Open = fn(section: toml::Table, data_dir: &Path) -> Result<Arc<dyn Backend>, String>;
 
 const BACKENDS: &[(&str, Open)] = &[
     #[cfg(feature = "memory")]
     ("memory", memory),
+    #[cfg(feature = "qemu")]
+    ("qemu", qemu),
 ];
 
 /// Opens the engine called `name`. Its kind is the key `type` of its section, else its name.
@@ -53,4 +55,14 @@ fn memory(section: toml::Table, _data_dir: &Path) -> Result<Arc<dyn Backend>, St
     };
     let memory = Memory::open(config).map_err(|error| error.to_string())?;
     Ok(Arc::new(memory))
+}
+
+#[cfg(feature = "qemu")]
+fn qemu(section: toml::Table, data_dir: &Path) -> Result<Arc<dyn Backend>, String> {
+    use occi_backend_qemu::{Qemu, QemuConfig};
+    let config: QemuConfig = section
+        .try_into()
+        .map_err(|error: toml::de::Error| error.message().to_owned())?;
+    let qemu = Qemu::open(config.below(data_dir)).map_err(|failure| failure.to_string())?;
+    Ok(Arc::new(qemu))
 }
