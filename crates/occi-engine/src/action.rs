@@ -3,19 +3,16 @@
 use crate::create::unsupported;
 use crate::engine::{Engine, Inner};
 use crate::operation::{Intent, Task};
-use crate::plan::{Plan, Request};
+use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{
     Call, Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, Selection, Where, policy, row,
 };
 use occi_backend::{Invocation, names};
 use occi_model::{Class, TypeId};
-use occi_store::{Change, EntityRow, Refused, Require, StoreError, Write};
+use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// How often a plan is made anew because its entity changed in between.
-pub(crate) const TRIES: usize = 16;
 
 impl Engine {
     /// Invokes an action on an entity.
@@ -44,16 +41,10 @@ impl Engine {
                 path: &row.path,
                 answer: json!({ "entity": row.id.to_string() }),
             };
-            let recorded = match inner.record(&request, plan).await {
-                Ok(recorded) => recorded,
-                Err(error) if inner.may_plan_again(&error, precondition) => continue,
-                Err(StoreError::Refused(Refused::Repeated(_))) => {
-                    return inner
-                        .replay_done(caller)
-                        .await?
-                        .ok_or_else(|| EngineError::internal("a repeated key"));
-                }
-                Err(error) => return Err(error.into()),
+            let recorded = match inner.admit(&request, plan, precondition).await? {
+                Admitted::Recorded(recorded) => recorded,
+                Admitted::PlanAgain => continue,
+                Admitted::Repeated => return inner.replay_done(caller).await?.ok_or_else(lost_key),
             };
             let asked = recorded.operation;
             let operation = inner.wait(caller, recorded).await.or_failure()?;
@@ -61,10 +52,7 @@ impl Engine {
             done.mixin = inner.made_mixin(caller, asked).await;
             return Ok(done);
         }
-        Err(EngineError::new(
-            FailureKind::Conflict,
-            format!("{path} changes too often"),
-        ))
+        Err(restless(path))
     }
 
     /// Invokes an action on every member of a collection; none if it is not applicable to all. Members that are already
@@ -107,16 +95,10 @@ impl Engine {
                 path: &path,
                 answer: json!({}),
             };
-            let recorded = match inner.record(&request, plan).await {
-                Ok(recorded) => recorded,
-                Err(error) if inner.may_plan_again(&error, &Precondition::None) => continue,
-                Err(StoreError::Refused(Refused::Repeated(_))) => {
-                    return inner
-                        .replay_done(caller)
-                        .await?
-                        .ok_or_else(|| EngineError::internal("a repeated key"));
-                }
-                Err(error) => return Err(error.into()),
+            let recorded = match inner.admit(&request, plan, &Precondition::None).await? {
+                Admitted::Recorded(recorded) => recorded,
+                Admitted::PlanAgain => continue,
+                Admitted::Repeated => return inner.replay_done(caller).await?.ok_or_else(lost_key),
             };
             let operation = inner.wait(caller, recorded).await.or_failure()?;
             return Ok(Done {
@@ -125,10 +107,7 @@ impl Engine {
                 mixin: None,
             });
         }
-        Err(EngineError::new(
-            FailureKind::Conflict,
-            "the collection changes too often",
-        ))
+        Err(restless("the collection"))
     }
 }
 
@@ -144,15 +123,6 @@ impl Inner {
             operation,
             mixin: None,
         })
-    }
-
-    /// Whether a refusal only says that something changed since the plan was made.
-    pub(crate) fn may_plan_again(&self, error: &StoreError, precondition: &Precondition) -> bool {
-        match error {
-            StoreError::Refused(Refused::Generation { .. }) => !matches!(precondition, Precondition::Generations(_)),
-            StoreError::Refused(Refused::Busy { .. }) => true,
-            _ => false,
-        }
     }
 
     /// The mixin that a finished `save` made.

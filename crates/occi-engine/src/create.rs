@@ -9,8 +9,10 @@ use crate::engine::{Engine, Inner};
 use crate::inventory::link_end;
 use crate::model::Offered;
 use crate::operation::{Intent, Task};
-use crate::plan::{Plan, Request};
-use crate::{Caller, Created, EngineError, FailureKind, ProjectModel, Result, Where, place, policy, quota, row};
+use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
+use crate::{
+    Caller, Created, EngineError, FailureKind, Precondition, ProjectModel, Result, Where, place, policy, quota, row,
+};
 use occi_backend::{Create, CreateLink, ErrorKind, LinkEnds, Scope, TemplateKind, names};
 use occi_model::{
     Attributes, EntityDraft, EntityId, LinkEnd, NewEntity, NewLink, NewShape, Term, TypeId, builder, infrastructure,
@@ -149,39 +151,43 @@ impl Inner {
         }
         let model = self.model_for(caller).await?;
         let several = drafts.len() > 1;
-        let mut plan = Plan::default();
-        let mut ids = Vec::new();
-        for (index, (draft, chosen)) in drafts.into_iter().enumerate() {
-            let site = match chosen {
-                Some((id, path)) => Site { id, path: Some(path) },
-                None => Site {
-                    id: (self.config.source.entity)().into(),
-                    path: None,
-                },
+        for _ in 0..TRIES {
+            let mut plan = Plan::default();
+            let mut ids = Vec::new();
+            for (index, (draft, chosen)) in drafts.iter().enumerate() {
+                let site = match chosen {
+                    Some((id, path)) => Site {
+                        id: id.clone(),
+                        path: Some(path.clone()),
+                    },
+                    None => Site {
+                        id: (self.config.source.entity)().into(),
+                        path: None,
+                    },
+                };
+                ids.push(site.id.clone());
+                let one = self.plan_create(caller, &model, draft.clone(), site).await;
+                plan = plan.and(one.map_err(|error| match several {
+                    true => error.within(&format!("entity {}", index + 1)),
+                    false => error,
+                })?);
+            }
+            let request = Request {
+                caller,
+                project,
+                verb: "create",
+                path,
+                answer: json!({ "created": ids.iter().map(ToString::to_string).collect::<Vec<_>>() }),
             };
-            ids.push(site.id.clone());
-            let one = self.plan_create(caller, &model, draft, site).await.map_err(|error| {
-                if several {
-                    error.within(&format!("entity {}", index + 1))
-                } else {
-                    error
-                }
-            })?;
-            plan = plan.and(one);
+            let recorded = match self.admit(&request, plan, &Precondition::None).await? {
+                Admitted::Recorded(recorded) => recorded,
+                Admitted::PlanAgain => continue,
+                Admitted::Repeated => return self.replay_created(caller).await?.ok_or_else(lost_key),
+            };
+            let operation = self.wait(caller, recorded).await.or_failure()?;
+            return self.created(caller, &ids, operation, false).await;
         }
-        let request = Request {
-            caller,
-            project,
-            verb: "create",
-            path,
-            answer: json!({ "created": ids.iter().map(ToString::to_string).collect::<Vec<_>>() }),
-        };
-        let recorded = match self.record(&request, plan).await {
-            Ok(recorded) => recorded,
-            Err(error) => return self.replay_after(caller, error).await,
-        };
-        let operation = self.wait(caller, recorded).await.or_failure()?;
-        self.created(caller, &ids, operation, false).await
+        Err(restless("what the new entity needs"))
     }
 
     /// The answer to a create.
@@ -587,7 +593,6 @@ impl Inner {
     }
 
     /// A link to be added to a resource that exists.
-    #[expect(dead_code, reason = "updates come next")]
     pub(crate) async fn plan_new_link(
         self: &Arc<Self>,
         caller: &Caller,

@@ -6,12 +6,10 @@
 use crate::create::unsupported;
 use crate::engine::{Engine, Inner};
 use crate::operation::{Intent, Task};
-use crate::plan::{Plan, Request};
-use crate::{
-    Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, action::TRIES, place, policy,
-};
+use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
+use crate::{Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, place, policy};
 use occi_model::EntityId;
-use occi_store::{Change, EntityRow, Refused, Require, StoreError, Write};
+use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -30,22 +28,14 @@ impl Engine {
             let row = inner.changeable_at(caller, path, precondition).await?;
             let project = row.project.clone();
             let path = row.path.clone();
-            match inner.delete_rows(caller, vec![row], &project, &path).await {
-                Err(Refusal::PlanAgain) if !matches!(precondition, Precondition::Generations(_)) => {}
-                Err(Refusal::PlanAgain) => {
-                    return Err(EngineError::new(
-                        FailureKind::PreconditionFailed,
-                        format!("{path} has changed since"),
-                    ));
-                }
-                Err(Refusal::Failed(error)) => return Err(error),
-                Ok(deleted) => return Ok(deleted),
+            if let Some(deleted) = inner
+                .delete_rows(caller, vec![row], &project, &path, precondition)
+                .await?
+            {
+                return Ok(deleted);
             }
         }
-        Err(EngineError::new(
-            FailureKind::Conflict,
-            format!("{path} changes too often"),
-        ))
+        Err(restless(path))
     }
 
     /// Removes the members of a kind's collection or of an unbound path, `only` these paths if given; takes the members
@@ -87,47 +77,26 @@ impl Engine {
             for row in &rows {
                 policy::may_change(caller, &row.project)?;
             }
-            match inner.delete_rows(caller, rows, caller.effective_project(), &path).await {
-                Err(Refusal::PlanAgain) => {}
-                Err(Refusal::Failed(error)) => return Err(error),
-                Ok(deleted) => return Ok(deleted),
+            let none = Precondition::None;
+            let project = caller.effective_project();
+            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, &none).await? {
+                return Ok(deleted);
             }
         }
-        Err(EngineError::new(
-            FailureKind::Conflict,
-            "the collection changes too often",
-        ))
-    }
-}
-
-/// Why nothing was deleted.
-enum Refusal {
-    /// Something changed since the plan was made.
-    PlanAgain,
-    /// For good.
-    Failed(EngineError),
-}
-
-impl From<EngineError> for Refusal {
-    fn from(error: EngineError) -> Self {
-        Self::Failed(error)
-    }
-}
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error.into())
+        Err(restless(&path))
     }
 }
 
 impl Inner {
-    /// Deletes these entities, all or none.
+    /// Deletes these entities, all or none. None: something changed since they were read.
     async fn delete_rows(
         self: &std::sync::Arc<Self>,
         caller: &Caller,
         rows: Vec<EntityRow>,
         project: &str,
         path: &str,
-    ) -> std::result::Result<Deleted, Refusal> {
+        precondition: &Precondition,
+    ) -> Result<Option<Deleted>> {
         let several = rows.len() > 1;
         let going: HashSet<EntityId> = rows.iter().map(|row| row.id.clone()).collect();
         // What a resource of the request owns goes with it.
@@ -162,19 +131,13 @@ impl Inner {
             path,
             answer: json!({ "deleted": entities }),
         };
-        let recorded = match self.record(&request, plan).await {
-            Ok(recorded) => recorded,
-            Err(StoreError::Refused(Refused::Generation { .. } | Refused::Busy { .. })) => {
-                return Err(Refusal::PlanAgain);
-            }
-            Err(StoreError::Refused(Refused::Repeated(_))) => {
-                let replay = self.replay_deleted(caller).await?;
-                return replay.ok_or_else(|| EngineError::internal("a repeated key").into());
-            }
-            Err(error) => return Err(error.into()),
+        let recorded = match self.admit(&request, plan, precondition).await? {
+            Admitted::Recorded(recorded) => recorded,
+            Admitted::PlanAgain => return Ok(None),
+            Admitted::Repeated => return self.replay_deleted(caller).await?.ok_or_else(lost_key).map(Some),
         };
         let operation = self.wait(caller, recorded).await.or_failure()?;
-        Ok(Deleted { entities, operation })
+        Ok(Some(Deleted { entities, operation }))
     }
 
     /// The deletion of an entity, ready to be recorded. `going` is deleted by the same request, `after` are the operations

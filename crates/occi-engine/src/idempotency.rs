@@ -8,7 +8,7 @@ use crate::operation::has_ended;
 use crate::plan::Recorded;
 use crate::{Caller, Created, Deleted, Done, EngineError, FailureKind, Result};
 use occi_model::EntityId;
-use occi_store::{IdempotencyRow, OperationState, Refused, StoreError};
+use occi_store::{IdempotencyRow, OperationState};
 use serde_json::Value as Json;
 use std::time::Duration;
 
@@ -77,17 +77,6 @@ impl Inner {
             Err(_) => None,
         };
         self.created(caller, &ids, operation, true).await.map(Some)
-    }
-
-    /// The answer to a create whose recording was refused: another request with its key may have come first.
-    pub(crate) async fn replay_after(&self, caller: &Caller, error: StoreError) -> Result<Created> {
-        match error {
-            StoreError::Refused(Refused::Repeated(_)) => match self.replay_created(caller).await? {
-                Some(created) => Ok(created),
-                None => Err(EngineError::internal("a repeated key that nobody knows")),
-            },
-            other => Err(other.into()),
-        }
     }
 
     /// The answer to a change or an action that was asked for before.

@@ -1,43 +1,180 @@
-//! Mixins' collections.
-use crate::engine::Engine;
-use crate::{Caller, EngineError, FailureKind, Result};
-use occi_model::{MixinDraft, TypeId};
+//! Mixins' collections: who is in them (GFD.223, section 5.7).
 
-fn unsupported<T>() -> Result<T> {
-    Err(EngineError::new(FailureKind::Unsupported, "not built yet"))
+use crate::engine::{Engine, Inner};
+use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
+use crate::{Caller, EngineError, FailureKind, Precondition, ProjectModel, Result, Selection, Where, place, policy};
+use occi_model::{EntityDraft, Origin, TypeId};
+use occi_store::EntityRow;
+use serde_json::json;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What is to become of a collection.
+enum Members {
+    /// These too.
+    With(Vec<String>),
+    /// These and no others.
+    Only(Vec<String>),
+    /// Not these; none at all without a list.
+    Without(Option<Vec<String>>),
 }
 
 impl Engine {
     /// Adds a mixin to entities, all or none.
-    pub async fn associate(&self, _caller: &Caller, _mixin: &TypeId, _paths: Vec<String>) -> Result<()> {
-        unsupported()
+    ///
+    /// # Errors
+    /// `NotFound`: an entity that is not there. `Forbidden`: the mixin does not apply to it.
+    pub async fn associate(&self, caller: &Caller, mixin: &TypeId, paths: Vec<String>) -> Result<()> {
+        let members = Members::With(paths);
+        self.inner
+            .change_members(caller, mixin, "associate", members)
+            .await
+            .map(drop)
     }
+
     /// Makes these entities the members of a mixin's collection, and no others.
-    pub async fn replace_members(&self, _caller: &Caller, _mixin: &TypeId, _paths: Vec<String>) -> Result<()> {
-        unsupported()
+    ///
+    /// # Errors
+    /// As [`Engine::associate`].
+    pub async fn replace_members(&self, caller: &Caller, mixin: &TypeId, paths: Vec<String>) -> Result<()> {
+        let members = Members::Only(paths);
+        self.inner
+            .change_members(caller, mixin, "replace members", members)
+            .await
+            .map(drop)
     }
-    /// Takes these entities, or all, out of a mixin's collection.
+
+    /// Takes these entities, or all, out of a mixin's collection. Nothing is deleted.
+    ///
+    /// # Errors
+    /// `NotFound`: an entity that is not in the collection. `Conflict`: a template cannot be taken off, only replaced.
     pub async fn dissociate(&self, caller: &Caller, mixin: &TypeId, paths: Option<Vec<String>>) -> Result<()> {
         self.dissociate_counted(caller, mixin, paths).await.map(drop)
     }
+
+    /// The same, and says how many.
     pub(crate) async fn dissociate_counted(
         &self,
-        _caller: &Caller,
-        _mixin: &TypeId,
-        _paths: Option<Vec<String>>,
+        caller: &Caller,
+        mixin: &TypeId,
+        paths: Option<Vec<String>>,
     ) -> Result<usize> {
-        unsupported()
+        let members = Members::Without(paths);
+        self.inner.change_members(caller, mixin, "dissociate", members).await
     }
-    /// Makes user mixins in the caller's project, all or none.
-    pub async fn add_mixins(&self, _caller: &Caller, _mixins: Vec<MixinDraft>) -> Result<()> {
-        unsupported()
+}
+
+impl Inner {
+    /// Changes a mixin's collection, whole or not at all; says of how many entities.
+    async fn change_members(
+        self: &Arc<Self>,
+        caller: &Caller,
+        mixin: &TypeId,
+        verb: &str,
+        members: Members,
+    ) -> Result<usize> {
+        if self.replay_done(caller).await?.is_some() {
+            return Ok(0);
+        }
+        let model = self.model_for(caller).await?;
+        let Some(known) = model.registry.mixin(mixin.as_str()) else {
+            return Err(EngineError::new(
+                FailureKind::NotFound,
+                format!("there is no mixin {mixin}"),
+            ));
+        };
+        let project = match &known.origin {
+            Origin::User { project, .. } => Some(project.as_str()),
+            Origin::Standard | Origin::Provider { .. } => None,
+        };
+        for _ in 0..TRIES {
+            let (add, remove) = self.difference(caller, &model, mixin, &members).await?;
+            let mut plan = Plan::default();
+            for row in &add {
+                if project.is_some_and(|project| project != row.project) {
+                    let message = format!("{} belongs to another project than {mixin}", row.path);
+                    return Err(EngineError::new(FailureKind::Forbidden, message));
+                }
+                let entity = self.show(caller, row.clone()).await?.entity;
+                let draft = EntityDraft {
+                    mixins: vec![mixin.clone()],
+                    ..EntityDraft::default()
+                };
+                let change = model.registry.check_update(&entity, &draft);
+                let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
+                plan = plan.and(self.plan_change(caller, &model, row, change).await?);
+            }
+            for row in &remove {
+                let entity = self.show(caller, row.clone()).await?.entity;
+                let change = model.registry.check_dissociation(&entity, mixin);
+                let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
+                plan = plan.and(self.plan_change(caller, &model, row, change).await?);
+            }
+            let path = known.location.to_string();
+            let request = Request {
+                caller,
+                project: caller.effective_project(),
+                verb,
+                path: &path,
+                answer: json!({}),
+            };
+            let recorded = match self.admit(&request, plan, &Precondition::None).await? {
+                Admitted::Recorded(recorded) => recorded,
+                Admitted::PlanAgain => continue,
+                Admitted::Repeated => return self.replay_done(caller).await?.ok_or_else(lost_key).map(|_| 0),
+            };
+            self.wait(caller, recorded).await.or_failure()?;
+            return Ok(add.len() + remove.len());
+        }
+        Err(restless(mixin.as_str()))
     }
-    /// Removes user mixins of the caller's project and all associations with them.
-    pub async fn remove_mixins(&self, _caller: &Caller, _ids: Vec<TypeId>) -> Result<()> {
-        unsupported()
-    }
-    /// Compares the store with the engines; one sentence per finding.
-    pub async fn check(&self) -> Result<Vec<String>> {
-        unsupported()
+
+    /// Which entities get the mixin, and which lose it.
+    async fn difference(
+        &self,
+        caller: &Caller,
+        model: &ProjectModel,
+        mixin: &TypeId,
+        members: &Members,
+    ) -> Result<(Vec<EntityRow>, Vec<EntityRow>)> {
+        let paths = match members {
+            Members::With(paths) | Members::Only(paths) | Members::Without(Some(paths)) => Some(paths),
+            Members::Without(None) => None,
+        };
+        let mut named = Vec::new();
+        let mut seen = HashSet::new();
+        for path in paths.into_iter().flatten() {
+            let row = self.seen_at(caller, &place::of_entity(path)).await?;
+            if seen.insert(row.id.clone()) {
+                named.push(row);
+            }
+        }
+        let mut there = Vec::new();
+        if !matches!(members, Members::With(_) | Members::Without(Some(_))) {
+            let at = Where::Mixin(mixin.clone());
+            there = self.members(caller, model, &at, &Selection::default()).await?;
+            // Who is there through a mixin that depends on this one stays.
+            there.retain(|row| row.mixins.contains(mixin));
+        }
+        let (add, remove) = match members {
+            Members::With(_) => (named, Vec::new()),
+            Members::Only(_) => {
+                there.retain(|row| !seen.contains(&row.id));
+                (named, there)
+            }
+            Members::Without(Some(_)) => {
+                if let Some(stranger) = named.iter().find(|row| !row.mixins.contains(mixin)) {
+                    let message = format!("{} is not in this collection", stranger.path);
+                    return Err(EngineError::new(FailureKind::NotFound, message));
+                }
+                (Vec::new(), named)
+            }
+            Members::Without(None) => (Vec::new(), there),
+        };
+        for row in add.iter().chain(&remove) {
+            policy::may_change(caller, &row.project)?;
+        }
+        let add = add.into_iter().filter(|row| !row.mixins.contains(mixin)).collect();
+        Ok((add, remove))
     }
 }

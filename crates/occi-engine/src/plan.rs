@@ -5,11 +5,16 @@ use crate::engine::Inner;
 use crate::operation::journal::lease_ms;
 use crate::operation::waiting::{Phase, Waiter};
 use crate::operation::{Intent, blank, worker};
-use crate::{Caller, EngineError, Result, Wait};
-use occi_store::{Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Require, StoreError, Write};
+use crate::{Caller, EngineError, FailureKind, Precondition, Result, Wait};
+use occi_store::{
+    Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Refused, Require, StoreError, Write,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// How often a plan is made anew because something changed in between.
+pub(crate) const TRIES: usize = 16;
 
 /// What a verb wants written.
 #[derive(Debug, Default)]
@@ -59,6 +64,16 @@ pub(crate) struct Recorded {
     accept_wait: Duration,
 }
 
+/// What came of a plan.
+pub(crate) enum Admitted {
+    /// It is recorded.
+    Recorded(Recorded),
+    /// Something changed since it was made: make it anew.
+    PlanAgain,
+    /// Another request with the same idempotency key came first: its answer is the answer.
+    Repeated,
+}
+
 /// What there was to say when the waiting ended.
 pub(crate) struct Heard {
     /// The operation that goes on, if one does.
@@ -85,12 +100,28 @@ impl Inner {
         }
     }
 
-    /// Records a plan in one transaction and lets its operations begin.
-    pub(crate) async fn record(
+    /// Records a plan, if nothing has changed since it was made.
+    pub(crate) async fn admit(
         self: &Arc<Self>,
         request: &Request<'_>,
         plan: Plan,
-    ) -> std::result::Result<Recorded, StoreError> {
+        precondition: &Precondition,
+    ) -> Result<Admitted> {
+        match self.record(request, plan).await {
+            Ok(recorded) => Ok(Admitted::Recorded(recorded)),
+            Err(StoreError::Refused(Refused::Busy { .. })) => Ok(Admitted::PlanAgain),
+            Err(StoreError::Refused(Refused::Generation { .. }))
+                if !matches!(precondition, Precondition::Generations(_)) =>
+            {
+                Ok(Admitted::PlanAgain)
+            }
+            Err(StoreError::Refused(Refused::Repeated(_))) => Ok(Admitted::Repeated),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Records a plan in one transaction and lets its operations begin.
+    async fn record(self: &Arc<Self>, request: &Request<'_>, plan: Plan) -> std::result::Result<Recorded, StoreError> {
         let Plan {
             require,
             mut writes,
@@ -273,4 +304,17 @@ impl Heard {
             None => Ok(self.operation),
         }
     }
+}
+
+/// The failure after [`TRIES`] plans.
+pub(crate) fn restless(path: &str) -> EngineError {
+    EngineError::new(
+        FailureKind::Conflict,
+        format!("{path} changes too often: nothing was done"),
+    )
+}
+
+/// The failure for a key that is known and then is not.
+pub(crate) fn lost_key() -> EngineError {
+    EngineError::internal("an idempotency key is known and has no answer")
 }

@@ -2,7 +2,7 @@
 
 use crate::carrier::Carrier;
 use occi_backend::{Picture, Target, names};
-use occi_model::{AttributeName, EntityId, TypeId, Value};
+use occi_model::{AttributeName, Attributes, EntityId, TypeId, Value};
 use occi_store::{Change, EntityRow, Visibility};
 
 /// An entity of which nothing is known but its id and its kind.
@@ -17,7 +17,7 @@ pub(crate) fn blank(id: EntityId, kind: TypeId) -> EntityRow {
         native_project: String::new(),
         native_id: None,
         mixins: Vec::new(),
-        attributes: occi_model::Attributes::new(),
+        attributes: Attributes::new(),
         source: None,
         target: None,
         target_id: None,
@@ -43,7 +43,7 @@ pub(crate) fn target(row: &EntityRow) -> Target {
 }
 
 /// The state that a picture shows.
-pub(crate) fn state_in(kind: &TypeId, attributes: &occi_model::Attributes) -> Option<String> {
+pub(crate) fn state_in(kind: &TypeId, attributes: &Attributes) -> Option<String> {
     attributes
         .get(names::state_attribute(kind).as_str())
         .and_then(Value::as_str)
@@ -100,4 +100,16 @@ pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -
         state: state_in(&row.kind, &picture.attributes),
         ..Change::default()
     }
+}
+
+/// Attributes after a change.
+pub(crate) fn changed(attributes: &Attributes, set: &Attributes, unset: &[AttributeName]) -> Attributes {
+    let mut after = attributes.clone();
+    for name in unset {
+        after.remove(name.as_str());
+    }
+    for (name, value) in set.iter() {
+        after.set(name.clone(), value.clone());
+    }
+    after
 }

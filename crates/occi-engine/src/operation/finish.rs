@@ -7,7 +7,7 @@ use crate::{EngineError, FailureKind, quota, row};
 use occi_backend::{Acted, BackendError, ErrorKind, Outcome, Picture};
 use occi_model::EntityId;
 use occi_store::{
-    Change, Commit, EntityRow, OperationQuery, OperationRow, OperationState, Refused, Require, StoreError, Write,
+    Change, Commit, EntityRow, OperationQuery, OperationRow, OperationState, Refused, Require, StoreError, Usage, Write,
 };
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -170,7 +170,7 @@ impl Run {
     }
 
     /// How a row looks when the operation is done, and what it uses then.
-    async fn settled(&self, row: &EntityRow, picture: Option<&Picture>) -> Option<(Change, Option<occi_store::Usage>)> {
+    async fn settled(&self, row: &EntityRow, picture: Option<&Picture>) -> Option<(Change, Option<Usage>)> {
         if row.operation != Some(self.row.id) {
             return None;
         }
@@ -202,16 +202,14 @@ impl Run {
             }
         }
         change.operation = Some(None);
-        let mut attributes = row.attributes.clone();
-        for name in &change.unset {
-            attributes.remove(name.as_str());
-        }
-        for (name, value) in change.set.iter() {
-            attributes.set(name.clone(), value.clone());
-        }
-        // What was reserved may have been more. A higher usage was checked at admission.
-        let usage = matches!(self.intent.task, Task::Update { .. }).then(|| quota::usage(&row.kind, &attributes));
+        let usage = self.used(row, &change);
         Some((change, usage))
+    }
+
+    /// What a row uses after a change: while that ran, the greater of before and after was reserved.
+    fn used(&self, row: &EntityRow, change: &Change) -> Option<Usage> {
+        matches!(self.intent.task, Task::Update { .. })
+            .then(|| quota::usage(&row.kind, &row::changed(&row.attributes, &change.set, &change.unset)))
     }
 
     /// The object is gone: so are its rows.
@@ -438,10 +436,11 @@ impl Run {
             }
             change.operation = Some(None);
             change.hidden = row.hidden.then_some(false);
+            let usage = self.used(&row, &change);
             writes.push(Write::UpdateEntity {
                 id: row.id,
                 change: Box::new(change),
-                usage: None,
+                usage,
             });
         }
         writes

@@ -66,7 +66,6 @@ pub(crate) struct Amendment {
 
 impl Amendment {
     /// Whether it changes nothing.
-    #[expect(dead_code, reason = "updates come next")]
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -16,7 +16,7 @@ pub(crate) mod worker;
 use occi_store::{OperationRow, OperationState};
 use uuid::Uuid;
 
-pub(crate) use intent::{Intent, Task};
+pub(crate) use intent::{Amendment, Intent, Task};
 
 /// An operation of which nothing is known but its id.
 pub(crate) fn blank(id: Uuid) -> OperationRow {

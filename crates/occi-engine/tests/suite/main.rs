@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 mod actions;
+mod changes;
 mod creation;
 mod deletion;
 mod fixture;
+mod mixins;
 mod reading;
 mod resumption;

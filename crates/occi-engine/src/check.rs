@@ -1,0 +1,119 @@
+//! The audit of the store against the engines (`occid check`).
+
+use crate::Result;
+use crate::engine::{Engine, Inner};
+use crate::operation::has_ended;
+use occi_backend::Scope;
+use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationState, Sees};
+use std::collections::{HashMap, HashSet};
+
+impl Engine {
+    /// Compares the store with the engines; one sentence per finding. What is being worked on is left out.
+    ///
+    /// # Errors
+    /// If the store cannot be read. An engine that cannot be asked is a finding.
+    pub async fn check(&self) -> Result<Vec<String>> {
+        let inner = &self.inner;
+        let mut findings = inner.store.check().await?;
+        for operation in inner.store.operations(&all_operations()).await? {
+            match operation.state {
+                OperationState::NeedsAttention => findings.push(format!(
+                    "operation {} ({} of {}) needs attention",
+                    operation.id,
+                    operation.verb,
+                    operation.path.as_deref().unwrap_or("a collection")
+                )),
+                state if !has_ended(state) && operation.deadline_ms < inner.now_ms() => findings.push(format!(
+                    "operation {} ({}) is open past its deadline",
+                    operation.id, operation.verb
+                )),
+                _ => {}
+            }
+        }
+        let rows = inner.carried_rows().await?;
+        for row in &rows {
+            if let Some(operation) = row.operation
+                && !matches!(inner.store.operation(operation).await?, Some(open) if !has_ended(open.state))
+            {
+                findings.push(format!(
+                    "{} waits for operation {operation}, which is not open",
+                    row.path
+                ));
+            }
+        }
+        for project in inner.store.projects().await? {
+            for carrier in 0..inner.carriers.len() {
+                inner.compare(carrier, &project.name, &rows, &mut findings).await;
+            }
+        }
+        Ok(findings)
+    }
+}
+
+fn all_operations() -> OperationQuery {
+    OperationQuery {
+        limit: u32::MAX,
+        ..OperationQuery::default()
+    }
+}
+
+impl Inner {
+    /// All rows that a backend carries out.
+    async fn carried_rows(&self) -> Result<Vec<EntityRow>> {
+        let mut query = EntityQuery::new(Sees::All);
+        let mut rows = Vec::new();
+        loop {
+            let page = self.store.select(&query).await?;
+            let last = page.last().map(|row| row.seq);
+            rows.extend(page.into_iter().filter(|row| row.backend.is_some()));
+            match last {
+                Some(seq) => query.after = Some(Cursor(seq)),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// Compares one native project of one backend.
+    async fn compare(&self, carrier: usize, project: &str, rows: &[EntityRow], findings: &mut Vec<String>) {
+        let here = &self.carriers[carrier];
+        let scope = Scope {
+            project: project.to_owned(),
+        };
+        for kind in &here.capabilities().kinds {
+            let kind = &kind.kind;
+            let listing = match here.backend.list(&scope, kind).await {
+                Ok(listing) => listing,
+                Err(error) => {
+                    findings.push(format!("the backend {:?} cannot be asked: {error}", here.name));
+                    return;
+                }
+            };
+            let known: HashMap<_, _> = rows
+                .iter()
+                .filter(|row| {
+                    row.backend.as_ref() == Some(&here.name) && row.native_project == project && row.kind == *kind
+                })
+                .filter_map(|row| Some((row.native_id.clone()?, row)))
+                .collect();
+            let mut seen = HashSet::new();
+            for picture in &listing.pictures {
+                seen.insert(picture.native_id.clone());
+                let Some(mark) = &picture.mark else { continue };
+                let busy = matches!(self.store.entity(mark).await, Ok(Some(row)) if row.operation.is_some());
+                if !known.contains_key(&picture.native_id) && !busy {
+                    findings.push(format!(
+                        "the backend {:?} has a {} {} with our mark {mark}, which nobody knows",
+                        here.name,
+                        kind.term(),
+                        picture.native_id
+                    ));
+                }
+            }
+            for (native_id, row) in known {
+                if listing.complete && row.operation.is_none() && !seen.contains(&native_id) {
+                    findings.push(format!("{} is not in the backend {:?} any more", row.path, here.name));
+                }
+            }
+        }
+    }
+}

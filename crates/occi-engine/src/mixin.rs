@@ -1,0 +1,138 @@
+//! Users' mixins, made and removed through the query interface (GFD.223, section 5.4).
+
+use crate::engine::Engine;
+use crate::plan::{Admitted, Plan, Request, lost_key, restless};
+use crate::{Caller, EngineError, FailureKind, Precondition, Result, policy};
+use occi_model::{Mixin, MixinDraft, NewMixin, Origin, TypeId};
+use occi_store::{EntityQuery, Role, Sees, UserMixinRow, Write};
+use serde_json::json;
+
+impl Engine {
+    /// Makes user mixins in the caller's project, all or none. The same definition again is no fault.
+    ///
+    /// # Errors
+    /// As the model says. `Conflict`: the identifier or the location is taken. `Unsupported`: users may not make mixins.
+    pub async fn add_mixins(&self, caller: &Caller, drafts: Vec<MixinDraft>) -> Result<()> {
+        let inner = &self.inner;
+        self.may_have_mixins(caller)?;
+        if inner.replay_done(caller).await?.is_some() {
+            return Ok(());
+        }
+        let project = caller.effective_project();
+        let owner = &caller.principal.name;
+        let model = inner.model_for(caller).await?;
+        let mut registry = model.registry.as_ref().clone();
+        let mut plan = Plan::default();
+        for draft in &drafts {
+            let NewMixin::New(mixin) = registry.check_mixin(draft, project, owner)? else {
+                continue;
+            };
+            if self.is_taken(&mixin).await? {
+                let message = format!("the location {} is taken: there are entities at it", mixin.location);
+                return Err(EngineError::new(FailureKind::Conflict, message).at("location"));
+            }
+            plan.writes.push(Write::InsertUserMixin(UserMixinRow {
+                id: mixin.id.clone(),
+                project: project.to_owned(),
+                owner: owner.clone(),
+                title: mixin.title.clone(),
+                location: mixin.location.clone(),
+                depends: mixin.depends.clone(),
+                created_ms: inner.now_ms(),
+            }));
+            registry = registry
+                .with([mixin])
+                .map_err(|error| EngineError::new(FailureKind::Conflict, error.to_string()))?;
+        }
+        self.record_mixins(caller, "add mixin", plan).await
+    }
+
+    /// Removes user mixins of the caller's project and all associations with them, all or none.
+    ///
+    /// # Errors
+    /// `NotFound`: an unknown mixin. `Forbidden`: it is not a user's, or another user's.
+    pub async fn remove_mixins(&self, caller: &Caller, ids: Vec<TypeId>) -> Result<()> {
+        self.may_have_mixins(caller)?;
+        if self.inner.replay_done(caller).await?.is_some() {
+            return Ok(());
+        }
+        let model = self.inner.model_for(caller).await?;
+        let mut plan = Plan::default();
+        for id in ids {
+            let Some(mixin) = model.registry.mixin(id.as_str()) else {
+                let kind = match model.registry.category(id.as_str()) {
+                    Some(_) => FailureKind::Forbidden,
+                    None => FailureKind::NotFound,
+                };
+                return Err(EngineError::new(kind, format!("there is no user's mixin {id}")));
+            };
+            let Origin::User { project, owner } = &mixin.origin else {
+                return Err(EngineError::new(
+                    FailureKind::Forbidden,
+                    format!("{id} is the provider's"),
+                ));
+            };
+            let manages = caller.principal.role_in(project) == Some(Role::Manager);
+            if *owner != caller.principal.name && !manages {
+                return Err(EngineError::new(
+                    FailureKind::Forbidden,
+                    format!("{id} belongs to another user"),
+                ));
+            }
+            plan.writes.push(Write::RemoveUserMixin {
+                project: project.clone(),
+                id,
+            });
+        }
+        self.record_mixins(caller, "remove mixin", plan).await
+    }
+
+    fn may_have_mixins(&self, caller: &Caller) -> Result<()> {
+        if !self.inner.config.user_mixins {
+            let message = "this service lets users make no mixins";
+            return Err(EngineError::new(FailureKind::Unsupported, message));
+        }
+        policy::may_change(caller, caller.effective_project())
+    }
+
+    /// Whether entities are at or below the location.
+    async fn is_taken(&self, mixin: &Mixin) -> Result<bool> {
+        let location = mixin.location.as_str();
+        if self
+            .inner
+            .store
+            .entity_at(location.trim_end_matches('/'))
+            .await?
+            .is_some()
+        {
+            return Ok(true);
+        }
+        let below = EntityQuery {
+            below: Some(location.to_owned()),
+            limit: 1,
+            ..EntityQuery::new(Sees::All)
+        };
+        Ok(!self.inner.store.select(&below).await?.is_empty())
+    }
+
+    async fn record_mixins(&self, caller: &Caller, verb: &str, mut plan: Plan) -> Result<()> {
+        let project = caller.effective_project();
+        if !plan.writes.is_empty() {
+            plan.writes.push(Write::ModelChanged(Some(project.to_owned())));
+        }
+        let request = Request {
+            caller,
+            project,
+            verb,
+            path: "/-/",
+            answer: json!({}),
+        };
+        let admitted = self.inner.admit(&request, plan, &Precondition::None).await;
+        self.inner.models.forget(Some(project));
+        match admitted? {
+            Admitted::Recorded(_) => Ok(()),
+            Admitted::PlanAgain => Err(restless("the model")),
+            Admitted::Repeated => self.inner.replay_done(caller).await?.ok_or_else(lost_key).map(drop),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Partial update and replacement.
+
+use crate::fixture::*;
+use occi_backend::{ErrorKind, Outcome, Verb, names};
+use occi_backend_memory::Config;
+use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
+use occi_model::{EntityDraft, Input, TypeId};
+use occi_store::{Commit, Project, Quota, Store, Write};
+
+fn part(attributes: &[(&str, &str)]) -> EntityDraft {
+    EntityDraft {
+        kind: None,
+        ..draft(&names::COMPUTE, attributes)
+    }
+}
+
+fn profile(term: &str) -> TypeId {
+    TypeId::new(occi_model::templates::PROFILE_SCHEME, term).unwrap()
+}
+
+impl Fixture {
+    async fn update(&self, path: &str, draft: EntityDraft) -> Result<Done, EngineError> {
+        self.engine.update(&done(), path, draft, &NONE).await
+    }
+    async fn replace(&self, path: &str, draft: EntityDraft) -> Result<Done, EngineError> {
+        self.engine.replace(&done(), path, draft, &NONE).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_22_an_update_changes_what_it_names() {
+    let on = Fixture::local().await;
+    let path = on.compute().await.location.clone();
+    let done = on
+        .update(
+            &path,
+            part(&[("occi.core.title", "web"), ("occi.compute.memory", "2.5")]),
+        )
+        .await
+        .unwrap();
+    let seen = done.found.unwrap().entity;
+    assert_eq!(shown(&seen, "occi.core.title"), "web");
+    assert_eq!(shown(&seen, "occi.compute.memory"), "2.5");
+    assert_eq!(shown(&seen, "occi.compute.hostname"), "vm");
+    assert_eq!((state(&seen), message(&seen)), ("active".into(), String::new()));
+    refused(
+        on.update(&path, part(&[("occi.compute.state", "error")])).await,
+        FailureKind::Forbidden,
+    );
+    refused(
+        on.update(&path, part(&[("occi.compute.cores", "none")])).await,
+        FailureKind::Invalid,
+    );
+    refused(
+        on.update(&path, part(&[("com.example.x", "1")])).await,
+        FailureKind::Invalid,
+    );
+    let before = on.get(&path).await.unwrap().generation;
+    on.update(&path, part(&[("occi.core.title", "web")])).await.unwrap();
+    assert_eq!(on.get(&path).await.unwrap().generation, before, "nothing changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_needs_a_state_in_which_the_engine_can_do_it() {
+    let on = Fixture::remote().await;
+    let path = on.compute().await.location.clone();
+    refused(
+        on.update(&path, part(&[("occi.compute.cores", "2")])).await,
+        FailureKind::Conflict,
+    );
+    on.act(&path, "stop").await.unwrap();
+    on.update(&path, part(&[("occi.compute.cores", "2")])).await.unwrap();
+    let seen = on.seen(&path).await;
+    assert_eq!(shown(&seen, "occi.compute.cores"), "2");
+    // Nobody declared that the architecture can change, or that a key reaches a machine that exists.
+    refused(
+        on.update(&path, part(&[("occi.compute.architecture", "x86")])).await,
+        FailureKind::Unsupported,
+    );
+    let mut key = part(&[]);
+    key.mixins.push(names::SSH_KEY.clone());
+    key.attributes.push((
+        names::attribute("occi.credentials.ssh.publickey"),
+        Input::Quoted("ssh-rsa A".into()),
+    ));
+    refused(on.update(&path, key).await, FailureKind::Unsupported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_22_a_new_size_replaces_the_old_one() {
+    let on = Fixture::local().await;
+    let mut small = compute();
+    small.mixins.push(profile("small"));
+    let path = on.made(small).await.location.clone();
+    let mut larger = part(&[]);
+    larger.mixins.push(profile("large"));
+    let seen = on.update(&path, larger).await.unwrap().found.unwrap().entity;
+    assert_eq!(shown(&seen, "occi.compute.cores"), "4");
+    assert_eq!(shown(&seen, "occi.compute.memory"), "4.0");
+    assert!(seen.mixins.contains(&profile("large")) && !seen.mixins.contains(&profile("small")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_81_a_replacement_by_kind_and_title_keeps_templates_and_sizes() {
+    let on = Fixture::local().await;
+    let mut medium = compute();
+    medium.mixins.push(profile("medium"));
+    medium
+        .attributes
+        .push((names::attribute("occi.core.summary"), Input::Quoted("gone".into())));
+    let made = on.made(medium).await;
+    let put = || draft(&names::COMPUTE, &[("occi.core.title", "new")]);
+    let seen = on.replace(&made.location, put()).await.unwrap().found.unwrap().entity;
+    assert_eq!(shown(&seen, "occi.core.title"), "new");
+    assert_eq!(shown(&seen, "occi.core.summary"), "");
+    assert_eq!(shown(&seen, "occi.compute.cores"), "2");
+    assert_eq!(shown(&seen, "occi.compute.hostname"), "vm", "the engine's");
+    assert_eq!(seen.mixins, made.mixins);
+    assert_eq!(links(&seen).len(), 1);
+    let before = on.get(&made.location).await.unwrap().generation;
+    on.replace(&made.location, put()).await.unwrap();
+    assert_eq!(
+        on.get(&made.location).await.unwrap().generation,
+        before,
+        "the same again changes nothing"
+    );
+    let mut linked = put();
+    linked.links.push(link(&names::NETWORKINTERFACE, "/network/else"));
+    refused(on.replace(&made.location, linked).await, FailureKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_14_a_storage_is_resized_through_its_attribute() {
+    let on = Fixture::local().await;
+    let path = on.made(storage()).await.location.clone();
+    on.update(&path, part(&[("occi.storage.size", "5")])).await.unwrap();
+    assert_eq!(shown(&on.seen(&path).await, "occi.storage.size"), "5.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stores_half_passes_while_an_operation_is_running() {
+    let memory = Config {
+        work_ms: 300,
+        lost_answer_rate: 0.0,
+        lost_request_rate: 0.0,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let path = on.compute().await.location.clone();
+    let stop = on
+        .engine
+        .act(&soon(), &path, call_by("stop", "poweroff"), &NONE)
+        .await
+        .unwrap();
+    on.update(&path, part(&[("occi.core.title", "while it stops")]))
+        .await
+        .unwrap();
+    let error = refused(
+        on.update(&path, part(&[("occi.compute.cores", "2")])).await,
+        FailureKind::Conflict,
+    );
+    assert_eq!(error.operation, stop.operation);
+    on.settled().await;
+    let seen = on.seen(&path).await;
+    assert_eq!(
+        (state(&seen), shown(&seen, "occi.core.title")),
+        ("inactive".into(), "while it stops".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_the_engine_refuses_is_not_seen_in_part() {
+    let on = Fixture::local().await;
+    let path = on.compute().await.location.clone();
+    on.control
+        .fail_next(Verb::Update, ErrorKind::CapacityExhausted, Outcome::Nothing);
+    let both = part(&[("occi.core.title", "big"), ("occi.compute.memory", "64")]);
+    refused(on.update(&path, both).await, FailureKind::Unavailable);
+    let seen = on.seen(&path).await;
+    assert_eq!(shown(&seen, "occi.core.title"), "");
+    assert_eq!(shown(&seen, "occi.compute.memory"), "1.0");
+    assert!(message(&seen).contains("update failed"), "{}", message(&seen));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resize_counts_against_the_quota() {
+    let on = Fixture::local().await;
+    let path = on.compute().await.location.clone();
+    let project = Project {
+        name: PROJECT.into(),
+        quota: Quota {
+            cores: Some(4),
+            ..Quota::default()
+        },
+        created_ms: 0,
+    };
+    let commit = Commit {
+        writes: vec![Write::PutProject(project)],
+        ..Commit::default()
+    };
+    on.store.commit(commit).await.unwrap();
+    let cores = |n: &str| part(&[("occi.compute.cores", n)]);
+    refused(on.update(&path, cores("5")).await, FailureKind::QuotaExceeded);
+    on.update(&path, cores("4")).await.unwrap();
+    on.control.fail_next(Verb::Update, ErrorKind::Invalid, Outcome::Nothing);
+    refused(on.update(&path, cores("3")).await, FailureKind::Invalid);
+    assert_eq!(on.store.usage(PROJECT).await.unwrap().cores, 4);
+    on.update(&path, cores("2")).await.unwrap();
+    assert_eq!(on.store.usage(PROJECT).await.unwrap().cores, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_comes_with_an_update() {
+    let on = Fixture::local().await;
+    let storage = on.made(storage()).await;
+    let path = on.compute().await.location.clone();
+    let mut more = part(&[("occi.core.title", "with a disk")]);
+    more.links.push(link(&names::STORAGELINK, &storage.location));
+    let seen = on.update(&path, more).await.unwrap().found.unwrap().entity;
+    assert_eq!(links(&seen).len(), 2);
+    assert_eq!(shown(&seen, "occi.core.title"), "with a disk");
+    assert_eq!(state(&links(&seen)[1]), "active");
+    let mut nowhere = part(&[]);
+    nowhere.links.push(link(&names::STORAGELINK, "/storage/nothing"));
+    refused(on.update(&path, nowhere).await, FailureKind::Invalid);
+    // The engine does not declare that it can attach a link elsewhere.
+    let moved = EntityDraft {
+        target: Some(on.made(self::storage()).await.location.clone()),
+        ..EntityDraft::default()
+    };
+    refused(
+        on.update(&links(&seen)[1].location, moved).await,
+        FailureKind::Unsupported,
+    );
+}
+
+fn storage() -> EntityDraft {
+    crate::fixture::storage()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_69_if_match_guards_a_change() {
+    let on = Fixture::local().await;
+    let path = on.compute().await.location.clone();
+    let generation = on.get(&path).await.unwrap().generation;
+    let only = Precondition::Generations(vec![generation]);
+    let title = || part(&[("occi.core.title", "a")]);
+    on.engine.update(&done(), &path, title(), &only).await.unwrap();
+    refused(
+        on.engine.update(&done(), &path, title(), &only).await,
+        FailureKind::PreconditionFailed,
+    );
+}
