@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use occi_backend::Backend;
+use occi_backend::layers::{Faults, LayerConfig, standard};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ const BACKENDS: &[(&str, Open)] = &[
     ("qemu", qemu),
 ];
 
-/// Opens the engine called `name`. Its kind is the key `type` of its section, else its name.
+/// Opens the engine called `name`, with the layers around it that every engine has. Its kind is the key `type` of its
+/// section, else its name.
 pub fn open(name: &str, section: Option<&toml::Table>, data_dir: &Path) -> Result<Arc<dyn Backend>, ConfigError> {
     let mut section = section.cloned().unwrap_or_default();
     let kind = match section.remove("type") {
@@ -35,12 +37,23 @@ pub fn open(name: &str, section: Option<&toml::Table>, data_dir: &Path) -> Resul
             format!("there are: {}", known.join(", ")),
         ));
     };
-    open(section, data_dir).map_err(|problem| {
+    let backend = open(section, data_dir).map_err(|problem| {
         ConfigError::new(
             format!("the engine {name} cannot be used: {problem}"),
             format!("see the section [backend.{name}]"),
         )
-    })
+    })?;
+    let faults = Faults::from_env().map_err(|problem| {
+        ConfigError::new(
+            problem,
+            format!("it makes engines fail, for tests: unset {}", Faults::VARIABLE),
+        )
+    })?;
+    let layers = LayerConfig {
+        faults,
+        ..LayerConfig::default()
+    };
+    Ok(standard(name, backend, layers))
 }
 
 #[cfg(feature = "memory")]

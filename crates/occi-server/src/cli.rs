@@ -23,7 +23,7 @@ pub struct Cli {
     #[arg(long)]
     check_config: bool,
     /// Print a configuration file with every key, its meaning and its default.
-    #[arg(long, exclusive = true)]
+    #[arg(long)]
     sample_config: bool,
     #[command(subcommand)]
     command: Option<Command>,

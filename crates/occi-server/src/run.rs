@@ -18,7 +18,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The database in a data directory.
@@ -66,6 +66,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
 
     let engine = start_engine(&config, store.clone(), &data_dir).await?;
 
+    let signals = Signals::new()?;
     let stop = CancellationToken::new();
     let listener = bind("server.listen", &config.server.listen).await?;
     let Some(listener) = listener else {
@@ -74,8 +75,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
             "write ADDR:PORT",
         ));
     };
-    let tls = listener
-        .is_remote()
+    let tls = (listener.is_remote() || config.http.tls_certificate.is_some())
         .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
         .transpose()?;
     let admin_address = config.admin_listen(&data_dir);
@@ -98,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     announce(&url, &config, first_password.as_deref(), &data_dir, tls.as_deref());
     upkeep(metrics, stop.clone());
 
-    wait_for_the_end(tls.as_deref()).await;
+    signals.wait_for_the_end(tls.as_deref()).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping; machines and networks stay as they are");
     stop.cancel();
@@ -187,11 +187,8 @@ fn name_of(listener: &Listener, config: &Config, tls: bool) -> (String, String) 
     }
 }
 
-/// The first line on stdout says where; what else a person wants to know goes to stderr.
+/// The first line on stdout says where; what else a person wants to know goes to stderr, before it.
 fn announce(url: &str, config: &Config, password: Option<&str>, data_dir: &Path, tls: Option<&Tls>) {
-    // A closed stdout is no reason not to serve.
-    let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush());
     if let Some(password) = password {
         let file = data_dir.join(PASSWORD_FILE);
         eprintln!(
@@ -207,6 +204,9 @@ fn announce(url: &str, config: &Config, password: Option<&str>, data_dir: &Path,
             tls.certificate().display()
         );
     }
+    // A closed stdout is no reason not to serve.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
@@ -238,25 +238,42 @@ fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
     });
 }
 
-/// SIGTERM and SIGINT end the service; SIGHUP reads the certificates again.
-async fn wait_for_the_end(tls: Option<&Tls>) {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        tracing::error!("signals cannot be handled: only SIGKILL ends this process");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hangup.recv() => match tls.map(Tls::reload) {
-                Some(Ok(())) => tracing::info!("the certificate was read again"),
-                Some(Err(error)) => tracing::error!(%error, "the old certificate stays in use"),
-                None => {}
-            },
+/// What the process is told from outside. Listened to from before the service says that it is there.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, ConfigError> {
+        let listen = || {
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                hangup: signal(SignalKind::hangup())?,
+            })
+        };
+        listen().map_err(|error: std::io::Error| {
+            ConfigError::new(
+                format!("signals cannot be handled: {error}"),
+                "this is a fault of the system",
+            )
+        })
+    }
+
+    /// SIGTERM and SIGINT end the service; SIGHUP reads the certificates again.
+    async fn wait_for_the_end(mut self, tls: Option<&Tls>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => match tls.map(Tls::reload) {
+                    Some(Ok(())) => tracing::info!("the certificate was read again"),
+                    Some(Err(error)) => tracing::error!(%error, "the old certificate stays in use"),
+                    None => {}
+                },
+            }
         }
     }
 }

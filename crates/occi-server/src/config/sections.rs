@@ -28,7 +28,8 @@ section! {
     base_path: String = String::new();
     /// Scheme and authority as clients see them, if a proxy in front changes them. Unset: what the request says.
     public_url: Option<String> = None, like "https://cloud.example.org".to_owned();
-    /// The certificate chain (PEM). Unset: one is made and kept in the data directory. Read again on SIGHUP.
+    /// The certificate chain (PEM); with it, loopback addresses are served with TLS too. Unset: one is made where TLS
+    /// is needed, and kept in the data directory. Read again on SIGHUP.
     tls_certificate: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.crt");
     /// The private key of the certificate (PEM).
     tls_key: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.key");

@@ -1,0 +1,168 @@
+//! Users, projects and memberships, through the commands.
+
+use crate::occid::{Occid, Setup};
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn users_come_and_go_while_the_service_runs() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    let ann = occid.user("ann", &["--project", "physics"]);
+    ann.get("/-/operation/").expect(200);
+    let list = setup.run(&["user", "list"]).good();
+    assert_eq!(
+        list,
+        "admin\toperator\tdefault\tdefault:manager\nann\t-\tphysics\tphysics:member\n"
+    );
+
+    // Another password: the old one is refused at once although it was accepted a moment ago.
+    setup.run_with_input(&["user", "passwd", "ann"], "other\n").good();
+    ann.get("/-/operation/").expect(401);
+    occid.client("ann", "other").get("/-/operation/").expect(200);
+
+    setup.run(&["user", "remove", "ann"]).good();
+    occid.client("ann", "other").get("/-/operation/").expect(401);
+    for (arguments, words) in [
+        (&["user", "remove", "ann"][..], "no user"),
+        (&["user", "remove", "admin"], "the only operator"),
+        (&["user", "add", "a:b"], "is no name for a user"),
+        (&["user", "add", "admin"], "admin"),
+        (&["project", "add", "physics"], "physics"),
+        (&["project", "remove", "chemistry"], "no project"),
+        (&["project", "member", "add", "physics", "zoe"], "no user"),
+        (
+            &["project", "member", "add", "physics", "admin", "--role", "king"],
+            "king",
+        ),
+        (&["project", "quota", "physics", "--cores", "many"], "--cores"),
+    ] {
+        let said = setup.run_with_input(arguments, "password").bad();
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_commands_need_no_running_service() {
+    let occid = Occid::start();
+    let setup = occid.stop();
+    setup
+        .run_with_input(&["user", "add", "bob", "--operator"], "secret")
+        .good();
+    setup
+        .run(&["project", "add", "lab", "--cores", "4", "--memory-mib", "none"])
+        .good();
+    setup
+        .run(&["project", "member", "add", "lab", "bob", "--role", "reader"])
+        .good();
+    let quota = setup.run(&["project", "quota", "lab"]).good();
+    assert!(
+        quota.contains("cores\t0\t4\n") && quota.contains("memory_mib\t0\tnone\n"),
+        "{quota}"
+    );
+    setup.run(&["project", "quota", "lab", "--cores", "none"]).good();
+    assert!(
+        setup
+            .run(&["project", "quota", "lab"])
+            .good()
+            .contains("cores\t0\tnone\n")
+    );
+    assert_eq!(setup.run(&["project", "list"]).good(), "default\nlab\n");
+    let occid = setup.start();
+    occid.client("bob", "secret").get("/-/operation/").expect(200);
+    let list = occid.setup.run(&["user", "list"]).good();
+    assert!(
+        list.contains("bob\toperator\tdefault\tdefault:member,lab:reader\n"),
+        "{list}"
+    );
+    let nowhere = Setup::default();
+    let words = nowhere.run(&["user", "list"]).bad();
+    assert!(
+        words.contains("there is no data") && !nowhere.data().exists(),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_password_comes_from_a_file_or_from_stdin_and_never_from_an_argument() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    let file = setup.home().join("password");
+    std::fs::write(&file, "from the file\nsecond line\n").unwrap();
+    setup
+        .run(&["user", "add", "ann", "--password-file", file.to_str().unwrap()])
+        .good();
+    setup
+        .run_with_input(&["user", "add", "bob", "--password-file", "-"], "täglich: 1\r\n")
+        .good();
+    occid.client("ann", "from the file").get("/-/operation/").expect(200);
+    occid.client("bob", "täglich: 1").get("/-/operation/").expect(200);
+    assert!(
+        setup
+            .run_with_input(&["user", "add", "eve"], "\n")
+            .bad()
+            .contains("empty")
+    );
+    assert!(!setup.run(&["user", "add", "eve", "--password", "x"]).ok);
+}
+
+#[test]
+fn the_side_door_on_a_port_has_health_and_metrics_and_nothing_else() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let occid = Setup::default().flags(&["--admin-listen", &port.to_string()]).start();
+    let door = crate::client::Client::new(port);
+    assert_eq!(door.get("/healthz").expect(200).body, "ok\n");
+    assert_eq!(door.get("/readyz").expect(200).body, "ready\n");
+    door.get("/metrics").expect(200);
+    door.get("/users").expect(404);
+    door.send("POST", "/backup", "{}").expect(404);
+    assert!(!occid.setup.data().join("admin.sock").exists());
+    // A command cannot reach it, and must not open its store.
+    let words = occid.setup.run(&["user", "list"]).bad();
+    assert!(words.contains("is used by another occid"), "{words}");
+}
+
+#[test]
+fn a_backup_is_taken_while_the_service_runs_and_put_back_when_it_does_not() {
+    let occid = Occid::start();
+    let file = occid.setup.home().join("copy");
+    let path = file.to_str().unwrap();
+    occid.user("before", &[]);
+    assert_eq!(occid.setup.run(&["backup", path]).good(), format!("{path}\n"));
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o077,
+        0,
+        "it holds hashes"
+    );
+    assert!(occid.setup.run(&["backup", path]).bad().contains("exists already"));
+    occid.user("after", &[]);
+    let words = occid.setup.run(&["restore", path]).bad();
+    assert!(words.contains("is used by another occid"), "{words}");
+
+    let setup = occid.stop();
+    let junk = setup.home().join("junk");
+    std::fs::write(&junk, "no database").unwrap();
+    let words = setup.run(&["restore", junk.to_str().unwrap()]).bad();
+    assert!(
+        words.contains("cannot be restored") && words.contains("nothing was changed"),
+        "{words}"
+    );
+    assert!(setup.run(&["user", "list"]).good().contains("after"));
+    setup.run(&["restore", path]).good();
+    setup.run(&["migrate"]).good();
+    let checked = setup.run(&["check"]);
+    assert!(
+        checked.stderr.contains("only the store was looked at"),
+        "{}",
+        checked.stderr
+    );
+    let list = setup.run(&["user", "list"]).good();
+    assert!(list.contains("before") && !list.contains("after"), "{list}");
+    setup
+        .start()
+        .client("before", "before")
+        .get("/-/operation/")
+        .expect(200);
+}

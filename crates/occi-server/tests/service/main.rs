@@ -1,0 +1,14 @@
+//! `occid` from outside: every test starts the real program, on a free port and in a directory of its own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
+
+mod accounts;
+mod client;
+mod crash;
+mod kinds;
+mod occid;
+mod operations;
+mod projects;
+mod start;
+mod stop;
+mod tls;

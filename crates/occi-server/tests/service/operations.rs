@@ -1,0 +1,216 @@
+//! Writes that outlast their requests.
+
+use crate::client::Client;
+use crate::kinds::{COMPUTE, action, compute};
+use crate::occid::{Occid, Setup, wait_until};
+
+/// A cloud that takes its time.
+fn slow(work_ms: u32) -> Occid {
+    Setup::default().cloud(&format!("work_ms = {work_ms}")).start()
+}
+
+fn state(client: &Client, operation: &str) -> String {
+    let answer = client
+        .clone()
+        .with("Accept", "application/json")
+        .get(operation)
+        .expect(200);
+    answer.json()["state"].as_str().unwrap().to_owned()
+}
+
+fn path_of(url: &str) -> &str {
+    &url[url.find("/-/").unwrap()..]
+}
+
+#[test]
+fn http_39_a_client_that_does_not_wait_is_told_where_to_look() {
+    let occid = slow(300);
+    let admin = occid.admin();
+    let answer = admin
+        .clone()
+        .with("Prefer", "respond-async")
+        .post("/compute/", COMPUTE)
+        .expect(202);
+    assert_eq!(answer.header("preference-applied"), Some("respond-async"));
+    let operation = answer.location();
+    assert!(operation.starts_with("/-/operation/"), "{answer:?}");
+    let polled = admin
+        .clone()
+        .with("Accept", "application/json")
+        .get(&operation)
+        .expect(200);
+    assert!(polled.header("retry-after").is_some(), "{polled:?}");
+    let document = polled.json();
+    assert_eq!(document["verb"], "create");
+    let entity = document["entity"].as_str().unwrap().to_owned();
+    assert!(
+        admin
+            .get("/-/operation/?open=true")
+            .expect(200)
+            .body
+            .contains(&operation)
+    );
+    wait_until("the operation", || {
+        (state(&admin, &operation) == "succeeded").then_some(())
+    });
+    // Version 1.1 knows a task that points to its result; the alias is its name there.
+    let old = admin.clone().with("User-Agent", "client/1 OCCI/1.1");
+    let task = operation.replace("/-/operation/", "/task/");
+    let moved = old.get(&task).expect(301);
+    assert_eq!(moved.location(), entity);
+    admin.get(&task).expect(200);
+    admin.get(&entity).expect(200);
+    admin
+        .get("/-/operation/01890000-0000-7000-8000-000000000000")
+        .expect(404);
+    admin.get("/-/operation/x").expect(404);
+    admin.send("POST", &operation, "x").expect(405);
+    assert!(
+        !admin
+            .get("/-/operation/?open=true")
+            .expect(200)
+            .body
+            .contains(&operation)
+    );
+}
+
+#[test]
+fn a_client_says_how_long_it_waits() {
+    let occid = slow(300);
+    let admin = occid.admin();
+    // Until it is recorded.
+    let recorded = admin
+        .clone()
+        .with("Prefer", "wait=0")
+        .post("/compute/", COMPUTE)
+        .expect(201);
+    let operation = path_of(recorded.header("x-occi-operation").unwrap()).to_owned();
+    assert!(matches!(&*state(&admin, &operation), "accepted" | "running"));
+    // Until the outcome.
+    let done = admin
+        .clone()
+        .with("Prefer", "wait=20")
+        .post("/compute/", COMPUTE)
+        .expect(201);
+    assert_eq!(done.header("x-occi-operation"), None, "nothing goes on: {done:?}");
+    let machine = done.location();
+    assert!(
+        admin
+            .get(&machine)
+            .expect(200)
+            .body
+            .contains("occi.compute.state=\"active\"")
+    );
+    let target = format!("{machine}?action=stop");
+    let stopped = admin
+        .clone()
+        .with("Prefer", "wait=20")
+        .post(&target, &action("stop"))
+        .expect(200);
+    assert!(stopped.body.contains("occi.compute.state=\"inactive\""), "{stopped:?}");
+    admin.clone().with("Prefer", "wait=20").delete(&machine).expect(200);
+    admin.get(&machine).expect(404);
+}
+
+#[test]
+fn a_request_that_comes_twice_with_one_key_is_done_once() {
+    let occid = slow(50);
+    let admin = occid.admin();
+    let keyed = admin.clone().with("Idempotency-Key", "\"5e1f\"");
+    let first = keyed.post("/compute/", &compute("once")).expect(201);
+    let again = keyed.post("/compute/", &compute("once"));
+    assert_eq!(
+        (again.status, again.location(), &again.body),
+        (201, first.location(), &first.body)
+    );
+    let other = keyed.post("/compute/", &compute("twice")).expect(422);
+    assert!(!other.body.is_empty());
+    assert_eq!(
+        admin
+            .clone()
+            .with("Accept", "text/uri-list")
+            .get("/compute/")
+            .body
+            .lines()
+            .count(),
+        1
+    );
+    // Keys are a user's own, and outlive the process.
+    let ann = occid.user("ann", &[]);
+    let hers = ann
+        .with("Idempotency-Key", "\"5e1f\"")
+        .post("/compute/", &compute("once"))
+        .expect(201);
+    assert_ne!(hers.location(), first.location());
+    let occid = occid.kill().start();
+    let keyed = occid.admin().with("Idempotency-Key", "\"5e1f\"");
+    assert_eq!(
+        keyed.post("/compute/", &compute("once")).expect(201).location(),
+        first.location()
+    );
+    keyed
+        .clone()
+        .with("Idempotency-Key", "")
+        .post("/compute/", COMPUTE)
+        .expect(400);
+    keyed
+        .with("Idempotency-Key", &"k".repeat(300))
+        .post("/compute/", COMPUTE)
+        .expect(400);
+}
+
+#[ignore = "until the engine changes entities"]
+#[test]
+fn what_runs_on_an_entity_keeps_other_changes_away_and_can_be_superseded() {
+    let occid = slow(2000);
+    let admin = occid.admin();
+    let machine = admin
+        .clone()
+        .with("Prefer", "wait=0")
+        .post("/compute/", COMPUTE)
+        .expect(201);
+    let operation = path_of(machine.header("x-occi-operation").unwrap()).to_owned();
+    let machine = machine.location();
+    let busy = admin
+        .post(&format!("{machine}?action=suspend"), &action("suspend"))
+        .expect(409);
+    assert!(
+        busy.header("x-occi-operation")
+            .is_some_and(|url| url.ends_with(&operation)),
+        "{busy:?}"
+    );
+    // What only the store holds can be changed.
+    admin
+        .post(&machine, "X-OCCI-Attribute: occi.core.title=\"new\"")
+        .expect(200);
+    admin.delete(&machine).expect(200);
+    admin.get(&machine).expect(404);
+    wait_until("the end of all operations", || {
+        admin
+            .get("/-/operation/?open=true")
+            .expect(200)
+            .body
+            .is_empty()
+            .then_some(())
+    });
+    assert_eq!(admin.get("/compute/").expect(200).body, "");
+}
+
+#[test]
+fn an_operation_can_be_cancelled() {
+    let occid = slow(2000);
+    let admin = occid.admin();
+    let machine = admin
+        .clone()
+        .with("Prefer", "wait=0")
+        .post("/compute/", COMPUTE)
+        .expect(201);
+    let operation = path_of(machine.header("x-occi-operation").unwrap()).to_owned();
+    admin.delete(&operation).expect(200);
+    wait_until("its end", || (state(&admin, &operation) == "failed").then_some(()));
+    admin.delete(&operation).expect(409);
+    let fresh = admin.clone().with("Cache-Control", "no-cache");
+    wait_until("nothing to be left", || {
+        fresh.get("/compute/").expect(200).body.is_empty().then_some(())
+    });
+}

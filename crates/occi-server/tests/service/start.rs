@@ -1,0 +1,163 @@
+//! How the service comes up, or does not, and how it ends.
+
+use crate::occid::{Occid, Setup};
+use rustix::process::Signal;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn the_first_start_makes_an_operator_whose_password_only_this_user_can_read() {
+    let occid = Occid::start();
+    assert_eq!(occid.url, format!("http://{}", occid.address));
+    assert_ne!(occid.address.port(), 0);
+    let data = occid.setup.data();
+    let mode = |name: &str| std::fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("initial-admin-password"), 0o600);
+    assert_eq!(mode("admin.sock"), 0o600);
+    assert_eq!(mode("."), 0o700);
+    let password = std::fs::read_to_string(data.join("initial-admin-password")).unwrap();
+    occid.has_said(password.trim_end());
+    occid.admin().get("/-/operation/").expect(200);
+
+    let setup = occid.stop();
+    assert!(!data.join("admin.sock").exists());
+    let again = setup.start();
+    assert!(!again.log().contains("first start"), "{}", again.log());
+    again.admin().get("/-/operation/").expect(200);
+}
+
+#[test]
+fn a_data_directory_has_one_process() {
+    let occid = Occid::start();
+    let words = occid.setup.clone().fail_to_start().bad();
+    assert!(
+        words.contains(&format!("is used by another occid (process {})", occid.pid())),
+        "{words}"
+    );
+    assert!(words.contains("--data-dir"), "{words}");
+    // The first one has lost nothing.
+    occid.anonymous().get("/healthz").expect(200);
+    occid.side_door("/healthz").expect(200);
+    // A process that was killed holds nothing.
+    occid.kill().start();
+}
+
+#[test]
+fn a_configuration_can_be_checked_and_nothing_else_happens() {
+    let setup = Setup::default().config("[http]\nbody_limit = \"1 MiB\"");
+    assert_eq!(setup.run(&["--check-config"]).good(), "the configuration is valid\n");
+    let broken = setup.clone().config("body_limt = \"1 MiB\"");
+    for words in [
+        broken.run(&["--check-config"]).bad(),
+        broken.clone().fail_to_start().bad(),
+    ] {
+        assert!(words.contains("unknown key \"body_limt\""), "{words}");
+        assert!(words.contains("did you mean \"body_limit\"?"), "{words}");
+        assert!(words.contains("occid.toml:3"), "it says where: {words}");
+    }
+    assert!(!setup.data().exists());
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_start_is_named_with_its_remedy() {
+    let occid = Occid::start();
+    let taken = occid.address.to_string();
+    let unwritable = "/proc/occid";
+    for (setup, what, remedy) in [
+        (
+            Setup::default().flags(&["--listen", &taken]),
+            "server.listen: cannot listen",
+            "choose another port",
+        ),
+        (
+            Setup::default().flags(&["--listen", "off"]),
+            "server.listen",
+            "ADDR:PORT",
+        ),
+        (
+            Setup::default().flags(&["--data-dir", unwritable]),
+            "server.data_dir",
+            "--data-dir",
+        ),
+        (
+            Setup::default().flags(&["--backend", "abacus"]),
+            "no engine \"abacus\"",
+            "memory",
+        ),
+        (
+            Setup::default().variable("OCCID_RATE_BURST", "lots"),
+            "OCCID_RATE_BURST must be a whole number",
+            "rate.burst",
+        ),
+        (
+            Setup::default().config("[backend.memory]\ncolour = 1"),
+            "colour",
+            "[backend.memory]",
+        ),
+        (
+            Setup::default().config("[log]\nfilter = \"=\""),
+            "log.filter",
+            "warn,occi_engine=debug",
+        ),
+        (
+            Setup::default().variable("OCCID_FAULT", "create"),
+            "OCCID_FAULT",
+            "verb:point:effect",
+        ),
+    ] {
+        let words = setup.fail_to_start().bad();
+        assert!(
+            words.contains(what) && words.contains(remedy),
+            "{what}, {remedy}: {words}"
+        );
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_these_over_the_file() {
+    let setup = Setup::default()
+        .config("[auth]\nrealm = \"file\"\n[log]\nformat = \"json\"")
+        .variable("OCCID_AUTH_REALM", "variable")
+        .variable("OCCID_LISTEN", "off");
+    let occid = setup.start();
+    let answer = occid.anonymous().get("/-/").expect(401);
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("Basic realm=\"variable\", charset=\"UTF-8\"")
+    );
+}
+
+#[test]
+fn the_service_may_listen_on_a_unix_socket() {
+    let setup = Setup::default();
+    let socket = setup.home().join("occid.sock");
+    let address = format!("unix:{}", socket.display());
+    // Its first line is no URL with a port, so it is only checked here.
+    let mut child = setup
+        .command(&["--backend", "memory", "--listen", &address])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    let stream = std::os::unix::net::UnixStream::connect(&socket);
+    let answer =
+        stream.map(|stream| crate::client::Raw::over(stream).exchange("GET /healthz HTTP/1.1\r\nHost: occid\r\n\r\n"));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(line.trim_end(), format!("listening on {address}"));
+    assert_eq!(answer.unwrap().status, 200);
+    assert!(status.success());
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_sample_configuration_is_up_to_date() {
+    let sample = Setup::default().run(&["--sample-config"]).good();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/occid.toml");
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        kept == sample,
+        "docs/occid.toml is not what `occid --sample-config` prints: write it anew"
+    );
+}
