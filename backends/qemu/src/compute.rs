@@ -103,7 +103,7 @@ fn image(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
         (Some(image), _) => Ok(image.clone()),
         (None, Some(name)) => refuse(ErrorKind::Invalid, format!("there is no image {name} to boot from")),
         (None, None) => refuse(
-            ErrorKind::Unavailable,
+            ErrorKind::CapacityExhausted,
             "there is no image to boot from; the operator has to put one into an image directory",
         ),
     }
