@@ -1,11 +1,12 @@
 # The commands of this project; each is a script or a line of cargo that can be typed by itself.
-.PHONY: help run test bench guest checklist
+.PHONY: help run test bench guest checklist conformance
 
 help:
 	@echo 'make run        occid with real virtual machines on this host (BACKEND=memory: without QEMU; ARGS=...: more flags)'
 	@echo 'make test       everything that is checked: format, lints, documentation, tests'
 	@echo 'make bench      what occid costs beside its peers (ARGS=--help: the choices); takes minutes, wants a quiet machine'
 	@echo 'make guest      the demonstration guest alone, in the image directory of this user'
+	@echo 'make conformance URL=... USER=... PASSWORD_FILE=...   the black-box suite against any server (ARGS=...: more flags)'
 	@echo 'make checklist  each requirement of the standard and its tests'
 
 run:
@@ -24,3 +25,6 @@ guest:
 
 checklist:
 	@scripts/checklist
+
+conformance:
+	@cargo run -q -p occi-conformance -- --url '$(URL)' $(if $(PASSWORD_FILE),--user '$(USER)' --password-file '$(PASSWORD_FILE)') $(ARGS)
