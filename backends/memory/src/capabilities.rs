@@ -85,11 +85,9 @@ fn compute(is_local: bool) -> KindCapability {
             act("compute", "save", &always, &[("hot", Exact), ("deferred", cloudy)]),
         ],
         inline_links: vec![NETWORKINTERFACE.clone(), STORAGELINK.clone(), SECURITYGROUPLINK.clone()],
-        later_links: vec![
-            (NETWORKINTERFACE.clone(), always.clone()),
-            (STORAGELINK.clone(), always.clone()),
-            (SECURITYGROUPLINK.clone(), always),
-        ],
+        later_links: [&NETWORKINTERFACE, &STORAGELINK, &SECURITYGROUPLINK]
+            .map(|link| ((*link).clone(), vec!["inactive", "active", "suspended"]))
+            .to_vec(),
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
         ..kind(
             &COMPUTE,
