@@ -31,11 +31,13 @@ pub enum Effect {
     Kill,
     /// The verb stands still until it is dropped.
     Hang,
+    /// The verb panics.
+    Panic,
 }
 
 /// One failure, to happen once. Its text is `verb:point:effect`: the point is `start`, a number (after the record of
-/// that number), a number with `-` before it (before that record) or `end`; the effect is `error`, `kill` or `hang`.
-/// `create:2:kill` ends the process when the second record of a create is durable.
+/// that number), a number with `-` before it (before that record) or `end`; the effect is `error`, `kill`, `hang` or
+/// `panic`. `create:2:kill` ends the process when the second record of a create is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// In which verb.
@@ -72,7 +74,8 @@ impl FromStr for Fault {
                 "error" => Effect::Error,
                 "kill" => Effect::Kill,
                 "hang" => Effect::Hang,
-                _ => return Err(format!("{effect:?} is not error, kill or hang")),
+                "panic" => Effect::Panic,
+                _ => return Err(format!("{effect:?} is not error, kill, hang or panic")),
             },
         })
     }
@@ -138,6 +141,7 @@ impl Faults {
             None => Ok(()),
             Some(Effect::Error) => Err(Interrupted),
             Some(Effect::Hang) => pending().await,
+            Some(Effect::Panic) => panic!("{}: panic in {verb} at {point:?}", Self::VARIABLE),
             Some(Effect::Kill) => {
                 eprintln!("{}: ending in {verb} at {point:?}", Self::VARIABLE);
                 std::process::abort()

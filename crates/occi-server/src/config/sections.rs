@@ -33,7 +33,7 @@ section! {
     tls_certificate: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.crt");
     /// The private key of the certificate (PEM).
     tls_key: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.key");
-    /// The longest header field of a request; longer ones are answered 431.
+    /// The longest header field of a request; longer ones are answered 431, and a longer URL 414.
     header_field_limit: Size = Size(16 << 10);
     /// All header fields of a request together; more is answered 431.
     header_limit: Size = Size(64 << 10);
@@ -47,7 +47,8 @@ section! {
     answer_header_limit: Size = Size(96 << 10);
     /// How long a client may take to send the headers of a request, and how long a connection may be idle.
     header_timeout: Span = Span::seconds(30);
-    /// How long a client may be silent in the middle of a body.
+    /// How long a client may be silent in the middle of a body, or take nothing of an answer. A whole body may take
+    /// ten times that.
     body_timeout: Span = Span::seconds(30);
     /// How many connections are open at the same time; further ones wait.
     connections: usize = 4096;

@@ -13,7 +13,7 @@ use http::{Method, Response, StatusCode, header};
 use http_body_util::Either;
 use occi_engine::{Found, ListingHead, Page, Result as EngineResult, Selection, Where};
 use occi_model::{Input, Registry, TypeId, Value};
-use occi_rendering::render::{self, AttributeOrder, CollectionWriter, Contents, HeaderLimits};
+use occi_rendering::render::{self, AttributeOrder, CollectionWriter, Contents, HeaderLimits, LocationWriter};
 use occi_rendering::request::{self, Filter, Operator};
 use occi_rendering::{Base, MediaType, View};
 use std::sync::Arc;
@@ -237,20 +237,16 @@ async fn locations(
     media: MediaType,
     paths: BoxStream<'static, EngineResult<Vec<String>>>,
 ) -> Result<Body, Fault> {
-    let mut is_first = true;
+    let mut writer = LocationWriter::new(media)?;
     let pieces = paths
         .try_filter(|batch| std::future::ready(!batch.is_empty()))
-        .map(move |batch| {
-            let batch = batch?;
-            let rendered = render::locations(batch.iter().map(String::as_str), &reader.view(), media);
-            let body = rendered.map(|rendered| rendered.body).unwrap_or_default();
-            // The last line of a text body has no end, so the end goes before the next piece.
-            let first = std::mem::replace(&mut is_first, false);
-            Ok(if first || media == MediaType::UriList {
-                Bytes::from(body)
-            } else {
-                Bytes::from([&b"\n"[..], &body].concat())
-            })
+        .map_ok(move |batch| {
+            let mut piece = Vec::with_capacity(batch.len() * 96);
+            let view = reader.view();
+            for path in &batch {
+                writer.location(path, &view, &mut piece);
+            }
+            Bytes::from(piece)
         });
     begin(pieces.boxed()).await
 }

@@ -9,7 +9,7 @@ use super::serve::Body;
 use super::service::Service;
 use http::{Method, Response, StatusCode, header};
 use occi_engine::{Call, Created, Deleted, Done, EngineError, FailureKind, Found, Precondition, Wait};
-use occi_model::Entity;
+use occi_model::{Entity, TypeId};
 use occi_rendering::{MediaType, render, request};
 use uuid::Uuid;
 
@@ -87,6 +87,10 @@ async fn put(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>,
             kind: FailureKind::NotFound,
             ..
         }) if precondition == Precondition::None => {
+            if ask.path.ends_with('/') {
+                let message = "the path of an entity does not end with a slash";
+                return Err(Fault::bad_request(message));
+            }
             let created = service.engine.create_at(&ask.caller, path, draft).await?;
             self::created(ask, created, media)
         }
@@ -119,6 +123,9 @@ async fn delete(service: &Service, ask: &Ask, path: &str) -> Result<Response<Bod
 /// The action of a request: the term of the query string, and the payload if there is one.
 pub(super) fn call(ask: &Ask) -> Result<Call, Fault> {
     let term = ask.query.get("action").unwrap_or_default().to_owned();
+    // What cannot be the term of any action is not worth a search.
+    TypeId::new("http://schemas.ogf.org/occi/core#", &term)
+        .map_err(|error| Fault::bad_request(format!("?action={term}: {error}")))?;
     let action = ask.read_if_any(request::action)?;
     Ok(match action {
         Some(action) => Call {

@@ -188,7 +188,12 @@ impl Service {
 
     fn check_size(&self, head: &Parts) -> Result<(), Fault> {
         let too_large = |what: String| Fault::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, what);
-        let mut total = 0;
+        let url = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+        if url > self.http.header_field_limit.0 {
+            let message = format!("the URL is longer than {} bytes", self.http.header_field_limit.0);
+            return Err(Fault::new(StatusCode::URI_TOO_LONG, message));
+        }
+        let mut total = url;
         for (name, value) in &head.headers {
             let size = name.as_str().len() + value.len() + 4;
             if size > self.http.header_field_limit.0 {
@@ -460,8 +465,12 @@ impl Service {
             return Err(too_large());
         }
         let mut whole = BytesMut::new();
+        let patience = self.http.body_timeout.0;
+        // Who sends a byte now and then is not silent, but must come to an end too.
+        let end = tokio::time::Instant::now() + 10 * patience;
         loop {
-            let frame = tokio::time::timeout(self.http.body_timeout.0, body.frame())
+            let silence = tokio::time::Instant::now() + patience;
+            let frame = tokio::time::timeout_at(silence.min(end), body.frame())
                 .await
                 .map_err(|_| close(Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")))?;
             let Some(frame) = frame else { return Ok(whole.freeze()) };
@@ -507,6 +516,8 @@ impl Door for Service {
             .catch_unwind()
             .await;
         let mut response = admitted.unwrap_or_else(|_| {
+            let id = trace.request_id.to_str().unwrap_or_default();
+            tracing::error!(request.id = id, %method, "a request panicked");
             let manners = Manners {
                 agent,
                 accept: Accept::parse(accept.iter().map(|value| value.as_bytes())),

@@ -49,10 +49,10 @@ pub(super) fn of_parse_error(kind: ParseErrorKind, part: Part) -> StatusCode {
             | ParseErrorKind::Syntax
             | ParseErrorKind::ClassMismatch
             | ParseErrorKind::Contradiction
-            | ParseErrorKind::Unsupported
-            | ParseErrorKind::TooLarge,
+            | ParseErrorKind::Unsupported,
             _,
         ) => StatusCode::BAD_REQUEST,
+        (ParseErrorKind::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }
 

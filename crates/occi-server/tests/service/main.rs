@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 mod accounts;
+mod caches;
 mod client;
 mod crash;
+mod hostile;
 mod kinds;
+mod limits;
 mod occid;
 mod operations;
 mod projects;

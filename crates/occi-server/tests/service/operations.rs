@@ -23,7 +23,7 @@ fn path_of(url: &str) -> &str {
 }
 
 #[test]
-fn http_39_a_client_that_does_not_wait_is_told_where_to_look() {
+fn a_client_that_does_not_wait_is_told_where_to_look() {
     let occid = slow(300);
     let admin = occid.admin();
     let answer = admin

@@ -1,0 +1,182 @@
+//! Answers that are kept: exact after every write, and for those only who may see them.
+
+use crate::kinds::{COMPUTE, action, compute};
+use crate::occid::{Occid, wait_until};
+
+#[test]
+fn an_answer_that_the_client_has_is_not_sent_again() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let machine = admin
+        .clone()
+        .with("Prefer", "wait=20")
+        .post("/compute/", COMPUTE)
+        .expect(201)
+        .location();
+    let json = admin.clone().with("Accept", "application/occi+json");
+    for target in [machine.as_str(), "/compute/", "/-/"] {
+        // Once from the store and then from memory.
+        for _ in 0..3 {
+            let full = admin.get(target).expect(200);
+            let tag = full.header("etag").unwrap();
+            for given in [tag, "*", &format!("W/{tag}"), &format!("\"x\", {tag}")] {
+                let none = admin.clone().with("If-None-Match", given).get(target).expect(304);
+                assert_eq!((none.header("etag"), none.body.as_str()), (Some(tag), ""));
+                assert_eq!(none.header("vary"), full.header("vary"));
+            }
+            admin.clone().with("If-None-Match", "\"0.p\"").get(target).expect(200);
+            json.clone().with("If-None-Match", tag).get(target).expect(200);
+            let head = admin.send("HEAD", target, "").expect(200);
+            assert_eq!(
+                (head.header("etag"), head.header("content-type")),
+                (Some(tag), full.header("content-type"))
+            );
+            assert_eq!(head.header("content-length"), full.header("content-length"));
+        }
+    }
+}
+
+#[test]
+fn a_change_is_made_only_to_what_the_client_has_seen() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let machine = admin
+        .clone()
+        .with("Prefer", "wait=20")
+        .post("/compute/", COMPUTE)
+        .expect(201)
+        .location();
+    let seen = admin.get(&machine).expect(200).header("etag").unwrap().to_owned();
+    let stop = format!("{machine}?action=stop");
+    admin
+        .clone()
+        .with("If-Match", &seen)
+        .with("Prefer", "wait=20")
+        .post(&stop, &action("stop"))
+        .expect(200);
+    let old = admin.clone().with("If-Match", &seen);
+    let refused = old
+        .post(&format!("{machine}?action=start"), &action("start"))
+        .expect(412);
+    assert!(!refused.body.is_empty());
+    old.delete(&machine).expect(412);
+    let now = admin.get(&machine).expect(200);
+    assert!(now.body.contains("occi.compute.state=\"inactive\""), "{now:?}");
+    let tags = format!("\"1.p\", {}", now.header("etag").unwrap());
+    admin.clone().with("If-Match", &tags).delete(&machine).expect(200);
+    admin.get(&machine).expect(404);
+}
+
+#[test]
+fn what_is_kept_is_never_older_than_the_last_write() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let machine = admin
+        .clone()
+        .with("Prefer", "wait=20")
+        .post("/compute/", &compute("a"))
+        .expect(201)
+        .location();
+    let waits = admin.clone().with("Prefer", "wait=20");
+    for _ in 0..5 {
+        for (term, state) in [("stop", "inactive"), ("start", "active")] {
+            for _ in 0..3 {
+                admin.get(&machine).expect(200);
+            }
+            waits
+                .post(&format!("{machine}?action={term}"), &action(term))
+                .expect(200);
+            let now = admin.get(&machine).expect(200).body;
+            assert!(now.contains(&format!("occi.compute.state=\"{state}\"")), "{now}");
+        }
+    }
+    let metrics = occid.side_door("/metrics").expect(200).body;
+    let kept = number(&metrics, "occid_ready_answers_total");
+    assert!(kept >= 10.0, "answers come from memory: {kept}");
+    // The same path, other readers: by rendering, by version, by right.
+    let plain = admin.get(&machine).expect(200);
+    let json = admin
+        .clone()
+        .with("Accept", "application/json")
+        .get(&machine)
+        .expect(200);
+    assert_eq!(json.header("content-type"), Some("application/json"));
+    assert_ne!(plain.header("etag"), json.header("etag"));
+    occid.user("eve", &["--project", "elsewhere"]).get(&machine).expect(404);
+    waits.delete(&machine).expect(200);
+    admin.get(&machine).expect(404);
+}
+
+#[test]
+fn what_is_measured_names_classes_and_never_paths() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let machine = admin
+        .clone()
+        .with("Prefer", "wait=20")
+        .post("/compute/", COMPUTE)
+        .expect(201)
+        .location();
+    admin.get(&machine).expect(200);
+    admin.get(&machine).expect(200);
+    admin.get("/compute/nothing").expect(404);
+    occid.anonymous().get("/-/").expect(401);
+    let answer = occid.side_door("/metrics").expect(200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
+    let text = answer.body;
+    assert_eq!(
+        number(
+            &text,
+            "occid_requests_total{route=\"entity\",method=\"GET\",status=\"2xx\"}"
+        ),
+        2.0
+    );
+    assert_eq!(
+        number(
+            &text,
+            "occid_requests_total{route=\"entity\",method=\"GET\",status=\"4xx\"}"
+        ),
+        1.0
+    );
+    assert_eq!(
+        number(
+            &text,
+            "occid_requests_total{route=\"kind\",method=\"POST\",status=\"2xx\"}"
+        ),
+        1.0
+    );
+    assert_eq!(
+        number(
+            &text,
+            "occid_requests_total{route=\"none\",method=\"GET\",status=\"4xx\"}"
+        ),
+        1.0
+    );
+    assert_eq!(number(&text, "occid_request_seconds_count{route=\"entity\"}"), 3.0);
+    assert!(text.contains("backend=\"memory\""), "{text}");
+    for secret in [machine.rsplit('/').next().unwrap(), "nothing", "admin"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+#[test]
+fn the_service_is_ready_when_its_engines_are() {
+    let occid = Occid::start();
+    wait_until("readiness", || (occid.side_door("/readyz").status == 200).then_some(()));
+    assert_eq!(occid.side_door("/healthz").expect(200).body, "ok\n");
+    let open = occid.anonymous().get("/healthz").expect(200);
+    assert!(
+        open.header("server").is_some_and(|server| server.contains("OCCI/1.2")),
+        "{open:?}"
+    );
+}
+
+/// The value of a sample.
+#[track_caller]
+fn number(metrics: &str, name: &str) -> f64 {
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+    value.parse().unwrap()
+}
