@@ -3,9 +3,9 @@
 use crate::config::QemuConfig;
 use crate::error::Failure;
 use crate::image;
-use crate::links::{self, find_nic, id};
+use crate::links::{self, id};
 use crate::site::Site;
-use crate::{capabilities, compute, networks, program, templates, translate};
+use crate::{capabilities, compute, networks, program, templates, translate, volume};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -83,7 +83,20 @@ impl Backend for Qemu {
         match self.declared(&create.kind)? {
             "compute" => compute::admit(&self.site, scope, create).await,
             "network" => networks::admit(&self.site, create),
-            _ => unsupported(&create.kind),
+            "storage" => volume::admit(&self.site, create),
+            _ => links::admit(&self.site, create),
+        }
+    }
+
+    async fn admit_change(&self, scope: &Scope, target: &Target, change: &Change) -> Result<()> {
+        match (
+            self.declared(&target.kind)?,
+            self.site.machine(id(target)),
+            self.site.network(id(target)),
+        ) {
+            ("compute", Some(machine), _) => compute::admit_change(&self.site, scope, &machine, change),
+            ("network", _, Some(network)) => networks::admit_change(&self.site, &network, change),
+            _ => Ok(()),
         }
     }
 
@@ -101,6 +114,11 @@ impl Backend for Qemu {
                 let networks = site.networks().into_iter();
                 let own = networks.filter(|network| network.record.get().project == scope.project);
                 own.map(|network| translate::network(&network)).collect()
+            }
+            "storage" => {
+                let volumes = site.volumes().into_iter();
+                let own = volumes.filter(|volume| volume.record.get().project == scope.project);
+                own.map(|volume| translate::volume(&volume)).collect()
             }
             _ => own
                 .flat_map(|machine| translate::machine_and_links(site, machine))
@@ -130,10 +148,17 @@ impl Backend for Qemu {
                     .filter(|network| is_own(&network.record.get().project));
                 Ok(found.map(|network| translate::network(&network)))
             }
-            _ => match find_nic(site, id(target)) {
-                Some((machine, nic)) if is_own(&machine.record.get().project) => {
+            "storage" => {
+                let found = site
+                    .volume(id(target))
+                    .filter(|volume| is_own(&volume.record.get().project));
+                Ok(found.map(|volume| translate::volume(&volume)))
+            }
+            _ => match links::find(site, id(target)) {
+                Some((machine, link)) if is_own(&machine.record.get().project) => {
                     machine.look().await?;
-                    Ok(Some(translate::interface(site, &machine, &nic)))
+                    let picture = links::picture(site, &machine, &link);
+                    Ok(Some(picture).filter(|picture| picture.kind == target.kind))
                 }
                 _ => Ok(None),
             },
@@ -144,12 +169,28 @@ impl Backend for Qemu {
         match self.declared(&create.kind)? {
             "compute" => compute::create(&self.site, context, create).await,
             "network" => networks::create(&self.site, context, create).await,
-            _ => unsupported(&create.kind),
+            "storage" => volume::create(&self.site, context, create).await,
+            _ => links::create(&self.site, context, create).await,
         }
     }
 
-    async fn update(&self, _context: &Context, target: &Target, _change: &Change) -> Result<Vec<Picture>> {
-        unsupported(&target.kind)
+    async fn update(&self, context: &Context, target: &Target, change: &Change) -> Result<Vec<Picture>> {
+        let site = &self.site;
+        match self.declared(&target.kind)? {
+            "compute" => match site.machine(id(target)) {
+                Some(machine) => compute::update(site, context, &machine, change).await,
+                None => missing(target),
+            },
+            "network" => match site.network(id(target)) {
+                Some(network) => networks::update(site, context, &network, change).await,
+                None => missing(target),
+            },
+            "storage" => match site.volume(id(target)) {
+                Some(volume) => volume::update(site, context, &volume, change).await,
+                None => missing(target),
+            },
+            _ => unsupported(&target.kind),
+        }
     }
 
     async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> Result<Acted> {
@@ -166,10 +207,15 @@ impl Backend for Qemu {
                 Some(machine) => compute::act(&self.site, context, &machine, invocation).await,
                 None => missing(target),
             },
-            _ => match self.site.network(id(target)) {
+            "network" => match self.site.network(id(target)) {
                 Some(network) => networks::act(&self.site, context, &network, invocation).await,
                 None => missing(target),
             },
+            "storage" => match self.site.volume(id(target)) {
+                Some(volume) => volume::act(&self.site, context, &volume, invocation).await,
+                None => missing(target),
+            },
+            _ => links::act(&self.site, context, id(target), invocation).await,
         }
     }
 
@@ -177,8 +223,8 @@ impl Backend for Qemu {
         match self.declared(&target.kind)? {
             "compute" => compute::delete(&self.site, context, id(target)).await,
             "network" => networks::delete(&self.site, context, id(target)).await,
-            _ if links::find_nic(&self.site, id(target)).is_none() => Ok(()),
-            _ => unsupported(&target.kind),
+            "storage" => volume::delete(&self.site, context, id(target)).await,
+            _ => links::delete(&self.site, context, id(target)).await,
         }
     }
 

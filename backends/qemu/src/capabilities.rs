@@ -2,20 +2,21 @@
 
 use occi_backend::Fidelity::Exact;
 use occi_backend::names::{
-    COMPUTE, IPNETWORK, IPNETWORKINTERFACE, NETWORK, NETWORKINTERFACE, OS_TPL, RESOURCE_TPL, SSH_KEY, USER_DATA,
-    action, attribute,
+    COMPUTE, IPNETWORK, IPNETWORKINTERFACE, NETWORK, NETWORKINTERFACE, OS_TPL, RESOURCE_TPL, SSH_KEY, STORAGE,
+    STORAGELINK, USER_DATA, action, attribute,
 };
-use occi_backend::{ActionCapability, Capabilities, KindCapability, Locality, MethodCapability};
+use occi_backend::{ActionCapability, Capabilities, KindCapability, Locality, MethodCapability, UpdateCapability};
 use occi_model::{TypeId, templates};
 use std::time::Duration;
 
+const ON_OR_OFF: [&str; 2] = ["inactive", "active"];
 /// No single call to QEMU lasts longer.
 const CALL: Duration = Duration::from_secs(30);
 
 pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         locality: Locality::Host,
-        kinds: vec![compute(), network(), networkinterface()],
+        kinds: vec![compute(), network(), storage(), networkinterface(), storagelink()],
         default_network: true,
         assigns_ids: false,
         events: true,
@@ -39,9 +40,24 @@ fn compute() -> KindCapability {
                 &["graceful", "acpioff", "poweroff"],
             ),
             act("compute", "restart", &["active"], &["graceful", "warm", "cold"]),
-            act("compute", "suspend", &["active"], &["suspend"]),
+            act("compute", "suspend", &["active"], &["hibernate", "suspend"]),
+            act("compute", "save", &ON_OR_OFF, &["hot", "deferred"]),
         ],
-        inline_links: vec![NETWORKINTERFACE.clone()],
+        update: update(
+            &[
+                "occi.compute.cores",
+                "occi.compute.memory",
+                "occi.compute.hostname",
+                "resource_tpl",
+                "os_tpl",
+            ],
+            &["inactive"],
+        ),
+        inline_links: vec![NETWORKINTERFACE.clone(), STORAGELINK.clone()],
+        later_links: vec![
+            (NETWORKINTERFACE.clone(), ON_OR_OFF.to_vec()),
+            (STORAGELINK.clone(), ON_OR_OFF.to_vec()),
+        ],
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
         owned,
         ..kind(&COMPUTE)
@@ -51,16 +67,50 @@ fn compute() -> KindCapability {
 fn network() -> KindCapability {
     KindCapability {
         actions: up_and_down("network"),
+        update: update(
+            &[
+                "occi.network.address",
+                "occi.network.gateway",
+                "occi.network.allocation",
+            ],
+            &["inactive"],
+        ),
         mixins: vec![IPNETWORK.clone()],
         owned: owned("network", &["address", "gateway", "allocation"]),
         ..kind(&NETWORK)
     }
 }
 
+fn storage() -> KindCapability {
+    const ALWAYS: [&str; 2] = ["offline", "online"];
+    KindCapability {
+        update: update(&["occi.storage.size"], &ALWAYS),
+        actions: vec![
+            act("storage", "online", &["offline", "error"], &[]),
+            act("storage", "offline", &["online", "error"], &[]),
+            act("storage", "backup", &["online"], &[]),
+            act("storage", "snapshot", &["online"], &[]),
+            act("storage", "resize", &ALWAYS, &[]),
+        ],
+        owned: owned("storage", &["size"]),
+        ..kind(&STORAGE)
+    }
+}
+
+fn storagelink() -> KindCapability {
+    KindCapability {
+        actions: vec![
+            act("storagelink", "online", &["inactive"], &[]),
+            act("storagelink", "offline", &["active"], &[]),
+        ],
+        owned: owned("storagelink", &["deviceid"]),
+        ..kind(&STORAGELINK)
+    }
+}
+
 fn networkinterface() -> KindCapability {
     KindCapability {
-        create: false,
-        delete: false,
+        actions: up_and_down("networkinterface"),
         mixins: vec![IPNETWORKINTERFACE.clone()],
         owned: owned(
             "networkinterface",
@@ -82,6 +132,14 @@ fn kind(kind: &TypeId) -> KindCapability {
         mixins: Vec::new(),
         owned: Vec::new(),
     }
+}
+
+fn update(what: &[&str], states: &[&'static str]) -> Vec<UpdateCapability> {
+    let update = |what: &&str| UpdateCapability {
+        what: (*what).to_owned(),
+        states: states.to_vec(),
+    };
+    what.iter().map(update).collect()
 }
 
 fn owned(kind: &str, names: &[&str]) -> Vec<occi_model::AttributeName> {

@@ -26,6 +26,8 @@ pub(crate) const EPHEMERAL: &str = "ephemeral.qcow2";
 /// What the guest reads at its first boot.
 pub(crate) const SEED: &str = "seed.img";
 
+/// So many volumes fit into a machine.
+pub(crate) const MAX_DISKS: u8 = 14;
 /// So many interfaces fit into a machine.
 pub(crate) const MAX_NICS: u8 = 8;
 
@@ -44,7 +46,6 @@ pub(crate) fn disk_name(index: u8) -> String {
     format!("disk{index}")
 }
 
-#[cfg(test)]
 /// What the guest calls the volume at `index`, when it has an ephemeral disk or not.
 pub(crate) fn disk_device(record: &MachineRecord, index: u8) -> String {
     let letter = char::from(b'b' + index + u8::from(record.ephemeral.is_some()));
@@ -104,8 +105,8 @@ pub(crate) fn nic_device(nic: &NicRecord) -> Value {
     })
 }
 
-/// The arguments with which QEMU becomes this machine; held before its first instruction if `held`.
-pub(crate) fn arguments(record: &MachineRecord, host: &Host, held: bool) -> Vec<String> {
+/// The arguments with which QEMU becomes this machine, with these volumes; held before its first instruction if `held`.
+pub(crate) fn arguments(record: &MachineRecord, disks: &[DiskRecord], host: &Host, held: bool) -> Vec<String> {
     let (accel, cpu) = host.accelerator.arguments();
     let mut args: Vec<String> = Vec::new();
     let mut push = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
@@ -169,11 +170,11 @@ pub(crate) fn arguments(record: &MachineRecord, host: &Host, held: bool) -> Vec<
         push(&["-blockdev", &block_node("ephemeral", EPHEMERAL).to_string()]);
         push(&["-device", &device(EPHEMERAL_SLOT, "drive=ephemeral,id=ephemeral")]);
     }
-    for disk in record.disks.iter().filter(|disk| disk.online) {
+    for disk in disks {
         push(&["-blockdev", &volume_node(disk).to_string()]);
         push(&["-device", &volume_device(disk).to_string()]);
     }
-    for nic in &record.nics {
+    for nic in record.nics.iter().filter(|nic| !nic.leaving) {
         push(&["-netdev", &nic_socket(nic).to_string()]);
         push(&["-device", &nic_device(nic).to_string()]);
     }
@@ -199,13 +200,15 @@ mod tests {
             address: None,
             fixed: false,
             up: true,
+            leaving: false,
             published: None,
         };
-        let disk = |index: u8, online| DiskRecord {
+        let disk = |index: u8| DiskRecord {
             mark: format!("d{index}"),
             index,
             volume: format!("0f1b2c3d-0000-4000-8000-00000000000{index}"),
-            online,
+            online: true,
+            leaving: false,
         };
         let record = MachineRecord {
             mark: "8d6b1e0c".to_owned(),
@@ -223,11 +226,11 @@ mod tests {
             user_data: None,
             ephemeral: Some(1 << 30),
             nics: vec![nic(0), nic(1)],
-            disks: vec![disk(0, true), disk(1, false), disk(2, true)],
+            disks: vec![disk(0), disk(1), disk(2)],
             restart: None,
         };
         let host = Host::for_tests(Accelerator::Tcg);
-        let lines: Vec<String> = arguments(&record, &host, true)
+        let lines: Vec<String> = arguments(&record, &[disk(0), disk(2)], &host, true)
             .chunk_by(|_, next| !next.starts_with('-'))
             .map(|words| words.join(" "))
             .collect();

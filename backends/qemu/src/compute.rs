@@ -1,19 +1,22 @@
 //! Computes: the steps of each verb and action.
 
-use crate::command_line::{CONSOLE_LOG, EPHEMERAL, MAX_NICS, ROOT, SEED};
+use crate::command_line::{EPHEMERAL, MAX_NICS, ROOT, SEED};
 use crate::error::Failure;
 use crate::image::Image;
+use crate::links;
 use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::record::{MachineRecord, NicRecord, Wanted};
+use crate::saving;
 use crate::seed::{self, Seed};
 use crate::site::Site;
 use crate::switch::Mac;
+use crate::templates;
 use crate::translate::{self, mib};
 use occi_backend::{
-    Acted, BackendError, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Scope, names,
+    Acted, BackendError, Change, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Scope, names,
 };
-use occi_model::{Attributes, infrastructure, templates, userdata};
+use occi_model::{Attributes, infrastructure, templates as templates_of_model, userdata};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,7 +85,7 @@ fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> 
         image,
         cores: u32::try_from(cores).unwrap_or(u32::MAX),
         memory_mib,
-        ephemeral: number(templates::EPHEMERAL_SIZE).map(|gib| mib(gib) << 20),
+        ephemeral: number(templates_of_model::EPHEMERAL_SIZE).map(|gib| mib(gib) << 20),
         hostname: text(attributes, "occi.compute.hostname"),
         key,
         user_data,
@@ -134,8 +137,10 @@ fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
         );
     }
     for link in &create.links {
-        if let Some(target) = &link.target {
-            crate::links::target_network(site, target)?;
+        match &link.target {
+            Some(target) if link.kind == *names::STORAGELINK => drop(links::target_volume(site, target)?),
+            Some(target) => drop(links::target_network(site, target)?),
+            None => {}
         }
     }
     Ok(())
@@ -154,11 +159,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     if !machine.record.get().made {
         make(site, &machine).await?;
         context.step("disk and seed made").await?;
-        machine
-            .record
-            .change(|record| record.made = true)
-            .await
-            .map_err(BackendError::from)?;
+        machine.record.change(|record| record.made = true).await?;
     }
     context.accepted(&translate::machine(&machine)).await?;
     if create.bring_up && machine.status() != Status::Running {
@@ -180,13 +181,13 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
     for link in create.links.iter().filter(|link| link.kind == *names::NETWORKINTERFACE) {
         let index = u8::try_from(nics.len()).unwrap_or(MAX_NICS);
         let network = match &link.target {
-            Some(target) => crate::links::target_network(site, target)?,
+            Some(target) => links::target_network(site, target)?,
             None => site.default_network(&context.scope.project)?,
         };
         nics.push(place_nic(site, &network, link, index, &nics)?);
     }
     let base = site.freeze(&wish.image).await?;
-    Ok(site.add_machine(MachineRecord {
+    let mut record = MachineRecord {
         mark: create.mark.to_string(),
         project: context.scope.project.clone(),
         made: false,
@@ -204,7 +205,15 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
         nics,
         disks: Vec::new(),
         restart: None,
-    })?)
+    };
+    for link in create.links.iter().filter(|link| link.kind == *names::STORAGELINK) {
+        let Some(target) = &link.target else {
+            return refuse(ErrorKind::Invalid, "a link to a storage needs a target");
+        };
+        let disk = links::place_disk(site, &record, link, target)?;
+        record.disks.push(disk);
+    }
+    Ok(site.add_machine(record)?)
 }
 
 /// Gives an interface its addresses. The caller holds [`Site::placing`].
@@ -258,20 +267,27 @@ pub(crate) fn place_nic(
         address: Some(address),
         fixed: wish.is_some() || record.fixed,
         up: true,
+        leaving: false,
         published,
     })
 }
 
-/// Makes the files of a machine that has never run; again if they are half there.
+/// Makes the files that a machine lacks, and its seed.
 async fn make(site: &Site, machine: &Machine) -> Result<()> {
     let record = machine.record.get();
     let base = site.base(&record.base);
     let header = crate::image::read_header(&base)?;
     let relative = Path::new("../../base").join(&record.base);
-    let root = machine.directory.join(ROOT);
-    site.qemu_img.overlay(&relative, header, &root, header.size).await?;
-    if let Some(bytes) = record.ephemeral {
-        site.qemu_img.create(&machine.directory.join(EPHEMERAL), bytes).await?;
+    // A file under its name is whole.
+    let new = machine.directory.join("disk.new");
+    let keep = |name: &str| std::fs::rename(&new, machine.directory.join(name)).map_err(Failure::host("make a disk"));
+    if !machine.directory.join(ROOT).exists() {
+        site.qemu_img.overlay(&relative, header, &new, header.size).await?;
+        keep(ROOT)?;
+    }
+    if let Some(bytes) = record.ephemeral.filter(|_| !machine.directory.join(EPHEMERAL).exists()) {
+        site.qemu_img.create(&new, bytes).await?;
+        keep(EPHEMERAL)?;
     }
     let macs: Vec<String> = record.nics.iter().map(|nic| nic.mac.to_string()).collect();
     let default_name = format!("compute-{}", record.mark.chars().take(8).collect::<String>());
@@ -284,7 +300,6 @@ async fn make(site: &Site, machine: &Machine) -> Result<()> {
         macs: &macs,
     };
     seed.write(&machine.directory.join(SEED))?;
-    std::fs::write(machine.directory.join(CONSOLE_LOG), "").map_err(Failure::host("make the console's log"))?;
     Ok(())
 }
 
@@ -339,14 +354,25 @@ pub(crate) async fn act(
             context.step("machine stopped").await?;
         }
         ("restart", method) => restart(site, context, machine, method.unwrap_or("graceful")).await?,
-        ("suspend", Some("suspend") | None) => {
-            match machine.status() {
-                Status::Paused => {}
-                Status::Running => machine.pause().await?,
+        ("suspend", Some("hibernate")) => {
+            match (machine.status(), machine.record.get().wanted) {
+                (Status::Off, Wanted::Hibernated) => {}
+                (Status::Running, _) => hibernate(site, machine).await?,
+                // Only an attempt of this operation that was broken off leaves the guest like this.
+                (Status::Paused, wanted) if wanted != Wanted::Paused => hibernate(site, machine).await?,
+                _ => return not_now("suspend", machine),
+            }
+            context.step("machine held on disk").await?;
+        }
+        ("suspend", _) => {
+            match (machine.status(), machine.record.get().wanted) {
+                (Status::Paused, _) => {}
+                (Status::Running, _) => machine.pause().await?,
                 _ => return not_now("suspend", machine),
             }
             context.step("machine held").await?;
         }
+        ("save", method) => return save(site, context, machine, invocation, method.unwrap_or("deferred")).await,
         (term, method) => {
             return refuse(
                 ErrorKind::Unsupported,
@@ -361,6 +387,154 @@ pub(crate) async fn act(
         pictures: translate::machine_and_links(site, machine),
         template: None,
     })
+}
+
+async fn hibernate(site: &Site, machine: &Arc<Machine>) -> Result<()> {
+    site.check_disk(machine.record.get().memory_mib << 20)?;
+    Ok(machine.hibernate().await?)
+}
+
+/// Makes a template of the compute: `hot` as it runs, `deferred` by way of a stop and a start.
+async fn save(
+    site: &Arc<Site>,
+    context: &Context,
+    machine: &Arc<Machine>,
+    invocation: &Invocation,
+    method: &str,
+) -> Result<Acted> {
+    let name = invocation.parameters.get("name").and_then(|value| value.as_str());
+    let operation = context.operation.to_string();
+    let term = saving::term(name, machine, &operation);
+    if !saving::is_saved(site, &term) {
+        let allowed = matches!(machine.status(), Status::Running | Status::Off | Status::Died(_));
+        if !allowed || machine.record.get().wanted == Wanted::Hibernated {
+            return not_now("save", machine);
+        }
+        site.check_disk(std::fs::metadata(machine.directory.join(ROOT)).map_or(0, |meta| meta.len()))?;
+    }
+    let runs = machine.status() == Status::Running;
+    if runs && method == "deferred" && !saving::is_saved(site, &term) {
+        let before = machine.identity();
+        let note = move |record: &mut MachineRecord| record.restart = Some((operation, before));
+        machine.record.change(note).await?;
+        context.step("restart recorded").await?;
+        ask_off(site, machine, true).await?;
+        context.step("machine stopped").await?;
+    }
+    let image = saving::save(site, machine, &term, name.unwrap_or(&term)).await?;
+    context.step("image saved").await?;
+    let stopped_for_this = machine
+        .record
+        .get()
+        .restart
+        .as_ref()
+        .is_some_and(|(by, _)| *by == context.operation.to_string());
+    if stopped_for_this && !machine.status().has_process() {
+        machine.power_on().await?;
+        context.step("machine started").await?;
+    }
+    Ok(Acted {
+        pictures: translate::machine_and_links(site, machine),
+        template: Some(templates::template(&image)),
+    })
+}
+
+pub(crate) fn admit_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<()> {
+    changed(site, scope, machine, change).map(drop)
+}
+
+/// What a change makes of a machine's record, and the image of its new root disk if it gets one.
+fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<(MachineRecord, Option<Image>)> {
+    if machine.status().has_process() || machine.record.get().wanted == Wanted::Hibernated {
+        return refuse(
+            ErrorKind::Conflict,
+            "the compute can be changed while it is inactive; stop it first",
+        );
+    }
+    let mut record = MachineRecord::clone(&machine.record.get());
+    let images = site.images(&scope.project);
+    let image = match &change.os_template {
+        None => None,
+        Some(term) => match images.get(term.as_str()) {
+            Some(image) => Some(image.clone()),
+            None => return refuse(ErrorKind::Invalid, format!("there is no image {term} to boot from")),
+        },
+    };
+    let number = |name: &str| change.set.get(name).and_then(occi_model::Value::as_f64);
+    if let Some(cores) = change.set.get("occi.compute.cores").and_then(occi_model::Value::as_i64) {
+        record.cores = u32::try_from(cores).unwrap_or(u32::MAX);
+    }
+    if let Some(memory) = number("occi.compute.memory") {
+        record.memory_mib = mib(memory);
+    }
+    if let Some(hostname) = text(&change.set, "occi.compute.hostname") {
+        record.hostname = Some(hostname.to_owned());
+    }
+    if change.unset.iter().any(|name| name.as_str() == "occi.compute.hostname") {
+        record.hostname = None;
+    }
+    if let Some(gib) = number(templates_of_model::EPHEMERAL_SIZE) {
+        record.ephemeral = Some((mib(gib) << 20).max(record.ephemeral.unwrap_or(0)));
+    }
+    let booted = image.as_ref().or_else(|| images.get(&record.template));
+    if let Some(booted) = booted.filter(|image| record.memory_mib < image.min_memory_mib()) {
+        return refuse(
+            ErrorKind::Invalid,
+            format!(
+                "{} needs at least {} MiB of memory, and {} MiB were asked for",
+                booted.term,
+                booted.min_memory_mib(),
+                record.memory_mib
+            ),
+        );
+    }
+    site.check_room(&record.mark, record.cores, record.memory_mib)?;
+    Ok((record, image))
+}
+
+/// Changes what a compute that is off will be at its next start.
+pub(crate) async fn update(
+    site: &Arc<Site>,
+    context: &Context,
+    machine: &Arc<Machine>,
+    change: &Change,
+) -> Result<Vec<Picture>> {
+    machine.look().await?;
+    let (mut wanted, image) = changed(site, &context.scope, machine, change)?;
+    if let Some(image) = image {
+        let _alone = site.placing.lock().await;
+        wanted.base = site.freeze(&image).await?;
+        wanted.template = image.term.to_string();
+        wanted.ssh_user = image.ssh_user().map(str::to_owned);
+    }
+    let is_new_disk = change.os_template.is_some();
+    let seed_changes = wanted.hostname != machine.record.get().hostname;
+    let ephemeral_changes = wanted.ephemeral != machine.record.get().ephemeral;
+    // Until its files are made anew it is not whole; whoever finds it so makes them.
+    wanted.made = !(is_new_disk || seed_changes || ephemeral_changes);
+    if ephemeral_changes && machine.directory.join(EPHEMERAL).exists() {
+        site.qemu_img
+            .resize(&machine.directory.join(EPHEMERAL), wanted.ephemeral.unwrap_or_default())
+            .await?;
+    }
+    machine.record.change(move |record| *record = wanted).await?;
+    context.step("change recorded").await?;
+    if is_new_disk {
+        remove(&machine.directory.join(ROOT))?;
+    }
+    if !machine.record.get().made {
+        make(site, machine).await?;
+        machine.record.change(|record| record.made = true).await?;
+        context.step("files made").await?;
+    }
+    Ok(translate::machine_and_links(site, machine))
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::host("remove a disk")(error).into()),
+        _ => Ok(()),
+    }
 }
 
 fn not_now<T>(term: &str, machine: &Machine) -> Result<T> {
@@ -412,7 +586,7 @@ async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, me
     if !begun {
         let before = machine.identity();
         let note = move |record: &mut MachineRecord| record.restart = Some((operation, before));
-        machine.record.change(note).await.map_err(BackendError::from)?;
+        machine.record.change(note).await?;
         context.step("restart recorded").await?;
     }
     let before = machine.record.get().restart.clone().and_then(|(_, before)| before);
@@ -428,10 +602,6 @@ async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, me
         machine.power_on().await?;
         context.step("machine started").await?;
     }
-    machine
-        .record
-        .change(|record| record.restart = None)
-        .await
-        .map_err(BackendError::from)?;
+    machine.record.change(|record| record.restart = None).await?;
     Ok(())
 }

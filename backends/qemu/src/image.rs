@@ -323,6 +323,16 @@ impl QemuImg {
         .await
     }
 
+    /// Whether `image` keeps an earlier content under `name`.
+    ///
+    /// # Errors
+    /// As [`QemuImg::overlay`].
+    pub async fn has_snapshot(&self, image: &Path, name: &str) -> Result<bool, Failure> {
+        let args = ["snapshot", "-l", text(image)?];
+        let listed = program::run_well(&self.program, PACKAGE, args, SHORT).await?;
+        Ok(listed.stdout.split_whitespace().any(|word| word == name))
+    }
+
     /// Keeps the present content of `image` under `name`, while nobody uses it.
     ///
     /// # Errors

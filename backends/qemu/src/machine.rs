@@ -13,12 +13,14 @@
 
 use crate::command_line::{self, LOG, MONITOR};
 use crate::config::OnHostBoot;
+use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
 use crate::launch::{self, Order};
 use crate::process::{Identity, Process};
 use crate::qmp::{Qmp, QmpEvent};
 use crate::record::{MachineRecord, Wanted};
+use crate::saving;
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -100,6 +102,8 @@ pub(crate) struct Machine {
     status: watch::Sender<Status>,
     /// Held by whoever starts, ends or attaches to the process.
     work: tokio::sync::Mutex<()>,
+    /// Held by whoever plugs devices.
+    pub(crate) plugging: tokio::sync::Mutex<()>,
     /// We are ending the process ourselves, although the machine is wanted.
     quitting: AtomicBool,
 }
@@ -114,6 +118,7 @@ impl Machine {
             live: Mutex::default(),
             status: watch::Sender::new(Status::Unknown),
             work: tokio::sync::Mutex::default(),
+            plugging: tokio::sync::Mutex::default(),
             quitting: AtomicBool::new(false),
         })
     }
@@ -250,6 +255,11 @@ impl Machine {
         let _alone = self.work.lock().await;
         self.look_alone().await?;
         self.wait_until_left().await?;
+        let hibernated = self.record.get().wanted == Wanted::Hibernated;
+        if hibernated && self.status().has_process() {
+            // A start that was broken off: nothing has run yet, and the state is still on the disk.
+            self.end_alone().await?;
+        }
         match (self.status(), self.live()) {
             (Status::Running, _) => {}
             (Status::Paused | Status::Starting, Some(live)) => {
@@ -271,6 +281,18 @@ impl Machine {
         Ok(())
     }
 
+    /// Keeps the guest's state on its disk and ends the process.
+    pub(crate) async fn hibernate(self: &Arc<Self>) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        self.look_alone().await?;
+        if let Some(live) = self.live() {
+            live.qmp.execute("stop", json!({})).await?;
+            saving::keep_state(&live).await?;
+            self.record.change(|record| record.wanted = Wanted::Hibernated).await?;
+        }
+        self.end_alone().await
+    }
+
     /// A guest that has just switched itself off is on its way out: its process must be gone first.
     async fn wait_until_left(&self) -> Result<(), Failure> {
         if self.status() == Status::Leaving && !self.wait_for(QUIT, |status| !status.has_process()).await {
@@ -288,21 +310,29 @@ impl Machine {
             }
         }
         let turn = site.turn_to_boot().await;
-        let record = self.record.change(|record| record.wanted = Wanted::Running).await?;
+        let mut record = self.record.get();
+        let hibernated = record.wanted == Wanted::Hibernated;
+        if !hibernated {
+            record = self.record.change(|record| record.wanted = Wanted::Running).await?;
+        }
         self.quitting.store(false, Ordering::Release);
         let order = Order {
             program: site.config.qemu.clone(),
-            args: command_line::arguments(&record, host, false),
+            args: command_line::arguments(&record, &site.attached(&record), host, hibernated),
             log: LOG.to_owned(),
             open_files: OPEN_FILES,
         };
         self.set_status(Status::Starting);
         let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
         self.attach(process).await?;
+        if let (true, Some(live)) = (hibernated, self.live()) {
+            saving::restore_state(&live).await?;
+            self.record.change(|record| record.wanted = Wanted::Running).await?;
+            live.qmp.execute("cont", json!({})).await?;
+            saving::forget_state(&live).await;
+            self.set_status(query_status(&live.qmp).await?);
+        }
         if let Some(live) = self.live() {
-            for nic in record.nics.iter().filter(|nic| !nic.up) {
-                set_link(&live.qmp, nic.index, false).await?;
-            }
             let mut events = live.qmp.events();
             tokio::spawn(async move {
                 let _turn = turn;
@@ -322,7 +352,7 @@ impl Machine {
                 network.settle(&site).await?;
             }
         }
-        Ok(())
+        devices::settle(&site, self).await
     }
 
     /// Ends it at once, and it is not wanted any more; fine if it is off.
@@ -430,12 +460,6 @@ impl Machine {
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.live().map(|live| live.process.identity().clone())
     }
-}
-
-/// Switches an interface on or off.
-pub(crate) async fn set_link(qmp: &Qmp, index: u8, up: bool) -> Result<(), Failure> {
-    let arguments = json!({"name": command_line::nic_name(index), "up": up});
-    qmp.execute("set_link", arguments).await.map(drop)
 }
 
 async fn query_status(qmp: &Qmp) -> Result<Status, Failure> {

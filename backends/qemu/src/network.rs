@@ -100,9 +100,16 @@ impl Network {
             self.set_status(site, NetworkStatus::Down);
             return Ok(());
         }
+        let plan = plan(site, &record);
+        if plan.ports.is_empty() {
+            // Nobody is there to hear: a network without interfaces needs no processes.
+            self.end_parts(parts).await?;
+            self.set_status(site, NetworkStatus::Up);
+            return Ok(());
+        }
         let switch_directory = self.directory.join(SWITCH);
         std::fs::create_dir_all(&switch_directory).map_err(Failure::host("make the network's directory"))?;
-        durable::write_json(&switch_directory.join(switch::PLAN), &plan(site, &record))?;
+        durable::write_json(&switch_directory.join(switch::PLAN), &plan)?;
 
         let switch = launch::start(&site.config.launcher, &switch_directory, &switch_order()).await?;
         let outside = match (record.gateway, parts.outside.take()) {

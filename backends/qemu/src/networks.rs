@@ -5,7 +5,8 @@ use crate::record::NetworkRecord;
 use crate::site::Site;
 use crate::translate;
 use ipnet::Ipv4Net;
-use occi_backend::{Acted, BackendError, Context, Create, ErrorKind, Invocation, Picture, Result};
+use occi_backend::{Acted, BackendError, Change, Context, Create, ErrorKind, Invocation, Picture, Result, names};
+use occi_model::Attributes;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
 }
 
 /// What a client wants of a network: its addresses, its gateway, and whether addresses are fixed.
-fn wish(create: &Create) -> Result<(Option<Ipv4Net>, Option<Ipv4Addr>, bool)> {
-    let text = |name: &str| create.attributes.get(name).and_then(|value| value.as_str());
+fn wish(attributes: &Attributes) -> Result<(Option<Ipv4Net>, Option<Ipv4Addr>, bool)> {
+    let text = |name: &str| attributes.get(name).and_then(|value| value.as_str());
     let subnet = match text("occi.network.address").map(|text| (text, text.parse::<Ipv4Net>())) {
         None => None,
         Some((_, Ok(subnet))) if (8..=29).contains(&subnet.prefix_len()) => Some(subnet.trunc()),
@@ -50,7 +51,7 @@ fn wish(create: &Create) -> Result<(Option<Ipv4Net>, Option<Ipv4Addr>, bool)> {
 }
 
 pub(crate) fn admit(site: &Site, create: &Create) -> Result<()> {
-    let (subnet, ..) = wish(create)?;
+    let (subnet, ..) = wish(&create.attributes)?;
     if subnet.is_none() {
         site.free_subnet()?;
     }
@@ -63,7 +64,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         Some(network) => network,
         None => {
             let _alone = site.placing.lock().await;
-            let (subnet, gateway, fixed) = wish(create)?;
+            let (subnet, gateway, fixed) = wish(&create.attributes)?;
             let subnet = match subnet {
                 Some(subnet) => subnet,
                 None => site.free_subnet()?,
@@ -89,12 +90,59 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     Ok(vec![translate::network(&network)])
 }
 
+pub(crate) fn admit_change(site: &Site, network: &Network, change: &Change) -> Result<()> {
+    changed(site, network, change).map(drop)
+}
+
+/// What a change makes of a network that is down and on which nobody is.
+fn changed(site: &Site, network: &Network, change: &Change) -> Result<NetworkRecord> {
+    let mut record = NetworkRecord::clone(&network.record.get());
+    if record.up || !machines_on(site, &network.id).is_empty() {
+        return refuse(
+            ErrorKind::Conflict,
+            "the addresses of a network can be changed while it is inactive and no interface leads to it",
+        );
+    }
+    let unset = |name: &str| change.unset.iter().any(|unset| unset.as_str() == name);
+    let mut all = translate::network(network).attributes;
+    for (name, value) in change.set.iter() {
+        all.set(name.clone(), value.clone());
+    }
+    let moves = change.set.get("occi.network.address").is_some();
+    if unset("occi.network.gateway") {
+        all.remove("occi.network.gateway");
+    } else if moves && change.set.get("occi.network.gateway").is_none() {
+        // The gateway moves with the addresses.
+        if let (Some(_), Ok((Some(subnet), ..))) = (all.remove("occi.network.gateway"), wish(&all))
+            && let Some(first) = subnet.hosts().next()
+        {
+            all.set(names::attribute("occi.network.gateway"), first.to_string());
+        }
+    }
+    let (subnet, gateway, fixed) = wish(&all)?;
+    record.subnet = subnet.unwrap_or(record.subnet);
+    record.gateway = gateway;
+    record.fixed = fixed;
+    Ok(record)
+}
+
+pub(crate) async fn update(
+    site: &Arc<Site>,
+    context: &Context,
+    network: &Arc<Network>,
+    change: &Change,
+) -> Result<Vec<Picture>> {
+    {
+        let _alone = site.placing.lock().await;
+        let wanted = changed(site, network, change)?;
+        network.record.change(move |record| *record = wanted).await?;
+    }
+    context.step("change recorded").await?;
+    Ok(vec![translate::network(network)])
+}
+
 async fn set_up(site: &Arc<Site>, network: &Arc<Network>, up: bool) -> Result<()> {
-    network
-        .record
-        .change(move |record| record.up = up)
-        .await
-        .map_err(BackendError::from)?;
+    network.record.change(move |record| record.up = up).await?;
     network.settle(site).await?;
     for machine in machines_on(site, &network.id) {
         site.publish_machine(&machine);
@@ -143,11 +191,7 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Res
                 format!("interfaces lead to the network, one of the compute {}", machine.id),
             );
         }
-        network
-            .record
-            .change(|record| record.up = false)
-            .await
-            .map_err(BackendError::from)?;
+        network.record.change(|record| record.up = false).await?;
         network.remove().await?;
         site.forget_network(id);
     }

@@ -75,6 +75,8 @@ pub(crate) struct NicRecord {
     /// Whether the client chose the address.
     pub fixed: bool,
     pub up: bool,
+    /// Whether it is being removed.
+    pub leaving: bool,
     /// The port of the host's loopback that leads to its port 22.
     pub published: Option<u16>,
 }
@@ -91,6 +93,8 @@ pub(crate) struct DiskRecord {
     pub volume: String,
     /// Whether it should be attached; else the link is `inactive`.
     pub online: bool,
+    /// Whether it is being removed.
+    pub leaving: bool,
 }
 
 /// A network.
@@ -135,6 +139,20 @@ impl NetworkRecord {
             .hosts()
             .filter(move |address| !reserved.contains(&Some(*address)))
     }
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VolumeRecord {
+    /// Our mark; also the name of the directory.
+    pub mark: String,
+    pub project: String,
+    /// In bytes.
+    pub size: u64,
+    /// Whether it has been made in full.
+    pub made: bool,
+    pub online: bool,
 }
 
 /// The path of the record in `directory`.

@@ -8,9 +8,10 @@ use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::probe::{self, Host};
 use crate::process::{Identity, boot_id};
-use crate::record::{self, MachineRecord, NetworkRecord, Wanted};
+use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, VolumeRecord, Wanted};
 use crate::switch::Mac;
 use crate::translate;
+use crate::volume::Volume;
 use ipnet::Ipv4Net;
 use occi_backend::{BackendError, ErrorKind, Event};
 use rustix::fs::{FlockOperation, flock};
@@ -37,6 +38,7 @@ const LOG_ROUND: Duration = Duration::from_secs(5);
 
 const MACHINES: &str = "vm";
 const NETWORKS: &str = "net";
+const VOLUMES: &str = "volume";
 const BASES: &str = "base";
 const TRASH: &str = "trash";
 /// Images made by `save`.
@@ -48,6 +50,7 @@ pub(crate) struct Site {
     host: OnceCell<Host>,
     machines: Mutex<BTreeMap<String, Arc<Machine>>>,
     networks: Mutex<BTreeMap<String, Arc<Network>>>,
+    volumes: Mutex<BTreeMap<String, Arc<Volume>>>,
     /// Held while addresses, ports, memory and names are given out.
     pub(crate) placing: tokio::sync::Mutex<()>,
     boots: Arc<Semaphore>,
@@ -64,7 +67,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Site {
     /// Reads what there is, and begins to attach to what runs.
     pub(crate) fn open(config: QemuConfig) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Event>), Failure> {
-        for name in [MACHINES, NETWORKS, BASES, TRASH, SAVED] {
+        for name in [MACHINES, NETWORKS, VOLUMES, BASES, TRASH, SAVED] {
             make_private(&config.directory.join(name))?;
         }
         let lock_file = File::create(config.directory.join("lock")).map_err(Failure::host("open the lock"))?;
@@ -84,6 +87,7 @@ impl Site {
             host: OnceCell::new(),
             machines: Mutex::default(),
             networks: Mutex::default(),
+            volumes: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
             boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
             events,
@@ -96,6 +100,12 @@ impl Site {
             if let Some(record) = Record::load(record::path(&directory))? {
                 let network = Network::new(directory, record);
                 lock(&site.networks).insert(network.id.clone(), network);
+            }
+        }
+        for directory in directories(&site.config.directory.join(VOLUMES))? {
+            if let Some(record) = Record::load(record::path(&directory))? {
+                let volume = Volume::new(directory, record);
+                lock(&site.volumes).insert(volume.id.clone(), volume);
             }
         }
         for directory in directories(&site.config.directory.join(MACHINES))? {
@@ -222,6 +232,55 @@ impl Site {
     /// Forgets a network that has been removed.
     pub(crate) fn forget_network(&self, id: &str) {
         lock(&self.networks).remove(id);
+    }
+
+    pub(crate) fn volumes(&self) -> Vec<Arc<Volume>> {
+        lock(&self.volumes).values().cloned().collect()
+    }
+
+    pub(crate) fn volume(&self, id: &str) -> Option<Arc<Volume>> {
+        lock(&self.volumes).get(id).cloned()
+    }
+
+    /// Records a new volume.
+    pub(crate) fn add_volume(&self, record: VolumeRecord) -> Result<Arc<Volume>, Failure> {
+        let directory = self.config.directory.join(VOLUMES).join(&record.mark);
+        make_private(&directory)?;
+        let record = Record::create(record::path(&directory), record)?;
+        let volume = Volume::new(directory, record);
+        lock(&self.volumes).insert(volume.id.clone(), volume.clone());
+        Ok(volume)
+    }
+
+    /// Removes what is left of a volume; nobody uses it.
+    pub(crate) fn remove_volume(&self, id: &str) -> Result<(), Failure> {
+        self.discard(&self.config.directory.join(VOLUMES).join(id))?;
+        lock(&self.volumes).remove(id);
+        Ok(())
+    }
+
+    /// The machine to which a volume is attached, and how.
+    pub(crate) fn attachment(&self, volume: &str) -> Option<(Arc<Machine>, DiskRecord)> {
+        self.machines().into_iter().find_map(|machine| {
+            let disk = machine
+                .record
+                .get()
+                .disks
+                .iter()
+                .find(|disk| disk.volume == volume)
+                .cloned()?;
+            Some((machine, disk))
+        })
+    }
+
+    /// The volumes that a machine should have now.
+    pub(crate) fn attached(&self, machine: &MachineRecord) -> Vec<DiskRecord> {
+        let is_online = |id: &str| self.volume(id).is_some_and(|volume| volume.record.get().online);
+        let wanted = machine
+            .disks
+            .iter()
+            .filter(|disk| disk.online && !disk.leaving && is_online(&disk.volume));
+        wanted.cloned().collect()
     }
 
     /// Makes a directory disappear in one step, then removes it at leisure.
@@ -485,6 +544,11 @@ impl Site {
         for picture in translate::machine_and_links(self, machine) {
             self.publish(Event::Changed(Box::new(picture)));
         }
+    }
+
+    /// Reports a volume that changed.
+    pub(crate) fn publish_volume(&self, volume: &Volume) {
+        self.publish(Event::Changed(Box::new(translate::volume(volume))));
     }
 
     /// Reports a network that changed.

@@ -1,9 +1,11 @@
 //! Records and states of this engine -> OCCI. Pure.
 
+use crate::command_line;
 use crate::machine::{Machine, Status};
 use crate::network::{Network, NetworkStatus};
-use crate::record::{MachineRecord, NetworkRecord, NicRecord, Wanted};
+use crate::record::{DiskRecord, MachineRecord, NetworkRecord, NicRecord, Wanted};
 use crate::site::Site;
+use crate::volume::Volume;
 use occi_backend::{NativeEnds, NativeRef, Picture, names};
 use occi_model::{Attributes, EntityId, TypeId, Value, templates};
 
@@ -97,6 +99,7 @@ pub(crate) fn machine_and_links(site: &Site, machine: &Machine) -> Vec<Picture> 
     let mut pictures = vec![self::machine(machine)];
     let record = machine.record.get();
     pictures.extend(record.nics.iter().map(|nic| interface(site, machine, nic)));
+    pictures.extend(record.disks.iter().map(|disk| storage_link(site, machine, disk)));
     pictures
 }
 
@@ -138,6 +141,53 @@ pub(crate) fn interface(site: &Site, machine: &Machine, nic: &NicRecord) -> Pict
         mark: network.and_then(|network| mark(network.record.get().mark.as_deref()?)),
     };
     link(&names::NETWORKINTERFACE, &nic.mark, mixins, attributes, machine, target)
+}
+
+/// The picture of the link to a volume.
+pub(crate) fn storage_link(site: &Site, machine: &Machine, disk: &DiskRecord) -> Picture {
+    let record = machine.record.get();
+    let is_attached = site.attached(&record).iter().any(|attached| attached.mark == disk.mark);
+    let state = if is_attached && machine.status() == Status::Running {
+        "active"
+    } else {
+        "inactive"
+    };
+    let mut attributes = Attributes::new();
+    let device = command_line::disk_device(&record, disk.index);
+    set(&mut attributes, "occi.storagelink.deviceid", device);
+    set(&mut attributes, "occi.storagelink.state", state);
+    let target = NativeRef {
+        kind: names::STORAGE.clone(),
+        native_id: disk.volume.clone(),
+        mark: mark(&disk.volume),
+    };
+    link(&names::STORAGELINK, &disk.mark, Vec::new(), attributes, machine, target)
+}
+
+/// The picture of a volume.
+pub(crate) fn volume(volume: &Volume) -> Picture {
+    let record = volume.record.get();
+    let mut attributes = Attributes::new();
+    set(&mut attributes, "occi.storage.size", gib(record.size >> 20));
+    let state = if record.online && record.made {
+        "online"
+    } else {
+        "offline"
+    };
+    set(&mut attributes, "occi.storage.state", state);
+    if !record.made {
+        set(&mut attributes, "occi.storage.state.message", "is being made");
+    }
+    Picture {
+        native_id: record.mark.clone(),
+        mark: mark(&record.mark),
+        kind: names::STORAGE.clone(),
+        os_template: None,
+        resource_template: None,
+        mixins: Vec::new(),
+        attributes,
+        ends: None,
+    }
 }
 
 fn link(

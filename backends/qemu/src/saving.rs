@@ -1,0 +1,112 @@
+//! Guests and disks kept for later: hibernation, and templates made of machines.
+
+use crate::agent;
+use crate::command_line::{AGENT, ROOT};
+use crate::error::Failure;
+use crate::image::{self, Image};
+use crate::jobs;
+use crate::machine::{Live, Machine};
+use crate::record::MachineRecord;
+use crate::site::{SAVED, Site};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+/// The name of the state of a hibernated guest, inside of its root disk.
+const STATE: &str = "hibernated";
+/// How long a guest's agent may take to bring its file systems to rest.
+const FREEZE: Duration = Duration::from_secs(5);
+
+/// Writes the state of a guest that is held into its root disk.
+pub(crate) async fn keep_state(live: &Live) -> Result<(), Failure> {
+    forget_state(live).await;
+    let arguments = json!({"job-id": "keep", "tag": STATE, "vmstate": "root", "devices": ["root"]});
+    jobs::run(&live.qmp, "keep", "snapshot-save", arguments).await
+}
+
+/// Brings it back into a machine that has not begun.
+pub(crate) async fn restore_state(live: &Live) -> Result<(), Failure> {
+    let arguments = json!({"job-id": "restore", "tag": STATE, "vmstate": "root", "devices": ["root"]});
+    jobs::run(&live.qmp, "restore", "snapshot-load", arguments).await
+}
+
+/// Gives the space of a state back; fine if there is none.
+pub(crate) async fn forget_state(live: &Live) {
+    let arguments = json!({"job-id": "forget", "tag": STATE, "devices": ["root"]});
+    if let Err(failure) = jobs::run(&live.qmp, "forget", "snapshot-delete", arguments).await {
+        tracing::debug!(error = %failure, "no state to forget");
+    }
+}
+
+/// Copies the root disk of a machine into a new image called `term`; of a running one as it is now, its file systems
+/// at rest if the guest has an agent.
+pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str) -> Result<Image, Failure> {
+    let saved = site.config.directory.join(SAVED);
+    let done = saved.join(format!("{term}.qcow2"));
+    let copy = machine.directory.join("save.new");
+    if !done.exists() {
+        match machine.live() {
+            Some(live) => {
+                let channel = machine.directory.join(AGENT);
+                let frozen = agent::call(&channel, "guest-fsfreeze-freeze", json!({}), FREEZE)
+                    .await
+                    .is_ok();
+                let copied = jobs::copy_disk(&live.qmp, "root", "save.new").await;
+                if frozen {
+                    agent::call(&channel, "guest-fsfreeze-thaw", json!({}), FREEZE).await?;
+                }
+                copied?;
+            }
+            None => site.qemu_img.copy(&machine.directory.join(ROOT), &copy).await?,
+        }
+        let record = machine.record.get();
+        std::fs::write(saved.join(format!("{term}.toml")), description(&record, title))
+            .map_err(Failure::host("describe the saved image"))?;
+        std::fs::rename(&copy, &done).map_err(Failure::host("keep the saved image"))?;
+    }
+    let found = image::scan([saved.as_path()]);
+    found.get(term).cloned().ok_or_else(|| Failure::Image {
+        image: term.to_owned(),
+        reason: "it is not found after it was saved".to_owned(),
+    })
+}
+
+fn description(record: &MachineRecord, title: &str) -> String {
+    let mut table = toml::Table::new();
+    table.insert("title".to_owned(), title.into());
+    table.insert("project".to_owned(), record.project.clone().into());
+    table.insert("ssh".to_owned(), record.ssh_user.is_some().into());
+    if let Some(user) = &record.ssh_user {
+        table.insert("default_user".to_owned(), user.clone().into());
+    }
+    table.to_string()
+}
+
+/// The name of an image that `operation` makes and a client wants to call `wish`: the same for every try.
+pub(crate) fn term(wish: Option<&str>, machine: &Machine, operation: &str) -> String {
+    let wish = wish.filter(|wish| !wish.is_empty()).unwrap_or(&machine.id);
+    let slug: String = wish
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(40)
+        .collect();
+    let slug = slug.trim_matches('-');
+    let short: String = operation.chars().filter(char::is_ascii_alphanumeric).collect();
+    let short = short.get(short.len().saturating_sub(8)..).unwrap_or_default();
+    if slug.is_empty() {
+        format!("saved-{short}")
+    } else {
+        format!("{slug}-{short}")
+    }
+}
+
+/// Whether the file of a saved image is there.
+pub(crate) fn is_saved(site: &Site, term: &str) -> bool {
+    Path::exists(&site.config.directory.join(SAVED).join(format!("{term}.qcow2")))
+}

@@ -1,0 +1,237 @@
+//! Volumes: the steps of each verb and action.
+
+use crate::command_line::disk_name;
+use crate::devices;
+use crate::durable::Record;
+use crate::error::Failure;
+use crate::jobs;
+use crate::machine::Machine;
+use crate::record::{DiskRecord, VolumeRecord};
+use crate::site::Site;
+use crate::translate::{self, mib};
+use occi_backend::{Acted, BackendError, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
+use occi_model::Value;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A volume.
+pub(crate) struct Volume {
+    pub(crate) id: String,
+    pub(crate) record: Arc<Record<VolumeRecord>>,
+    directory: PathBuf,
+    /// Held by whoever works on its file.
+    work: tokio::sync::Mutex<()>,
+}
+
+impl Volume {
+    pub(crate) fn new(directory: PathBuf, record: Arc<Record<VolumeRecord>>) -> Arc<Self> {
+        Arc::new(Self {
+            id: record.get().mark.clone(),
+            record,
+            directory,
+            work: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join("disk.qcow2")
+    }
+
+    /// The running machine that has it, and under which name.
+    fn in_use(&self, site: &Site) -> Option<(Arc<Machine>, DiskRecord)> {
+        let (machine, disk) = site.attachment(&self.id)?;
+        let is_plugged = machine.live().is_some() && site.attached(&machine.record.get()).contains(&disk);
+        is_plugged.then_some((machine, disk))
+    }
+}
+
+fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
+    Err(BackendError::new(kind, message))
+}
+
+/// A size in bytes.
+fn size(value: Option<&Value>) -> Result<u64> {
+    match value.and_then(Value::as_f64) {
+        Some(gib) if gib > 0.0 => Ok(mib(gib) << 20),
+        _ => refuse(ErrorKind::Invalid, "the size must be a number of GiB above zero"),
+    }
+}
+
+pub(crate) fn admit(site: &Site, create: &Create) -> Result<()> {
+    site.check_disk(size(create.attributes.get("occi.storage.size"))?)
+}
+
+pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Vec<Picture>> {
+    let volume = match site.volume(create.mark.as_str()) {
+        Some(volume) => volume,
+        None => {
+            admit(site, create)?;
+            let volume = site.add_volume(VolumeRecord {
+                mark: create.mark.to_string(),
+                project: context.scope.project.clone(),
+                size: size(create.attributes.get("occi.storage.size"))?,
+                made: false,
+                online: false,
+            })?;
+            context.step("volume recorded").await?;
+            volume
+        }
+    };
+    if !volume.record.get().made {
+        site.qemu_img.create(&volume.file(), volume.record.get().size).await?;
+        volume.record.change(|record| record.made = true).await?;
+        context.step("volume made").await?;
+    }
+    context.accepted(&translate::volume(&volume)).await?;
+    if create.bring_up && !volume.record.get().online {
+        volume.record.change(|record| record.online = true).await?;
+        context.step("volume online").await?;
+    }
+    Ok(vec![translate::volume(&volume)])
+}
+
+/// Online or offline: attached where links say so, or nowhere.
+async fn set_online(site: &Arc<Site>, volume: &Volume, online: bool) -> Result<()> {
+    volume.record.change(move |record| record.online = online).await?;
+    if let Some((machine, _)) = site.attachment(&volume.id) {
+        devices::settle(site, &machine).await?;
+        site.publish_machine(&machine);
+    }
+    site.publish_volume(volume);
+    Ok(())
+}
+
+/// Makes it at least `size` bytes large, also while a guest uses it. Never smaller.
+async fn resize(site: &Site, volume: &Volume, size: u64) -> Result<()> {
+    let now = volume.record.get().size;
+    if size < now {
+        let (now, size) = (translate::gib(now >> 20), translate::gib(size >> 20));
+        return refuse(
+            ErrorKind::Conflict,
+            format!("the volume has {now} GiB and cannot shrink to {size}: what is on it would be cut off"),
+        );
+    }
+    site.check_disk(size - now)?;
+    match volume
+        .in_use(site)
+        .and_then(|(machine, disk)| Some((machine.live()?, disk)))
+    {
+        Some((live, disk)) => {
+            let arguments = json!({"node-name": disk_name(disk.index), "size": size});
+            live.qmp.execute("block_resize", arguments).await.map(drop)?;
+        }
+        None => site.qemu_img.resize(&volume.file(), size).await?,
+    }
+    volume.record.change(move |record| record.size = size).await?;
+    Ok(())
+}
+
+/// Keeps the present content inside of the volume's file, under the operation's name.
+async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
+    match volume
+        .in_use(site)
+        .and_then(|(machine, disk)| Some((machine.live()?, disk)))
+    {
+        Some((live, disk)) => {
+            let arguments = json!({"device": disk_name(disk.index), "name": name});
+            match live.qmp.execute("blockdev-snapshot-internal-sync", arguments).await {
+                // An earlier attempt of the same operation.
+                Err(Failure::Refused { said, .. }) if said.contains("already exists") => Ok(()),
+                other => Ok(other.map(drop)?),
+            }
+        }
+        None if site.qemu_img.has_snapshot(&volume.file(), name).await? => Ok(()),
+        None => Ok(site.qemu_img.snapshot(&volume.file(), name).await?),
+    }
+}
+
+/// Copies the present content into a file of its own beside the volume's.
+async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
+    let done = volume.directory.join(format!("backup-{name}.qcow2"));
+    if done.exists() {
+        return Ok(());
+    }
+    site.check_disk(std::fs::metadata(volume.file()).map_or(0, |meta| meta.len()))?;
+    let copy = volume.directory.join("backup.new");
+    match volume
+        .in_use(site)
+        .and_then(|(machine, disk)| Some((machine.live()?, disk)))
+    {
+        Some((live, disk)) => {
+            let target = format!("../../volume/{}/backup.new", volume.id);
+            jobs::copy_disk(&live.qmp, &disk_name(disk.index), &target).await?;
+        }
+        None => site.qemu_img.copy(&volume.file(), &copy).await?,
+    }
+    std::fs::rename(&copy, &done).map_err(Failure::host("keep a backup"))?;
+    Ok(())
+}
+
+pub(crate) async fn act(
+    site: &Arc<Site>,
+    context: &Context,
+    volume: &Arc<Volume>,
+    invocation: &Invocation,
+) -> Result<Acted> {
+    let _alone = volume.work.lock().await;
+    let operation = context.operation.to_string();
+    let record = volume.record.get();
+    let term = invocation.action.term();
+    if !record.made || (matches!(term, "snapshot" | "backup") && !record.online) {
+        return refuse(
+            ErrorKind::Conflict,
+            format!("{term} is not possible while the volume is offline"),
+        );
+    }
+    match term {
+        "online" => set_online(site, volume, true).await?,
+        "offline" => set_online(site, volume, false).await?,
+        "resize" => resize(site, volume, size(invocation.parameters.get("size"))?).await?,
+        "snapshot" => snapshot(site, volume, &operation).await?,
+        "backup" => backup(site, volume, &operation).await?,
+        _ => {
+            return refuse(
+                ErrorKind::Unsupported,
+                format!("the qemu backend does not support {term} of a storage"),
+            );
+        }
+    }
+    context.step(&format!("volume: {term} done")).await?;
+    let mut pictures = vec![translate::volume(volume)];
+    if let Some((machine, disk)) = site.attachment(&volume.id) {
+        pictures.push(translate::storage_link(site, &machine, &disk));
+    }
+    Ok(Acted {
+        pictures,
+        template: None,
+    })
+}
+
+pub(crate) async fn update(
+    site: &Arc<Site>,
+    context: &Context,
+    volume: &Arc<Volume>,
+    change: &Change,
+) -> Result<Vec<Picture>> {
+    let _alone = volume.work.lock().await;
+    if change.set.get("occi.storage.size").is_some() {
+        resize(site, volume, size(change.set.get("occi.storage.size"))?).await?;
+        context.step("volume resized").await?;
+    }
+    Ok(vec![translate::volume(volume)])
+}
+
+pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
+    {
+        let _alone = site.placing.lock().await;
+        if let Some((machine, _)) = site.attachment(id) {
+            return refuse(
+                ErrorKind::InUse,
+                format!("the volume is attached to the compute {}", machine.id),
+            );
+        }
+        site.remove_volume(id)?;
+    }
+    context.step("volume removed").await
+}
