@@ -219,12 +219,7 @@ impl Inner {
             return;
         };
         let Some(carrier) = self.carrier_of(&found) else { return };
-        let scope = Scope {
-            project: found.native_project.clone(),
-        };
-        if let Ok(Some(picture)) = self.carriers[carrier].backend.find(&scope, &row::target(&found)).await {
-            self.observe(carrier, &found.native_project, vec![picture]).await;
-        }
+        self.see(carrier, &found).await;
     }
 
     /// Listens to a backend as long as the engine lives.
@@ -261,6 +256,8 @@ impl Inner {
         }
     }
 
+    /// An event waits in a stream, so its picture may be older than what we have written since: it only says where to
+    /// look.
     async fn changed(&self, carrier: usize, picture: Picture) {
         for known in self
             .known(carrier, &picture.kind, picture.mark.as_ref(), &picture.native_id)
@@ -269,8 +266,33 @@ impl Inner {
             if known.operation.is_some() {
                 self.scopes.mark(known.id.clone());
             }
-            self.observe(carrier, &known.native_project, vec![picture.clone()])
-                .await;
+            self.see(carrier, &known).await;
+        }
+    }
+
+    /// Asks the engine for the picture of one entity, and believes it unless somebody writes the entity meanwhile.
+    async fn see(&self, carrier: usize, known: &EntityRow) {
+        let mut asked_ms = self.now_ms();
+        while asked_ms <= known.modified_ms {
+            // A picture taken in the millisecond of a write could be from before it.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            asked_ms = self.now_ms();
+        }
+        let scope = Scope {
+            project: known.native_project.clone(),
+        };
+        match self.carriers[carrier].backend.find(&scope, &row::target(known)).await {
+            Ok(Some(picture)) => {
+                let listing = Listing {
+                    pictures: vec![picture],
+                    complete: false,
+                };
+                self.take_in(carrier, &known.native_project, &known.kind, listing, asked_ms)
+                    .await;
+            }
+            // That it is gone is told by an event of its own, or by the next listings.
+            Ok(None) => {}
+            Err(error) => tracing::info!(entity.id = %known.id, context = error.context, "failed to look: {error}"),
         }
     }
 
