@@ -6,11 +6,14 @@ mod lab;
 
 use lab::{Lab, console, switch_off_inside};
 use libtest_mimic::{Arguments, Trial};
-use occi_backend::names::{COMPUTE, NETWORKINTERFACE, action, attribute};
-use occi_backend::{Backend, Context, Create, CreateLink, Interrupted, Invocation, Journal, Picture, Scope, Target};
+use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, action, attribute};
+use occi_backend::{
+    Acted, Backend, Context, Create, CreateLink, Interrupted, Invocation, Journal, LinkEnds, Picture, Result as Done,
+    Scope, Target,
+};
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::{Qemu, QemuConfig};
-use occi_model::{Attributes, EntityId, infrastructure};
+use occi_model::{Attributes, EntityId, TypeId, Value, infrastructure};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -94,12 +97,26 @@ async fn state(qemu: &Qemu, create: &Create) -> (String, String) {
     (state.to_owned(), text(&found, "occi.compute.state.message").to_owned())
 }
 
-async fn act(qemu: &Qemu, create: &Create, term: &str) -> Result<(), occi_backend::BackendError> {
+async fn act(qemu: &Qemu, create: &Create, term: &str, parameters: &[(&str, Value)]) -> Done<Acted> {
+    let parameters = parameters.iter().map(|(name, value)| (attribute(name), value.clone()));
     let invocation = Invocation {
-        action: action("compute", term),
-        parameters: Attributes::new(),
+        action: action(create.kind.term(), term),
+        parameters: parameters.collect(),
     };
-    qemu.act(&context(), &target(create), &invocation).await.map(drop)
+    qemu.act(&context(), &target(create), &invocation).await
+}
+
+/// Something that is no compute.
+fn other(kind: &TypeId, ends: Option<(&Create, &Create)>) -> Create {
+    let mut create = compute(&[]);
+    create.kind = kind.clone();
+    create.attributes = Attributes::new();
+    create.links.clear();
+    create.ends = ends.map(|(source, leads_to)| LinkEnds {
+        source: target(source),
+        target: target(leads_to),
+    });
+    create
 }
 
 /// Whether an ssh server greets behind the published port that `login` names; at its first boot it makes its key first.
@@ -175,6 +192,94 @@ async fn neighbours(lab: &Lab, config: QemuConfig) {
     );
 }
 
+/// A guest to which things are plugged, that is held on disk, and of which a copy is made.
+async fn devices(lab: &Lab, config: QemuConfig) {
+    let directory = config.directory.clone();
+    let qemu = Qemu::open(config).unwrap();
+    let machine = compute(&[]);
+    let mut volume = other(&STORAGE, None);
+    volume.attributes.set(attribute("occi.storage.size"), 1.0);
+    let network = other(&NETWORK, None);
+    for create in [&machine, &volume, &network] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let serial = lab.machine(machine.mark.as_str());
+    let mut at = console(&serial, 0, "GUEST-READY").await;
+
+    let disk = other(&STORAGELINK, Some((&machine, &volume)));
+    let made = qemu.create(&context(), &disk).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK vdb 1024").await;
+    assert_eq!(text(&made[0], "occi.storagelink.deviceid"), "/dev/vdb");
+    act(&qemu, &volume, "resize", &[("size", 2.0.into())]).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK vdb 2048").await;
+    let nic = other(&NETWORKINTERFACE, Some((&machine, &network)));
+    let made = qemu.create(&context(), &nic).await.unwrap();
+    let address = text(&made[0], "occi.networkinterface.address");
+    at = console(&serial, at, &format!("GUEST-NIC eth1 ip={address}/24")).await;
+
+    // What is in memory and on disk is there after a hibernation, with everything that was plugged.
+    lab::type_in(
+        &serial,
+        "echo kept >/run/marker; echo written >/dev/vdb; sync; echo typed-$((6*7))",
+    )
+    .await;
+    at = console(&serial, at, "typed-42").await;
+    act(&qemu, &machine, "suspend", &[("method", "hibernate".into())])
+        .await
+        .unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "suspended");
+    assert!(Process::recorded(&serial).unwrap().is_none());
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "active");
+    lab::type_in(&serial, "cat /run/marker; head -c 7 /dev/vdb; echo read-$((6*7))").await;
+    let from = at;
+    at = console(&serial, at, "read-42").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    assert!(
+        log[from..].contains("kept") && log[from..].contains("written"),
+        "{}",
+        &log[from..]
+    );
+
+    act(&qemu, &volume, "snapshot", &[]).await.unwrap();
+    act(&qemu, &volume, "backup", &[]).await.unwrap();
+    let home = directory.join("volume").join(volume.mark.as_str());
+    let backup = std::fs::read_dir(&home).unwrap().flatten().map(|entry| entry.path());
+    let backup = backup
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("backup-"))
+        .unwrap();
+    let raw = home.join("raw");
+    let args = ["convert", "-f", "qcow2", "-O", "raw"];
+    let converted = Command::new("qemu-img")
+        .args(args)
+        .arg(&backup)
+        .arg(&raw)
+        .status()
+        .unwrap();
+    assert!(converted.success() && std::fs::read(&raw).unwrap().starts_with(b"written\n"));
+
+    act(&qemu, &volume, "offline", &[]).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK-GONE vdb").await;
+    qemu.delete(&context(), &target(&nic)).await.unwrap();
+    console(&serial, at, "GUEST-NIC-GONE eth1").await;
+
+    // A copy made while it ran boots, and remembers that it was booted before.
+    let parameters = [("method", "hot".into()), ("name", "Golden image".into())];
+    let saved = act(&qemu, &machine, "save", &parameters);
+    let template = saved.await.unwrap().template.unwrap();
+    assert_eq!(template.title, "Golden image");
+    let mut copy = compute(&[]);
+    copy.os_template = Some(template.term);
+    qemu.create(&context(), &copy).await.unwrap();
+    console(&lab.machine(copy.mark.as_str()), 0, "boots=2").await;
+    for create in [&copy, &machine, &volume, &network] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert!(lab.living().is_empty(), "{:?}", lab.living());
+    qemu.shutdown().await;
+}
+
 /// The server of [`survival`], in a process of its own: makes one machine, says so, and waits to be killed.
 fn serve(directory: &Path) -> ExitCode {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -239,7 +344,7 @@ async fn survival(lab: &Lab, config: QemuConfig) {
     assert_eq!(state(&qemu, &create).await.0, "inactive");
 
     // QEMU dies under a server that watches.
-    act(&qemu, &create, "start").await.unwrap();
+    act(&qemu, &create, "start", &[]).await.unwrap();
     let process = Process::recorded(&machine).unwrap().unwrap();
     process.kill().await.unwrap();
     let until = Instant::now() + Duration::from_secs(1);
@@ -253,7 +358,7 @@ async fn survival(lab: &Lab, config: QemuConfig) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // And under one that does not.
-    act(&qemu, &create, "start").await.unwrap();
+    act(&qemu, &create, "start", &[]).await.unwrap();
     qemu.shutdown().await;
     drop(qemu);
     Process::recorded(&machine).unwrap().unwrap().kill().await.unwrap();
@@ -261,7 +366,7 @@ async fn survival(lab: &Lab, config: QemuConfig) {
     assert_eq!(state(&qemu, &create).await.0, "error");
 
     // A switch that is killed is replaced, and the guest's link with it.
-    act(&qemu, &create, "start").await.unwrap();
+    act(&qemu, &create, "start", &[]).await.unwrap();
     let (directory, switch) = lab
         .living()
         .into_iter()
@@ -308,6 +413,10 @@ fn main() -> ExitCode {
         trial(
             "guests_of_a_project_reach_each_other_and_not_the_hosts_loopback",
             |lab, config| Box::pin(neighbours(lab, config)),
+        ),
+        trial(
+            "a_guest_sees_what_is_plugged_and_continues_after_a_hibernation_and_its_copy_boots",
+            |lab, config| Box::pin(devices(lab, config)),
         ),
         trial(
             "machines_and_networks_outlive_the_server_and_their_ends_are_told_apart",
