@@ -316,19 +316,13 @@ impl Run {
         let pause = (self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1));
         let mut signed = Instant::now();
         loop {
-            let target = self.target().await;
-            let found = self.carrier().backend.find(&self.scope(), &target).await;
-            self.carrier().learn(&found);
-            let seen = match &found {
-                Ok(found) => Some(self.shows(found.as_ref())),
-                Err(_) => None,
-            };
-            if seen == Some(true) || (seen == Some(false) && Instant::now() >= until) {
+            let seen = self.sees_effect().await;
+            if matches!(seen, Ok(true)) || (seen.is_ok() && Instant::now() >= until) {
                 self.in_flight_until_ms = None;
                 return Ok(());
             }
             if Instant::now() >= deadline
-                && let Err(error) = found
+                && let Err(error) = seen
             {
                 return Err(Failure::Final(error));
             }
@@ -341,6 +335,32 @@ impl Run {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Whether the verb is seen to have had its effect; of a create the whole of it, as any of its calls may be the one
+    /// whose outcome is unknown.
+    async fn sees_effect(&self) -> occi_backend::Result<bool> {
+        let find = async |target: Target| {
+            let found = self.carrier().backend.find(&self.scope(), &target).await;
+            self.carrier().learn(&found);
+            found
+        };
+        if !self.shows(find(self.target().await).await?.as_ref()) {
+            return Ok(false);
+        }
+        if let Task::Create(create) = &self.intent.task {
+            for link in &create.links {
+                let target = Target {
+                    kind: link.kind.clone(),
+                    mark: link.mark.clone(),
+                    native_id: None,
+                };
+                if find(target).await?.is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Whether what was found shows that the verb has had its effect.
