@@ -1,10 +1,11 @@
 # The commands of this project; each is a script or a line of cargo that can be typed by itself.
-.PHONY: help run test bench guest checklist conformance
+.PHONY: help run test bench guest checklist conformance crash
 
 help:
 	@echo 'make run        occid with real virtual machines on this host (BACKEND=memory: without QEMU; ARGS=...: more flags)'
 	@echo 'make test       everything that is checked: format, lints, documentation, tests'
 	@echo 'make bench      what occid costs beside its peers (ARGS=--help: the choices); takes minutes, wants a quiet machine'
+	@echo 'make crash      kills occid at every step and at random, and looks for what is lost (ARGS=--help: the choices); takes a quarter of an hour'
 	@echo 'make guest      the demonstration guest alone, in the image directory of this user'
 	@echo 'make conformance URL=... USER=... PASSWORD_FILE=...   the black-box suite against any server (ARGS=...: more flags)'
 	@echo 'make checklist  each requirement of the standard and its tests'
@@ -19,6 +20,11 @@ bench:
 	@scripts/setup build
 	@cargo build --release --locked -p occi-server --bin occid -p occi-bench --bin occi-bench
 	@$(or $(CARGO_TARGET_DIR),target)/release/occi-bench --occid $(or $(CARGO_TARGET_DIR),target)/release/occid $(ARGS)
+
+crash:
+	@scripts/setup build
+	@cargo build --locked -p occi-server --bin occid -p occi-campaign
+	@$(or $(CARGO_TARGET_DIR),target)/debug/occi-campaign --occid $(or $(CARGO_TARGET_DIR),target)/debug/occid --report docs/crash-campaign.md $(ARGS)
 
 guest:
 	@labs/guest/build "$${XDG_DATA_HOME:-$$HOME/.local/share}/occid/images"

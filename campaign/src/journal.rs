@@ -1,0 +1,260 @@
+//! The oracle: what every client asked for and was answered, and so what must be true now.
+//!
+//! An answer 2xx leaves one possibility; a refusal leaves things as they were; no answer leaves both. An operation that
+//! went on after its answer may end as `failed`, and then says why: what was before is possible too.
+
+use crate::client::{Answer, Request};
+use crate::deed::{Deed, Effect, Kind};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A thing, by its place in the journal.
+pub(crate) type Ref = usize;
+
+/// What may be true of a thing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) may_exist: bool,
+    pub(crate) may_be_absent: bool,
+    /// Possible states; empty means that the state follows from something else.
+    pub(crate) states: BTreeSet<&'static str>,
+    /// Possible values of attributes, as text.
+    pub(crate) values: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Facts {
+    fn after(&self, effect: &Effect) -> Self {
+        let mut after = self.clone();
+        match effect {
+            Effect::Made => (after.may_exist, after.may_be_absent) = (true, false),
+            Effect::Gone => (after.may_exist, after.may_be_absent) = (false, true),
+            Effect::State(state) => after.states = BTreeSet::from([*state]),
+            Effect::Value(name, value) => drop(after.values.insert(name, BTreeSet::from([text(value)]))),
+        }
+        after
+    }
+
+    fn or(&mut self, other: &Self) {
+        self.may_exist |= other.may_exist;
+        self.may_be_absent |= other.may_be_absent;
+        self.states.extend(&other.states);
+        for (name, values) in &other.values {
+            self.values.entry(name).or_default().extend(values.iter().cloned());
+        }
+    }
+}
+
+/// A value as it is compared: numbers by their size, whatever their form.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_f64().unwrap_or_default().to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Something that a client asked to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Thing {
+    pub(crate) kind: Kind,
+    /// Unique; it finds what a lost answer would have named.
+    pub(crate) title: String,
+    /// Where it is, once somebody said so.
+    pub(crate) path: Option<String>,
+    pub(crate) facts: Facts,
+    /// The ends of a link.
+    pub(crate) source: Option<Ref>,
+    pub(crate) target: Option<Ref>,
+    /// A compute that named no network gets one interface by itself.
+    pub(crate) own_interface: bool,
+}
+
+impl Thing {
+    pub(crate) fn new(kind: Kind, title: String, up: Option<&'static str>) -> Self {
+        Self {
+            kind,
+            title,
+            path: None,
+            facts: Facts {
+                may_be_absent: true,
+                states: up.into_iter().collect(),
+                ..Facts::default()
+            },
+            source: None,
+            target: None,
+            own_interface: false,
+        }
+    }
+
+    pub(crate) fn made_with(&mut self, name: &'static str, value: Value) {
+        self.facts.values.insert(name, BTreeSet::from([text(&value)]));
+    }
+
+    /// Whether it certainly exists and its path is known.
+    pub(crate) fn is_there(&self) -> bool {
+        self.facts.may_exist && !self.facts.may_be_absent && self.path.is_some()
+    }
+
+    /// The state, if only one is possible.
+    pub(crate) fn state(&self) -> Option<&'static str> {
+        match self.facts.states.len() {
+            1 => self.facts.states.first().copied(),
+            _ => None,
+        }
+    }
+}
+
+/// A write under way.
+pub(crate) struct Begun {
+    before: Vec<(Ref, Facts)>,
+}
+
+/// A promise whose operation went on after the answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Promise {
+    pub(crate) operation: String,
+    before: Vec<(Ref, Facts)>,
+}
+
+/// What happened to the requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) done: u64,
+    pub(crate) refused: u64,
+    pub(crate) lost: u64,
+}
+
+/// The journal.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    pub(crate) things: Vec<Thing>,
+    pub(crate) promises: Vec<Promise>,
+    /// Creates with an `Idempotency-Key` whose answer was lost: they can be sent again.
+    pub(crate) retries: Vec<Deed>,
+    pub(crate) tally: BTreeMap<&'static str, Tally>,
+    /// Refusals that were not expected to come, by deed and status, with one example.
+    pub(crate) refusals: BTreeMap<(&'static str, u16), String>,
+    /// What this server does not offer.
+    pub(crate) unsupported: BTreeSet<&'static str>,
+    titles: u64,
+}
+
+impl Journal {
+    pub(crate) fn new_title(&mut self, kind: Kind) -> String {
+        self.titles += 1;
+        format!("{}-{}", kind.term(), self.titles)
+    }
+
+    pub(crate) fn add(&mut self, thing: Thing) -> Ref {
+        self.things.push(thing);
+        self.things.len() - 1
+    }
+
+    pub(crate) fn kind(&self, thing: Ref) -> Kind {
+        self.things[thing].kind
+    }
+
+    /// The path of a thing that is there.
+    pub(crate) fn path(&self, thing: Ref) -> String {
+        self.things[thing].path.clone().unwrap_or_default()
+    }
+
+    /// The links that go with a resource and may exist.
+    pub(crate) fn links_of(&self, thing: Ref) -> Vec<Ref> {
+        let links = self.things.iter().enumerate();
+        links
+            .filter(|(_, link)| link.source == Some(thing) && link.facts.may_exist)
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// The links that lead to a resource and may exist.
+    pub(crate) fn is_used(&self, thing: Ref) -> bool {
+        self.things
+            .iter()
+            .any(|link| link.target == Some(thing) && link.facts.may_exist)
+    }
+
+    /// A request is about to be sent: its effects are possible from now on.
+    pub(crate) fn begin(&mut self, deed: &Deed) -> Begun {
+        let mut before = Vec::new();
+        for (thing, effect) in &deed.effects {
+            let facts = &mut self.things[*thing].facts;
+            before.push((*thing, facts.clone()));
+            let after = facts.after(effect);
+            facts.or(&after);
+        }
+        Begun { before }
+    }
+
+    /// It was answered, or will never be.
+    pub(crate) fn conclude(&mut self, deed: &Deed, begun: Begun, answer: &Answer) {
+        let tally = self.tally.entry(deed.name).or_default();
+        match answer {
+            Answer::Done { paths, operation } => {
+                tally.done += 1;
+                for (thing, path) in deed.made.iter().zip(paths) {
+                    self.things[*thing].path.get_or_insert_with(|| path.clone());
+                }
+                for ((thing, effect), (_, before)) in deed.effects.iter().zip(&begun.before) {
+                    self.things[*thing].facts = before.after(effect);
+                }
+                if let Some(operation) = operation {
+                    self.promises.push(Promise {
+                        operation: operation.clone(),
+                        before: begun.before,
+                    });
+                }
+            }
+            Answer::Refused(status, message) => {
+                tally.refused += 1;
+                if *status == 501 {
+                    self.unsupported.insert(deed.name);
+                }
+                self.refusals
+                    .entry((deed.name, *status))
+                    .or_insert_with(|| message.clone());
+                let is_create = deed.effects.iter().any(|(_, effect)| matches!(effect, Effect::Made));
+                // A failure of the engine may leave something behind only where nothing new was asked for.
+                if *status < 500 || *status == 501 || *status == 503 || is_create {
+                    for (thing, before) in begun.before {
+                        self.things[thing].facts = before;
+                    }
+                }
+            }
+            Answer::Lost => {
+                tally.lost += 1;
+                let is_keyed = deed.request.fields.iter().any(|(name, _)| *name == KEY);
+                if is_keyed && deed.effects.iter().any(|(_, effect)| matches!(effect, Effect::Made)) {
+                    self.retries.push(deed.clone());
+                }
+            }
+        }
+    }
+
+    /// A promise was not kept, and its operation says why: what was before may be true.
+    pub(crate) fn excuse(&mut self, promise: &Promise) {
+        for (thing, before) in &promise.before {
+            self.things[*thing].facts.or(before);
+        }
+    }
+
+    /// A lost create that is sent again must succeed now.
+    pub(crate) fn repeated(&mut self, deed: &Deed, answer: &Answer) -> Result<(), String> {
+        let begun = self.begin(deed);
+        self.conclude(deed, begun, answer);
+        match answer {
+            Answer::Done { .. } => Ok(()),
+            Answer::Refused(status, message) => Err(format!("{status} {message}")),
+            Answer::Lost => Err("no answer".to_owned()),
+        }
+    }
+}
+
+/// The header field of an idempotency key.
+pub(crate) const KEY: &str = "idempotency-key";
+
+/// Gives a request a key that no other has.
+pub(crate) fn with_key(request: Request, key: &str) -> Request {
+    request.field(KEY, key)
+}

@@ -1,0 +1,232 @@
+//! Random kills: several clients write whatever comes to their minds, and `occid` is killed in the middle of it.
+
+use crate::campaign::Campaign;
+use crate::client::{Answer, Client};
+use crate::deed::{ACTIONS, CORES, Deed, Kind, SUMMARY, action_named};
+use crate::dice::Dice;
+use crate::journal::{Journal, Ref, with_key};
+use anyhow::Result;
+use serde_json::json;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So many kills between two looks.
+const LOOK: u32 = 10;
+/// The latest moment of a kill after the first requests.
+const LATEST_MS: u64 = 300;
+
+impl Campaign {
+    /// Kills at random.
+    pub(crate) async fn run_rounds(&mut self) -> Result<()> {
+        let occid = self.start(None).await?;
+        let client = self.client(&occid);
+        self.delete_everything("before the rounds", &client).await?;
+        occid.terminate().await?;
+        let mut clients: Vec<_> = (0..self.plan.clients).map(|_| Hands::new(self.dice.fork())).collect();
+        for round in 1..=self.plan.kills {
+            if !self.has_time() {
+                let left = self.plan.kills - round + 1;
+                self.report
+                    .skipped
+                    .insert(format!("{left} of {} random kills: no time", self.plan.kills));
+                break;
+            }
+            self.run_round(&mut clients).await?;
+            self.report.kills += 1;
+            if round % LOOK == 0 || round == self.plan.kills {
+                let at = format!("kill {round}");
+                let occid = self.start(None).await?;
+                let seen = self.check(&at, &occid).await?;
+                self.count(&at, occid, &seen).await?;
+                eprintln!("{:>5} s  {at}: {} entities", self.began.elapsed().as_secs(), seen.len());
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_round(&mut self, clients: &mut Vec<Hands>) -> Result<()> {
+        let starting = self.spawn(None)?;
+        if self.dice.chance(10) {
+            // What resumes is interrupted too.
+            tokio::time::sleep(Duration::from_millis(self.dice.below(2 * LATEST_MS))).await;
+            self.report.kills_at_start += 1;
+            return starting.kill().await;
+        }
+        let occid = starting.listening().await?;
+        let client = self.client(&occid);
+        let workers: Vec<_> = std::mem::take(clients)
+            .into_iter()
+            .map(|hands| tokio::spawn(hands.work(client.clone(), self.journal.clone())))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(self.dice.below(LATEST_MS))).await;
+        occid.kill().await?;
+        for worker in workers {
+            clients.push(worker.await?);
+        }
+        Ok(())
+    }
+}
+
+/// A client: its dice, and what it works on. Nobody else touches its things.
+struct Hands {
+    dice: Dice,
+    mine: Vec<Ref>,
+}
+
+fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hands {
+    fn new(dice: Dice) -> Self {
+        Self { dice, mine: Vec::new() }
+    }
+
+    /// Writes until nobody answers.
+    async fn work(mut self, client: Client, journal: Arc<Mutex<Journal>>) -> Self {
+        loop {
+            let deed = self.choose(&mut lock(&journal));
+            let begun = lock(&journal).begin(&deed);
+            let answer = client.send(&deed.request).await;
+            lock(&journal).conclude(&deed, begun, &answer);
+            if matches!(answer, Answer::Lost) {
+                return self;
+            }
+            // Also a client that only gets refusals leaves the others some room.
+            tokio::time::sleep(Duration::from_millis(self.dice.below(5))).await;
+        }
+    }
+
+    fn choose(&mut self, journal: &mut Journal) -> Deed {
+        let mut deed = loop {
+            if let Some(deed) = self.wish(journal)
+                && !journal.unsupported.contains(deed.name)
+            {
+                break deed;
+            }
+        };
+        let is_create = !deed.made.is_empty();
+        if is_create && self.dice.chance(50) {
+            let key = format!("key-{}", self.dice.below(u64::MAX));
+            deed.request = with_key(deed.request, &key);
+        }
+        let prefer = self
+            .dice
+            .pick(&[None, None, Some("wait=0"), Some("wait=5"), Some("respond-async")]);
+        if let Some(prefer) = prefer.flatten() {
+            deed.request = deed.request.field("prefer", prefer);
+        }
+        let made = deed.effects.iter().map(|(thing, _)| *thing).filter(|_| is_create);
+        self.mine.extend(made);
+        deed
+    }
+
+    fn there(&self, journal: &Journal, kind: Kind) -> Vec<Ref> {
+        let there = |thing: &Ref| journal.kind(*thing) == kind && journal.things[*thing].is_there();
+        self.mine.iter().copied().filter(there).collect()
+    }
+
+    /// Something that this client could do now, if it is possible at all.
+    fn wish(&mut self, journal: &mut Journal) -> Option<Deed> {
+        let computes = self.there(journal, Kind::Compute);
+        let networks = self.there(journal, Kind::Network);
+        let storages = self.there(journal, Kind::Storage);
+        match self.dice.below(20) {
+            0 | 1 if storages.len() < 3 => Some(journal.create_storage()),
+            2 if networks.len() < 2 => Some(journal.create_network()),
+            3..=5 if computes.len() < 3 => {
+                let targets = [self.dice.pick(&storages), self.dice.pick(&networks)];
+                let targets: Vec<_> = targets.into_iter().flatten().filter(|_| self.dice.chance(50)).collect();
+                let targets: Vec<_> = targets
+                    .into_iter()
+                    .filter(|target| !is_taken(journal, *target))
+                    .collect();
+                let group = self.group(journal);
+                Some(journal.create_compute(&group, &targets))
+            }
+            6 if computes.len() < 2 => {
+                let group = self.group(journal);
+                Some(journal.create_two(&group))
+            }
+            7 => {
+                let source = self.dice.pick(&computes)?;
+                let target = self.dice.pick(&[storages, networks].concat())?;
+                (!is_taken(journal, target)).then(|| journal.create_link(source, target))
+            }
+            8 => {
+                let value = json!(1 + self.dice.below(3));
+                self.dice
+                    .pick(&computes)
+                    .map(|compute| journal.update(compute, CORES, value))
+            }
+            9 => {
+                let group = self.group(journal);
+                self.dice
+                    .pick(&computes)
+                    .map(|compute| journal.update(compute, SUMMARY, json!(group)))
+            }
+            10 => {
+                let sizes = [2.0, 3.0, 4.0];
+                let size_gib = self.dice.pick(&sizes)?;
+                self.dice
+                    .pick(&storages)
+                    .map(|storage| journal.resize(storage, size_gib))
+            }
+            11..=14 => {
+                let thing = self.dice.pick(&[computes, networks, storages].concat())?;
+                let kind = journal.kind(thing);
+                let fitting: Vec<_> = ACTIONS.into_iter().filter(|action| action.kind == kind).collect();
+                let action = self.dice.pick(&fitting)?;
+                let state = journal.things[thing].state()?;
+                (action.from.contains(&state) && (action.term != "save" || self.dice.chance(20)))
+                    .then(|| journal.act(thing, action))
+            }
+            15 => {
+                let member = self.dice.pick(&computes)?;
+                let values = journal.things[member].facts.values.get(SUMMARY)?;
+                let group = values.first().filter(|_| values.len() == 1)?.clone();
+                let members = members_of(journal, &group);
+                let all_there = members.iter().all(|member| computes.contains(member));
+                let stop = action_named(Kind::Compute, "stop")?;
+                all_there.then(|| journal.act_on_group(&group, &members, stop))
+            }
+            16 | 17 => {
+                let links = [
+                    self.there(journal, Kind::StorageLink),
+                    self.there(journal, Kind::NetworkInterface),
+                ];
+                let all = [computes, networks, storages, links.concat()].concat();
+                let thing = self.dice.pick(&all)?;
+                (!journal.is_used(thing)).then(|| journal.delete(thing))
+            }
+            18 => self.dice.pick(&computes).map(|compute| journal.delete(compute)),
+            19 if computes.len() > 1 => Some(journal.delete_several(&computes[..2])),
+            _ => None,
+        }
+    }
+
+    fn group(&self, journal: &mut Journal) -> String {
+        journal.new_title(Kind::Compute)
+    }
+}
+
+/// A volume can be attached once.
+fn is_taken(journal: &Journal, target: Ref) -> bool {
+    journal.kind(target) == Kind::Storage && journal.is_used(target)
+}
+
+/// The computes that may be in a group.
+fn members_of(journal: &Journal, group: &str) -> Vec<Ref> {
+    let things = journal.things.iter().enumerate();
+    things
+        .filter(|(_, thing)| thing.kind == Kind::Compute && thing.facts.may_exist)
+        .filter(|(_, thing)| {
+            thing
+                .facts
+                .values
+                .get(SUMMARY)
+                .is_some_and(|values| values.contains(group))
+        })
+        .map(|(at, _)| at)
+        .collect()
+}
