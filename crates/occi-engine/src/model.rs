@@ -11,7 +11,7 @@ use occi_model::{
 use occi_store::UserMixinRow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The model as one project sees it.
@@ -47,9 +47,25 @@ const CATALOGUE_WAIT: Duration = Duration::from_secs(10);
 
 /// The models of all projects.
 pub(crate) struct Models {
-    built: Mutex<HashMap<String, Built>>,
+    known: Mutex<Known>,
     building: tokio::sync::Mutex<()>,
     epoch: AtomicU64,
+}
+
+#[derive(Default)]
+struct Known {
+    built: HashMap<String, Built>,
+    /// How often something has changed that a project's model is made of, for each project and for all.
+    changes: HashMap<String, u64>,
+    changes_of_all: u64,
+}
+
+impl Known {
+    /// The changes so far of what the model of `project` is made of.
+    fn changes(&self, project: &str) -> (u64, u64) {
+        let own = self.changes.get(project).copied().unwrap_or_default();
+        (own, self.changes_of_all)
+    }
 }
 
 #[derive(Clone)]
@@ -57,8 +73,8 @@ struct Built {
     model: Arc<ProjectModel>,
     inputs: Arc<Inputs>,
     at: Instant,
-    /// Something changed: to be built anew before it is used again.
-    stale: bool,
+    /// The changes before the inputs were read. When there are more by now, it is not used again.
+    changes: (u64, u64),
 }
 
 #[derive(PartialEq)]
@@ -71,24 +87,34 @@ impl Models {
     /// No models; epochs begin at `now_ms`, so that they grow over restarts.
     pub(crate) fn new(now_ms: i64) -> Self {
         Self {
-            built: Mutex::default(),
+            known: Mutex::default(),
             building: tokio::sync::Mutex::default(),
             epoch: AtomicU64::new(u64::try_from(now_ms).unwrap_or_default()),
         }
     }
 
-    fn get(&self, project: &str) -> Option<Built> {
-        let built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        built.get(project).cloned()
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was built last, however old.
+    fn last(&self, project: &str) -> Option<Built> {
+        self.known().built.get(project).cloned()
+    }
+
+    /// What was built since the last change.
+    fn current(&self, project: &str) -> Option<Built> {
+        let known = self.known();
+        let built = known.built.get(project)?;
+        (built.changes == known.changes(project)).then(|| built.clone())
     }
 
     /// The model of one project, or of all, has to be built anew before it is used again.
     pub(crate) fn forget(&self, project: Option<&str>) {
-        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, built) in &mut *built {
-            if project.is_none_or(|project| project == name) {
-                built.stale = true;
-            }
+        let mut known = self.known();
+        match project {
+            Some(project) => *known.changes.entry(project.to_owned()).or_default() += 1,
+            None => known.changes_of_all += 1,
         }
     }
 }
@@ -142,51 +168,34 @@ impl Inner {
 
     /// The model of a project. One that is a little old is given, and built anew for the next.
     pub(crate) async fn model_of(self: &Arc<Self>, project: &str) -> Result<Arc<ProjectModel>> {
-        match self.models.get(project) {
-            Some(built) if !built.stale => {
-                if built.at.elapsed() > CATALOGUE_AGE && self.models.building.try_lock().is_ok() {
-                    let (inner, project) = (self.clone(), project.to_owned());
-                    self.tasks.spawn(async move {
-                        if let Err(error) = inner.build(&project, built.at).await {
-                            tracing::warn!(project, %error, "failed to build the model anew");
-                        }
-                    });
+        let Some(built) = self.models.current(project) else {
+            return self.build(project, None).await;
+        };
+        if built.at.elapsed() > CATALOGUE_AGE && self.models.building.try_lock().is_ok() {
+            let (inner, project) = (self.clone(), project.to_owned());
+            self.tasks.spawn(async move {
+                if let Err(error) = inner.build(&project, Some(built.at)).await {
+                    tracing::warn!(project, %error, "failed to build the model anew");
                 }
-                Ok(built.model)
-            }
-            Some(built) => self.build(project, built.at).await,
-            None => self.build(project, Instant::now()).await,
+            });
         }
+        Ok(built.model)
     }
 
-    /// Builds the model of a project, unless that was done since `seen`.
-    async fn build(&self, project: &str, seen: Instant) -> Result<Arc<ProjectModel>> {
+    /// Builds the model of a project, unless another one was built meanwhile (than that of `seen`) and is current.
+    async fn build(&self, project: &str, seen: Option<Instant>) -> Result<Arc<ProjectModel>> {
         let _one = self.models.building.lock().await;
-        let before = self.models.get(project);
-        if let Some(built) = &before
-            && !built.stale
-            && built.at > seen
+        if let Some(built) = self.models.current(project)
+            && seen.is_none_or(|seen| built.at > seen)
         {
-            return Ok(built.model.clone());
+            return Ok(built.model);
         }
         let at = Instant::now();
-        // What changes from here on makes the model stale again.
-        if let Some(built) = self
-            .models
-            .built
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(project)
-        {
-            built.stale = false;
-        }
+        let before = self.models.last(project);
+        let changes = self.models.known().changes(project);
         let inputs = Arc::new(Inputs {
             catalogues: self.catalogues(project, before.as_ref()).await,
-            mixins: self
-                .store
-                .user_mixins(Some(project))
-                .await
-                .inspect_err(|_| self.models.forget(Some(project)))?,
+            mixins: self.store.user_mixins(Some(project)).await?,
         });
         let model = match before {
             Some(before) if before.inputs == inputs => before.model,
@@ -196,17 +205,13 @@ impl Inner {
                 Arc::new(ProjectModel { epoch, ..model })
             }
         };
-        let mut all = self.models.built.lock().unwrap_or_else(PoisonError::into_inner);
-        let stale = all.get(project).is_some_and(|built| built.stale);
-        all.insert(
-            project.to_owned(),
-            Built {
-                model: model.clone(),
-                inputs,
-                at,
-                stale,
-            },
-        );
+        let built = Built {
+            model: model.clone(),
+            inputs,
+            at,
+            changes,
+        };
+        self.models.known().built.insert(project.to_owned(), built);
         Ok(model)
     }
 
