@@ -291,9 +291,10 @@ impl Site {
         network
     }
 
-    /// A link of this kind between two things.
+    /// A link of this kind between two things; the source is up first.
     #[track_caller]
     pub(crate) fn link(&self, term: &str, source: &Thing, target: &Thing, lines: &[&str]) -> Thing<'_> {
+        source.wait("active");
         let own = [
             kind(term),
             format!("X-OCCI-Attribute: occi.core.source=\"{}\"", source.path()),

@@ -210,7 +210,7 @@ fn http_22_http_79_a_partial_update_leaves_the_rest(site: &Site) {
 
 fn http_22_a_partial_update_adds_mixins_and_links(site: &Site) {
     let tag = site.tag();
-    let (network, compute) = (site.network(&[]), site.compute(&[]));
+    let (network, compute) = (site.network(&[]), site.running(&[]));
     let link = format!(
         "Link: <{}>; rel=\"{INFRA}network\"; category=\"{INFRA}networkinterface\"",
         network.path()

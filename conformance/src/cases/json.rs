@@ -278,7 +278,7 @@ fn json_14_one_entity_can_be_wrapped_in_three_ways(site: &Site) {
 }
 
 fn json_15_the_ends_of_a_link_may_be_strings(site: &Site) {
-    let (net, compute) = (site.network(&[]), site.compute(&[]));
+    let (net, compute) = (site.network(&[]), site.running(&[]));
     let link = json!({ "kind": format!("{INFRA}networkinterface"), "source": compute.path(), "target": net.url });
     for link in [link.clone(), json!({ "links": [link] })] {
         let made = create(site, "/networkinterface/", &link);

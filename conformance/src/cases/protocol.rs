@@ -355,7 +355,8 @@ fn http_73_text_11_errors_are_rendered_as_asked(site: &Site) {
     let occi = site.get(missing).accept("text/occi").send().is(404);
     assert_eq!(occi.media(), "text/occi");
     assert_eq!(occi.header("x-occi-error"), Some(occi.text().trim_end()));
-    let list = site.get(missing).accept("text/uri-list").send().is(404);
+    let nowhere = "/conformance/nobody/was/here/";
+    let list = site.get(nowhere).accept("text/uri-list").send().is(404);
     assert_eq!(list.media(), "text/plain");
     let json = site.get(missing).accept("application/occi+json").send().is(404);
     assert_eq!(json.media(), "application/occi+json");

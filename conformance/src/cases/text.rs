@@ -335,7 +335,7 @@ fn text_17_json_5_the_rel_of_a_mixin_is_its_first_dependency(site: &Site) {
 }
 
 fn text_18_a_list_of_rel_is_understood(site: &Site) {
-    let (network, compute) = (site.network(&[]), site.compute(&[]));
+    let (network, compute) = (site.network(&[]), site.running(&[]));
     let tag = site.tag_with(&format!("; rel=\"{IPNETWORK} http://example.com/unknown#mixin\""));
     assert_eq!(site.category(&tag.id()).get("rel"), Some(IPNETWORK));
     let link = format!(
