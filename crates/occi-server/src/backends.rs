@@ -76,6 +76,7 @@ fn qemu(section: toml::Table, data_dir: &Path) -> Result<Arc<dyn Backend>, Strin
     let config: QemuConfig = section
         .try_into()
         .map_err(|error: toml::de::Error| error.message().to_owned())?;
-    let qemu = Qemu::open(config.below(data_dir)).map_err(|failure| failure.to_string())?;
+    let qemu = Qemu::open(config.below(data_dir))
+        .map_err(|failure| format!("failed to {}", crate::admin::with_sources(&failure)))?;
     Ok(Arc::new(qemu))
 }

@@ -11,7 +11,16 @@ pub(crate) fn read(body: &[u8], manner: &Manner) -> Result<Message, ParseError> 
     if body.trim_ascii() == b"OK" {
         return Ok(message);
     }
-    let text = decode(body);
+    let text = match std::str::from_utf8(body) {
+        Err(error) if manner.is_strict => {
+            let line = 1 + body[..error.valid_up_to()]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
+            return Err(ParseError::syntax(format!("line {line}"), "the body is not UTF-8"));
+        }
+        _ => decode(body),
+    };
     for (number, line) in (Lines { rest: &text, number: 0 }) {
         let field = line
             .split_once(':')

@@ -66,10 +66,7 @@ fn bodies_that_say_nothing_sensible_are_bad_requests() {
             ("no value", attribute("occi.core.title")),
             (
                 "not UTF-8",
-                attribute("occi.core.title=\"")
-                    .into_iter()
-                    .chain(*b"\xff\xfe\"\n")
-                    .collect(),
+                [COMPUTE.as_bytes(), b"X-OCCI-Attribute: occi.core.title=\"\xff\xfe\"\n"].concat(),
             ),
             ("words for a number", attribute("occi.compute.cores=\"two\"")),
             ("no whole number", attribute("occi.compute.cores=1.5")),
