@@ -35,6 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("occi-backend-qemu", &["occi-backend", "occi-model"]),
     // It judges a server from outside, so it shares no code with one.
     ("occi-conformance", &[]),
+    // It kills a server whose cloud, the memory engine, runs in its own process.
+    ("occi-campaign", &["occi-backend", "occi-backend-memory"]),
     // It prepares data where the server will look for them and compares with the layers one by one.
     (
         "occi-bench",
