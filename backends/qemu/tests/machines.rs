@@ -19,8 +19,17 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// Types a line on the serial console, where the demonstration guest has a shell.
+async fn type_in(machine: &Path, line: &str) {
+    let mut console = occi_backend_qemu::socket::connect(&machine.join("console"))
+        .await
+        .unwrap();
+    console.write_all(format!("\n{line}\n").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
 
 struct Quiet;
 
@@ -218,7 +227,7 @@ async fn devices(lab: &Lab, config: QemuConfig) {
     at = console(&serial, at, &format!("GUEST-NIC eth1 ip={address}/24")).await;
 
     // What is in memory and on disk is there after a hibernation, with everything that was plugged.
-    lab::type_in(
+    type_in(
         &serial,
         "echo kept >/run/marker; echo written >/dev/vdb; sync; echo typed-$((6*7))",
     )
@@ -231,7 +240,7 @@ async fn devices(lab: &Lab, config: QemuConfig) {
     assert!(Process::recorded(&serial).unwrap().is_none());
     act(&qemu, &machine, "start", &[]).await.unwrap();
     assert_eq!(state(&qemu, &machine).await.0, "active");
-    lab::type_in(&serial, "cat /run/marker; head -c 7 /dev/vdb; echo read-$((6*7))").await;
+    type_in(&serial, "cat /run/marker; head -c 7 /dev/vdb; echo read-$((6*7))").await;
     let from = at;
     at = console(&serial, at, "read-42").await;
     let log = std::fs::read_to_string(serial.join("console.log")).unwrap();

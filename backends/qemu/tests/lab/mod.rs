@@ -6,7 +6,6 @@ use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
 
 /// The demonstration guest's image directory: `OCCI_TEST_IMAGES`, else the user's; or why there is none.
 pub(crate) fn images() -> Result<PathBuf, String> {
@@ -98,13 +97,4 @@ pub(crate) async fn switch_off_inside(machine: &Path) {
     {}
     assert!(agent::power_off(&agent).await);
     console(machine, usize::try_from(from).unwrap(), "reboot: Power down").await;
-}
-
-/// Types a line on the serial console, where the demonstration guest has a shell.
-pub(crate) async fn type_in(machine: &Path, line: &str) {
-    let mut console = occi_backend_qemu::socket::connect(&machine.join("console"))
-        .await
-        .unwrap();
-    console.write_all(format!("\n{line}\n").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
 }
