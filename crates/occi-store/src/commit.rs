@@ -360,7 +360,7 @@ fn apply(to: &mut Stored, change: &Change) {
         row.attributes.set(name, value);
     }
     row.mixins = mixins.unwrap_or_else(|| std::mem::take(&mut row.mixins));
-    row.native_id = native_id.or_else(|| row.native_id.take());
+    row.native_id = native_id.unwrap_or_else(|| row.native_id.take());
     row.state = state.or_else(|| row.state.take());
     row.source = source.or_else(|| row.source.take());
     if let Some((end, id)) = target {

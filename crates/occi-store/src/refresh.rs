@@ -60,8 +60,10 @@ impl Refresh {
                 self.observations.push(observation);
             }
         }
+        // What never was in the engine, or was removed there by us, cannot be missing: its message says what happened.
         let absent = rows
             .iter()
+            .filter(|known| known.row.native_id.is_some())
             .filter(|known| self.complete && self.may_touch(known) && !seen.contains(&known.row.id))
             .map(|known| known.row.id.clone())
             .collect();

@@ -75,8 +75,8 @@ pub struct Change {
     pub unset: Vec<AttributeName>,
     /// The whole new list of mixins.
     pub mixins: Option<Vec<TypeId>>,
-    /// The native id, now that it is known.
-    pub native_id: Option<String>,
+    /// The native id: known now, or of something that is no longer there.
+    pub native_id: Option<Option<String>>,
     /// The state, for the index.
     pub state: Option<String>,
     /// For a link: another source.

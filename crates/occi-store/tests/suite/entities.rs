@@ -84,14 +84,17 @@ async fn ids_paths_and_native_ids_are_unique(store: Shared) {
     let mut unknown = compute("c");
     unknown.native_id = None;
     write(&store, [insert(unknown)]).await.unwrap();
-    let change = Change {
-        native_id: Some("n-a".into()),
+    let native = |native_id: Option<&str>| Change {
+        native_id: Some(native_id.map(Into::into)),
         ..Change::default()
     };
     assert_eq!(
-        refused(write(&store, [update("c", change)]).await),
+        refused(write(&store, [update("c", native(Some("n-a")))]).await),
         taken("native id", "n-a")
     );
+    write(&store, [update("a", native(None)), update("c", native(Some("n-a")))])
+        .await
+        .unwrap();
 }
 
 async fn a_failed_requirement_writes_nothing_but_the_audit(store: Shared) {

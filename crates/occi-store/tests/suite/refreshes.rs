@@ -8,6 +8,7 @@ behaviours![
     a_listing_changes_what_the_engine_owns_and_nothing_else,
     an_open_operation_or_a_newer_write_is_not_overwritten,
     an_entity_vanishes_after_two_complete_listings,
+    what_has_no_native_id_is_not_missed,
     what_was_removed_is_not_brought_back_by_an_old_listing,
     objects_are_matched_by_our_mark_then_by_native_id,
     an_object_whose_id_is_taken_gets_the_name_of_its_backend,
@@ -250,6 +251,22 @@ async fn an_entity_vanishes_after_two_complete_listings(store: Shared) {
         take_in(&store, ["a", "b", "c"].map(seen)).await.changed,
         [id("a")],
         "found again"
+    );
+}
+
+async fn what_has_no_native_id_is_not_missed(store: Shared) {
+    let mut failed = compute("a");
+    failed.native_id = None;
+    write(&store, [insert(failed)]).await.unwrap();
+    for _ in 0..3 {
+        assert!(take_in(&store, []).await.gone.is_empty());
+    }
+    take_in(&store, [seen("a")]).await;
+    take_in(&store, []).await;
+    assert_eq!(
+        take_in(&store, []).await.gone,
+        [id("a")],
+        "it was found, and then missed twice"
     );
 }
 
