@@ -260,7 +260,15 @@ impl Inner {
                 refusal.get_or_insert(error);
                 continue;
             }
-            let (row, create, links) = self.completed(caller, model, &draft, carrier, &site).await?;
+            let (row, create, links) = match self.completed(caller, model, &draft, carrier, &site).await {
+                Ok(completed) => completed,
+                // What it links to is in another backend, or busy.
+                Err(error) if error.kind == FailureKind::Conflict => {
+                    refusal.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let scope = Scope {
                 project: row.native_project.clone(),
             };

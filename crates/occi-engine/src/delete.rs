@@ -188,6 +188,13 @@ impl Inner {
             return Err(unsupported(here, &format!("delete entities of {}", row.kind)));
         }
         here.require_up()?;
+        if let Some(operation) = row.operation
+            && let Some(open) = self.store.operation(operation).await?
+            && open.entity.as_ref() != Some(&row.id)
+        {
+            // A link that is being made with its source: only the whole can be given up.
+            return Err(self.busy(row, operation).await);
+        }
         let with_it: Vec<_> = owned.iter().chain(&loose).collect();
         let mut superseded: Vec<_> = with_it
             .iter()

@@ -9,7 +9,7 @@ use crate::engine::Inner;
 use crate::operation::Intent;
 use crate::{Freshness, quota, row};
 use futures::StreamExt;
-use occi_backend::{Event, Listing, NativeRef, Picture, Scope, Target, TemplateKind};
+use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
 use occi_model::{EntityId, LinkEnd, TypeId};
 use occi_store::{Commit, EntityRow, Observation, Refresh, Require, Write};
 use std::collections::{HashMap, HashSet};
@@ -104,7 +104,14 @@ impl Inner {
         }
         let (carrier, project, kind) = &place;
         let here = &self.carriers[*carrier];
-        let (at, at_ms) = (Instant::now(), self.now_ms());
+        let at = Instant::now();
+        // A cloud's listing may show the past: what we wrote since then is newer.
+        let past = match here.capabilities().locality {
+            Locality::Host => Duration::ZERO,
+            Locality::Shared => here.capabilities().call_timeout,
+        };
+        let past_ms = i64::try_from(past.as_millis()).unwrap_or(i64::MAX);
+        let at_ms = self.now_ms().saturating_sub(past_ms);
         let scope = Scope {
             project: project.clone(),
         };

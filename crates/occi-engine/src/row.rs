@@ -96,7 +96,7 @@ pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -
             .cloned()
             .collect(),
         mixins: (!added.is_empty()).then(|| row.mixins.iter().cloned().chain(added).collect()),
-        native_id: Some(picture.native_id.clone()),
+        native_id: Some(Some(picture.native_id.clone())),
         state: state_in(&row.kind, &picture.attributes),
         ..Change::default()
     }

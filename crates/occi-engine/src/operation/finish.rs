@@ -79,20 +79,14 @@ impl Run {
     }
 
     /// The rows in the care of this operation: the entity, and the links that came with it.
-    async fn own_rows(&self) -> Vec<EntityRow> {
+    async fn own_rows(&self) -> Result<Vec<EntityRow>, StoreError> {
         let mut ids = vec![self.intent.entity.clone()];
         match &self.intent.task {
             Task::Create(create) => ids.extend(create.links.iter().map(|link| link.mark.clone())),
             Task::Delete { links, .. } => ids.extend(links.iter().cloned()),
             Task::Update { .. } | Task::Act(_) => {}
         }
-        match self.inner().store.entities(&ids).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                tracing::error!(%error, "failed to read the operation's entities");
-                Vec::new()
-            }
-        }
+        self.inner().store.entities(&ids).await
     }
 
     /// The verb had its effect.
@@ -111,7 +105,10 @@ impl Run {
             result = mixin.map(|id| json!({ "mixin": id.to_string() }));
         }
         loop {
-            let rows = self.own_rows().await;
+            let rows = match self.own_rows().await {
+                Ok(rows) => rows,
+                Err(error) => return self.lost(&error),
+            };
             let (own, others): (Vec<_>, Vec<_>) = pictures
                 .iter()
                 .partition(|picture| rows.iter().any(|row| Self::is_of(row, picture)));
@@ -225,7 +222,10 @@ impl Run {
             self.inner().now_ms(),
         );
         commit.require.push(self.claimed.lease());
-        commit.writes.splice(0..0, self.removals().await);
+        match self.removals().await {
+            Ok(removals) => drop(commit.writes.splice(0..0, removals)),
+            Err(error) => return self.lost(&error),
+        }
         match self.inner().commit_patiently(commit, PATIENCE).await {
             Ok(_) => {
                 self.inner().scopes.explain(&self.intent.entity, false);
@@ -238,15 +238,16 @@ impl Run {
 
     /// Removes the rows of this operation. The entity takes the links that it owns along; a link that is gone already is
     /// no fault.
-    async fn removals(&self) -> Vec<Write> {
-        let rows = self.own_rows().await;
+    async fn removals(&self) -> Result<Vec<Write>, StoreError> {
+        let rows = self.own_rows().await?;
         let entity = &self.intent.entity;
-        rows.iter()
+        Ok(rows
+            .iter()
             .filter(|row| {
                 row.id == *entity || row.source.as_ref() != Some(entity) && row.target_id.as_ref() != Some(entity)
             })
             .map(|row| Write::RemoveEntity(row.id.clone()))
-            .collect()
+            .collect())
     }
 
     /// While a native call of an interrupted create may still have its effect, what it makes is removed again.
@@ -255,10 +256,15 @@ impl Run {
             if self.inner().now_ms() >= until {
                 self.in_flight_until_ms = None;
             }
-            let target = self.target().await;
-            if let Ok(Some(_)) = self.carrier().backend.find(&self.scope(), &target).await {
-                let context = self.context(self.row.attempt, Instant::now() + self.window());
-                self.carrier().backend.delete(&context, &target).await?;
+            let mut targets = vec![self.target().await];
+            let rows = self.own_rows().await.unwrap_or_default();
+            let links = rows.into_iter().filter(|row| row.id != self.intent.entity);
+            targets.extend(links.filter(|row| row.backend.is_some()).map(|row| row::target(&row)));
+            for target in targets {
+                if let Ok(Some(_)) = self.carrier().backend.find(&self.scope(), &target).await {
+                    let context = self.context(self.row.attempt, Instant::now() + self.window());
+                    self.carrier().backend.delete(&context, &target).await?;
+                }
             }
             if self.in_flight_until_ms.is_some() {
                 let _ = self.claimed.renew().await;
@@ -277,8 +283,11 @@ impl Run {
     /// The operation was told to stop: what a create made is removed, everything else is shown as it is now.
     pub(crate) async fn undo(&mut self) -> &'static str {
         self.claimed.compensate();
-        let found = self.entity().await;
-        let ours = found.as_ref().is_some_and(|row| row.operation == Some(self.row.id));
+        let found = match self.inner().store.entity(&self.intent.entity).await {
+            Ok(found) => found,
+            Err(error) => return self.lost(&error),
+        };
+        let ours = found.is_some_and(|row| row.operation == Some(self.row.id));
         if !ours {
             // A DELETE has taken over; it removes what is there, and has to know how long something may still appear.
             return self.end_failed(superseded(), OperationState::Failed, Vec::new()).await;
@@ -378,14 +387,14 @@ impl Run {
             }
         };
         match left {
-            None => {
-                let removals = self.removals().await;
-                self.end_failed(error, OperationState::Failed, removals).await
-            }
+            None => match self.removals().await {
+                Ok(removals) => self.end_failed(error, OperationState::Failed, removals).await,
+                Err(error) => self.lost(&error),
+            },
             Some(left) => {
                 let message = format!("{error}; what was made could not be removed: {left}");
-                let shown = self.shown(None, Some("error"), &message).await;
-                self.end_failed(error, OperationState::NeedsAttention, shown).await
+                self.end_shown(error, OperationState::NeedsAttention, None, Some("error"), &message)
+                    .await
             }
         }
     }
@@ -399,10 +408,14 @@ impl Run {
             // The client knows the entity, so it stays; what a half-made create left does not.
             self.claimed.compensate();
             let context = self.context(self.row.attempt, Instant::now() + self.window());
-            if let Err(left) = self.carrier().backend.delete(&context, &target).await {
+            let mut undone = self.carrier().backend.delete(&context, &target).await;
+            if undone.is_ok() {
+                undone = self.outlive_call().await;
+            }
+            if let Err(left) = undone {
                 let message = format!("{error}; what was made could not be removed: {left}");
-                let shown = self.shown(None, Some("error"), &message).await;
-                return self.end_failed(error, OperationState::NeedsAttention, shown).await;
+                let state = OperationState::NeedsAttention;
+                return self.end_shown(error, state, None, Some("error"), &message).await;
             }
         }
         let state = match &found {
@@ -411,14 +424,26 @@ impl Run {
             Ok(_) | Err(_) => None,
         };
         let message = format!("{} failed: {error}", self.row.verb);
-        let shown = self.shown(found.ok().flatten(), state, &message).await;
-        self.end_failed(error, OperationState::Failed, shown).await
+        let picture = found.ok().flatten();
+        self.end_shown(error, OperationState::Failed, picture, state, &message)
+            .await
     }
 
-    /// The writes that show a failure on the rows of this operation, and free them.
-    async fn shown(&self, picture: Option<Picture>, state: Option<&str>, message: &str) -> Vec<Write> {
+    /// Ends the operation as failed, frees its rows, and shows the failure on them.
+    async fn end_shown(
+        &mut self,
+        error: EngineError,
+        ended: OperationState,
+        picture: Option<Picture>,
+        state: Option<&str>,
+        message: &str,
+    ) -> &'static str {
+        let rows = match self.own_rows().await {
+            Ok(rows) => rows,
+            Err(error) => return self.lost(&error),
+        };
         let mut writes = Vec::new();
-        for row in self.own_rows().await {
+        for row in rows {
             if row.operation != Some(self.row.id) {
                 continue;
             }
@@ -430,6 +455,10 @@ impl Run {
             };
             // That the list of mixins is written whole is not worth a race here.
             change.mixins = None;
+            if picture.is_none() && ended == OperationState::Failed && matches!(self.intent.task, Task::Create(_)) {
+                // Nothing of it is in the engine: no listing can miss it.
+                change.native_id = Some(None);
+            }
             if row.id == self.intent.entity {
                 self.inner().scopes.explain(&row.id, true);
                 row::show_state(&mut change, &row.kind, state, Some(message));
@@ -443,7 +472,7 @@ impl Run {
                 usage,
             });
         }
-        writes
+        self.end_failed(error, ended, writes).await
     }
 
     /// Ends the operation as failed, with what else is to be written.

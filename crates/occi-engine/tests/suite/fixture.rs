@@ -21,7 +21,7 @@ pub(crate) struct Fixture {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) control: Control,
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 /// What survives a crash: the store's file and the engine's objects.
@@ -41,14 +41,8 @@ impl Ground {
     }
 
     /// A process that begins on this ground.
-    pub(crate) async fn rise(&self, config: EngineConfig) -> (Engine, Arc<SqliteStore>, Control) {
-        let store = Arc::new(SqliteStore::open(self.folder.path().join("store.db")).unwrap());
-        projects(&*store).await;
-        let memory = Memory::open(self.memory.clone()).unwrap();
-        let control = memory.control();
-        let backends: Vec<(String, Arc<dyn Backend>)> = vec![("memory".into(), Arc::new(memory))];
-        let engine = Engine::start(config, store.clone(), backends).await.unwrap();
-        (engine, store, control)
+    pub(crate) async fn rise(&self, config: EngineConfig) -> Fixture {
+        Fixture::on(&self.folder, self.memory.clone(), config).await
     }
 }
 
@@ -78,6 +72,12 @@ impl Fixture {
 
     pub(crate) async fn new(memory: Config, config: EngineConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let mut on = Self::on(&folder, memory, config).await;
+        on.folder = Some(folder);
+        on
+    }
+
+    async fn on(folder: &TempDir, memory: Config, config: EngineConfig) -> Self {
         let store = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
         projects(&*store).await;
         let memory = Memory::open(memory).unwrap();
@@ -88,7 +88,7 @@ impl Fixture {
             engine,
             store,
             control,
-            _folder: folder,
+            folder: None,
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 mod actions;
+mod agreement;
 mod changes;
 mod creation;
 mod deletion;
@@ -10,3 +11,4 @@ mod fixture;
 mod mixins;
 mod reading;
 mod resumption;
+mod several;

@@ -1,18 +1,26 @@
-//! The end of the process at any instant.
+//! The end of the process at any instant: what was answered is not lost, nothing is made twice, nothing is left over.
 
+use crate::agreement::{Step, agrees, config, step, take};
 use crate::fixture::*;
 use occi_backend::names;
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Where};
+use occi_store::{EntityQuery, Sees, Store};
+use proptest::prelude::*;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// Runs `work` in a process of its own that is killed after `life`: its tasks end at their next await.
-fn killed_after<F: Future<Output = ()> + Send + 'static>(life: Duration, work: F) {
-    let process = tokio::runtime::Builder::new_multi_thread()
+fn process() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs `work` in a process of its own that is killed after `life`: its tasks end at their next await.
+fn killed_after<F: Future<Output = ()> + Send + 'static>(life: Duration, work: F) {
+    let process = process();
     process.spawn(work);
     std::thread::sleep(life);
     process.shutdown_timeout(Duration::from_secs(5));
@@ -20,32 +28,30 @@ fn killed_after<F: Future<Output = ()> + Send + 'static>(life: Duration, work: F
 
 #[test]
 fn what_was_answered_is_not_lost_and_nothing_is_made_twice() {
-    for life_ms in [5, 20, 40, 60, 90, 130, 200] {
+    for life_ms in [10, 30, 60, 100, 200] {
         for memory in [Config::local(), Config::remote()] {
             let memory = Config {
                 latency_ms: memory.latency_ms.max(10),
                 ..memory
             };
             let personality = memory.personality;
-            let ground = std::sync::Arc::new(Ground::new(memory));
-            let (told, answers) = std::sync::mpsc::channel();
+            let ground = Arc::new(Ground::new(memory));
+            let (told, answers) = mpsc::channel();
             let there = ground.clone();
             killed_after(Duration::from_millis(life_ms), async move {
-                let (engine, ..) = there.rise(EngineConfig::default()).await;
-                let root = Where::Unbound("/".into());
+                let on = there.rise(EngineConfig::default()).await;
                 loop {
-                    let made = engine.create(&soon(), &root, vec![compute()]).await.unwrap();
+                    let made = on.create_as(&soon(), compute()).await.unwrap();
                     told.send(made.entities[0].location.clone()).unwrap();
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             });
             let answered: Vec<_> = answers.try_iter().collect();
-            let after = tokio::runtime::Runtime::new().unwrap();
-            after.block_on(async {
-                let (engine, store, control) = ground.rise(EngineConfig::default()).await;
-                settled(&*store).await;
+            process().block_on(async {
+                let on = ground.rise(EngineConfig::default()).await;
+                on.settled().await;
                 for path in &answered {
-                    let seen = engine.retrieve(&caller(), path).await.unwrap().entity;
+                    let seen = on.seen(path).await;
                     assert_eq!(
                         state(&seen),
                         "active",
@@ -53,18 +59,18 @@ fn what_was_answered_is_not_lost_and_nothing_is_made_twice() {
                         message(&seen)
                     );
                 }
-                let query = occi_store::EntityQuery {
+                let query = EntityQuery {
                     kinds: vec![names::COMPUTE.clone()],
-                    ..occi_store::EntityQuery::new(occi_store::Sees::All)
+                    ..EntityQuery::new(Sees::All)
                 };
-                let known = occi_store::Store::count(&*store, &query).await.unwrap();
-                let native = control.count(PROJECT, &names::COMPUTE) as u64;
+                let known = on.store.count(&query).await.unwrap();
+                let native = on.control.count(PROJECT, &names::COMPUTE) as u64;
                 assert_eq!(known, native, "{personality:?} after {life_ms} ms");
                 for path in &answered {
-                    engine.delete(&done(), path, &NONE).await.unwrap();
-                    refused(engine.retrieve(&caller(), path).await, FailureKind::NotFound);
+                    on.delete(path).await.unwrap();
+                    refused(on.get(path).await, FailureKind::NotFound);
                 }
-                engine.shutdown().await;
+                on.engine.shutdown().await;
             });
         }
     }
@@ -76,22 +82,81 @@ fn a_shutdown_leaves_its_work_to_the_next_process() {
         work_ms: 200,
         ..Config::remote()
     });
-    let process = || tokio::runtime::Runtime::new().unwrap();
     let path = process().block_on(async {
-        let (engine, ..) = ground.rise(EngineConfig::default()).await;
-        let made = engine
-            .create(&soon(), &Where::Unbound("/".into()), vec![compute()])
-            .await
-            .unwrap();
-        engine.shutdown().await;
+        let on = ground.rise(EngineConfig::default()).await;
+        let made = on.create_as(&soon(), compute()).await.unwrap();
+        on.engine.shutdown().await;
         made.entities[0].location.clone()
     });
     process().block_on(async {
-        let (engine, store, control) = ground.rise(EngineConfig::default()).await;
-        settled(&*store).await;
-        let seen = engine.retrieve(&caller(), &path).await.unwrap().entity;
+        let on = ground.rise(EngineConfig::default()).await;
+        on.settled().await;
+        let seen = on.seen(&path).await;
         assert_eq!(state(&seen), "active", "{}", message(&seen));
-        assert_eq!(control.count(PROJECT, &names::COMPUTE), 1);
-        engine.shutdown().await;
+        assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 1);
+        on.engine.shutdown().await;
     });
+}
+
+#[test]
+fn a_key_is_remembered_by_the_next_process() {
+    let ground = Ground::new(Config::local());
+    let keyed = || {
+        let mut keyed = done();
+        keyed.idempotency = Some(("key".into(), "hash".into()));
+        keyed
+    };
+    let path = process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        on.create_as(&keyed(), compute()).await.unwrap().entities[0]
+            .location
+            .clone()
+    });
+    process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        let again = on.create_as(&keyed(), compute()).await.unwrap();
+        assert!(again.replayed);
+        assert_eq!(again.entities[0].location, path);
+        assert_eq!(
+            on.paths(&caller(), &Where::Kind(names::COMPUTE.clone())).await.unwrap(),
+            [path]
+        );
+    });
+}
+
+/// The process is killed while it does these steps, and another time while it resumes them.
+fn killed_twice(memory: Config, steps: Vec<Step>, lives_ms: (u64, u64)) -> Result<(), TestCaseError> {
+    let ground = Arc::new(Ground::new(memory));
+    let failures = steps.len();
+    let there = ground.clone();
+    killed_after(Duration::from_millis(lives_ms.0), async move {
+        let on = there.rise(config()).await;
+        for step in &steps {
+            // A refusal for which the process is to blame is no fault of it: it dies.
+            let _ = take(&on, step).await;
+        }
+    });
+    let there = ground.clone();
+    killed_after(Duration::from_millis(lives_ms.1), async move {
+        let on = there.rise(config()).await;
+        on.settled().await;
+    });
+    process().block_on(async {
+        let on = ground.rise(config()).await;
+        agrees(&on, failures).await
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_two_kills_a_host_agrees(steps in prop::collection::vec(step(), 5..30), lives in (5..150_u64, 1..60_u64)) {
+        killed_twice(Config { latency_ms: 2, call_timeout_ms: 50, ..Config::local() }, steps, lives)?;
+    }
+
+    #[test]
+    fn after_two_kills_a_cloud_agrees(steps in prop::collection::vec(step(), 5..30), lives in (5..300_u64, 1..200_u64), seed in any::<u64>()) {
+        killed_twice(Config { seed, call_timeout_ms: 60, late_ms: 30, list_delay_ms: 30, ..Config::remote() }, steps, lives)?;
+    }
 }
