@@ -34,6 +34,10 @@ pub struct Options {
     /// Also run the cases that only show something where machines are real.
     #[arg(long)]
     pub real: bool,
+    /// Nobody else uses the login's project and nothing in it is of value: also run, one by one, the cases that delete
+    /// everything.
+    #[arg(long)]
+    pub alone: bool,
     /// The binary of the occid that is checked, if it runs on this host: lets the suite make users of its own.
     #[arg(long, value_name = "PATH", requires = "data_dir")]
     pub occid: Option<PathBuf>,

@@ -44,6 +44,7 @@ pub(crate) struct Site {
     host: Option<Host>,
     pub(crate) patience: Duration,
     real: bool,
+    alone: bool,
     pub(crate) every: Arc<Every>,
 }
 
@@ -67,6 +68,7 @@ impl Site {
             host: host.map(|(occid, data_dir)| Host { occid, data_dir }),
             patience: Duration::from_secs(options.patience),
             real: options.real,
+            alone: options.alone,
             every: Arc::default(),
         })
     }
@@ -117,7 +119,21 @@ impl Site {
             site,
             name,
             project,
-            host: host.clone(),
+            host: Some(host.clone()),
+        }
+    }
+
+    /// A project where nobody else is and nothing is kept: cases that act on everything in it run there.
+    pub(crate) fn own_project(&self) -> Newcomer {
+        match (&self.host, self.alone) {
+            (Some(_), _) => self.newcomer(),
+            (None, true) => Newcomer {
+                site: self.clone(),
+                name: String::new(),
+                project: String::new(),
+                host: None,
+            },
+            (None, false) => skip("acts on all there is: run with --occid and --data-dir, or with --alone"),
         }
     }
 
@@ -149,13 +165,21 @@ impl Site {
         }
     }
 
-    /// The path of `to` on the server: `to` is a URL or path that the server gave, or a path below the service's root.
+    /// The path of `to` on the server: `to` is a URL or path that the server gave, or a path below the service's root,
+    /// which is the empty one.
     pub(crate) fn target(&self, to: &str) -> String {
         if let Some(path) = to.strip_prefix(&self.origin) {
             return if path.is_empty() {
                 "/".to_owned()
             } else {
                 path.to_owned()
+            };
+        }
+        if to.is_empty() {
+            return if self.base.is_empty() {
+                "/".to_owned()
+            } else {
+                self.base.clone()
             };
         }
         let own = to
@@ -387,9 +411,9 @@ pub(crate) fn unique(word: &str) -> String {
 /// A user of the suite's own.
 pub(crate) struct Newcomer {
     pub(crate) site: Site,
-    pub(crate) name: String,
-    pub(crate) project: String,
-    pub(crate) host: Host,
+    name: String,
+    project: String,
+    host: Option<Host>,
 }
 
 impl Drop for Newcomer {
@@ -397,8 +421,9 @@ impl Drop for Newcomer {
         for collection in ["/link/", "/resource/"] {
             let _ = self.site.delete(collection).try_status();
         }
+        let Some(host) = &self.host else { return };
         for command in [["user", "remove", &self.name], ["project", "remove", &self.project]] {
-            let _ = self.host.try_command(&command, "");
+            let _ = host.try_command(&command, "");
         }
     }
 }

@@ -67,7 +67,7 @@ pub fn run(options: &Options, more: Vec<Case>) -> Result<Conclusion, String> {
     }));
     let arguments = Arguments {
         filter: options.only.clone(),
-        test_threads: Some(options.threads.max(1)),
+        test_threads: Some(if options.alone { 1 } else { options.threads.max(1) }),
         list: options.list,
         ..Arguments::default()
     };

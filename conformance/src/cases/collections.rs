@@ -64,7 +64,7 @@ fn http_36_json_20_text_11_an_empty_collection_is_an_empty_list(site: &Site) {
 }
 
 fn http_38_a_kind_collection_can_be_emptied_in_part_and_whole(site: &Site) {
-    let newcomer = site.newcomer();
+    let newcomer = site.own_project();
     let site = &newcomer.site;
     let things: Vec<_> = (0..3).map(|_| site.network(&[])).collect();
     let storage = site.storage(&[]);
@@ -350,7 +350,7 @@ fn http_72_a_path_is_emptied(site: &Site) {
         site.get(&gone).send().is(404);
     }
     site.get(&outside.url).send().is(200);
-    let newcomer = site.newcomer();
+    let newcomer = site.own_project();
     let (network, storage) = (newcomer.site.network(&[]), newcomer.site.storage(&[]));
     newcomer.site.delete("/").send().is(200);
     assert_eq!(newcomer.site.list("/"), Vec::<String>::new());
@@ -360,7 +360,7 @@ fn http_72_a_path_is_emptied(site: &Site) {
 }
 
 fn http_78_core_33_members_that_are_there_already_count_as_done(site: &Site) {
-    let newcomer = site.newcomer();
+    let newcomer = site.own_project();
     let site = &newcomer.site;
     let (active, stopped) = (site.running(&[]), site.running(&[]));
     stopped.act("stop", &[]).is(200);

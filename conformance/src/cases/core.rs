@@ -626,7 +626,7 @@ fn core_32_an_action_belongs_to_the_kind_or_a_mixin(site: &Site) {
 }
 
 fn core_33_an_action_on_many_happens_to_all_or_none(site: &Site) {
-    let newcomer = site.newcomer();
+    let newcomer = site.own_project();
     let site = &newcomer.site;
     let (network, compute) = (site.network(&[]), site.running(&[]));
     let stop = action("compute", "stop");
