@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::occid::{Occid, Starting};
+use crate::processes;
 use crate::report::{Finding, Report};
 use anyhow::{Context, Result};
 use std::fs;
@@ -20,7 +21,7 @@ pub struct Plan {
     pub occid: PathBuf,
     /// The engine behind it.
     pub engine: Engine,
-    /// An image for machines (qemu); its folder becomes the image directory.
+    /// An image for machines (qemu), whose folder becomes the image directory; none for machines that do not boot.
     pub image: Option<PathBuf>,
     /// How many random kills.
     pub kills: u32,
@@ -67,6 +68,7 @@ impl Campaign {
             plan,
         };
         let outcome = campaign.carry_out().await;
+        processes::end(campaign.directory());
         campaign.read_log();
         if let Err(error) = outcome {
             let error = error.context(campaign.tail_of_log());
@@ -86,6 +88,7 @@ impl Campaign {
     }
 
     async fn carry_out(&mut self) -> Result<()> {
+        self.plan.engine.furnish(self.directory())?;
         // The first start makes the operator.
         let occid = self.start(None).await?;
         let file = self.path("data/initial-admin-password");

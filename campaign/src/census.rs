@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use occi_backend::{Backend, Scope};
 use occi_backend_memory::{Config, Memory, Personality};
 use serde_json::Value;
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// The project in which everything happens.
@@ -70,7 +71,8 @@ impl Engine {
             }
             Self::Qemu => {
                 let images = image.and_then(Path::parent).unwrap_or(directory);
-                format!("[backend.qemu]\nimages = [{images:?}]\nstop_grace = 5\n")
+                // What does not boot does not tell that it has booted either.
+                format!("[backend.qemu]\nimages = [{images:?}]\nstop_grace = 5\nboots = 64\n")
             }
         }
     }
@@ -80,12 +82,46 @@ impl Engine {
         &Kind::ALL
     }
 
+    /// Makes what it needs in the directory of a run that brings no image: a disk from which nothing boots.
+    pub(crate) fn furnish(self, directory: &Path) -> Result<()> {
+        if self == Self::Qemu {
+            File::create(directory.join("blank.raw"))?.set_len(1 << 20)?;
+        }
+        Ok(())
+    }
+
+    /// Whether links of a running compute come and go without the help of its guest.
+    pub(crate) fn plugs_by_itself(self) -> bool {
+        self == Self::Memory
+    }
+
     /// Everything that exists; `occid` must have ended.
     pub(crate) async fn census(self, directory: &Path) -> Result<Vec<Native>> {
         match self {
             Self::Memory => memory(&cloud(directory)).await,
             Self::Qemu => qemu(&directory.join("data/qemu")),
         }
+    }
+
+    /// Processes that belong to nothing that exists, or to something that has another one.
+    pub(crate) fn strays(self, directory: &Path) -> Vec<String> {
+        let mut met = BTreeSet::new();
+        let processes = processes::of(directory).into_iter();
+        processes
+            .filter(|process| {
+                let is_machine = process.command.contains("qemu-system") && process.folder.contains("/vm/");
+                // A network has a folder for each of its processes.
+                let mut folders = Path::new(&process.folder).ancestors().take(2);
+                let has_record = folders.any(|folder| folder.join("record.json").exists());
+                !has_record || (is_machine && !met.insert(process.folder.clone()))
+            })
+            .map(|process| {
+                format!(
+                    "process {} in {} is one too many: {}",
+                    process.pid, process.folder, process.command
+                )
+            })
+            .collect()
     }
 
     /// What is left when everything has been deleted and `occid` has ended, beyond what a census shows.

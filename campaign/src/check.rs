@@ -92,25 +92,26 @@ impl Campaign {
 
     /// Waits until no operation is open.
     pub(crate) async fn settle(&mut self, at: &str, client: &Client) -> Result<()> {
-        let began = Instant::now();
+        let mut waited = Duration::ZERO;
         loop {
+            let turn = Instant::now();
             let open = operations(client, "?open=true").await?;
             if open.is_empty() {
                 break;
             }
-            if began.elapsed() > SETTLED {
+            if waited > SETTLED {
                 for operation in open {
                     self.finding(at, format!("an operation does not end: {operation}"));
                 }
                 break;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
+            // While the whole machine stood still nothing could end.
+            waited += turn.elapsed().min(Duration::from_secs(1));
         }
-        if began.elapsed() > SLOW {
-            self.finding(
-                at,
-                format!("it took {} s until all operations had ended", began.elapsed().as_secs()),
-            );
+        if waited > SLOW {
+            let seconds = waited.as_secs();
+            self.finding(at, format!("it took {seconds} s until all operations had ended"));
         }
         for operation in operations(client, "").await? {
             let id = operation
@@ -211,6 +212,9 @@ impl Campaign {
         }
         let natives = self.plan.engine.census(self.directory()).await?;
         self.report.censuses += 1;
+        for stray in self.plan.engine.strays(self.directory()) {
+            self.finding(at, stray);
+        }
         for finding in differences(seen, &natives) {
             self.finding(at, finding);
         }
@@ -243,6 +247,7 @@ impl Campaign {
         journal.things.clear();
         journal.promises.clear();
         journal.retries.clear();
+        journal.together.clear();
         Ok(())
     }
 
@@ -345,6 +350,19 @@ fn compare(journal: &mut Journal, seen: &[Seen]) -> Vec<String> {
                 ));
             }
             *values = BTreeSet::from([value]);
+        }
+    }
+    for together in std::mem::take(&mut journal.together) {
+        let there: BTreeSet<_> = together
+            .iter()
+            .map(|thing| journal.things[*thing].facts.may_exist)
+            .collect();
+        if there.len() > 1 {
+            let titles: Vec<_> = together
+                .iter()
+                .map(|thing| journal.things[*thing].title.as_str())
+                .collect();
+            findings.push(format!("one request left some and not others of {}", titles.join(", ")));
         }
     }
     let mut interfaces: BTreeMap<&str, usize> = BTreeMap::new();

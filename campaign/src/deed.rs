@@ -143,6 +143,8 @@ pub(crate) fn action_named(kind: Kind, term: &str) -> Option<Action> {
 /// The store's own attribute that groups computes for actions on several.
 pub(crate) const SUMMARY: &str = "occi.core.summary";
 pub(crate) const CORES: &str = "occi.compute.cores";
+/// Little, so that many machines fit.
+const MEMORY: &str = "occi.compute.memory";
 pub(crate) const SIZE: &str = "occi.storage.size";
 
 impl Journal {
@@ -193,7 +195,7 @@ impl Journal {
             "kind": Kind::Compute.id(),
             "title": title,
             "summary": group,
-            "attributes": { CORES: 1 },
+            "attributes": { CORES: 1, MEMORY: 0.25 },
             "links": links,
         });
         (document, made)

@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// How many steps a verb may have.
 const STEPS: usize = 12;
-/// How long a killed process may take to end after its answer.
-const DEATH: Duration = Duration::from_secs(30);
 
 /// A write to be disturbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +31,13 @@ enum Case {
     DeleteNetwork,
     DeleteLink,
     DeleteSeveral,
+    /// While its create hangs.
+    DeleteDuringCreate,
+    /// The same by the operation.
+    CancelCreate,
 }
 
-const CASES: [Case; 26] = [
+const CASES: [Case; 28] = [
     Case::CreateStorage,
     Case::CreateNetwork,
     Case::CreateCompute,
@@ -62,9 +64,16 @@ const CASES: [Case; 26] = [
     Case::DeleteNetwork,
     Case::DeleteLink,
     Case::DeleteSeveral,
+    Case::DeleteDuringCreate,
+    Case::CancelCreate,
 ];
 
 impl Case {
+    /// Whether a create that hangs comes first, in the process with the fault.
+    fn is_during_create(self) -> bool {
+        matches!(self, Self::DeleteDuringCreate | Self::CancelCreate)
+    }
+
     /// The verb of the backend that it ends in.
     fn verb(self) -> &'static str {
         match self {
@@ -81,7 +90,9 @@ impl Case {
             | Self::DeleteStorage
             | Self::DeleteNetwork
             | Self::DeleteLink
-            | Self::DeleteSeveral => "delete",
+            | Self::DeleteSeveral
+            | Self::DeleteDuringCreate
+            | Self::CancelCreate => "delete",
         }
     }
 
@@ -103,6 +114,8 @@ impl Case {
             Self::DeleteNetwork => "delete network".to_owned(),
             Self::DeleteLink => "delete link".to_owned(),
             Self::DeleteSeveral => "delete several computes".to_owned(),
+            Self::DeleteDuringCreate => "delete compute while it is made".to_owned(),
+            Self::CancelCreate => "cancel create compute".to_owned(),
         }
     }
 }
@@ -210,12 +223,15 @@ impl Campaign {
     /// One fault: prepares, disturbs, looks. `None`: this server does not do such a thing. `Some(false)`: the verb does
     /// not come to this point.
     async fn disturb(&mut self, case: Case, point: &str, effect: &str) -> Result<Option<bool>> {
-        let fault = format!("{}:{point}:{effect}", case.verb());
+        let mut fault = format!("{}:{point}:{effect}", case.verb());
+        if case.is_during_create() {
+            fault = format!("create:1:hang,{fault}");
+        }
         let at = format!("{}, {fault}", case.name());
         let occid = self.start(None).await?;
         let client = self.client(&occid);
         self.delete_everything(&at, &client).await?;
-        let Some(deed) = self.prepare(case, &client).await? else {
+        let Some(mut deed) = self.prepare(case, &client).await? else {
             occid.terminate().await?;
             return Ok(None);
         };
@@ -223,6 +239,9 @@ impl Campaign {
 
         let mut occid = self.start(Some(&fault)).await?;
         let client = self.client(&occid);
+        if case.is_during_create() {
+            deed = self.begin_create(case, deed, &client).await?;
+        }
         let begun = self.journal().begin(&deed);
         let answer = client.send(&deed.request).await;
         self.journal().conclude(&deed, begun, &answer);
@@ -249,16 +268,32 @@ impl Campaign {
         Ok(Some(reached))
     }
 
+    /// Sends a create that will hang, and returns what undoes it.
+    async fn begin_create(&mut self, case: Case, create: Deed, client: &Client) -> Result<Deed> {
+        let begun = self.journal().begin(&create);
+        let answer = client.send(&create.request.clone().field("prefer", "wait=0")).await;
+        self.journal().conclude(&create, begun, &answer);
+        let (Answer::Done { operation, .. }, Some(compute)) = (answer, create.made.first()) else {
+            bail!("a create with wait=0 was not answered");
+        };
+        let mut deed = self.journal().delete(*compute);
+        if case == Case::CancelCreate {
+            deed.name = "cancel";
+            deed.request.path = operation.context("a create with wait=0 names its operation")?;
+        }
+        Ok(deed)
+    }
+
     /// Whether the process ends: at the latest when its operations have ended it would have come to the point.
     async fn dies(&mut self, at: &str, occid: &mut crate::occid::Occid, client: &Client) -> Result<bool> {
         if occid.has_ended(Duration::from_millis(20)).await {
             return Ok(true);
         }
-        let settled = tokio::time::timeout(DEATH, self.settle(at, client)).await;
+        let settled = self.settle(at, client).await;
         if occid.has_ended(Duration::from_millis(200)).await {
             return Ok(true);
         }
-        settled.context("operations do not end")??;
+        settled?;
         Ok(false)
     }
 
@@ -353,7 +388,9 @@ impl Lab<'_> {
         let mut deed = match case {
             Case::CreateStorage => self.campaign.journal().create_storage(),
             Case::CreateNetwork => self.campaign.journal().create_network(),
-            Case::CreateCompute => self.campaign.journal().create_compute("group", &[]),
+            Case::CreateCompute | Case::DeleteDuringCreate | Case::CancelCreate => {
+                self.campaign.journal().create_compute("group", &[])
+            }
             Case::CreateComputeWithLinks => {
                 let targets = self.targets().await?;
                 self.campaign.journal().create_compute("group", &targets)

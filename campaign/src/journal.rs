@@ -131,6 +131,8 @@ pub(crate) struct Journal {
     pub(crate) promises: Vec<Promise>,
     /// Creates with an `Idempotency-Key` whose answer was lost: they can be sent again.
     pub(crate) retries: Vec<Deed>,
+    /// Things that one request without an answer made or deleted: all of them, or none.
+    pub(crate) together: Vec<Vec<Ref>>,
     pub(crate) tally: BTreeMap<&'static str, Tally>,
     /// Refusals that were not expected to come, by deed and status, with one example.
     pub(crate) refusals: BTreeMap<(&'static str, u16), String>,
@@ -224,6 +226,12 @@ impl Journal {
             }
             Answer::Lost => {
                 tally.lost += 1;
+                let is_whole = |(_, effect): &(Ref, Effect)| matches!(effect, Effect::Made | Effect::Gone);
+                let was_sure = |(_, before): &(Ref, Facts)| before.may_exist != before.may_be_absent;
+                if deed.effects.iter().all(is_whole) && begun.before.iter().all(was_sure) {
+                    self.together
+                        .push(deed.effects.iter().map(|(thing, _)| *thing).collect());
+                }
                 let is_keyed = deed.request.fields.iter().any(|(name, _)| *name == KEY);
                 if is_keyed && deed.effects.iter().any(|(_, effect)| matches!(effect, Effect::Made)) {
                     self.retries.push(deed.clone());

@@ -17,7 +17,7 @@ struct Cli {
     /// The engine behind it.
     #[arg(long, value_enum, default_value_t = Engine::Memory)]
     backend: Engine,
-    /// The image for machines (qemu).
+    /// An image for machines (qemu). Without one they run and find nothing to boot.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// How many random kills.

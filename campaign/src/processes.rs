@@ -37,3 +37,16 @@ pub(crate) fn of(directory: &Path) -> Vec<Process> {
         .filter(|process| process.command.contains(&name) || process.folder.starts_with(&name))
         .collect()
 }
+
+/// Ends what is left of a run that could not do so itself.
+pub(crate) fn end(directory: &Path) {
+    let ours = of(directory)
+        .into_iter()
+        .filter(|process| process.command.contains("qemu"));
+    for process in ours {
+        if let Some(pid) = rustix::process::Pid::from_raw(process.pid.cast_signed()) {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}

@@ -22,7 +22,10 @@ impl Campaign {
         let client = self.client(&occid);
         self.delete_everything("before the rounds", &client).await?;
         occid.terminate().await?;
-        let mut clients: Vec<_> = (0..self.plan.clients).map(|_| Hands::new(self.dice.fork())).collect();
+        let plugs = self.plan.engine.plugs_by_itself();
+        let mut clients: Vec<_> = (0..self.plan.clients)
+            .map(|_| Hands::new(self.dice.fork(), plugs))
+            .collect();
         for round in 1..=self.plan.kills {
             if !self.has_time() {
                 let left = self.plan.kills - round + 1;
@@ -71,6 +74,8 @@ impl Campaign {
 struct Hands {
     dice: Dice,
     mine: Vec<Ref>,
+    /// See [`crate::Engine::plugs_by_itself`].
+    plugs: bool,
 }
 
 fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
@@ -78,8 +83,12 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 }
 
 impl Hands {
-    fn new(dice: Dice) -> Self {
-        Self { dice, mine: Vec::new() }
+    fn new(dice: Dice, plugs: bool) -> Self {
+        Self {
+            dice,
+            mine: Vec::new(),
+            plugs,
+        }
     }
 
     /// Writes until nobody answers.
@@ -149,7 +158,10 @@ impl Hands {
                 Some(journal.create_two(&group))
             }
             7 => {
-                let source = self.dice.pick(&computes)?;
+                let source = self
+                    .dice
+                    .pick(&computes)
+                    .filter(|source| self.may_plug(journal, *source))?;
                 let target = self.dice.pick(&[storages, networks].concat())?;
                 (!is_taken(journal, target)).then(|| journal.create_link(source, target))
             }
@@ -197,12 +209,19 @@ impl Hands {
                 ];
                 let all = [computes, networks, storages, links.concat()].concat();
                 let thing = self.dice.pick(&all)?;
-                (!journal.is_used(thing)).then(|| journal.delete(thing))
+                let source = journal.things[thing].source;
+                let may = !journal.is_used(thing) && source.is_none_or(|source| self.may_plug(journal, source));
+                may.then(|| journal.delete(thing))
             }
             18 => self.dice.pick(&computes).map(|compute| journal.delete(compute)),
             19 if computes.len() > 1 => Some(journal.delete_several(&computes[..2])),
             _ => None,
         }
+    }
+
+    /// Whether links of a compute can come and go now.
+    fn may_plug(&self, journal: &Journal, compute: Ref) -> bool {
+        self.plugs || journal.things[compute].state() == Some("inactive")
     }
 
     fn group(&self, journal: &mut Journal) -> String {
