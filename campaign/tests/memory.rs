@@ -29,7 +29,7 @@ fn main() -> Result<ExitCode> {
         seed: 7,
         table: Some(String::new()),
         faults: Some(20),
-        time: Duration::from_secs(60),
+        time: Duration::from_secs(300),
         keep: false,
     };
     let report = tokio::runtime::Runtime::new()?.block_on(Campaign::run(plan))?;
