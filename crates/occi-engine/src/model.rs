@@ -136,6 +136,8 @@ pub(crate) fn base(carriers: &[Carrier], extension: &[Category]) -> std::result:
         };
         declared(&|kind| kind.mixins.iter().any(|mixin| *mixin == *twin))
             || (sizes && mixin.scheme() == templates::PROFILE_SCHEME)
+            // Parents of a provider's zones and regions: they ask nothing of a backend.
+            || matches!(mixin.as_str(), production::AVAILABILITY_ZONE | production::REGION)
     };
     let mut builder = [
         &core::TABLE,
