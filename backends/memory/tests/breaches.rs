@@ -5,10 +5,10 @@
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use occi_backend::names::{NETWORKINTERFACE, STORAGE};
-use occi_backend::suite::{Subject, SuiteConfig, failures};
+use occi_backend::suite::{Silent, Subject, SuiteConfig, failures};
 use occi_backend::{
-    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Interrupted, Invocation,
-    Journal, Listing, Picture, Result, Scope, Target,
+    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation, Listing, Picture,
+    Result, Scope, Target,
 };
 use occi_backend_memory::{Config, Memory, Personality};
 use occi_model::TypeId;
@@ -41,23 +41,6 @@ struct Broken {
 impl Broken {
     fn has(&self, breach: Breach) -> bool {
         self.breach == breach
-    }
-}
-
-/// Takes everything and keeps nothing.
-struct Silent;
-
-#[async_trait]
-impl Journal for Silent {
-    async fn accepted(&self, _: &Picture) -> std::result::Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn step(&self, _: &str) -> std::result::Result<(), Interrupted> {
-        Ok(())
-    }
-    fn progress(&self, _: u8) {}
-    async fn picture(&self, _: &Picture) -> std::result::Result<(), Interrupted> {
-        Ok(())
     }
 }
 

@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use async_trait::async_trait;
 use occi_backend::layers::{Faults, Layered};
 use occi_backend::names::{COMPUTE, NETWORKINTERFACE};
-use occi_backend::{Backend, Context, Create, CreateLink, Interrupted, Journal, Picture, Scope, Target};
+use occi_backend::suite::Silent;
+use occi_backend::{Backend, Context, Create, CreateLink, Scope, Target};
 use occi_backend_memory::{Config, Memory, Personality};
 use occi_model::Attributes;
 use std::path::{Path, PathBuf};
@@ -17,22 +17,6 @@ use std::time::{Duration, Instant};
 /// Where the killed process finds its cloud.
 const CLOUD: &str = "MEMORY_TEST_CLOUD";
 
-struct Quiet;
-
-#[async_trait]
-impl Journal for Quiet {
-    async fn accepted(&self, _: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn step(&self, _: &str) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    fn progress(&self, _: u8) {}
-    async fn picture(&self, _: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-}
-
 fn context(attempt: u32) -> Context {
     Context {
         scope: Scope {
@@ -41,7 +25,7 @@ fn context(attempt: u32) -> Context {
         operation: uuid::Uuid::nil(),
         attempt,
         deadline: Instant::now() + Duration::from_secs(60),
-        journal: Arc::new(Quiet),
+        journal: Arc::new(Silent),
     }
 }
 

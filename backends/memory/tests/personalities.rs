@@ -4,30 +4,14 @@
 
 use futures::StreamExt;
 use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE, action, attribute};
+use occi_backend::suite::Silent;
 use occi_backend::{
-    Backend, Context, Create, CreateLink, ErrorKind, Event, Interrupted, Invocation, Journal, Outcome, Picture, Scope,
-    Target, Verb,
+    Backend, Context, Create, CreateLink, ErrorKind, Event, Invocation, Outcome, Picture, Scope, Target, Verb,
 };
 use occi_backend_memory::{Config, Memory};
 use occi_model::{Attributes, EntityId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-struct Quiet;
-
-#[async_trait::async_trait]
-impl Journal for Quiet {
-    async fn accepted(&self, _: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn step(&self, _: &str) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    fn progress(&self, _: u8) {}
-    async fn picture(&self, _: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-}
 
 fn scope() -> Scope {
     Scope {
@@ -41,7 +25,7 @@ fn context(attempt: u32) -> Context {
         operation: uuid::Uuid::new_v4(),
         attempt,
         deadline: Instant::now() + Duration::from_secs(60),
-        journal: Arc::new(Quiet),
+        journal: Arc::new(Silent),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A journal that remembers, and stops a verb where it is told to.
+//! Journals for tests: one that remembers and stops a verb where it is told to, and one that does neither.
 
 use crate::{Interrupted, Journal, Picture};
 use async_trait::async_trait;
@@ -114,6 +114,24 @@ impl Journal for Notes {
     fn progress(&self, _percent: u8) {}
     async fn picture(&self, _picture: &Picture) -> Result<(), Interrupted> {
         self.point("picture".to_owned()).await
+    }
+}
+
+/// A journal that takes everything and keeps nothing, for calls that nobody interrupts and resumes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+#[async_trait]
+impl Journal for Silent {
+    async fn accepted(&self, _picture: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn step(&self, _step: &str) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    fn progress(&self, _percent: u8) {}
+    async fn picture(&self, _picture: &Picture) -> Result<(), Interrupted> {
+        Ok(())
     }
 }
 

@@ -28,4 +28,5 @@ mod samples;
 mod updates;
 
 pub use config::{Deafen, PowerOff, Subject, SuiteConfig};
+pub use journal::Silent;
 pub use run::{Failure, failures, run};
