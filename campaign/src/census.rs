@@ -110,8 +110,8 @@ impl Engine {
         processes
             .filter(|process| {
                 let is_machine = process.command.contains("qemu-system") && process.folder.contains("/vm/");
-                // A network has a folder for each of its processes.
-                let mut folders = Path::new(&process.folder).ancestors().take(2);
+                // A network has a folder for each of its processes, and QEMU works in one below.
+                let mut folders = Path::new(&process.folder).ancestors().take(3);
                 let has_record = folders.any(|folder| folder.join("record.json").exists());
                 !has_record || (is_machine && !met.insert(process.folder.clone()))
             })

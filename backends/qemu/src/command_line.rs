@@ -1,4 +1,4 @@
-//! A machine's record -> QEMU's arguments. Pure; every path is relative to the machine's directory.
+//! A machine's record -> QEMU's arguments. Pure; every path is relative to the directory in which QEMU works.
 //!
 //! Every device has a fixed place on the PCI bus, whether it was there at the start or came later: a hibernated guest
 //! only continues on the hardware that it left, and `vdb` stays `vdb`.
@@ -7,6 +7,10 @@ use crate::probe::{Accelerator, Host};
 use crate::record::{DiskRecord, MachineRecord, NicRecord};
 use serde_json::{Value, json};
 
+/// Where QEMU works, below the machine's directory: all that it may change.
+pub(crate) const INSIDE: &str = "inside";
+/// The frozen image below the root disk, beside that directory.
+pub(crate) const BASE: &str = "base";
 /// The monitor's socket.
 pub(crate) const MONITOR: &str = "qmp";
 /// The guest agent's socket.
@@ -17,7 +21,7 @@ pub(crate) const SCREEN: &str = "vnc";
 pub(crate) const CONSOLE: &str = "console";
 /// What came over the serial console.
 pub(crate) const CONSOLE_LOG: &str = "console.log";
-/// QEMU's own messages.
+/// QEMU's own messages, beside that directory.
 pub(crate) const LOG: &str = "qemu.log";
 /// The root disk.
 pub(crate) const ROOT: &str = "root.qcow2";
@@ -46,6 +50,11 @@ pub(crate) fn disk_name(index: u8) -> String {
     format!("disk{index}")
 }
 
+/// The name of the file of a volume while it is attached.
+pub(crate) fn disk_file(index: u8) -> String {
+    format!("disk{index}.qcow2")
+}
+
 /// What the guest calls the volume at `index`, when it has an ephemeral disk or not.
 pub(crate) fn disk_device(record: &MachineRecord, index: u8) -> String {
     let letter = char::from(b'b' + index + u8::from(record.ephemeral.is_some()));
@@ -64,10 +73,7 @@ pub(crate) fn block_node(name: &str, file: &str) -> Value {
 
 /// The block node of an attached volume.
 pub(crate) fn volume_node(disk: &DiskRecord) -> Value {
-    block_node(
-        &disk_name(disk.index),
-        &format!("../../volume/{}/disk.qcow2", disk.volume),
-    )
+    block_node(&disk_name(disk.index), &disk_file(disk.index))
 }
 
 /// The device of an attached volume.
@@ -213,6 +219,7 @@ mod tests {
         let record = MachineRecord {
             mark: "8d6b1e0c".to_owned(),
             project: "p".to_owned(),
+            user: None,
             made: true,
             wanted: Wanted::Running,
             hostname: None,

@@ -1,8 +1,9 @@
 //! Computes: the steps of each verb and action.
 
-use crate::command_line::{EPHEMERAL, MAX_NICS, ROOT, SEED};
+use crate::command_line::{BASE, EPHEMERAL, MAX_NICS, ROOT, SEED};
+use crate::confine;
 use crate::error::Failure;
-use crate::image::Image;
+use crate::image::{Image, Workplace};
 use crate::links;
 use crate::machine::{Machine, Status};
 use crate::network::Network;
@@ -20,6 +21,9 @@ use occi_model::{Attributes, infrastructure, templates as templates_of_model, us
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A disk that is being made.
+const NEW: &str = "disk.new";
 
 /// What a client wants of a compute, in this engine's units.
 struct Wish<'a> {
@@ -190,6 +194,7 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
     let mut record = MachineRecord {
         mark: create.mark.to_string(),
         project: context.scope.project.clone(),
+        user: site.free_user(),
         made: false,
         wanted: Wanted::Off,
         hostname: wish.hostname.map(str::to_owned),
@@ -272,21 +277,40 @@ pub(crate) fn place_nic(
     })
 }
 
+/// Where image tools work on a machine's disks.
+pub(crate) fn workplace(machine: &Machine) -> Workplace {
+    Workplace {
+        directory: machine.inside(),
+        read: vec![Path::new("..").join(BASE)],
+        user: machine.record.get().user,
+    }
+}
+
 /// Makes the files that a machine lacks, and its seed.
 async fn make(site: &Site, machine: &Machine) -> Result<()> {
     let record = machine.record.get();
-    let base = site.base(&record.base);
-    let header = crate::image::read_header(&base)?;
-    let relative = Path::new("../../base").join(&record.base);
+    let inside = machine.inside();
+    std::fs::create_dir_all(&inside).map_err(Failure::host("make the machine's directory"))?;
+    let place = workplace(machine);
+    confine::give(&inside, record.user)?;
     // A file under its name is whole.
-    let new = machine.directory.join("disk.new");
-    let keep = |name: &str| std::fs::rename(&new, machine.directory.join(name)).map_err(Failure::host("make a disk"));
-    if !machine.directory.join(ROOT).exists() {
-        site.qemu_img.overlay(&relative, header, &new, header.size).await?;
+    let new = inside.join(NEW);
+    let keep = |name: &str| std::fs::rename(&new, inside.join(name)).map_err(Failure::host("make a disk"));
+    if !inside.join(ROOT).exists() {
+        let (frozen, base) = (site.base(&record.base), machine.directory.join(BASE));
+        let header = crate::image::read_header(&frozen)?;
+        remove(&base)?;
+        std::fs::hard_link(&frozen, &base).map_err(Failure::host("make a disk"))?;
+        remove(&new)?;
+        let below = format!("../{BASE}");
+        site.qemu_img
+            .overlay(&place, (&below, header), NEW, header.size)
+            .await?;
         keep(ROOT)?;
     }
-    if let Some(bytes) = record.ephemeral.filter(|_| !machine.directory.join(EPHEMERAL).exists()) {
-        site.qemu_img.create(&new, bytes).await?;
+    if let Some(bytes) = record.ephemeral.filter(|_| !inside.join(EPHEMERAL).exists()) {
+        remove(&new)?;
+        site.qemu_img.create(&place, NEW, bytes).await?;
         keep(EPHEMERAL)?;
     }
     let macs: Vec<String> = record.nics.iter().map(|nic| nic.mac.to_string()).collect();
@@ -299,7 +323,11 @@ async fn make(site: &Site, machine: &Machine) -> Result<()> {
         user_data: user_data.as_ref().map_or(&[], |data| &data.content),
         macs: &macs,
     };
-    seed.write(&machine.directory.join(SEED))?;
+    // Written where only we write, then moved.
+    let new = machine.directory.join("seed.new");
+    seed.write(&new)?;
+    confine::give(&new, record.user)?;
+    std::fs::rename(&new, inside.join(SEED)).map_err(Failure::host("make the seed"))?;
     Ok(())
 }
 
@@ -410,7 +438,7 @@ async fn save(
         if !allowed || machine.record.get().wanted == Wanted::Hibernated {
             return not_now("save", machine);
         }
-        site.check_disk(std::fs::metadata(machine.directory.join(ROOT)).map_or(0, |meta| meta.len()))?;
+        site.check_disk(std::fs::symlink_metadata(machine.inside().join(ROOT)).map_or(0, |meta| meta.len()))?;
     }
     let runs = machine.status() == Status::Running;
     if runs && method == "deferred" && !saving::is_saved(site, &term) {
@@ -512,15 +540,14 @@ pub(crate) async fn update(
     let ephemeral_changes = wanted.ephemeral != machine.record.get().ephemeral;
     // Until its files are made anew it is not whole; whoever finds it so makes them.
     wanted.made = !(is_new_disk || seed_changes || ephemeral_changes);
-    if ephemeral_changes && machine.directory.join(EPHEMERAL).exists() {
-        site.qemu_img
-            .resize(&machine.directory.join(EPHEMERAL), wanted.ephemeral.unwrap_or_default())
-            .await?;
+    if ephemeral_changes && machine.inside().join(EPHEMERAL).exists() {
+        let size = wanted.ephemeral.unwrap_or_default();
+        site.qemu_img.resize(&workplace(machine), EPHEMERAL, size).await?;
     }
     machine.record.change(move |record| *record = wanted).await?;
     context.step("change recorded").await?;
     if is_new_disk {
-        remove(&machine.directory.join(ROOT))?;
+        remove(&machine.inside().join(ROOT))?;
     }
     if !machine.record.get().made {
         make(site, machine).await?;

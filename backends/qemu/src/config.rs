@@ -40,6 +40,9 @@ pub struct QemuConfig {
     pub addresses: Ipv4Net,
     /// The first and the last port of the loopback on which guests' ssh is published. Default 20000 to 29999.
     pub ssh_ports: [u16; 2],
+    /// The first and the last of the users as whom virtual machines run, one each, where the server is root. Default
+    /// 1900000000 to 1900065535, which no distribution gives out.
+    pub users: [u32; 2],
     /// How many guests may boot at the same time. Default: one per processor.
     pub boots: Option<usize>,
     /// How many virtual processors a processor of the host may stand for. Default 16.
@@ -64,6 +67,7 @@ impl Default for QemuConfig {
             launcher: "/proc/self/exe".into(),
             addresses: Ipv4Net::new_assert([10, 213, 0, 0].into(), 16),
             ssh_ports: [20_000, 29_999],
+            users: [1_900_000_000, 1_900_065_535],
             boots: None,
             cores_ratio: 16,
             stop_grace: 60,
@@ -107,6 +111,9 @@ impl QemuConfig {
         }
         if first > last || first < 1024 {
             return Err("`ssh_ports` must be two ports from 1024 on, the lower one first".to_owned());
+        }
+        if self.users[0] == 0 || self.users[0] > self.users[1] {
+            return Err("`users` must be two numbers above 0, the lower one first".to_owned());
         }
         if self.boots == Some(0) || self.cores_ratio == 0 || self.console_log == 0 {
             return Err("`boots`, `cores_ratio` and `console_log` must be at least 1".to_owned());

@@ -3,12 +3,17 @@
 //! Every device of ours that comes and goes has a name that follows from its place (`disk0`, `nic1`), so what is there
 //! can be compared with what should be, after a crash too.
 
-use crate::command_line::{disk_name, nic_device, nic_name, nic_socket, volume_device, volume_node};
+use crate::command_line::{
+    MAX_DISKS, disk_file, disk_name, nic_device, nic_name, nic_socket, volume_device, volume_node,
+};
+use crate::confine;
 use crate::error::Failure;
 use crate::machine::Machine;
 use crate::qmp::Qmp;
+use crate::record::DiskRecord;
 use crate::site::Site;
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -36,6 +41,7 @@ pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure
             () = live.process.ended() => return Ok(()),
         }
     }
+    provide(site, machine, &disks)?;
     for disk in disks.iter().filter(|disk| !present.contains(&disk_name(disk.index))) {
         let name = disk_name(disk.index);
         // What an earlier try may have left.
@@ -53,6 +59,41 @@ pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure
             qmp.execute("device_add", nic_device(nic)).await?;
         }
         qmp.execute("set_link", json!({"name": name, "up": nic.up})).await?;
+    }
+    Ok(())
+}
+
+/// Puts the files of `disks` where the machine's QEMU works, and takes away those of other volumes. A file is there
+/// under a second name; as root it belongs to the machine's user as long as it is.
+pub(crate) fn provide(site: &Site, machine: &Machine, disks: &[DiskRecord]) -> Result<(), Failure> {
+    let user = machine.record.get().user;
+    for index in 0..MAX_DISKS {
+        let name = machine.inside().join(disk_file(index));
+        let volume = disks
+            .iter()
+            .find(|disk| disk.index == index)
+            .and_then(|disk| site.volume(&disk.volume));
+        let is_there = std::fs::symlink_metadata(&name).ok();
+        match (volume, is_there) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                confine::give(&name, user.map(|_| 0))?;
+                std::fs::remove_file(&name).map_err(Failure::host("take a volume away"))?;
+            }
+            (Some(volume), is_there) => {
+                let own = std::fs::symlink_metadata(volume.file()).map_err(Failure::host("find a volume"))?;
+                if is_there
+                    .as_ref()
+                    .is_none_or(|there| (there.dev(), there.ino()) != (own.dev(), own.ino()))
+                {
+                    if is_there.is_some() {
+                        std::fs::remove_file(&name).map_err(Failure::host("take a volume away"))?;
+                    }
+                    std::fs::hard_link(volume.file(), &name).map_err(Failure::host("give a volume"))?;
+                }
+                confine::give(&name, user)?;
+            }
+        }
     }
     Ok(())
 }

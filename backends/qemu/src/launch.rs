@@ -2,19 +2,20 @@
 //!
 //! `occid` does not start QEMU itself. It writes what to run into a directory and starts a second copy of its own
 //! program there (`occid qemu-launch`), which becomes leader of a session of its own, takes the directory's lock, gives
-//! up what the engine must not have, records who it is, and then turns into the program. So:
+//! up what the engine must not have ([`Confinement`]), records who it is, and then turns into the program. So:
 //! - the record exists before the engine does, and names it, because `exec` keeps pid and start time;
 //! - the lock is inherited and held as long as the engine lives: a second start in the same directory is impossible,
 //!   also after a crash of `occid` between any two steps;
+//! - order, lock and record lie outside of what the engine may touch: it works in a directory below;
 //! - the engine's paths are relative to its directory, so that socket names stay far below the 107 bytes of `sun_path`;
 //! - `-daemonize` is not needed (it does not go with QEMU's own system call filter).
 
+use crate::confine::Confinement;
 use crate::durable;
 use crate::error::{Failure, chain};
 use crate::process::{Identity, Process};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// The hidden sub-command.
 pub const SUBCOMMAND: &str = "qemu-launch";
+/// The hidden sub-command for helpers: `qemu-confined BOUNDS PROGRAM ARGUMENT...`.
+pub const CONFINED: &str = "qemu-confined";
 
 const ORDER: &str = "launch.json";
 const LOCK: &str = "lock";
@@ -45,8 +48,10 @@ pub struct Order {
     pub args: Vec<String>,
     /// The file in the directory that gets its output. Started anew each time.
     pub log: String,
-    /// How many files it may have open.
-    pub open_files: u64,
+    /// The directory below, in which it runs; its current one if this is empty.
+    pub inside: PathBuf,
+    /// Its bounds; paths are relative to the directory.
+    pub confinement: Confinement,
 }
 
 /// Runs the order in the current directory. Does not return unless something is wrong.
@@ -63,15 +68,6 @@ fn obey() -> Result<std::convert::Infallible, Failure> {
     fcntl_setfd(&lock, FdFlags::empty()).map_err(|e| Failure::host("keep the lock")(e.into()))?;
     // Fails only if we lead a session already, which is as good.
     let _session = rustix::process::setsid();
-    rustix::thread::set_no_new_privs(true).map_err(|e| Failure::host("give up new privileges")(e.into()))?;
-    let limit = |value| Rlimit {
-        current: Some(value),
-        maximum: Some(value),
-    };
-    // A core of a virtual machine holds the guest's memory and secrets.
-    for (resource, value) in [(Resource::Core, 0), (Resource::Nofile, order.open_files)] {
-        setrlimit(resource, limit(value)).map_err(|e| Failure::host("set limits")(e.into()))?;
-    }
     let log = OpenOptions::new()
         .create(true)
         .write(true)
@@ -80,13 +76,33 @@ fn obey() -> Result<std::convert::Infallible, Failure> {
         .map_err(Failure::host("open the log"))?;
     let copy = log.try_clone().map_err(Failure::host("open the log"))?;
     Identity::own()?.write(here)?;
-    let error = Command::new(&order.program)
-        .args(&order.args)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(copy)
-        .exec();
-    Err(Failure::spawn(&order.program, "qemu-system-x86")(error))
+    let mut command = Command::new(&order.program);
+    command.args(&order.args).stdin(Stdio::null()).stdout(log).stderr(copy);
+    order.confinement.apply()?;
+    if !order.inside.as_os_str().is_empty() {
+        rustix::process::chdir(&order.inside).map_err(|e| Failure::host("enter the directory")(e.into()))?;
+    }
+    order.confinement.become_user()?;
+    Err(Failure::spawn(&order.program, "qemu-system-x86")(command.exec()))
+}
+
+/// Runs one helper in its bounds, in the current directory: the bounds as JSON, the program, its arguments.
+fn run_confined(mut args: impl Iterator<Item = OsString>) -> Result<std::convert::Infallible, Failure> {
+    let misused = || Failure::Record {
+        file: CONFINED.to_owned(),
+        reason: "it takes bounds, a program and its arguments".to_owned(),
+    };
+    let bounds = args
+        .next()
+        .and_then(|json| json.into_string().ok())
+        .ok_or_else(misused)?;
+    let bounds: Confinement = serde_json::from_str(&bounds).map_err(|_| misused())?;
+    let program = PathBuf::from(args.next().ok_or_else(misused)?);
+    bounds.apply()?;
+    bounds.become_user()?;
+    Err(Failure::spawn(&program, "qemu-utils")(
+        Command::new(&program).args(args).exec(),
+    ))
 }
 
 /// Runs the hidden sub-commands of this engine. A server's `main` calls this before anything else, with its arguments;
@@ -96,6 +112,11 @@ pub fn intercept(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let word = args.next()?;
     let failed = if word == SUBCOMMAND {
         match obey() {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        }
+    } else if word == CONFINED {
+        match run_confined(args) {
             Ok(never) => match never {},
             Err(failure) => failure,
         }

@@ -6,6 +6,7 @@ mod capabilities;
 mod command_line;
 mod compute;
 pub mod config;
+pub mod confine;
 mod devices;
 pub mod durable;
 pub mod error;

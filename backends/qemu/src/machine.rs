@@ -11,8 +11,9 @@
 //! What is wanted is on disk before anything is done about it; so after a crash of ours, "no process" can be told apart:
 //! nothing wanted is off, something wanted has died.
 
-use crate::command_line::{self, LOG, MONITOR};
+use crate::command_line::{self, BASE, INSIDE, LOG, MONITOR};
 use crate::config::OnHostBoot;
+use crate::confine::Confinement;
 use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
@@ -123,6 +124,11 @@ impl Machine {
         })
     }
 
+    /// Where its QEMU works.
+    pub(crate) fn inside(&self) -> PathBuf {
+        self.directory.join(command_line::INSIDE)
+    }
+
     /// What it is doing, as far as we know; see [`Machine::look`].
     pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
@@ -183,7 +189,7 @@ impl Machine {
 
     /// Connects to the monitor of `process` and keeps listening.
     async fn attach(self: &Arc<Self>, process: Process) -> Result<(), Failure> {
-        let monitor = self.directory.join(MONITOR);
+        let monitor = self.inside().join(MONITOR);
         let connect = async {
             loop {
                 match Qmp::connect(&monitor).await {
@@ -316,11 +322,20 @@ impl Machine {
             record = self.record.change(|record| record.wanted = Wanted::Running).await?;
         }
         self.quitting.store(false, Ordering::Release);
+        let disks = site.attached(&record);
+        devices::provide(&site, self, &disks)?;
         let order = Order {
             program: site.config.qemu.clone(),
-            args: command_line::arguments(&record, &site.attached(&record), host, hibernated),
+            args: command_line::arguments(&record, &disks, host, hibernated),
             log: LOG.to_owned(),
-            open_files: OPEN_FILES,
+            inside: INSIDE.into(),
+            confinement: Confinement {
+                write: vec![INSIDE.into()],
+                read: vec![BASE.into()],
+                user: record.user,
+                open_files: Some(OPEN_FILES),
+                ..Confinement::default()
+            },
         };
         self.set_status(Status::Starting);
         let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
@@ -395,7 +410,7 @@ impl Machine {
         let Some(live) = self.live() else { return Ok(()) };
         let off = self.wait_for(grace, |status| !status.has_process());
         let asking = async {
-            if agent && crate::agent::power_off(&self.directory.join(command_line::AGENT)).await {
+            if agent && crate::agent::power_off(&self.inside().join(command_line::AGENT)).await {
                 tokio::time::sleep(grace / 2).await;
             }
             loop {
@@ -507,7 +522,7 @@ async fn watch_process(
             break;
         }
         // The process lives and hung up on us: connect again.
-        let Some(monitor) = machine.upgrade().map(|machine| machine.directory.join(MONITOR)) else {
+        let Some(monitor) = machine.upgrade().map(|machine| machine.inside().join(MONITOR)) else {
             return;
         };
         if let Ok(again) = Qmp::connect(&monitor).await {

@@ -3,6 +3,8 @@
 //! Both outlive us. What they should do follows from the records of the network and of the machines on it; `settle`
 //! makes it so, whatever was there before.
 
+use crate::command_line::INSIDE;
+use crate::confine::{self, Confinement};
 use crate::durable::{self, Record};
 use crate::error::Failure;
 use crate::launch::{self, Order};
@@ -176,10 +178,11 @@ impl Network {
     ) -> Result<(Process, Qmp), Failure> {
         site.host().await?; // says what is missing, in words
         let directory = self.directory.join(OUTSIDE);
-        std::fs::create_dir_all(&directory).map_err(Failure::host("make the network's directory"))?;
+        std::fs::create_dir_all(directory.join(INSIDE)).map_err(Failure::host("make the network's directory"))?;
+        confine::give(&directory.join(INSIDE), record.user)?;
         let order = outside_order(&site.config.qemu, record, gateway);
         let process = launch::start(&site.config.launcher, &directory, &order).await?;
-        let monitor = directory.join(MONITOR);
+        let monitor = directory.join(INSIDE).join(MONITOR);
         let connect = async {
             loop {
                 match Qmp::connect(&monitor).await {
@@ -266,7 +269,12 @@ fn switch_order() -> Order {
         program: "/proc/self/exe".into(),
         args: vec![switch::SUBCOMMAND.to_owned()],
         log: SWITCH_LOG.to_owned(),
-        open_files: 4096,
+        inside: PathBuf::new(),
+        confinement: Confinement {
+            write: vec![".".into()],
+            open_files: Some(4096),
+            ..Confinement::default()
+        },
     }
 }
 
@@ -304,7 +312,14 @@ fn outside_order(qemu: &Path, record: &NetworkRecord, gateway: Ipv4Addr) -> Orde
         program: qemu.to_owned(),
         args: args.map(str::to_owned).to_vec(),
         log: "qemu.log".to_owned(),
-        open_files: 16_384,
+        inside: INSIDE.into(),
+        confinement: Confinement {
+            write: vec![INSIDE.into()],
+            tcp: true,
+            user: record.user,
+            open_files: Some(16_384),
+            ..Confinement::default()
+        },
     }
 }
 
@@ -312,13 +327,15 @@ fn outside_order(qemu: &Path, record: &NetworkRecord, gateway: Ipv4Addr) -> Orde
 fn plan(site: &Site, record: &NetworkRecord) -> Plan {
     let ports = site.machines().into_iter().flat_map(|machine| {
         let nics = machine.record.get().nics.clone();
-        nics.into_iter().map(move |nic| (machine.directory.clone(), nic))
+        nics.into_iter().map(move |nic| (machine.inside(), nic))
     });
     Plan {
         subnet: Some(record.subnet),
         gateway: record.gateway,
         dns: record.dns(),
-        uplink: record.gateway.map(|_| Path::new("..").join(OUTSIDE).join(LAN)),
+        uplink: record
+            .gateway
+            .map(|_| Path::new("..").join(OUTSIDE).join(INSIDE).join(LAN)),
         ports: ports
             .filter(|(_, nic)| nic.network == record.id)
             .map(|(directory, nic)| Port {

@@ -81,7 +81,7 @@ impl Host {
 /// [`Failure::Missing`] with the package to install; [`Failure::Program`] if it is too old or cannot run anything.
 pub async fn probe(qemu: &Path, wish: Option<Accelerator>, cache: &Path) -> Result<Host, Failure> {
     let boot = boot_id()?;
-    let program = locate(qemu)?;
+    let program = locate(qemu, PACKAGE)?;
     if let Ok(Some(known)) = durable::read_json::<Host>(cache)
         && known.boot == boot
         && known.program == program
@@ -117,8 +117,8 @@ pub async fn probe(qemu: &Path, wish: Option<Accelerator>, cache: &Path) -> Resu
     })
 }
 
-/// Path, size and time of a program that may be a bare name.
-fn locate(program: &Path) -> Result<(PathBuf, u64, i64), Failure> {
+/// Path, size and time of a program of `package`; a bare name is searched in `PATH`.
+pub(crate) fn locate(program: &Path, package: &'static str) -> Result<(PathBuf, u64, i64), Failure> {
     let found = if program.components().count() > 1 {
         Some(program.to_owned())
     } else {
@@ -131,12 +131,12 @@ fn locate(program: &Path) -> Result<(PathBuf, u64, i64), Failure> {
         .and_then(|path| fs::metadata(&path).ok().map(|meta| (path, meta.len(), meta.mtime())))
         .ok_or_else(|| Failure::Missing {
             program: program.display().to_string(),
-            package: PACKAGE,
+            package,
         })
 }
 
 async fn version(qemu: &Path) -> Result<(u32, u32), Failure> {
-    let ended = program::run_well(qemu, PACKAGE, ["--version"], PATIENCE).await?;
+    let ended = program::run_well(qemu, PACKAGE, ["--version"], Path::new("/"), PATIENCE).await?;
     let version = parse_version(&ended.stdout);
     match version {
         Some(version) if version >= OLDEST => Ok(version),
@@ -159,7 +159,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 async fn machine(qemu: &Path) -> Result<String, Failure> {
-    let ended = program::run_well(qemu, PACKAGE, ["-machine", "help"], PATIENCE).await?;
+    let ended = program::run_well(qemu, PACKAGE, ["-machine", "help"], Path::new("/"), PATIENCE).await?;
     Ok(parse_machine(&ended.stdout).unwrap_or("pc").to_owned())
 }
 
@@ -201,7 +201,7 @@ async fn works(qemu: &Path, accelerator: Accelerator) -> Result<bool, Failure> {
         "-drive",
         &drive,
     ];
-    match program::run(qemu, PACKAGE, args, PATIENCE).await {
+    match program::run(qemu, PACKAGE, args, directory.path(), PATIENCE).await {
         Ok(ended) => Ok(ended.status.code() == Some(WORKS)),
         Err(Failure::Slow { .. }) => Ok(false),
         Err(failure) => Err(failure),

@@ -1,15 +1,12 @@
-//! Short-lived helper programs (`qemu-img`, the probe), each with limits on memory and time.
+//! Short-lived helper programs (`qemu-img`, the probe), each with a limit on time.
 
 use crate::error::Failure;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
-/// Address space of a helper. `qemu-img` needs a fraction; an image made to break it asks for more.
-const MEMORY: u64 = 2 << 30;
 /// What is kept of each of its outputs.
 const OUTPUT: u64 = 1 << 20;
 
@@ -24,7 +21,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// Runs `program` to its end, or ends it after `limit` or when the caller goes away.
+/// Runs `program` in `directory` to its end, or ends it after `limit` or when the caller goes away.
 ///
 /// # Errors
 /// [`Failure::Missing`] naming `package`, [`Failure::Slow`], [`Failure::Host`]. A bad exit status is no error here.
@@ -32,25 +29,19 @@ pub async fn run<S: AsRef<OsStr>>(
     program: &Path,
     package: &'static str,
     args: impl IntoIterator<Item = S>,
+    directory: &Path,
     limit: Duration,
 ) -> Result<Ended, Failure> {
     let step = || format!("run {}", program.display());
     let mut child = tokio::process::Command::new(program)
         .args(args)
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .map_err(Failure::spawn(program, package))?;
-    if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
-        let cap = Rlimit {
-            current: Some(MEMORY),
-            maximum: Some(MEMORY),
-        };
-        // Fails only if the child has ended already.
-        let _ended = prlimit(Some(pid), Resource::As, cap);
-    }
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let finish = async {
@@ -88,9 +79,10 @@ pub async fn run_well<S: AsRef<OsStr>>(
     program: &Path,
     package: &'static str,
     args: impl IntoIterator<Item = S>,
+    directory: &Path,
     limit: Duration,
 ) -> Result<Ended, Failure> {
-    let ended = run(program, package, args, limit).await?;
+    let ended = run(program, package, args, directory, limit).await?;
     if ended.status.success() {
         return Ok(ended);
     }

@@ -34,6 +34,8 @@ pub(crate) struct MachineRecord {
     pub mark: String,
     /// The project it belongs to.
     pub project: String,
+    /// As whom its QEMU runs, on a host where we are root.
+    pub user: Option<u32>,
     /// Whether it has been made in full.
     pub made: bool,
     pub wanted: Wanted,
@@ -106,6 +108,8 @@ pub(crate) struct NetworkRecord {
     /// Our mark, for a network made by a client.
     pub mark: Option<String>,
     pub project: String,
+    /// As whom its way out runs, on a host where we are root.
+    pub user: Option<u32>,
     /// Whether it is its project's default network.
     pub default: bool,
     pub subnet: Ipv4Net,

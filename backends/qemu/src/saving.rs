@@ -2,6 +2,8 @@
 
 use crate::agent;
 use crate::command_line::{AGENT, ROOT};
+use crate::compute::workplace;
+use crate::confine;
 use crate::error::Failure;
 use crate::image::{self, Image};
 use crate::jobs;
@@ -12,6 +14,8 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
+/// A copy that is being made, in the machine's directory.
+pub(crate) const COPY: &str = "copy.new";
 /// The name of the state of a hibernated guest, inside of its root disk.
 const STATE: &str = "hibernated";
 /// How long a guest's agent may take to bring its file systems to rest.
@@ -43,32 +47,45 @@ pub(crate) async fn forget_state(live: &Live) {
 pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str) -> Result<Image, Failure> {
     let saved = site.config.directory.join(SAVED);
     let done = saved.join(format!("{term}.qcow2"));
-    let copy = machine.directory.join("save.new");
+    let copy = machine.inside().join(COPY);
     if !done.exists() {
         match machine.live() {
             Some(live) => {
-                let channel = machine.directory.join(AGENT);
+                let channel = machine.inside().join(AGENT);
                 let frozen = agent::call(&channel, "guest-fsfreeze-freeze", json!({}), FREEZE)
                     .await
                     .is_ok();
-                let copied = jobs::copy_disk(&live.qmp, "root", "save.new").await;
+                let copied = jobs::copy_disk(&live.qmp, "root", COPY).await;
                 if frozen {
                     agent::call(&channel, "guest-fsfreeze-thaw", json!({}), FREEZE).await?;
                 }
                 copied?;
             }
-            None => site.qemu_img.copy(&machine.directory.join(ROOT), &copy).await?,
+            None => site.qemu_img.copy(&workplace(machine), ROOT, COPY).await?,
         }
         let record = machine.record.get();
         std::fs::write(saved.join(format!("{term}.toml")), description(&record, title))
             .map_err(Failure::host("describe the saved image"))?;
-        std::fs::rename(&copy, &done).map_err(Failure::host("keep the saved image"))?;
+        take(&copy, &done)?;
     }
     let found = image::scan([saved.as_path()]);
     found.get(term).cloned().ok_or_else(|| Failure::Image {
         image: term.to_owned(),
         reason: "it is not found after it was saved".to_owned(),
     })
+}
+
+/// Takes a file out of a directory in which a QEMU works, for us alone.
+pub(crate) fn take(file: &Path, to: &Path) -> Result<(), Failure> {
+    let is_file = std::fs::symlink_metadata(file).is_ok_and(|meta| meta.is_file());
+    if !is_file {
+        return Err(Failure::Image {
+            image: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            reason: "it is no file".to_owned(),
+        });
+    }
+    confine::give(file, rustix::process::geteuid().is_root().then_some(0))?;
+    std::fs::rename(file, to).map_err(Failure::host("keep a copy"))
 }
 
 fn description(record: &MachineRecord, title: &str) -> String {

@@ -1,6 +1,8 @@
 //! Everything of this engine on this host: what exists, where it is, and what must be given out one at a time.
 
+use crate::command_line::CONSOLE_LOG;
 use crate::config::QemuConfig;
+use crate::confine;
 use crate::durable::{self, Record};
 use crate::error::Failure;
 use crate::image::{self, Image, Images, QemuImg};
@@ -18,7 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +37,9 @@ const HOST_MIB: u64 = 256;
 const LEAST_FREE: u64 = 256 << 20;
 /// Between two looks at the guests' serial logs.
 const LOG_ROUND: Duration = Duration::from_secs(5);
+
+/// The version of how things lie in the engine's directory, as its file `layout` says.
+const LAYOUT: &str = "2\n";
 
 const MACHINES: &str = "vm";
 const NETWORKS: &str = "net";
@@ -75,6 +80,7 @@ impl Site {
             file: config.directory.display().to_string(),
             reason: "another server uses this directory; stop it or name another one".to_owned(),
         })?;
+        check_layout(&config.directory)?;
         for left in directories(&config.directory.join(TRASH))? {
             durable::remove_dir(&left)?;
         }
@@ -83,6 +89,7 @@ impl Site {
         let site = Arc::new(Self {
             qemu_img: QemuImg {
                 program: config.qemu_img.clone(),
+                launcher: config.launcher.clone(),
             },
             host: OnceCell::new(),
             machines: Mutex::default(),
@@ -114,8 +121,21 @@ impl Site {
                 lock(&site.machines).insert(machine.id.clone(), machine);
             }
         }
+        if !confine::has_landlock() {
+            tracing::warn!(
+                "this kernel has no Landlock (Linux 5.13, `lsm=landlock,...`): a guest that breaks out of QEMU sees {}",
+                if rustix::process::geteuid().is_root() {
+                    "what everybody may read"
+                } else {
+                    "all files of this user"
+                }
+            );
+        }
         let weak = Arc::downgrade(&site);
+        let early = site.clone();
         let tasks = [
+            // Whoever needs to know asks again, and is told what is wrong.
+            tokio::spawn(async move { drop(early.host().await) }),
             tokio::spawn(revive(site.clone())),
             tokio::spawn(async move {
                 loop {
@@ -198,6 +218,9 @@ impl Site {
     pub(crate) fn add_machine(self: &Arc<Self>, record: MachineRecord) -> Result<Arc<Machine>, Failure> {
         let directory = self.machine_directory(&record.mark);
         make_private(&directory)?;
+        // The machine's user passes through on its way to the image below its disk; the directory above stays closed.
+        let passable = fs::Permissions::from_mode(0o711);
+        fs::set_permissions(&directory, passable).map_err(Failure::host("make the machine's directory"))?;
         let record = Record::create(record::path(&directory), record)?;
         let machine = Machine::new(self, directory, record);
         lock(&self.machines).insert(machine.id.clone(), machine.clone());
@@ -309,6 +332,7 @@ impl Site {
             id: uuid::Uuid::new_v4().to_string(),
             mark: None,
             project: project.to_owned(),
+            user: self.free_user(),
             default: true,
             subnet,
             gateway: subnet.hosts().next(),
@@ -408,6 +432,25 @@ impl Site {
         (first..=last).find(|port| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
     }
 
+    /// A user that no machine and no network has, if we are root. The caller holds [`Site::placing`].
+    pub(crate) fn free_user(&self) -> Option<u32> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let machines = self.machines();
+        let networks = self.networks();
+        let taken: Vec<u32> = machines
+            .iter()
+            .filter_map(|machine| machine.record.get().user)
+            .collect();
+        let also: Vec<u32> = networks
+            .iter()
+            .filter_map(|network| network.record.get().user)
+            .collect();
+        let [first, last] = self.config.users;
+        (first..=last).find(|user| !taken.contains(user) && !also.contains(user))
+    }
+
     /// What a machine of this size costs, in MiB.
     fn cost_mib(&self, memory_mib: u64) -> u64 {
         let kvm = self
@@ -500,10 +543,14 @@ impl Site {
             if base.exists() {
                 return Ok(name);
             }
-            // A link costs nothing and keeps the file when its directory gets a new one of the name.
-            if fs::hard_link(&path, &base).is_err() {
+            // A link costs nothing and keeps the file when its directory gets a new one of the name. Machines that run
+            // as users of their own must be able to read it.
+            let is_readable = meta.mode() & 0o004 != 0 || !rustix::process::geteuid().is_root();
+            if !is_readable || fs::hard_link(&path, &base).is_err() {
                 let copy = base.with_extension("new");
                 fs::copy(&path, &copy).map_err(Failure::host("copy the image"))?;
+                let mode = fs::Permissions::from_mode(0o444);
+                fs::set_permissions(&copy, mode).map_err(Failure::host("copy the image"))?;
                 fs::rename(&copy, &base).map_err(Failure::host("copy the image"))?;
             }
             Ok(name)
@@ -560,9 +607,10 @@ impl Site {
     fn trim_logs(&self) {
         let limit = self.config.console_log << 10;
         for machine in self.machines() {
-            let log = machine.directory.join(crate::command_line::CONSOLE_LOG);
-            if fs::metadata(&log).is_ok_and(|meta| meta.len() > limit)
-                && let Err(error) = halve(&log, limit / 2)
+            let log = machine.inside().join(CONSOLE_LOG);
+            let old = machine.directory.join(CONSOLE_LOG).with_extension("log.old");
+            if fs::symlink_metadata(&log).is_ok_and(|meta| meta.is_file() && meta.len() > limit)
+                && let Err(error) = halve(&log, &old, limit / 2)
             {
                 tracing::warn!(machine = machine.id, %error, "a serial log could not be cut");
             }
@@ -570,15 +618,18 @@ impl Site {
     }
 }
 
-/// Keeps the last `keep` bytes of a log in `NAME.old`, and empties the log. QEMU appends, so it goes on at the start.
-fn halve(log: &Path, keep: u64) -> std::io::Result<()> {
+/// Keeps the last `keep` bytes of a log in `old`, and empties the log. QEMU appends, so it goes on at the start.
+fn halve(log: &Path, old: &Path, keep: u64) -> std::io::Result<()> {
+    use rustix::fs::{Mode, OFlags, open};
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = fs::OpenOptions::new().read(true).write(true).open(log)?;
+    // The directory is QEMU's: what is there may be a link by now.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(open(log, flags, Mode::empty())?);
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(keep)))?;
     let mut tail = Vec::new();
     file.by_ref().take(keep).read_to_end(&mut tail)?;
-    fs::write(log.with_extension("log.old"), tail)?;
+    fs::write(old, tail)?;
     file.set_len(0)
 }
 
@@ -617,6 +668,37 @@ async fn revive(site: Arc<Site>) {
     }
 }
 
+/// Refuses a directory that another version has laid out otherwise; marks one in which nothing is yet.
+fn check_layout(directory: &Path) -> Result<(), Failure> {
+    let file = directory.join("layout");
+    let found = match fs::read_to_string(&file) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut is_used = false;
+            for name in [MACHINES, NETWORKS, VOLUMES] {
+                is_used |= !directories(&directory.join(name))?.is_empty();
+            }
+            if !is_used {
+                return fs::write(&file, LAYOUT).map_err(Failure::host("write the layout's version"));
+            }
+            "none\n".to_owned()
+        }
+        Err(error) => return Err(Failure::host("read the layout's version")(error)),
+    };
+    if found == LAYOUT {
+        return Ok(());
+    }
+    Err(Failure::Record {
+        file: file.display().to_string(),
+        reason: format!(
+            "the machines in this directory were made by another version of this program (layout {}, not {}); \
+             use that version, or save what is on their disks, end their processes and name another directory",
+            found.trim(),
+            LAYOUT.trim()
+        ),
+    })
+}
+
 fn make_private(directory: &Path) -> Result<(), Failure> {
     let step = format!("make the directory {}", directory.display());
     DirBuilder::new()
@@ -643,4 +725,29 @@ fn memory_of_host() -> Option<(u64, u64)> {
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib >> 10)
     };
     Some((field("MemTotal:")?, field("MemAvailable:")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_another_version_is_refused_with_words_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [MACHINES, NETWORKS, VOLUMES] {
+            fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        check_layout(directory.path()).unwrap();
+        check_layout(directory.path()).unwrap();
+        let file = directory.path().join("layout");
+        fs::write(&file, "3\n").unwrap();
+        let refused = check_layout(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("layout 3, not 2"), "{refused}");
+        // Before there was a version, machines lay there without one.
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(directory.path().join(MACHINES).join("old")).unwrap();
+        let refused = check_layout(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("another version"), "{refused}");
+        assert!(!file.exists());
+    }
 }

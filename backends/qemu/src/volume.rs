@@ -1,12 +1,14 @@
 //! Volumes: the steps of each verb and action.
 
-use crate::command_line::disk_name;
+use crate::command_line::{INSIDE, disk_name};
 use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
+use crate::image::Workplace;
 use crate::jobs;
 use crate::machine::Machine;
 use crate::record::{DiskRecord, VolumeRecord};
+use crate::saving;
 use crate::site::Site;
 use crate::translate::{self, mib};
 use occi_backend::{Acted, BackendError, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
@@ -14,6 +16,8 @@ use occi_model::Value;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+const FILE: &str = "disk.qcow2";
 
 /// A volume.
 pub(crate) struct Volume {
@@ -34,8 +38,17 @@ impl Volume {
         })
     }
 
-    fn file(&self) -> PathBuf {
-        self.directory.join("disk.qcow2")
+    /// Its file, in a directory in which image tools work.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.join(INSIDE).join(FILE)
+    }
+
+    fn workplace(&self) -> Workplace {
+        Workplace {
+            directory: self.directory.join(INSIDE),
+            read: Vec::new(),
+            user: None,
+        }
     }
 
     /// The running machine that has it, and under which name.
@@ -79,7 +92,9 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         }
     };
     if !volume.record.get().made {
-        site.qemu_img.create(&volume.file(), volume.record.get().size).await?;
+        let place = volume.workplace();
+        std::fs::create_dir_all(&place.directory).map_err(Failure::host("make the volume's directory"))?;
+        site.qemu_img.create(&place, FILE, volume.record.get().size).await?;
         volume.record.change(|record| record.made = true).await?;
         context.step("volume made").await?;
     }
@@ -121,7 +136,7 @@ async fn resize(site: &Site, volume: &Volume, size: u64) -> Result<()> {
             let arguments = json!({"node-name": disk_name(disk.index), "size": size});
             live.qmp.execute("block_resize", arguments).await.map(drop)?;
         }
-        None => site.qemu_img.resize(&volume.file(), size).await?,
+        None => site.qemu_img.resize(&volume.workplace(), FILE, size).await?,
     }
     volume.record.change(move |record| record.size = size).await?;
     Ok(())
@@ -141,8 +156,8 @@ async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
                 other => Ok(other.map(drop)?),
             }
         }
-        None if site.qemu_img.has_snapshot(&volume.file(), name).await? => Ok(()),
-        None => Ok(site.qemu_img.snapshot(&volume.file(), name).await?),
+        None if site.qemu_img.has_snapshot(&volume.workplace(), FILE, name).await? => Ok(()),
+        None => Ok(site.qemu_img.snapshot(&volume.workplace(), FILE, name).await?),
     }
 }
 
@@ -153,18 +168,20 @@ async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
         return Ok(());
     }
     site.check_disk(std::fs::metadata(volume.file()).map_or(0, |meta| meta.len()))?;
-    let copy = volume.directory.join("backup.new");
-    match volume
+    let copy = match volume
         .in_use(site)
-        .and_then(|(machine, disk)| Some((machine.live()?, disk)))
+        .and_then(|(machine, disk)| Some((machine.live()?, machine, disk)))
     {
-        Some((live, disk)) => {
-            let target = format!("../../volume/{}/backup.new", volume.id);
-            jobs::copy_disk(&live.qmp, &disk_name(disk.index), &target).await?;
+        Some((live, machine, disk)) => {
+            jobs::copy_disk(&live.qmp, &disk_name(disk.index), saving::COPY).await?;
+            machine.inside().join(saving::COPY)
         }
-        None => site.qemu_img.copy(&volume.file(), &copy).await?,
-    }
-    std::fs::rename(&copy, &done).map_err(Failure::host("keep a backup"))?;
+        None => {
+            site.qemu_img.copy(&volume.workplace(), FILE, saving::COPY).await?;
+            volume.directory.join(INSIDE).join(saving::COPY)
+        }
+    };
+    saving::take(&copy, &done)?;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         case_timeout: Duration::from_secs(300),
         deafen: Some(Arc::new(|create| create.os_template = "deaf".parse().ok())),
         power_off: Some(Arc::new(move |native_id| {
-            let machine = inside.machine(&native_id);
+            let machine = inside.inside(&native_id);
             async move {
                 lab::switch_off_inside(&machine).await;
                 Ok(())

@@ -11,11 +11,14 @@ use occi_backend::{
     Acted, Backend, Context, Create, CreateLink, Interrupted, Invocation, Journal, LinkEnds, Picture, Result as Done,
     Scope, Target,
 };
+use occi_backend_qemu::confine::{Confinement, has_landlock};
 use occi_backend_qemu::process::Process;
+use occi_backend_qemu::qmp::Qmp;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use occi_model::{Attributes, EntityId, TypeId, Value, infrastructure};
+use serde_json::json;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -158,7 +161,7 @@ async fn neighbours(lab: &Lab, config: QemuConfig) {
     let made = qemu.create(&context(), &first).await.unwrap();
     let address = text(&made[1], "occi.networkinterface.address").to_owned();
     let gateway = text(&made[1], "occi.networkinterface.gateway").to_owned();
-    let serial = lab.machine(first.mark.as_str());
+    let serial = lab.inside(first.mark.as_str());
     console(&serial, 0, &format!("GUEST-READY first-guest ip={address}")).await;
     let (now, login) = state(&qemu, &first).await;
     assert_eq!(
@@ -177,7 +180,7 @@ async fn neighbours(lab: &Lab, config: QemuConfig) {
     );
     let second = compute(&[(infrastructure::USERDATA, &script)]);
     qemu.create(&context(), &second).await.unwrap();
-    let serial = lab.machine(second.mark.as_str());
+    let serial = lab.inside(second.mark.as_str());
     console(&serial, 0, "GUEST-USERDATA-DONE 0").await;
     let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
     assert!(log.contains("ud| neighbour-reached"), "{log}");
@@ -212,7 +215,7 @@ async fn devices(lab: &Lab, config: QemuConfig) {
     for create in [&machine, &volume, &network] {
         qemu.create(&context(), create).await.unwrap();
     }
-    let serial = lab.machine(machine.mark.as_str());
+    let serial = lab.inside(machine.mark.as_str());
     let mut at = console(&serial, 0, "GUEST-READY").await;
 
     let disk = other(&STORAGELINK, Some((&machine, &volume)));
@@ -237,7 +240,11 @@ async fn devices(lab: &Lab, config: QemuConfig) {
         .await
         .unwrap();
     assert_eq!(state(&qemu, &machine).await.0, "suspended");
-    assert!(Process::recorded(&serial).unwrap().is_none());
+    assert!(
+        Process::recorded(&lab.machine(machine.mark.as_str()))
+            .unwrap()
+            .is_none()
+    );
     act(&qemu, &machine, "start", &[]).await.unwrap();
     assert_eq!(state(&qemu, &machine).await.0, "active");
     type_in(&serial, "cat /run/marker; head -c 7 /dev/vdb; echo read-$((6*7))").await;
@@ -281,12 +288,117 @@ async fn devices(lab: &Lab, config: QemuConfig) {
     let mut copy = compute(&[]);
     copy.os_template = Some(template.term);
     qemu.create(&context(), &copy).await.unwrap();
-    console(&lab.machine(copy.mark.as_str()), 0, "boots=2").await;
+    console(&lab.inside(copy.mark.as_str()), 0, "boots=2").await;
     for create in [&copy, &machine, &volume, &network] {
         qemu.delete(&context(), &target(create)).await.unwrap();
     }
     assert!(lab.living().is_empty(), "{:?}", lab.living());
     qemu.shutdown().await;
+}
+
+/// What a helper can see in its bounds: its own directory, the system's programs, and nothing else.
+async fn bounds(lab: &Lab, config: QemuConfig) {
+    let home = lab.machine("");
+    std::fs::create_dir_all(home.join("inside")).unwrap();
+    std::fs::write(home.join("inside/own"), "own file").unwrap();
+    std::fs::write(home.join("secret"), "secret").unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let bounds = Confinement {
+        write: vec![".".into()],
+        user: is_root.then_some(config.users[0]),
+        open_files: Some(64),
+        ..Confinement::default()
+    };
+    let script = "cat own; cat ../secret; ls /; cat /etc/hostname; kill -0 $1 && echo signalled; \
+        ulimit -n; while read name value; do [ $name = NoNewPrivs: ] && echo $name $value; done </proc/$$/status; id -u";
+    let ran = Command::new(&config.launcher)
+        .arg("qemu-confined")
+        .arg(serde_json::to_string(&bounds).unwrap())
+        .args(["/bin/sh", "-c", script, "sh", &std::process::id().to_string()])
+        .current_dir(home.join("inside"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(said.starts_with("own file"), "{ran:?}");
+    assert!(said.contains("64\n") && said.contains("NoNewPrivs: 1"), "{said}");
+    if is_root {
+        assert!(said.ends_with(&format!("{}\n", config.users[0])), "{said}");
+    }
+    if !has_landlock() {
+        println!("skipped in part: this kernel has no Landlock");
+        return;
+    }
+    let forbidden = ["secret", "root\n", "signalled"];
+    assert!(!forbidden.iter().any(|word| said.contains(word)), "{said}");
+}
+
+/// A compute that runs and on which no system is.
+fn deaf() -> Create {
+    let mut create = compute(&[]);
+    create.os_template = Some("deaf".parse().unwrap());
+    create
+}
+
+/// What a QEMU that a guest has taken over could do, asked through its monitor: nothing outside of its directory.
+async fn prison(lab: &Lab, config: QemuConfig) {
+    let directory = config.directory.clone();
+    let qemu = Qemu::open(config).unwrap();
+    let (prisoner, mut other) = (deaf(), deaf());
+    other.bring_up = false;
+    for create in [&prisoner, &other] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let process = Process::recorded(&lab.machine(prisoner.mark.as_str()))
+        .unwrap()
+        .unwrap();
+    qemu.shutdown().await;
+
+    let monitor = Qmp::connect(&lab.inside(prisoner.mark.as_str()).join("qmp"))
+        .await
+        .unwrap();
+    let foreign = [
+        PathBuf::from("/etc/passwd"),
+        lab.inside(other.mark.as_str()).join("root.qcow2"),
+        directory.join("probe.json"),
+        lab.machine(prisoner.mark.as_str()).join("record.json"),
+        "../process.json".into(),
+    ];
+    for file in &foreign {
+        for read_only in [true, false] {
+            let node = json!({"driver": "file", "node-name": "stolen", "filename": file, "read-only": read_only});
+            let said = monitor.execute("blockdev-add", node).await.unwrap_err().to_string();
+            assert!(said.contains("Permission denied"), "{file:?}: {said}");
+        }
+    }
+    let own =
+        json!({"driver": "file", "node-name": "own", "filename": "root.qcow2", "read-only": true, "locking": "off"});
+    monitor.execute("blockdev-add", own).await.unwrap();
+    let outside = directory.join("dump");
+    for target in [outside.as_path(), Path::new("../dump")] {
+        let dump = json!({"paging": false, "protocol": format!("file:{}", target.display())});
+        let said = monitor
+            .execute("dump-guest-memory", dump)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("ermission denied"), "{target:?}: {said}");
+    }
+    assert!(!outside.exists());
+
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.identity().pid)).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    if rustix::process::geteuid().is_root() {
+        let own = field("Uid:");
+        assert!(own.iter().all(|user| *user == own[0] && user != "0"), "{own:?}");
+        assert!(
+            field("CapEff:").iter().all(|set| set.chars().all(|digit| digit == '0')),
+            "{status}"
+        );
+    }
 }
 
 /// The server of [`survival`], in a process of its own: makes one machine, says so, and waits to be killed.
@@ -335,7 +447,7 @@ async fn survival(lab: &Lab, config: QemuConfig) {
     let qemu = Qemu::open(config.clone()).unwrap();
     let listed = qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures;
     assert_eq!(text(&listed[0], "occi.compute.state"), "active");
-    console(&machine, 0, "GUEST-READY").await;
+    console(&machine.join("inside"), 0, "GUEST-READY").await;
     let (_, login) = state(&qemu, &create).await;
     assert!(greets(&login).await);
     let after: Vec<_> = lab
@@ -348,7 +460,7 @@ async fn survival(lab: &Lab, config: QemuConfig) {
     // The guest leaves while no server is there.
     qemu.shutdown().await;
     drop(qemu);
-    switch_off_inside(&machine).await;
+    switch_off_inside(&machine.join("inside")).await;
     let qemu = Qemu::open(config.clone()).unwrap();
     assert_eq!(state(&qemu, &create).await.0, "inactive");
 
@@ -419,6 +531,13 @@ fn main() -> ExitCode {
         Trial::test(name, run).with_ignored_flag(ignored.is_some())
     };
     let trials = vec![
+        trial("a_helper_sees_its_own_directory_and_nothing_else", |lab, config| {
+            Box::pin(bounds(lab, config))
+        }),
+        trial(
+            "a_qemu_that_was_taken_over_reaches_no_file_outside_of_its_directory",
+            |lab, config| Box::pin(prison(lab, config)),
+        ),
         trial(
             "guests_of_a_project_reach_each_other_and_not_the_hosts_loopback",
             |lab, config| Box::pin(neighbours(lab, config)),

@@ -51,6 +51,11 @@ impl Lab {
         self.directory.path().join("qemu/vm").join(native_id)
     }
 
+    /// The directory in which its QEMU works: sockets, console.
+    pub(crate) fn inside(&self, native_id: &str) -> PathBuf {
+        self.machine(native_id).join("inside")
+    }
+
     /// The processes of the engine that live, by their directories.
     pub(crate) fn living(&self) -> Vec<(PathBuf, Process)> {
         let mut found = Vec::new();
