@@ -8,6 +8,7 @@ use crate::engine::{Engine, Inner};
 use crate::operation::{Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, place, policy};
+use occi_backend::names;
 use occi_model::EntityId;
 use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
@@ -119,7 +120,8 @@ impl Inner {
             let after = users.iter().filter_map(|user| removed_by.get(user).copied()).collect();
             let one = self.plan_delete(caller, &row, &going, after).await;
             let one = one.map_err(|error| if several { error.within(&row.path) } else { error })?;
-            if let Some(operation) = one.operations.first() {
+            // The links to it are removed before it.
+            if let Some(operation) = one.operations.last() {
                 removed_by.insert(row.id.clone(), operation.id);
             }
             plan = plan.and(one);
@@ -147,23 +149,34 @@ impl Inner {
         caller: &Caller,
         row: &EntityRow,
         going: &HashSet<EntityId>,
-        after: Vec<Uuid>,
+        mut after: Vec<Uuid>,
     ) -> Result<Plan> {
         let owned = self.store.links_of(std::slice::from_ref(&row.id)).await?;
         let mut loose = Vec::new();
+        let mut carried = Plan::default();
         for link in self.store.links_to(&row.id).await? {
             let goes = going.contains(&link.id) || link.source.as_ref().is_some_and(|source| going.contains(source));
             if goes {
                 continue;
             }
-            if link.backend.is_some() {
+            if link.backend.is_none() {
+                loose.push(link);
+                continue;
+            }
+            if link.kind == *names::STORAGELINK || link.kind == *names::NETWORKINTERFACE {
                 let error = EngineError::new(
                     FailureKind::Conflict,
                     format!("{} is in use: {} leads to it", row.path, link.path),
                 );
                 return Err(error.with_code("in_use"));
             }
-            loose.push(link);
+            if let Some(operation) = link.operation {
+                return Err(self.busy(&link, operation).await);
+            }
+            // Its backend takes it away first.
+            let one = Box::pin(self.plan_delete(caller, &link, going, Vec::new())).await?;
+            after.extend(one.operations.iter().map(|operation| operation.id));
+            carried = carried.and(one);
         }
         let mut plan = Plan {
             require: vec![
@@ -181,7 +194,7 @@ impl Inner {
         let Some(carrier) = self.carrier_of(row) else {
             // The row takes its links along.
             plan.writes.push(Write::RemoveEntity(row.id.clone()));
-            return Ok(plan);
+            return Ok(carried.and(plan));
         };
         let here = &self.carriers[carrier];
         if !here.kind(&row.kind).is_some_and(|kind| kind.delete) {
@@ -230,6 +243,6 @@ impl Inner {
         plan.writes.push(hide(&row.id));
         plan.stops = superseded;
         plan.operations.push(operation);
-        Ok(plan)
+        Ok(carried.and(plan))
     }
 }

@@ -4,6 +4,7 @@ use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Selection, Where};
+use occi_model::Input;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_30_what_is_deleted_is_gone_at_once() {
@@ -56,6 +57,29 @@ async fn what_cannot_be_deleted_comes_back_with_a_message() {
     assert!(message(&seen).contains("delete failed"), "{}", message(&seen));
     assert_eq!(links(&seen).len(), 1);
     on.delete(&path).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_28_a_link_goes_when_its_target_goes() {
+    let on = Fixture::local().await;
+    let compute = on.compute().await;
+    let mut group = draft(&names::SECURITYGROUP, &[]);
+    let rules = r#"[{"protocol":"tcp","type":"inbound","port":"22"}]"#;
+    group.attributes.push((
+        names::attribute("occi.securitygroup.rules"),
+        Input::Quoted(rules.into()),
+    ));
+    let group = on.made(group).await;
+    let link = on
+        .made(between(&names::SECURITYGROUPLINK, &compute.location, &group.location))
+        .await;
+    on.delete(&group.location).await.unwrap();
+    on.settled().await;
+    refused(on.get(&link.location).await, FailureKind::NotFound);
+    assert_eq!(links(&*on.seen(&compute.location).await).len(), 1);
+    for kind in [&names::SECURITYGROUP, &names::SECURITYGROUPLINK] {
+        assert_eq!(on.control.count(PROJECT, kind), 0, "{}", kind.term());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
