@@ -91,7 +91,16 @@ fn compute(is_local: bool) -> KindCapability {
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
         ..kind(
             &COMPUTE,
-            &["architecture", "cores", "memory", "hostname", "share", "speed"],
+            &[
+                "architecture",
+                "cores",
+                "memory",
+                "hostname",
+                "share",
+                "speed",
+                "ephemeral_storage.size",
+                "ephemeral_storage.deviceid",
+            ],
         )
     }
 }

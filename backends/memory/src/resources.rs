@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use occi_backend::names::{COMPUTE, IPRESERVATION, STORAGE, attribute};
 use occi_backend::{BackendError, Create, ErrorKind, KindCapability, Result, Template, TemplateKind};
+use occi_model::templates::{EPHEMERAL_DEVICEID, EPHEMERAL_SIZE};
 use occi_model::{Attributes, Term};
 
 /// A word in a compute's user data that makes its guest ignore every request to stop.
@@ -35,6 +36,11 @@ pub(crate) fn resource(
             if object.attributes.get(name.as_str()).is_none() {
                 object.attributes.set(name, value);
             }
+        }
+        // What a client asks for is a wish: the engine names its disks itself.
+        object.attributes.remove(EPHEMERAL_DEVICEID);
+        if object.attributes.get(EPHEMERAL_SIZE).is_some() {
+            object.attributes.set(attribute(EPHEMERAL_DEVICEID), "/dev/vdb");
         }
         object.os_template.clone_from(&create.os_template);
         object.resource_template.clone_from(&create.resource_template);
