@@ -133,6 +133,8 @@ impl Inner {
         let mut claimed = Vec::new();
         let mut left = Vec::new();
         let mut accept_wait = Duration::from_secs(2);
+        // The store compares leases with its own clock.
+        let lease_until_ms = self.store.now_ms().await?.saturating_add(lease_ms());
         for mut operation in operations {
             let carrier = operation.backend.as_deref().and_then(|name| self.carrier_named(name));
             let permit = carrier.and_then(|carrier| {
@@ -147,7 +149,7 @@ impl Inner {
                     operation.state = OperationState::Running;
                     operation.attempt = 1;
                     operation.lease_owner = Some(self.node.clone());
-                    operation.lease_until_ms = Some(self.now_ms().saturating_add(lease_ms()));
+                    operation.lease_until_ms = Some(lease_until_ms);
                     claimed.push((carrier, permit, operation));
                 }
                 None => left.push(operation),
