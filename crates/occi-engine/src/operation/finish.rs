@@ -399,10 +399,15 @@ impl Run {
         }
     }
 
-    /// Shows the entity as it is now, with the failure as its message. `unknown`: the engine failed, or nobody knows.
+    /// Shows the entity as it is now, with the failure as its message; what a deletion has removed after all is gone.
+    /// `unknown`: the engine failed, or nobody knows.
     async fn explain(&mut self, error: EngineError, unknown: bool) -> &'static str {
         let target = self.target().await;
         let found = self.carrier().backend.find(&self.scope(), &target).await;
+        if matches!((&self.intent.task, &found), (Task::Delete { .. }, Ok(None))) {
+            // In a box: a failure there leads here again.
+            return Box::pin(self.gone()).await;
+        }
         let is_create = matches!(self.intent.task, Task::Create(_));
         if is_create && !matches!(found, Ok(Some(_))) {
             // The client knows the entity, so it stays; what a half-made create left does not.
@@ -442,16 +447,27 @@ impl Run {
             Ok(rows) => rows,
             Err(error) => return self.lost(&error),
         };
+        let deletes = matches!(self.intent.task, Task::Delete { .. });
         let mut writes = Vec::new();
         for row in rows {
             if row.operation != Some(self.row.id) {
                 continue;
             }
-            let mut change = match &picture {
-                Some(picture) if Self::is_of(&row, picture) => {
-                    row::change_of(&self.inner().carriers[self.claimed.carrier], &row, picture)
+            let mut seen = picture.clone().filter(|picture| Self::is_of(&row, picture));
+            if deletes && row.id != self.intent.entity && row.backend.is_some() {
+                // A deletion removes the links first: it may have got so far.
+                match self.carrier().backend.find(&self.scope(), &row::target(&row)).await {
+                    Ok(None) => {
+                        writes.push(Write::RemoveEntity(row.id));
+                        continue;
+                    }
+                    Ok(found) => seen = found,
+                    Err(_) => {}
                 }
-                _ => Change::default(),
+            }
+            let mut change = match &seen {
+                Some(picture) => row::change_of(&self.inner().carriers[self.claimed.carrier], &row, picture),
+                None => Change::default(),
             };
             // That the list of mixins is written whole is not worth a race here.
             change.mixins = None;

@@ -133,3 +133,24 @@ async fn http_38_a_collection_is_deleted_whole_or_in_part() {
     assert_eq!(on.paths(&caller(), &root).await.unwrap(), [""; 0]);
     assert_eq!(on.control.count(PROJECT, &names::STORAGE), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_fails_half_way_shows_what_is_left() {
+    let on = Fixture::local().await;
+    let storage = on.made(storage()).await;
+    let disk = link(&names::STORAGELINK, &storage.location);
+    let made = on.made(with_links(compute(), vec![disk])).await;
+    assert_eq!(links(&made).len(), 2);
+    // The links go first, the first of them well.
+    on.control
+        .fail_after(1, Verb::Delete, ErrorKind::Unexpected, Outcome::Unknown);
+    refused(on.delete(&made.location).await, FailureKind::BadGateway);
+    assert_eq!(links(&*on.seen(&made.location).await).len(), 1);
+    for kind in [&names::NETWORKINTERFACE, &names::STORAGELINK] {
+        let shown = on.paths(&caller(), &at(kind)).await.unwrap();
+        assert_eq!(shown.len(), on.control.count(PROJECT, kind), "{}", kind.term());
+    }
+    assert_eq!(on.engine.check().await.unwrap(), [""; 0]);
+    on.delete(&made.location).await.unwrap();
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
+}
