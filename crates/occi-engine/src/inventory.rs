@@ -243,6 +243,21 @@ impl Inner {
         self.see(carrier, &found).await;
     }
 
+    /// Looks at those links at an entity of which there is no picture among `seen`: their states follow from those of
+    /// their ends.
+    pub(crate) async fn look_at_links(&self, carrier: usize, entity: &EntityId, seen: &[Picture]) {
+        let mut links = self
+            .store
+            .links_of(std::slice::from_ref(entity))
+            .await
+            .unwrap_or_default();
+        links.extend(self.store.links_to(entity).await.unwrap_or_default());
+        let unseen = |link: &EntityRow| !seen.iter().any(|picture| row::is_of(link, picture));
+        for link in links.iter().filter(|link| link.backend.is_some() && unseen(link)) {
+            self.see(carrier, link).await;
+        }
+    }
+
     /// Listens to a backend as long as the engine lives.
     pub(crate) async fn listen(self: Arc<Self>, carrier: usize) {
         let Some(mut events) = self.carriers[carrier].backend.events() else {
