@@ -13,6 +13,7 @@ use occi_model::EntityId;
 use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 use uuid::Uuid;
 
 impl Engine {
@@ -25,12 +26,13 @@ impl Engine {
         if let Some(replay) = inner.replay_deleted(caller).await? {
             return Ok(replay);
         }
+        let began = Instant::now();
         for _ in 0..TRIES {
             let row = inner.changeable_at(caller, path, precondition).await?;
             let project = row.project.clone();
             let path = row.path.clone();
             if let Some(deleted) = inner
-                .delete_rows(caller, vec![row], &project, &path, precondition)
+                .delete_rows(caller, vec![row], &project, &path, precondition, began)
                 .await?
             {
                 return Ok(deleted);
@@ -66,6 +68,7 @@ impl Engine {
         }
         let model = inner.model_for(caller).await?;
         let path = inner.path_of(at);
+        let began = Instant::now();
         for _ in 0..TRIES {
             let mut rows = inner.members(caller, &model, at, selection).await?;
             if let Some(only) = &only {
@@ -80,7 +83,7 @@ impl Engine {
             }
             let none = Precondition::None;
             let project = caller.effective_project();
-            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, &none).await? {
+            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, &none, began).await? {
                 return Ok(deleted);
             }
         }
@@ -89,7 +92,8 @@ impl Engine {
 }
 
 impl Inner {
-    /// Deletes these entities, all or none. None: something changed since they were read.
+    /// Deletes these entities, all or none; `began` is when that was asked for. None: something changed since they were
+    /// read.
     async fn delete_rows(
         self: &std::sync::Arc<Self>,
         caller: &Caller,
@@ -97,6 +101,7 @@ impl Inner {
         project: &str,
         path: &str,
         precondition: &Precondition,
+        began: Instant,
     ) -> Result<Option<Deleted>> {
         let several = rows.len() > 1;
         let going: HashSet<EntityId> = rows.iter().map(|row| row.id.clone()).collect();
@@ -119,7 +124,10 @@ impl Inner {
             let users = users.remove(&row.id).unwrap_or_default();
             let after = users.iter().filter_map(|user| removed_by.get(user).copied()).collect();
             let one = self.plan_delete(caller, &row, &going, after).await;
-            let one = one.map_err(|error| if several { error.within(&row.path) } else { error })?;
+            let one = one.map_err(|error| if several { error.within(&row.path) } else { error });
+            let Some(one) = self.outwait(began, one).await? else {
+                return Ok(None);
+            };
             // The links to it are removed before it.
             if let Some(operation) = one.operations.last() {
                 removed_by.insert(row.id.clone(), operation.id);
@@ -169,9 +177,6 @@ impl Inner {
                     format!("{} is in use: {} leads to it", row.path, link.path),
                 );
                 return Err(error.with_code("in_use"));
-            }
-            if let Some(operation) = link.operation {
-                return Err(self.busy(&link, operation).await);
             }
             // Its backend takes it away first.
             let one = Box::pin(self.plan_delete(caller, &link, going, Vec::new())).await?;
