@@ -37,11 +37,7 @@ pub(crate) fn resource(
                 object.attributes.set(name, value);
             }
         }
-        // What a client asks for is a wish: the engine names its disks itself.
-        object.attributes.remove(EPHEMERAL_DEVICEID);
-        if object.attributes.get(EPHEMERAL_SIZE).is_some() {
-            object.attributes.set(attribute(EPHEMERAL_DEVICEID), "/dev/vdb");
-        }
+        name_ephemeral(&mut object);
         object.os_template.clone_from(&create.os_template);
         object.resource_template.clone_from(&create.resource_template);
         object.ignores_stop = ignores_stop(&create.attributes);
@@ -109,6 +105,14 @@ pub(crate) fn template(
         .into_iter()
         .find(|template| template.kind == kind && template.term == *term)
         .ok_or_else(|| BackendError::new(ErrorKind::Invalid, format!("the engine has no template {term}")))
+}
+
+/// Names the disk that a compute may have of its own. What a client asks for is a wish.
+pub(crate) fn name_ephemeral(compute: &mut Object) {
+    match compute.attributes.get(EPHEMERAL_SIZE) {
+        Some(_) => drop(compute.attributes.set(attribute(EPHEMERAL_DEVICEID), "/dev/vdb")),
+        None => drop(compute.attributes.remove(EPHEMERAL_DEVICEID)),
+    }
 }
 
 fn ignores_stop(attributes: &Attributes) -> bool {
