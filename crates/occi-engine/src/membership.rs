@@ -8,7 +8,6 @@ use occi_store::EntityRow;
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What is to become of a collection.
 enum Members {
@@ -88,8 +87,7 @@ impl Inner {
             Origin::User { project, .. } => Some(project.as_str()),
             Origin::Standard | Origin::Provider { .. } => None,
         };
-        let began = Instant::now();
-        'plan: for _ in 0..TRIES {
+        for _ in 0..TRIES {
             let (add, remove) = self.difference(caller, &model, mixin, &members).await?;
             let mut plan = Plan::default();
             for row in &add {
@@ -104,21 +102,13 @@ impl Inner {
                 };
                 let change = model.registry.check_update(&entity, &draft);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
-                let one = self.plan_change(caller, &model, row, change).await;
-                let Some(one) = self.outwait(began, one).await? else {
-                    continue 'plan;
-                };
-                plan = plan.and(one);
+                plan = plan.and(self.plan_change(caller, &model, row, change).await?);
             }
             for row in &remove {
                 let entity = self.show(caller, row.clone()).await?.entity;
                 let change = model.registry.check_dissociation(&entity, mixin);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
-                let one = self.plan_change(caller, &model, row, change).await;
-                let Some(one) = self.outwait(began, one).await? else {
-                    continue 'plan;
-                };
-                plan = plan.and(one);
+                plan = plan.and(self.plan_change(caller, &model, row, change).await?);
             }
             let path = known.location.to_string();
             let request = Request {

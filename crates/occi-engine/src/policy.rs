@@ -35,7 +35,10 @@ pub(crate) fn may_change(caller: &Caller, project: &str) -> Result<()> {
             FailureKind::Forbidden,
             format!("readers of the project {project:?} may not change anything in it"),
         )),
-        None => Err(stranger(caller, project)),
+        None => Err(EngineError::new(
+            FailureKind::Forbidden,
+            format!("you are no member of the project {project:?}"),
+        )),
     }
 }
 
@@ -44,17 +47,11 @@ pub(crate) fn may_enter(caller: &Caller) -> Result<()> {
     let project = caller.effective_project();
     match caller.principal.role_in(project) {
         Some(_) => Ok(()),
-        None => Err(stranger(caller, project)),
+        None => Err(EngineError::new(
+            FailureKind::Forbidden,
+            format!("you are no member of the project {project:?}"),
+        )),
     }
-}
-
-/// The failure for a project of which the caller is no member.
-fn stranger(caller: &Caller, project: &str) -> EngineError {
-    let message = match caller.principal.projects.is_empty() {
-        true => "you are a member of no project: ask an operator for one".to_owned(),
-        false => format!("you are no member of the project {project:?}"),
-    };
-    EngineError::new(FailureKind::Forbidden, message)
 }
 
 /// Whether the caller may know of an operation: its own, or one of its projects.

@@ -14,4 +14,5 @@ mod operations;
 mod projects;
 mod start;
 mod stop;
+mod support;
 mod tls;
