@@ -17,7 +17,8 @@ test:
 	@scripts/test
 
 bench:
-	@scripts/setup build
+	@scripts/setup run
+	@labs/guest/build target/guest
 	@cargo build --release --locked -p occi-server --bin occid -p occi-bench --bin occi-bench
 	@$(or $(CARGO_TARGET_DIR),target)/release/occi-bench --occid $(or $(CARGO_TARGET_DIR),target)/release/occid $(ARGS)
 

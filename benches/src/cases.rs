@@ -2,6 +2,7 @@
 
 use crate::client::{self, Connection, Window};
 use crate::cpu;
+use crate::machines::machines;
 use crate::seed;
 use crate::server::Server;
 use crate::table::{Row, markdown, median};
@@ -27,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) windows: usize,
     pub(crate) long: bool,
     pub(crate) markdown: Option<PathBuf>,
+    pub(crate) images: PathBuf,
 }
 
 /// Runs the cases and prints the table.
@@ -43,6 +45,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     }
     if plan.wants("start") {
         rows.push(start(plan).await.context("start")?);
+    }
+    if plan.wants("machine") {
+        rows.extend(machines(plan).await.context("machine")?);
     }
     if plan.long && plan.wants("million") {
         rows.extend(million(plan).await.context("million")?);
@@ -61,9 +66,9 @@ impl Plan {
     }
 }
 
-/// An occid with the memory backend and a data directory of its own.
-struct Occid {
-    server: Server,
+/// An occid with a data directory of its own.
+pub(crate) struct Occid {
+    pub(crate) server: Server,
     authorization: String,
     data: TempDir,
 }
@@ -75,10 +80,14 @@ impl Occid {
     }
 
     async fn start_on(plan: &Plan, data: TempDir) -> Result<Self> {
+        Self::start_with(plan, "memory", data).await
+    }
+
+    pub(crate) async fn start_with(plan: &Plan, backend: &str, data: TempDir) -> Result<Self> {
         let directory = data.path().to_str().context("temporary directory")?.to_owned();
         let arguments = [
             "--backend",
-            "memory",
+            backend,
             "--listen",
             "127.0.0.1:0",
             "--admin-listen",
@@ -98,6 +107,14 @@ impl Occid {
 
     fn request(&self, method: Method, path: &str, accept: &str, body: &'static str) -> Request<Full<Bytes>> {
         request(&self.authorization, method, path, accept, body)
+    }
+
+    pub(crate) fn create_one(&self) -> Request<Full<Bytes>> {
+        self.request(Method::POST, "/compute/", "text/plain", KIND_AND_TITLE)
+    }
+
+    pub(crate) fn delete(&self, location: &str) -> Request<Full<Bytes>> {
+        self.request(Method::DELETE, location, "text/plain", "")
     }
 
     /// Creates `number` computes by 64 clients.

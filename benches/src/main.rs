@@ -7,6 +7,7 @@
 mod cases;
 mod client;
 mod cpu;
+mod machines;
 mod peer;
 mod seed;
 mod server;
@@ -34,6 +35,9 @@ struct Arguments {
     /// Write the table here as well.
     #[arg(long)]
     markdown: Option<PathBuf>,
+    /// Where the demonstration guest is.
+    #[arg(long, default_value = "target/guest")]
+    images: PathBuf,
     #[command(subcommand)]
     role: Option<Role>,
 }
@@ -67,6 +71,7 @@ fn main() -> Result<()> {
             windows: arguments.windows,
             long: arguments.long,
             markdown: arguments.markdown,
+            images: arguments.images,
         })),
     }
 }
