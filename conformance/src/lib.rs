@@ -8,6 +8,7 @@ mod answer;
 mod cases;
 mod client;
 mod clients;
+mod configured;
 mod every;
 mod options;
 mod reading;
@@ -16,6 +17,7 @@ mod site;
 mod suite;
 mod thing;
 
+pub use configured::{Configured, configured};
 pub use options::{Options, Profile};
 pub use site::Host;
 pub use suite::{Case, run};

@@ -24,6 +24,11 @@ impl Case {
         }
     }
 
+    /// Runs it here; it panics if it is disappointed.
+    pub(crate) fn run(&self, site: &Site) {
+        (self.body)(site);
+    }
+
     /// A case that looks after its server itself.
     pub fn alone(name: &'static str, body: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
@@ -79,7 +84,8 @@ pub fn run(options: &Options, more: Vec<Case>) -> Result<Conclusion, String> {
         .filter(|case| options.profile.is_none_or(|profile| profile == case.profile))
         .map(|case| {
             let site = site.clone();
-            Trial::ignorable_test(case.name, move || judge(|| (case.body)(&site))).with_kind(case.profile.name())
+            let (name, group) = (case.name, case.profile.name());
+            Trial::ignorable_test(name, move || judge(|| case.run(&site))).with_kind(group)
         })
         .collect();
     let mut conclusion = libtest_mimic::run(&arguments, trials);

@@ -14,6 +14,8 @@ mod text;
 
 use crate::suite::Case;
 
+pub(crate) use core::{IPNETWORK, PROFILE};
+
 pub(crate) fn all() -> Vec<Case> {
     let areas = [
         core::cases(),

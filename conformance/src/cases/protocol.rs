@@ -361,7 +361,10 @@ fn http_73_text_11_errors_are_rendered_as_asked(site: &Site) {
     let json = site.get(missing).accept("application/occi+json").send().is(404);
     assert_eq!(json.media(), "application/occi+json");
     assert_eq!(json.json()["code"], 404);
-    let problem = site.get(missing).accept("application/problem+json").send().is(404);
+    let problem = site
+        .get(missing)
+        .accept("application/occi+json, application/problem+json");
+    let problem = problem.send().is(404);
     assert_eq!(problem.media(), "application/problem+json");
     assert_eq!(problem.json()["status"], 404);
 }

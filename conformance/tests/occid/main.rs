@@ -2,12 +2,11 @@
 //!
 //! This program is `occid` itself when it is called by that name, so that there is nothing to find or to build first.
 
-mod configured;
 mod server;
 
 use clap::Parser;
 use libtest_mimic::Arguments;
-use occi_conformance::Options;
+use occi_conformance::{Options, configured};
 use server::Occid;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +18,31 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let occid = Occid::start("");
-    let mut options = Options::parse_from([
+    let mut options = options(&occid);
+    options.only = arguments.filter;
+    options.list = arguments.list;
+    options.threads = arguments.test_threads.unwrap_or(options.threads);
+    let start = |config: &str| {
+        let occid = Occid::start(config);
+        (self::options(&occid), occid)
+    };
+    let others = configured().into_iter().map(|case| case.case(start)).collect();
+    let conclusion = match occi_conformance::run(&options, others) {
+        Ok(conclusion) => conclusion,
+        Err(problem) => panic!("{problem}"),
+    };
+    let log = occid.log();
+    if log.contains("panicked") {
+        eprintln!("occid panicked:\n{log}");
+        return ExitCode::FAILURE;
+    }
+    drop(occid);
+    conclusion.exit_code()
+}
+
+/// How to reach an `occid` of ours.
+fn options(occid: &Occid) -> Options {
+    Options::parse_from([
         "occi-conformance",
         "--url",
         &occid.url,
@@ -31,19 +54,5 @@ fn main() -> ExitCode {
         &occid.path("occid"),
         "--data-dir",
         &occid.path("data"),
-    ]);
-    options.only = arguments.filter;
-    options.list = arguments.list;
-    options.threads = arguments.test_threads.unwrap_or(options.threads);
-    let conclusion = match occi_conformance::run(&options, configured::cases()) {
-        Ok(conclusion) => conclusion,
-        Err(problem) => panic!("{problem}"),
-    };
-    let log = occid.log();
-    if log.contains("panicked") {
-        eprintln!("occid panicked:\n{log}");
-        return ExitCode::FAILURE;
-    }
-    drop(occid);
-    conclusion.exit_code()
+    ])
 }
