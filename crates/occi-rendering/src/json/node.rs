@@ -36,7 +36,7 @@ impl Node {
         let parsed = seed
             .deserialize(&mut reader)
             .and_then(|node| reader.end().map(|()| node));
-        parsed.map_err(|error| {
+        let node = parsed.map_err(|error| {
             let text = error.to_string();
             let reason = text.rsplit_once(" at line").map_or(text.as_str(), |(reason, _)| reason);
             let kind = match error.is_data() {
@@ -45,7 +45,23 @@ impl Node {
             };
             let place = format!("line {}, column {}", error.line(), error.column());
             ParseError::new(kind, place, format!("not readable as JSON: {reason}"))
-        })
+        })?;
+        // It can be written in one way only, and no other rendering and not every database has a place for it.
+        if body.windows(6).any(|six| six == b"\\u0000") && node.holds_nul() {
+            return Err(ParseError::syntax("", "the character U+0000 is not allowed"));
+        }
+        Ok(node)
+    }
+
+    fn holds_nul(&self) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Scalar(value) => value.as_str().is_some_and(|text| text.contains('\0')),
+            Self::Array(nodes) => nodes.iter().any(Self::holds_nul),
+            Self::Object(members) => members
+                .iter()
+                .any(|(name, node)| name.contains('\0') || node.holds_nul()),
+        }
     }
 
     /// What this is, in words.

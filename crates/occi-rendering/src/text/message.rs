@@ -90,7 +90,8 @@ pub(crate) struct Message {
 pub(crate) struct Manner {
     /// What backslashes do.
     pub(crate) escapes: Escapes,
-    /// Whether a line of text/plain that is no known field is an error.
+    /// Whether what the grammar has no place for is an error: in text/plain a line that is no known field, anywhere a
+    /// control character.
     pub(crate) is_strict: bool,
     /// Where to stop.
     pub(crate) limits: Limits,
@@ -134,6 +135,9 @@ impl Message {
             source,
             manner,
         };
+        if manner.is_strict {
+            reader.check_characters()?;
+        }
         let Limits {
             categories,
             links,
@@ -164,6 +168,21 @@ impl<'a> Reader<'a> {
         Place {
             source: self.source,
             column: self.whole.len() - bytes_left + 1,
+        }
+    }
+
+    /// Text holds tabs, but no other control characters (GFD.229, after RFC 9110, section 5.6.4).
+    fn check_characters(&self) -> Result<(), ParseError> {
+        let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+        match self.whole.bytes().position(is_control) {
+            Some(at) => Err(ParseError::syntax(
+                self.place(self.whole.len() - at),
+                format!(
+                    "the control character {:?} is not allowed",
+                    char::from(self.whole.as_bytes()[at])
+                ),
+            )),
+            None => Ok(()),
         }
     }
 

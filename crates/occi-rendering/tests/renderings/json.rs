@@ -454,9 +454,12 @@ fn json_19_malformed_and_excessive_json_is_refused() {
         "\"",
         "\u{0}",
         "{\"kind\":\"\\ud800\"}",
+        "{\"title\":\"a\\u0000b\"}",
+        "{\"attributes\":{\"a\\u0000b\":1}}",
     ] {
         assert_eq!(read(body).unwrap_err().kind, ParseErrorKind::Syntax, "{body}");
     }
+    assert!(read("{\"title\":\"\\\\u0000 is six characters\"}").is_ok());
     let deep = |levels: usize| format!("{{\"attributes\":{}1{}}}", "{\"a\":".repeat(levels), "}".repeat(levels));
     assert_eq!(read(&deep(31)).unwrap()[0].attributes.len(), 1);
     assert_eq!(read(&deep(32)).unwrap_err().kind, ParseErrorKind::TooLarge);

@@ -232,6 +232,20 @@ fn text_7_repeated_headers_and_comma_lists_mean_the_same() {
 }
 
 #[test]
+fn text_8_text_holds_no_control_characters_but_tabs() {
+    let attribute = |value: &str| read(&format!("{KIND}\nX-OCCI-Attribute: occi.core.title={value}"));
+    for value in ["\"a\0b\"", "\"a\\\0\"", "\"\u{1b}[31m\"", "a\u{7f}b", "\"a\" ;\0"] {
+        let error = attribute(value).unwrap_err();
+        assert_eq!(error.kind, ParseErrorKind::Syntax, "{value:?}");
+        assert!(error.message.contains("control character"), "{error}");
+        assert!(error.place.starts_with("line 2, column "), "{error}");
+    }
+    let draft = attribute("\"a\tb\"").unwrap();
+    assert_eq!(*value(&draft, "occi.core.title"), quoted("a\tb"));
+    assert!(read(&format!("{}\0\"", KIND.trim_end_matches('"'))).is_err());
+}
+
+#[test]
 fn text_8_quoted_strings_round_trip() {
     for text in [
         r#"say "hi", occi.compute.memory=1.0"#,

@@ -1,19 +1,14 @@
 //! Requests that nobody means well with: each gets a clear answer, and nothing has changed.
 
 use crate::client::Client;
-use crate::kinds::{COMPUTE, compute};
+use crate::kinds::{COMPUTE, STORAGE, action, compute};
 use crate::occid::{Occid, Setup};
 
 /// Runs `attack` against a service with one compute, and looks that it is still the only one and as it was.
 fn unharmed(setup: Setup, attack: impl FnOnce(&Occid, &Client, &str)) {
     let occid = setup.start();
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=20")
-        .post("/compute/", &compute("victim"))
-        .expect(201)
-        .location();
+    let machine = admin.make("/compute/", &compute("victim"));
     let before = admin.get("/").expect(200).body;
     let as_it_was = admin
         .clone()
@@ -68,6 +63,8 @@ fn bodies_that_say_nothing_sensible_are_bad_requests() {
                 "not UTF-8",
                 [COMPUTE.as_bytes(), b"X-OCCI-Attribute: occi.core.title=\"\xff\xfe\"\n"].concat(),
             ),
+            ("a NUL in quotes", attribute("occi.core.title=\"a\0b\"")),
+            ("an escape sequence", attribute("occi.core.title=\"\u{1b}[2J\"")),
             ("words for a number", attribute("occi.compute.cores=\"two\"")),
             ("no whole number", attribute("occi.compute.cores=1.5")),
             ("less than nothing", attribute("occi.compute.cores=-1")),
@@ -123,6 +120,7 @@ fn bodies_that_say_nothing_sensible_are_bad_requests() {
             ("a kind that is a number", "{\"kind\":1}".into()),
             ("attributes that are a list", format!("{{{kind},\"attributes\":[]}}")),
             ("a title that is a list", format!("{{{kind},\"title\":[1]}}")),
+            ("a NUL", format!("{{{kind},\"title\":\"a\\u0000b\"}}")),
             ("half a character", format!("{{{kind},\"title\":\"\\ud800\"}}")),
             ("mixins that are no names", format!("{{{kind},\"mixins\":[1]}}")),
         ] {
@@ -184,6 +182,29 @@ fn bodies_that_say_nothing_sensible_are_bad_requests() {
             refused(&admin.post(&format!("{machine}?action={term}"), ""), &[400]);
             refused(&admin.post(&format!("/compute/?action={term}"), ""), &[400]);
         }
+    });
+}
+
+#[test]
+fn what_the_moment_forbids_is_a_conflict() {
+    unharmed(Setup::default(), |_, admin, machine| {
+        let admin = admin.clone().with("Prefer", "wait=20");
+        let start = format!("{machine}?action=start");
+        // The first one finds it done.
+        admin.post(&start, &action("start")).expect(200);
+        refused(&admin.post(&start, &action("start")), &[409]);
+        let volume = admin.post("/storage/", STORAGE).expect(201).location();
+        let link = format!(
+            "{}X-OCCI-Attribute: occi.core.source=\"{machine}\"\nX-OCCI-Attribute: occi.core.target=\"{volume}\"\n",
+            COMPUTE.replace("compute", "storagelink")
+        );
+        let link = admin.post("/storagelink/", &link).expect(201).location();
+        refused(&admin.delete(&volume), &[409]);
+        refused(&admin.delete("/storage/"), &[409]);
+        refused(&admin.post(&format!("{volume}?action=start"), &action("start")), &[400]);
+        admin.get(&volume).expect(200);
+        admin.delete(&link).expect(200);
+        admin.delete(&volume).expect(200);
     });
 }
 
