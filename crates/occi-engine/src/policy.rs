@@ -35,11 +35,17 @@ pub(crate) fn may_change(caller: &Caller, project: &str) -> Result<()> {
             FailureKind::Forbidden,
             format!("readers of the project {project:?} may not change anything in it"),
         )),
-        None => Err(EngineError::new(
-            FailureKind::Forbidden,
-            format!("you are no member of the project {project:?}"),
-        )),
+        None => Err(no_member(caller, project)),
     }
+}
+
+fn no_member(caller: &Caller, project: &str) -> EngineError {
+    let message = if caller.principal.projects.is_empty() {
+        "you are no member of any project: ask an operator to let you into one".to_owned()
+    } else {
+        format!("you are no member of the project {project:?}")
+    };
+    EngineError::new(FailureKind::Forbidden, message)
 }
 
 /// Refuses a caller that is no member of the project it names.
@@ -47,10 +53,7 @@ pub(crate) fn may_enter(caller: &Caller) -> Result<()> {
     let project = caller.effective_project();
     match caller.principal.role_in(project) {
         Some(_) => Ok(()),
-        None => Err(EngineError::new(
-            FailureKind::Forbidden,
-            format!("you are no member of the project {project:?}"),
-        )),
+        None => Err(no_member(caller, project)),
     }
 }
 

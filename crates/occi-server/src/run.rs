@@ -151,6 +151,7 @@ fn engine_config(config: &Config) -> EngineConfig {
         autostart: engine.autostart,
         operation_deadline: engine.operation_deadline.0,
         page_max: engine.page_limit,
+        cache_bytes: engine.cache_of_entities(),
         refresh_interval: engine.refresh_interval.0,
         user_mixins: engine.user_mixins,
         states_extended: engine.states_extended,

@@ -1,6 +1,7 @@
 //! HTTP Basic (RFC 7617) against the accounts of the store.
 
 use super::password::{HashError, Hasher};
+use super::sight::{Sight, Sights};
 use super::slow_down::SlowDown;
 use crate::config;
 use aws_lc_rs::hmac;
@@ -33,6 +34,15 @@ pub enum Refusal {
     Failed,
 }
 
+/// Somebody who was let in.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// What they see.
+    pub sight: Sight,
+}
+
 /// How many accepted passwords are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -44,6 +54,7 @@ pub struct Authenticator {
     slow: Arc<SlowDown>,
     key: hmac::Key,
     remembered: Cache<[u8; 32], Accepted>,
+    sights: Sights,
     remember: Duration,
     /// Grows when an account changes: what was remembered before does not count.
     accounts: AtomicU64,
@@ -51,7 +62,7 @@ pub struct Authenticator {
 
 #[derive(Clone)]
 struct Accepted {
-    principal: Arc<Principal>,
+    visitor: Visitor,
     password_hash: Arc<str>,
     accounts: u64,
     until: Instant,
@@ -68,6 +79,7 @@ impl Authenticator {
             slow: Arc::new(SlowDown::new(config.wrong_passwords)),
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             remembered: Cache::new(REMEMBERED),
+            sights: Sights::default(),
             remember: config.remember.0,
             accounts: AtomicU64::new(0),
         })
@@ -79,16 +91,16 @@ impl Authenticator {
     }
 
     /// Whether this header was accepted lately: no waiting, no store, no password.
-    pub fn known(&self, header: &HeaderValue) -> Option<Arc<Principal>> {
+    pub fn known(&self, header: &HeaderValue) -> Option<Visitor> {
         let accepted = self.remembered.get(&self.tag(header))?;
         (accepted.accounts == self.accounts.load(Ordering::Acquire) && accepted.until > Instant::now())
-            .then_some(accepted.principal)
+            .then_some(accepted.visitor)
     }
 
     /// Who sends this header from `peer`.
-    pub async fn authenticate(&self, header: &HeaderValue, peer: &str) -> Result<Arc<Principal>, Refusal> {
-        if let Some(principal) = self.known(header) {
-            return Ok(principal);
+    pub async fn authenticate(&self, header: &HeaderValue, peer: &str) -> Result<Visitor, Refusal> {
+        if let Some(visitor) = self.known(header) {
+            return Ok(visitor);
         }
         let basic = header
             .as_bytes()
@@ -126,16 +138,20 @@ impl Authenticator {
         }
     }
 
-    fn remember(&self, tag: [u8; 32], accounts: u64, user: &User) -> Arc<Principal> {
-        let principal = Arc::new(principal(user));
+    fn remember(&self, tag: [u8; 32], accounts: u64, user: &User) -> Visitor {
+        let principal = principal(user);
+        let visitor = Visitor {
+            sight: self.sights.of(&principal),
+            principal: Arc::new(principal),
+        };
         let accepted = Accepted {
-            principal: principal.clone(),
+            visitor: visitor.clone(),
             password_hash: user.password_hash.as_str().into(),
             accounts,
             until: Instant::now() + self.remember,
         };
         self.remembered.insert(tag, accepted);
-        principal
+        visitor
     }
 
     fn tag(&self, header: &HeaderValue) -> [u8; 32] {
@@ -154,10 +170,17 @@ pub fn principal(user: &User) -> Principal {
         default_project,
         memberships,
     } = user;
+    // Who has left the project where things landed goes on in the first of those that are left.
+    let is_member = |name: &String| memberships.iter().any(|(project, _)| project == name);
+    let first = memberships.iter().map(|(project, _)| project).min();
+    let lands_in = match first {
+        Some(first) if !operator && !is_member(default_project) => first,
+        _ => default_project,
+    };
     Principal {
         name: name.clone(),
         operator: *operator,
         projects: memberships.clone(),
-        default_project: default_project.clone(),
+        default_project: lands_in.clone(),
     }
 }

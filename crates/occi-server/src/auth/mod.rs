@@ -2,7 +2,9 @@
 
 pub mod basic;
 pub mod password;
+pub mod sight;
 pub mod slow_down;
 
-pub use basic::{Authenticator, Refusal};
+pub use basic::{Authenticator, Refusal, Visitor};
 pub use password::{HashError, Hasher, random_password};
+pub use sight::Sight;

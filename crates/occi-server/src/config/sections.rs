@@ -113,8 +113,20 @@ section! {
     refresh_interval: Span = Span::seconds(30);
     /// The most entities on a page; a larger number is answered 413.
     page_limit: u32 = 1000;
-    /// The memory for answers that are ready to be sent.
+    /// The memory for answers that are ready to be sent, and for what must be known to send them.
     answer_cache: Size = Size(64 << 20);
+}
+
+impl Engine {
+    /// The engine's part of `answer_cache`, in bytes: what it knows of an entity is about a quarter of all.
+    pub fn cache_of_entities(&self) -> usize {
+        self.answer_cache.0 / 4
+    }
+
+    /// The part of `answer_cache` that holds the answers themselves, in bytes.
+    pub fn cache_of_answers(&self) -> usize {
+        self.answer_cache.0 - self.cache_of_entities()
+    }
 }
 
 section! {

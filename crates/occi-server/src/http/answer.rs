@@ -1,6 +1,7 @@
 //! Answers, from what was rendered to what is sent.
 
 use super::serve::Body;
+use crate::auth::Sight;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -95,6 +96,16 @@ pub(super) fn set_stale(response: &mut Response<Body>, stale: Option<(Duration, 
 
 /// The tag of an entity: its generation and the rendering.
 pub(super) fn entity_tag(generation: i64, media: MediaType) -> String {
+    tag(generation, media)
+}
+
+/// The tag of a listing: the newest event, and who reads with which eyes in the life of which process. Listings change
+/// with the projects of the reader too, which is no event.
+pub(super) fn listing_tag(newest_event: i64, instance: u32, sight: Sight, media: MediaType) -> String {
+    tag(format_args!("{newest_event}-{instance:x}-{sight}"), media)
+}
+
+fn tag(version: impl std::fmt::Display, media: MediaType) -> String {
     let rendering = match media {
         MediaType::TextPlain => "p",
         MediaType::TextOcciPlain => "op",
@@ -104,5 +115,5 @@ pub(super) fn entity_tag(generation: i64, media: MediaType) -> String {
         MediaType::Json => "j",
         MediaType::Html => "h",
     };
-    format!("\"{generation}.{rendering}\"")
+    format!("\"{version}.{rendering}\"")
 }

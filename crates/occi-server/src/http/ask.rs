@@ -2,9 +2,11 @@
 
 use super::fault::Fault;
 use super::status::Part;
+use crate::auth::Sight;
 use crate::http::paths;
 use bytes::Bytes;
 use headers::HeaderMapExt;
+use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use occi_engine::{Caller, Freshness, Page, Precondition, ProjectModel, Wait};
 use occi_rendering::render::{AttributeOrder, HeaderLimits};
@@ -13,6 +15,29 @@ use occi_rendering::{Accept, Agent, Base, Incoming, MediaType, View, content_typ
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// The project that a request is about.
+pub(super) const X_OCCI_PROJECT: HeaderName = HeaderName::from_static("x-occi-project");
+
+/// What the client says of how it wants to be answered.
+#[derive(Clone, Debug)]
+pub(super) struct Wishes {
+    pub(super) agent: Agent,
+    pub(super) accept: Accept,
+}
+
+impl Wishes {
+    /// Reads `User-Agent` and `Accept`.
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let agent = headers
+            .get(header::USER_AGENT)
+            .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        Self {
+            agent: Agent::from_user_agent(agent.as_deref().unwrap_or_default()),
+            accept: Accept::parse(headers.get_all(header::ACCEPT).iter().map(|value| value.as_bytes())),
+        }
+    }
+}
 
 /// What decides how an answer looks, known before anything else.
 #[derive(Clone, Debug)]
@@ -24,14 +49,11 @@ pub(super) struct Manners {
 }
 
 impl Manners {
-    /// Reads `User-Agent` and `Accept`. `base` is where the client reaches the service.
-    pub(super) fn read(headers: &HeaderMap, base: Base, request_id: String) -> Self {
-        let agent = headers
-            .get(header::USER_AGENT)
-            .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    /// `base` is where the client reaches the service.
+    pub(super) fn new(wishes: &Wishes, base: Base, request_id: String) -> Self {
         Self {
-            agent: Agent::from_user_agent(agent.as_deref().unwrap_or_default()),
-            accept: Accept::parse(headers.get_all(header::ACCEPT).iter().map(|value| value.as_bytes())),
+            agent: wishes.agent,
+            accept: wishes.accept.clone(),
             base,
             request_id,
         }
@@ -103,6 +125,8 @@ pub(super) struct Ask {
     pub(super) body: Bytes,
     pub(super) manners: Manners,
     pub(super) caller: Caller,
+    /// What the caller sees.
+    pub(super) sight: Sight,
     pub(super) model: Arc<ProjectModel>,
     pub(super) order: Arc<AttributeOrder>,
     pub(super) limits: HeaderLimits,

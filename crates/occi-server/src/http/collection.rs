@@ -1,7 +1,7 @@
 //! Collections: of a kind, of a mixin, or of all entities below a path (GFD.223, section 5.5).
 
 use super::answer;
-use super::ask::Ask;
+use super::ask::{Ask, X_OCCI_PROJECT};
 use super::entity::{call, changed, created, deleted};
 use super::fault::Fault;
 use super::serve::Body;
@@ -99,8 +99,8 @@ async fn members(service: &Service, ask: &Ask, at: &Where) -> Result<Response<Bo
 async fn list(service: &Service, ask: &Ask, at: &Where) -> Result<Response<Body>, Fault> {
     let by_query = ask.filter(false)?;
     let filter = ask.filter(true)?;
-    // A filter in headers or body is no part of the URL, so that answer has no tag.
-    let tagged = filter == by_query;
+    // A filter or a project in headers or body is no part of the URL, so that answer has no tag.
+    let tagged = filter == by_query && !ask.headers.contains_key(X_OCCI_PROJECT);
     let page = ask.page(service.page_limit())?;
     listing(service, ask, at, selection(&ask.model.registry, filter), page, tagged).await
 }
@@ -115,10 +115,12 @@ async fn listing(
 ) -> Result<Response<Body>, Fault> {
     let media = ask.manners.choose(&answer::LISTS)?;
     let reader = Reader::new(ask);
+    let tag =
+        |head: &ListingHead| tagged.then(|| answer::listing_tag(head.generation, service.instance, ask.sight, media));
     let (head, body) = if media.is_json() {
         let listing = service.engine.list(&ask.caller, at, &selection, page).await?;
         let head = listing.head;
-        let body = match not_modified(ask, &head, media, tagged) {
+        let body = match not_modified(ask, tag(&head).as_deref()) {
             Some(response) => return Ok(response),
             None => entities(reader, contents(&ask.model.registry, at), listing.entities).await?,
         };
@@ -126,14 +128,14 @@ async fn listing(
     } else {
         let listing = service.engine.list_paths(&ask.caller, at, &selection, page).await?;
         let head = listing.head;
-        if let Some(response) = not_modified(ask, &head, media, tagged) {
+        if let Some(response) = not_modified(ask, tag(&head).as_deref()) {
             return Ok(response);
         }
         if media == MediaType::TextOcci {
             let paths: Vec<String> = listing.paths.try_concat().await?;
             let rendered = render::locations(paths.iter().map(String::as_str), &ask.view(), media)?;
             let mut response = answer::rendered(StatusCode::OK, rendered);
-            finish(ask, &mut response, &head, page, media, tagged);
+            finish(ask, &mut response, &head, page, media, tag(&head).as_deref());
             return Ok(response);
         }
         (head, locations(reader, media, listing.paths).await?)
@@ -141,17 +143,15 @@ async fn listing(
     let mut response = Response::new(body);
     let content_type = http::HeaderValue::from_static(media.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    finish(ask, &mut response, &head, page, media, tagged);
+    finish(ask, &mut response, &head, page, media, tag(&head).as_deref());
     Ok(response)
 }
 
-fn not_modified(ask: &Ask, head: &ListingHead, media: MediaType, tagged: bool) -> Option<Response<Body>> {
-    let etag = answer::entity_tag(head.generation, media);
-    (tagged && ask.has(&etag)).then(|| {
-        let mut response = answer::empty(StatusCode::NOT_MODIFIED);
-        answer::set(&mut response, header::ETAG, &etag);
-        response
-    })
+fn not_modified(ask: &Ask, tag: Option<&str>) -> Option<Response<Body>> {
+    let tag = tag.filter(|tag| ask.has(tag))?;
+    let mut response = answer::empty(StatusCode::NOT_MODIFIED);
+    answer::set(&mut response, header::ETAG, tag);
+    Some(response)
 }
 
 fn finish(
@@ -160,10 +160,10 @@ fn finish(
     head: &ListingHead,
     page: Option<Page>,
     media: MediaType,
-    tagged: bool,
+    tag: Option<&str>,
 ) {
-    if tagged {
-        answer::set(response, header::ETAG, &answer::entity_tag(head.generation, media));
+    if let Some(tag) = tag {
+        answer::set(response, header::ETAG, tag);
     }
     if let Some((age, backends)) = &head.stale {
         answer::set_stale(response, Some((*age, &backends.join(", "))));

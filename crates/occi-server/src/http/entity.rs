@@ -43,8 +43,8 @@ async fn get(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>,
     answer::set(&mut response, header::ETAG, &etag);
     response.headers_mut().insert(header::VARY, answer::VARY);
     if found.stale.is_none() {
-        let key = |view| Key {
-            view,
+        let key = Key {
+            sight: ask.sight,
             entity: found.entity.id.clone(),
             media,
             agent: ask.manners.agent,

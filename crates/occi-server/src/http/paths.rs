@@ -1,5 +1,6 @@
 //! The name space: what a request path means before the model is asked, and which paths are ours.
 
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Collections of operations.
@@ -87,29 +88,44 @@ pub(super) enum BadPath {
 
 /// The path of a request below `base`: decoded, without empty segments. `.well-known` is at the root of the authority,
 /// and below the base path too (the OGF's test looks there).
-pub(super) fn canonical(raw: &str, base: &str) -> Result<String, BadPath> {
+///
+/// Most paths are canonical as they come, and nothing is copied.
+pub(super) fn canonical<'a>(raw: &'a str, base: &str) -> Result<Cow<'a, str>, BadPath> {
     let decoded = percent_encoding::percent_decode_str(raw)
         .decode_utf8()
         .map_err(|_| BadPath::Malformed)?;
-    let lower = raw.to_ascii_lowercase();
     let dots = decoded.split('/').any(|segment| matches!(segment, "." | ".."));
-    if dots || lower.contains("%2f") || decoded.chars().any(char::is_control) || !decoded.starts_with('/') {
+    let hides_slash = matches!(decoded, Cow::Owned(_))
+        && raw
+            .as_bytes()
+            .windows(3)
+            .any(|three| three.eq_ignore_ascii_case(b"%2f"));
+    if dots || hides_slash || decoded.chars().any(char::is_control) || !decoded.starts_with('/') {
         return Err(BadPath::Malformed);
     }
-    let mut clean = String::with_capacity(decoded.len());
-    for c in decoded.chars() {
-        if c != '/' || !clean.ends_with('/') {
-            clean.push(c);
+    let clean = if decoded.contains("//") {
+        let mut clean = String::with_capacity(decoded.len());
+        for c in decoded.chars() {
+            if c != '/' || !clean.ends_with('/') {
+                clean.push(c);
+            }
         }
-    }
+        Cow::Owned(clean)
+    } else {
+        decoded
+    };
     if base.is_empty() || clean.starts_with("/.well-known/") || clean == "/healthz" {
         return Ok(clean);
     }
-    match clean.strip_prefix(base) {
-        Some("") => Ok("/".to_owned()),
-        Some(rest) if rest.starts_with('/') => Ok(rest.to_owned()),
-        _ => Err(BadPath::Outside),
-    }
+    let below = match clean.strip_prefix(base) {
+        Some("") => return Ok(Cow::Borrowed("/")),
+        Some(rest) if rest.starts_with('/') => clean.len() - rest.len(),
+        _ => return Err(BadPath::Outside),
+    };
+    Ok(match clean {
+        Cow::Borrowed(clean) => Cow::Borrowed(&clean[below..]),
+        Cow::Owned(clean) => Cow::Owned(clean[below..].to_owned()),
+    })
 }
 
 #[cfg(test)]

@@ -1,21 +1,19 @@
 //! Answers that are ready to be sent again: bounded by bytes, and never wrong, because the key says everything that the
 //! bytes depend on.
 
+use crate::auth::Sight;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use occi_engine::Principal;
 use occi_model::EntityId;
 use occi_rendering::{Agent, MediaType};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 /// What the bytes of an entity's answer depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     /// What the reader may see.
-    pub(super) view: View,
+    pub(super) sight: Sight,
     pub(super) entity: EntityId,
     pub(super) media: MediaType,
     pub(super) agent: Agent,
@@ -46,22 +44,9 @@ impl Weighter<Key, Ready> for ByBytes {
     }
 }
 
-/// Principals that see the same have the same view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct View(u32);
-
-/// The answers, and the views of those who read them.
+/// The answers.
 pub(super) struct Answers {
     cache: Cache<Key, Ready, ByBytes>,
-    views: Mutex<HashMap<Sight, u32>>,
-}
-
-/// What decides what a principal sees: everything, or projects; and where the model comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Sight {
-    everything: bool,
-    projects: Vec<String>,
-    default_project: String,
 }
 
 impl Answers {
@@ -70,7 +55,6 @@ impl Answers {
         // An entity is about a kilobyte.
         Self {
             cache: Cache::with_weighter(bytes / 1024 + 1, bytes as u64, ByBytes),
-            views: Mutex::default(),
         }
     }
 
@@ -81,58 +65,23 @@ impl Answers {
     pub(super) fn insert(&self, key: Key, ready: Ready) {
         self.cache.insert(key, ready);
     }
-
-    /// The view of a principal; called once per accepted password.
-    pub(super) fn view(&self, principal: &Principal) -> View {
-        let mut projects: Vec<_> = principal.projects.iter().map(|(name, _)| name.clone()).collect();
-        projects.sort();
-        let sight = Sight {
-            everything: principal.operator,
-            projects,
-            default_project: principal.default_project.clone(),
-        };
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = u32::try_from(views.len()).unwrap_or(u32::MAX);
-        View(*views.entry(sight).or_insert(next))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use occi_store::Role;
-
-    fn principal(name: &str, projects: &[&str], operator: bool) -> Principal {
-        Principal {
-            name: name.to_owned(),
-            operator,
-            projects: projects
-                .iter()
-                .map(|project| ((*project).to_owned(), Role::Member))
-                .collect(),
-            default_project: projects[0].to_owned(),
-        }
-    }
-
-    #[test]
-    fn only_those_who_see_the_same_share_a_view() {
-        let answers = Answers::new(1 << 20);
-        let ann = answers.view(&principal("ann", &["p", "q"], false));
-        assert_eq!(ann, answers.view(&principal("bob", &["p", "q"], false)));
-        assert_ne!(
-            ann,
-            answers.view(&principal("bob", &["q", "p"], false)),
-            "another default project, another model"
-        );
-        assert_ne!(ann, answers.view(&principal("bob", &["p"], false)));
-        assert_ne!(ann, answers.view(&principal("op", &["p", "q"], true)));
-    }
 
     #[test]
     fn the_cache_is_bounded_by_bytes() {
         let answers = Answers::new(64 << 10);
+        let sight = crate::auth::sight::Sights::default().of(&occi_engine::Principal {
+            name: "ann".to_owned(),
+            operator: true,
+            projects: Vec::new(),
+            default_project: "p".to_owned(),
+        });
         let key = |number: u32| Key {
-            view: View(0),
+            sight,
             entity: format!("e{number}").parse().unwrap(),
             media: MediaType::TextPlain,
             agent: Agent::default(),

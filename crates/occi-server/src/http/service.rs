@@ -1,14 +1,14 @@
 //! The way of a request, from its head to its answer: the layers, in order.
 
 use super::answer;
-use super::ask::{self, Ask, Manners, Query};
+use super::ask::{self, Ask, Manners, Query, Wishes, X_OCCI_PROJECT};
 use super::fault::Fault;
 use super::meters::{Meters, RouteClass};
 use super::paths::{self, BadPath, Route};
-use super::ready::{Answers, Key, Ready, View};
+use super::ready::{Answers, Key, Ready};
 use super::serve::{Body, Door, Peer};
 use super::{collection, discovery, entity, operation};
-use crate::auth::{Authenticator, Refusal};
+use crate::auth::{Authenticator, Refusal, Visitor};
 use crate::config::{self, Config};
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
@@ -22,7 +22,7 @@ use hyper::body::{Body as _, Incoming};
 use occi_engine::{Caller, Engine, Freshness, Principal, ProjectModel, Where};
 use occi_model::Registry;
 use occi_rendering::render::{AttributeOrder, HeaderLimits};
-use occi_rendering::{Accept, Agent, Base, accepted};
+use occi_rendering::{Base, accepted};
 use quick_cache::sync::Cache;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Above so many principals, the limiter drops those who have been quiet.
+const PRUNE_ABOVE: usize = 100_000;
 
 /// OCCI over HTTP, in front of an engine.
 pub struct Service {
@@ -61,12 +63,6 @@ struct Known {
     /// Keeps the model alive, so that its address stays its own.
     model: Arc<ProjectModel>,
     order: Arc<AttributeOrder>,
-}
-
-/// Who asks, as remembered for one request.
-struct Visitor {
-    principal: Arc<Principal>,
-    view: View,
 }
 
 /// What is known about a request when it is answered.
@@ -105,7 +101,7 @@ impl Service {
             challenge: challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"occid\"")),
             limiter,
             working: Semaphore::new(config.http.requests),
-            answers: Answers::new(config.engine.answer_cache.0),
+            answers: Answers::new(config.engine.cache_of_answers()),
             orders: Cache::new(256),
             meters: Meters::new(),
             server: ArcSwap::from_pointee(server_tokens(None)),
@@ -123,10 +119,17 @@ impl Service {
     }
 
     /// The layers. What comes first sees every answer; what fails early costs little.
-    async fn admit(self: &Arc<Self>, head: Parts, body: Incoming, peer: Peer, trace: &mut Trace) -> Response<Body> {
+    async fn admit(
+        self: &Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        peer: Peer,
+        wishes: &Wishes,
+        trace: &mut Trace,
+    ) -> Response<Body> {
         let manners = || {
             let id = trace.request_id.to_str().unwrap_or_default().to_owned();
-            Manners::read(&head.headers, self.base(&head), id)
+            Manners::new(wishes, self.base(&head), id)
         };
         // 1. Is the request of a size that we read? Its end is not, so the connection does not outlive it.
         if let Err(fault) = self.check_size(&head) {
@@ -141,8 +144,7 @@ impl Service {
             return health(&head.method, &manners());
         }
         // 3. Does the client speak a version that we do?
-        let agent = agent_of(&head.headers);
-        if agent.too_new {
+        if wishes.agent.too_new {
             let fault = Fault::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "the versions of OCCI spoken here are 1.1 and 1.2",
@@ -156,7 +158,7 @@ impl Service {
         };
         trace.principal = Some(visitor.principal.clone());
         // 5. Not too fast.
-        if let Err(fault) = self.check_rate(&visitor.principal.name) {
+        if let Err(fault) = self.check_rate(&visitor.principal) {
             return fault.answer(&manners());
         }
         let path = match path {
@@ -168,7 +170,7 @@ impl Service {
             Err(BadPath::Malformed) => return Fault::bad_request("the path names nothing").answer(&manners()),
         };
         // 6. Is the answer ready?
-        if let Some(response) = self.ready(&head, &path, agent, &visitor).await {
+        if let Some(response) = self.ready(&head, &path, wishes, &visitor).await {
             trace.route = RouteClass::Entity;
             self.meters.ready();
             return response;
@@ -180,6 +182,7 @@ impl Service {
         };
         // 8. The whole request, and what it is for.
         let manners = manners();
+        let path = path.into_owned();
         match self.route(head, body, path, &manners, visitor, trace).await {
             Ok(response) => response,
             Err(fault) => fault.answer(&manners),
@@ -234,22 +237,19 @@ impl Service {
 
     async fn identify(&self, headers: &HeaderMap, peer: Peer) -> Result<Visitor, Refusal> {
         let header = headers.get(header::AUTHORIZATION).ok_or(Refusal::Unauthenticated)?;
-        let principal = match self.authenticator.known(header) {
-            Some(principal) => principal,
-            None => self.authenticator.authenticate(header, &peer.to_string()).await?,
-        };
-        Ok(Visitor {
-            view: self.answers.view(&principal),
-            principal,
-        })
-    }
-
-    fn check_rate(&self, name: &str) -> Result<(), Fault> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        if limiter.len() > 100_000 {
+        if let Some(visitor) = self.authenticator.known(header) {
+            return Ok(visitor);
+        }
+        // Whoever is new to the limiter comes this way.
+        if let Some(limiter) = self.limiter.as_ref().filter(|limiter| limiter.len() > PRUNE_ABOVE) {
             limiter.retain_recent();
         }
-        limiter.check_key(&name.to_owned()).map_err(|not_until| {
+        self.authenticator.authenticate(header, &peer.to_string()).await
+    }
+
+    fn check_rate(&self, principal: &Principal) -> Result<(), Fault> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        limiter.check_key(&principal.name).map_err(|not_until| {
             let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
             let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS, "too many requests: slow down");
             fault.retry_after(not_until.wait_time_from(now))
@@ -257,34 +257,30 @@ impl Service {
     }
 
     /// A GET of an entity that was answered before and has not changed: nothing here waits for the store.
-    async fn ready(&self, head: &Parts, path: &str, agent: Agent, visitor: &Visitor) -> Option<Response<Body>> {
+    async fn ready(&self, head: &Parts, path: &str, wishes: &Wishes, visitor: &Visitor) -> Option<Response<Body>> {
         let plain = matches!(head.method, Method::GET | Method::HEAD)
             && head.uri.query().is_none()
-            && ![header::CACHE_CONTROL.as_str(), "x-occi-project"]
+            && ![header::CACHE_CONTROL, X_OCCI_PROJECT]
                 .iter()
-                .any(|name| head.headers.contains_key(*name));
+                .any(|name| head.headers.contains_key(name));
         if !plain || path.ends_with('/') {
             return None;
         }
         let caller = self.caller(visitor, None, String::new());
         let stamp = self.engine.peek(&caller, path)?;
-        let media = accept_of(&head.headers).choose(&answer::TEXT_AND_JSON)?;
+        let media = wishes.accept.choose(&answer::TEXT_AND_JSON)?;
         let model = self.engine.model(&caller).await.ok()?;
         let key = Key {
-            view: visitor.view,
+            sight: visitor.sight,
             entity: stamp.id,
             media,
-            agent,
+            agent: wishes.agent,
             generation: stamp.generation,
             epoch: model.epoch,
         };
         let ready = self.answers.get(&key)?;
-        let etag = ready
-            .headers
-            .get(header::ETAG)
-            .and_then(|etag| etag.to_str().ok())
-            .unwrap_or_default();
-        let mut response = if head.headers.contains_key(header::IF_NONE_MATCH) && ask::none_match(&head.headers, etag) {
+        let etag = ready.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok());
+        let mut response = if etag.is_some_and(|etag| ask::none_match(&head.headers, etag)) {
             answer::empty(StatusCode::NOT_MODIFIED)
         } else {
             Response::new(answer::full(ready.body))
@@ -294,14 +290,14 @@ impl Service {
     }
 
     /// Keeps the answer to a GET of an entity.
-    pub(super) fn keep(&self, ask: &Ask, key: impl FnOnce(View) -> Key, response: &Response<Body>, body: Bytes) {
+    pub(super) fn keep(&self, ask: &Ask, key: Key, response: &Response<Body>, body: Bytes) {
         if ask.caller.project.is_none() && ask.caller.freshness == Freshness::Any {
-            let ready = Ready {
-                headers: response.headers().clone(),
-                body,
-            };
-            self.answers
-                .insert(key(self.answers.view(&ask.caller.principal)), ready);
+            let mut headers = response.headers().clone();
+            // What every answer gets anew has its place already: a copy of a map has no room to grow.
+            for name in [header::SERVER, header::ACCEPT, X_REQUEST_ID] {
+                headers.insert(name, HeaderValue::from_static(""));
+            }
+            self.answers.insert(key, Ready { headers, body });
         }
     }
 
@@ -327,7 +323,7 @@ impl Service {
     ) -> Result<Response<Body>, Fault> {
         let query = Query::read(&head.uri);
         let project = query.get("project").map(str::to_owned).or_else(|| {
-            let value = head.headers.get("x-occi-project")?;
+            let value = head.headers.get(X_OCCI_PROJECT)?;
             Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
         });
         let mut caller = self.caller(
@@ -354,6 +350,7 @@ impl Service {
                 body,
                 manners: manners.clone(),
                 caller: caller.clone(),
+                sight: visitor.sight,
                 order: self.order_of(&model),
                 model,
                 limits: HeaderLimits {
@@ -503,27 +500,21 @@ impl Door for Service {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let method = head.method.clone();
-        let agent = agent_of(&head.headers);
+        let wishes = Wishes::read(&head.headers);
         let path = self.access_log.then(|| head.uri.path().to_owned());
         let mut trace = Trace {
             request_id: self.request_id(&head.headers),
             route: RouteClass::None,
             principal: None,
         };
-        let accept = head.headers.get_all(header::ACCEPT).iter().cloned().collect::<Vec<_>>();
         // A panic in one request ends no other, and tells its client nothing but that it happened.
-        let admitted = AssertUnwindSafe(self.admit(head, body, peer, &mut trace))
+        let admitted = AssertUnwindSafe(self.admit(head, body, peer, &wishes, &mut trace))
             .catch_unwind()
             .await;
         let mut response = admitted.unwrap_or_else(|_| {
             let id = trace.request_id.to_str().unwrap_or_default();
             tracing::error!(request.id = id, %method, "a request panicked");
-            let manners = Manners {
-                agent,
-                accept: Accept::parse(accept.iter().map(|value| value.as_bytes())),
-                base: Base::new("", ""),
-                request_id: trace.request_id.to_str().unwrap_or_default().to_owned(),
-            };
+            let manners = Manners::new(&wishes, Base::new("", ""), id.to_owned());
             let message = "this is a fault of the service; its log has the details under the request's id";
             Fault::new(StatusCode::INTERNAL_SERVER_ERROR, message).answer(&manners)
         });
@@ -532,7 +523,7 @@ impl Door for Service {
         }
         let headers = response.headers_mut();
         headers.insert(header::SERVER, HeaderValue::clone(&self.server.load()));
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted(agent)));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted(wishes.agent)));
         headers.insert(X_REQUEST_ID, trace.request_id.clone());
         headers.entry(header::VARY).or_insert(answer::VARY);
         if headers.keys().any(|name| name.as_str().starts_with("x-occi-")) {
@@ -555,17 +546,6 @@ impl Door for Service {
         }
         response
     }
-}
-
-fn agent_of(headers: &HeaderMap) -> Agent {
-    match headers.get(header::USER_AGENT) {
-        Some(agent) => Agent::from_user_agent(&String::from_utf8_lossy(agent.as_bytes())),
-        None => Agent::default(),
-    }
-}
-
-fn accept_of(headers: &HeaderMap) -> Accept {
-    Accept::parse(headers.get_all(header::ACCEPT).iter().map(|value| value.as_bytes()))
 }
 
 fn health(method: &Method, manners: &Manners) -> Response<Body> {

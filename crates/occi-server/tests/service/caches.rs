@@ -7,12 +7,7 @@ use crate::occid::{Occid, wait_until};
 fn an_answer_that_the_client_has_is_not_sent_again() {
     let occid = Occid::start();
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=20")
-        .post("/compute/", COMPUTE)
-        .expect(201)
-        .location();
+    let machine = admin.make("/compute/", COMPUTE);
     let json = admin.clone().with("Accept", "application/occi+json");
     for target in [machine.as_str(), "/compute/", "/-/"] {
         // Once from the store and then from memory.
@@ -37,15 +32,30 @@ fn an_answer_that_the_client_has_is_not_sent_again() {
 }
 
 #[test]
+fn a_listing_is_another_one_when_its_reader_sees_another_project() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    setup.run(&["project", "add", "lab"]).good();
+    let ann = occid.user("ann", &["--project", "physics"]);
+    let lab = occid.admin().with("X-OCCI-Project", "lab");
+    let machine = lab.post("/compute/", COMPUTE).expect(201).location();
+    let before = ann.get("/compute/").expect(200);
+    assert!(before.body.is_empty());
+    let tag = before.header("etag").unwrap().to_owned();
+    let again = ann.with("If-None-Match", &tag);
+    again.get("/compute/").expect(304);
+    // Which is no event: nothing has happened to any entity.
+    setup.run(&["project", "member", "add", "lab", "ann"]).good();
+    assert!(again.get("/compute/").expect(200).body.contains(&machine));
+    // A project that only a header names is no part of what the URL says.
+    assert_eq!(lab.get("/compute/").expect(200).header("etag"), None);
+}
+
+#[test]
 fn a_change_is_made_only_to_what_the_client_has_seen() {
     let occid = Occid::start();
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=20")
-        .post("/compute/", COMPUTE)
-        .expect(201)
-        .location();
+    let machine = admin.make("/compute/", COMPUTE);
     let seen = admin.get(&machine).expect(200).header("etag").unwrap().to_owned();
     let stop = format!("{machine}?action=stop");
     admin
@@ -71,12 +81,7 @@ fn a_change_is_made_only_to_what_the_client_has_seen() {
 fn what_is_kept_is_never_older_than_the_last_write() {
     let occid = Occid::start();
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=20")
-        .post("/compute/", &compute("a"))
-        .expect(201)
-        .location();
+    let machine = admin.make("/compute/", &compute("a"));
     let waits = admin.clone().with("Prefer", "wait=20");
     for _ in 0..5 {
         for (term, state) in [("stop", "inactive"), ("start", "active")] {
@@ -111,12 +116,7 @@ fn what_is_kept_is_never_older_than_the_last_write() {
 fn what_is_measured_names_classes_and_never_paths() {
     let occid = Occid::start();
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=20")
-        .post("/compute/", COMPUTE)
-        .expect(201)
-        .location();
+    let machine = admin.make("/compute/", COMPUTE);
     admin.get(&machine).expect(200);
     admin.get(&machine).expect(200);
     admin.get("/compute/nothing").expect(404);

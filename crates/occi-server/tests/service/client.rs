@@ -65,6 +65,13 @@ impl Client {
             .send("POST", target, body)
     }
 
+    /// Makes what `body` says and waits until it is up; its path.
+    #[track_caller]
+    pub(crate) fn make(&self, target: &str, body: &str) -> String {
+        let patient = self.clone().with("Prefer", "wait=20");
+        patient.post(target, body).expect(201).location()
+    }
+
     /// A PUT of text/plain.
     pub(crate) fn put(&self, target: &str, body: &str) -> Answer {
         self.clone()

@@ -1,7 +1,7 @@
 //! What survives a process that is killed.
 
 use crate::kinds::{STORAGE, compute};
-use crate::occid::{Setup, wait_until};
+use crate::occid::{Setup, wait_for_all_operations, wait_until};
 use std::collections::BTreeSet;
 
 #[test]
@@ -38,14 +38,7 @@ fn machines_are_found_again_after_a_kill_and_nothing_is_made_twice() {
         let up = |resource: &serde_json::Value| resource["attributes"]["occi.compute.state"] == "active";
         resources.iter().all(up).then_some(())
     });
-    wait_until("the end of all operations", || {
-        admin
-            .get("/-/operation/?open=true")
-            .expect(200)
-            .body
-            .is_empty()
-            .then_some(())
-    });
+    wait_for_all_operations(&admin);
     // What the cloud holds is what we know, after it was asked afresh.
     let fresh = admin
         .clone()

@@ -299,3 +299,12 @@ pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Waits until nothing goes on.
+#[track_caller]
+pub(crate) fn wait_for_all_operations(admin: &Client) {
+    wait_until("the end of all operations", || {
+        let open = admin.get("/-/operation/?open=true").expect(200).body;
+        open.is_empty().then_some(())
+    });
+}

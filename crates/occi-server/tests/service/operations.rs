@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::kinds::{COMPUTE, action, compute};
-use crate::occid::{Occid, Setup, wait_until};
+use crate::occid::{Occid, Setup, wait_for_all_operations, wait_until};
 
 /// A cloud that takes its time.
 fn slow(work_ms: u32) -> Occid {
@@ -16,6 +16,14 @@ fn state(client: &Client, operation: &str) -> String {
         .get(operation)
         .expect(200);
     answer.json()["state"].as_str().unwrap().to_owned()
+}
+
+/// Begins a compute and does not wait: its path and the operation's.
+fn begin(client: &Client) -> (String, String) {
+    let hasty = client.clone().with("Prefer", "wait=0");
+    let begun = hasty.post("/compute/", COMPUTE).expect(201);
+    let operation = path_of(begun.header("x-occi-operation").unwrap());
+    (begun.location(), operation.to_owned())
 }
 
 fn path_of(url: &str) -> &str {
@@ -159,18 +167,11 @@ fn a_request_that_comes_twice_with_one_key_is_done_once() {
         .expect(400);
 }
 
-#[ignore = "until the engine changes entities"]
 #[test]
 fn what_runs_on_an_entity_keeps_other_changes_away_and_can_be_superseded() {
     let occid = slow(2000);
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=0")
-        .post("/compute/", COMPUTE)
-        .expect(201);
-    let operation = path_of(machine.header("x-occi-operation").unwrap()).to_owned();
-    let machine = machine.location();
+    let (machine, operation) = begin(&admin);
     let busy = admin
         .post(&format!("{machine}?action=suspend"), &action("suspend"))
         .expect(409);
@@ -185,14 +186,7 @@ fn what_runs_on_an_entity_keeps_other_changes_away_and_can_be_superseded() {
         .expect(200);
     admin.delete(&machine).expect(200);
     admin.get(&machine).expect(404);
-    wait_until("the end of all operations", || {
-        admin
-            .get("/-/operation/?open=true")
-            .expect(200)
-            .body
-            .is_empty()
-            .then_some(())
-    });
+    wait_for_all_operations(&admin);
     assert_eq!(admin.get("/compute/").expect(200).body, "");
 }
 
@@ -200,12 +194,7 @@ fn what_runs_on_an_entity_keeps_other_changes_away_and_can_be_superseded() {
 fn an_operation_can_be_cancelled() {
     let occid = slow(2000);
     let admin = occid.admin();
-    let machine = admin
-        .clone()
-        .with("Prefer", "wait=0")
-        .post("/compute/", COMPUTE)
-        .expect(201);
-    let operation = path_of(machine.header("x-occi-operation").unwrap()).to_owned();
+    let (_, operation) = begin(&admin);
     admin.delete(&operation).expect(200);
     wait_until("its end", || (state(&admin, &operation) == "failed").then_some(()));
     admin.delete(&operation).expect(409);
