@@ -15,10 +15,10 @@ use std::process::ExitCode;
 
 /// An OCCI 1.1 and 1.2 server in front of real machines.
 #[derive(Debug, Parser)]
-#[command(name = "occid", version, args_conflicts_with_subcommands = true)]
+#[command(name = "occid", version)]
 pub struct Cli {
     #[command(flatten)]
-    serve: Options,
+    options: Options,
     /// Check the configuration, and do nothing.
     #[arg(long)]
     check_config: bool,
@@ -33,19 +33,19 @@ pub struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 struct Options {
     /// The configuration file (TOML). Every key can also be set by a variable, OCCID_<SECTION>_<KEY>.
-    #[arg(long, value_name = "FILE", env = "OCCID_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "OCCID_CONFIG")]
     config: Option<PathBuf>,
     /// Where clients reach the service [default: 127.0.0.1:8787] [env: OCCID_LISTEN].
-    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
+    #[arg(long, global = true, value_name = "ADDR:PORT|unix:PATH")]
     listen: Option<String>,
     /// Where health, metrics and commands reach it [default: unix:<data-dir>/admin.sock] [env: OCCID_ADMIN_LISTEN].
-    #[arg(long, value_name = "ADDR:PORT|unix:PATH|off")]
+    #[arg(long, global = true, value_name = "ADDR:PORT|unix:PATH|off")]
     admin_listen: Option<String>,
     /// Where everything is kept [env: OCCID_DATA_DIR].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
     /// The engine, or several with commas [default: qemu] [env: OCCID_BACKENDS].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     backend: Option<String>,
 }
 
@@ -79,28 +79,19 @@ enum Command {
     #[command(subcommand)]
     Project(Project),
     /// Look for damage in the store and, if the service runs, compare it with the engines.
-    Check(Only),
+    Check,
     /// Write a consistent copy of the store; the service may run. Disks of machines are not in it.
-    Backup(WithFile),
+    Backup {
+        /// The copy, which is not there yet.
+        file: PathBuf,
+    },
     /// Put a copy back in the place of the store; the service must not run.
-    Restore(WithFile),
+    Restore {
+        /// The copy.
+        file: PathBuf,
+    },
     /// Bring the store to this version's schema (the service does so when it starts); it must not run.
-    Migrate(Only),
-}
-
-/// A command without arguments.
-#[derive(Debug, Args)]
-struct Only {
-    #[command(flatten)]
-    options: Options,
-}
-
-#[derive(Debug, Args)]
-struct WithFile {
-    /// The copy.
-    file: PathBuf,
-    #[command(flatten)]
-    options: Options,
+    Migrate,
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,17 +108,13 @@ enum User {
         operator: bool,
         #[command(flatten)]
         password: PasswordSource,
-        #[command(flatten)]
-        options: Options,
     },
     /// List the users.
-    List(Only),
+    List,
     /// Remove a user; what it made stays with its projects.
     Remove {
         /// The name.
         name: String,
-        #[command(flatten)]
-        options: Options,
     },
     /// Change a password.
     Passwd {
@@ -135,8 +122,6 @@ enum User {
         name: String,
         #[command(flatten)]
         password: PasswordSource,
-        #[command(flatten)]
-        options: Options,
     },
 }
 
@@ -156,17 +141,13 @@ enum Project {
         name: String,
         #[command(flatten)]
         limits: Limits,
-        #[command(flatten)]
-        options: Options,
     },
     /// List the projects.
-    List(Only),
+    List,
     /// Remove a project that has no entities.
     Remove {
         /// The name.
         name: String,
-        #[command(flatten)]
-        options: Options,
     },
     /// Show what a project uses and may use, or change what it may use.
     Quota {
@@ -174,8 +155,6 @@ enum Project {
         name: String,
         #[command(flatten)]
         limits: Limits,
-        #[command(flatten)]
-        options: Options,
     },
     /// Members.
     #[command(subcommand)]
@@ -240,8 +219,6 @@ enum Member {
         /// reader, member or manager.
         #[arg(long, default_value = "member")]
         role: String,
-        #[command(flatten)]
-        options: Options,
     },
     /// End a membership.
     Remove {
@@ -249,8 +226,6 @@ enum Member {
         project: String,
         /// The user.
         user: String,
-        #[command(flatten)]
-        options: Options,
     },
 }
 
@@ -278,10 +253,35 @@ pub fn main() -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), ConfigError> {
+    let options = &cli.options;
     match cli.command {
-        Some(command) => carry_out(command).await,
+        Some(Command::User(user)) => carry_out_user(options, user).await,
+        Some(Command::Project(project)) => carry_out_project(options, project).await,
+        Some(Command::Check) => check(options).await,
+        Some(Command::Backup { file }) => {
+            let file = std::path::absolute(&file).unwrap_or(file);
+            ask(options, Method::POST, &["backup"], Some(json!({ "file": file }))).await?;
+            println!("{}", file.display());
+            Ok(())
+        }
+        Some(Command::Restore { file }) => {
+            let data_dir = options.load()?.data_dir()?;
+            let _lock = DataLock::take(&data_dir)?;
+            occi_store::sqlite::restore(&file, &database(&data_dir)).map_err(|error| {
+                let problem = crate::admin::with_sources(&error);
+                ConfigError::new(
+                    format!("{} cannot be restored: {problem}", file.display()),
+                    "nothing was changed; name a file that occid backup wrote",
+                )
+            })
+        }
+        Some(Command::Migrate) => {
+            let data_dir = options.load()?.data_dir()?;
+            let _lock = DataLock::take(&data_dir)?;
+            open_store(&data_dir).await.map(drop)
+        }
         None => {
-            let config = cli.serve.load()?;
+            let config = options.load()?;
             if cli.check_config {
                 println!("the configuration is valid");
                 return Ok(());
@@ -291,156 +291,82 @@ async fn execute(cli: Cli) -> Result<(), ConfigError> {
     }
 }
 
-async fn carry_out(command: Command) -> Result<(), ConfigError> {
-    match command {
-        Command::User(user) => carry_out_user(user).await,
-        Command::Project(project) => carry_out_project(project).await,
-        Command::Check(Only { options }) => {
-            let found = ask(&options, Method::POST, "/check", Some(json!({}))).await?;
-            let findings = found
-                .get("findings")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            for finding in &findings {
-                println!("{}", finding.as_str().unwrap_or_default());
-            }
-            if found.get("engines") == Some(&Value::Bool(false)) {
-                eprintln!("the service does not run, so only the store was looked at");
-            }
-            if findings.is_empty() {
-                println!("nothing is wrong");
-                return Ok(());
-            }
-            Err(ConfigError::new(
-                format!("{} findings", findings.len()),
-                "see docs/operations.md",
-            ))
-        }
-        Command::Backup(WithFile { file, options }) => {
-            let file = std::path::absolute(&file).unwrap_or(file);
-            ask(&options, Method::POST, "/backup", Some(json!({ "file": file }))).await?;
-            println!("{}", file.display());
-            Ok(())
-        }
-        Command::Restore(WithFile { file, options }) => {
-            let data_dir = options.load()?.data_dir()?;
-            let _lock = DataLock::take(&data_dir)?;
-            let into = database(&data_dir);
-            occi_store::sqlite::restore(&file, &into).map_err(|error| {
-                ConfigError::new(
-                    format!(
-                        "{} cannot be restored: {}",
-                        file.display(),
-                        crate::admin::with_sources(&error)
-                    ),
-                    "nothing was changed; name a file that occid backup wrote",
-                )
-            })
-        }
-        Command::Migrate(Only { options }) => {
-            let data_dir = options.load()?.data_dir()?;
-            let _lock = DataLock::take(&data_dir)?;
-            open_store(&data_dir).await.map(drop)
-        }
+async fn check(options: &Options) -> Result<(), ConfigError> {
+    let found = ask(options, Method::POST, &["check"], Some(json!({}))).await?;
+    let findings = list(found.get("findings"));
+    for finding in findings {
+        println!("{}", finding.as_str().unwrap_or_default());
     }
+    if found.get("engines") == Some(&Value::Bool(false)) {
+        eprintln!("the service does not run, so only the store was looked at");
+    }
+    if findings.is_empty() {
+        println!("nothing is wrong");
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        format!("{} findings", findings.len()),
+        "see docs/operations.md",
+    ))
 }
 
-async fn carry_out_user(user: User) -> Result<(), ConfigError> {
+async fn carry_out_user(options: &Options, user: User) -> Result<(), ConfigError> {
     match user {
         User::Add {
             name,
             project,
             operator,
             password,
-            options,
         } => {
             let password = password.read(&name)?;
             let document = json!({ "password": password, "operator": operator, "project": project });
-            ask(
-                &options,
-                Method::PUT,
-                &format!("/users/{}", escape(&name)),
-                Some(document),
-            )
-            .await
-            .map(drop)
+            tell(options, Method::PUT, &["users", &name], Some(document)).await
         }
-        User::List(Only { options }) => {
-            let users = ask(&options, Method::GET, "/users", None).await?;
-            for user in users.as_array().into_iter().flatten() {
-                let text = |key: &str| user.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-                let operator = if user.get("operator") == Some(&Value::Bool(true)) {
-                    "operator"
-                } else {
-                    "-"
-                };
-                let projects = user.get("projects").and_then(Value::as_array).into_iter().flatten();
-                let projects: Vec<_> = projects.filter_map(Value::as_str).collect();
+        User::List => {
+            let users = ask(options, Method::GET, &["users"], None).await?;
+            for user in list(Some(&users)) {
+                let text = |key: &str| user.get(key).and_then(Value::as_str).unwrap_or_default();
+                let is_operator = user.get("operator") == Some(&Value::Bool(true));
+                let projects = list(user.get("projects")).iter().filter_map(Value::as_str);
                 println!(
-                    "{}\t{operator}\t{}\t{}",
+                    "{}\t{}\t{}\t{}",
                     text("name"),
+                    if is_operator { "operator" } else { "-" },
                     text("default_project"),
-                    projects.join(",")
+                    projects.collect::<Vec<_>>().join(",")
                 );
             }
             Ok(())
         }
-        User::Remove { name, options } => ask(&options, Method::DELETE, &format!("/users/{}", escape(&name)), None)
-            .await
-            .map(drop),
-        User::Passwd {
-            name,
-            password,
-            options,
-        } => {
+        User::Remove { name } => tell(options, Method::DELETE, &["users", &name], None).await,
+        User::Passwd { name, password } => {
             let document = json!({ "password": password.read(&name)? });
-            ask(
-                &options,
-                Method::PUT,
-                &format!("/users/{}/password", escape(&name)),
-                Some(document),
-            )
-            .await
-            .map(drop)
+            tell(options, Method::PUT, &["users", &name, "password"], Some(document)).await
         }
     }
 }
 
-async fn carry_out_project(project: Project) -> Result<(), ConfigError> {
+async fn carry_out_project(options: &Options, project: Project) -> Result<(), ConfigError> {
     match project {
-        Project::Add { name, limits, options } => {
+        Project::Add { name, limits } => {
             let document = Value::Object(limits.document()?);
-            ask(
-                &options,
-                Method::PUT,
-                &format!("/projects/{}", escape(&name)),
-                Some(document),
-            )
-            .await
-            .map(drop)
+            tell(options, Method::PUT, &["projects", &name], Some(document)).await
         }
-        Project::List(Only { options }) => {
-            let projects = ask(&options, Method::GET, "/projects", None).await?;
-            for project in projects.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        Project::List => {
+            let projects = ask(options, Method::GET, &["projects"], None).await?;
+            for project in list(Some(&projects)).iter().filter_map(Value::as_str) {
                 println!("{project}");
             }
             Ok(())
         }
-        Project::Remove { name, options } => {
-            ask(&options, Method::DELETE, &format!("/projects/{}", escape(&name)), None)
-                .await
-                .map(drop)
-        }
-        Project::Quota { name, limits, options } => {
-            let path = format!("/projects/{}/quota", escape(&name));
+        Project::Remove { name } => tell(options, Method::DELETE, &["projects", &name], None).await,
+        Project::Quota { name, limits } => {
+            let place = ["projects", &name, "quota"];
             let changes = limits.document()?;
             if !changes.is_empty() {
-                return ask(&options, Method::PUT, &path, Some(Value::Object(changes)))
-                    .await
-                    .map(drop);
+                return tell(options, Method::PUT, &place, Some(Value::Object(changes))).await;
             }
-            let quota = ask(&options, Method::GET, &path, None).await?;
+            let quota = ask(options, Method::GET, &place, None).await?;
             for (what, numbers) in quota.as_object().into_iter().flatten() {
                 let limit = numbers.get("limit").filter(|limit| !limit.is_null());
                 let limit = limit.map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -448,34 +374,33 @@ async fn carry_out_project(project: Project) -> Result<(), ConfigError> {
             }
             Ok(())
         }
-        Project::Member(Member::Add {
-            project,
-            user,
-            role,
-            options,
-        }) => {
-            let path = format!("/projects/{}/members/{}", escape(&project), escape(&user));
-            ask(&options, Method::PUT, &path, Some(json!({ "role": role })))
-                .await
-                .map(drop)
+        Project::Member(Member::Add { project, user, role }) => {
+            let place = ["projects", &project, "members", &user];
+            tell(options, Method::PUT, &place, Some(json!({ "role": role }))).await
         }
-        Project::Member(Member::Remove { project, user, options }) => {
-            let path = format!("/projects/{}/members/{}", escape(&project), escape(&user));
-            ask(&options, Method::DELETE, &path, None).await.map(drop)
+        Project::Member(Member::Remove { project, user }) => {
+            tell(options, Method::DELETE, &["projects", &project, "members", &user], None).await
         }
     }
 }
 
-fn escape(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+/// The items of a list; of anything else, none.
+fn list(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Asks the running service, or opens the store if none runs.
-async fn ask(options: &Options, method: Method, path: &str, document: Option<Value>) -> Result<Value, ConfigError> {
+/// Asks for something that has no answer but that it is done.
+async fn tell(options: &Options, method: Method, place: &[&str], document: Option<Value>) -> Result<(), ConfigError> {
+    ask(options, method, place, document).await.map(drop)
+}
+
+/// Asks the running service, or opens the store if none runs. `place` is the path, segment by segment.
+async fn ask(options: &Options, method: Method, place: &[&str], document: Option<Value>) -> Result<Value, ConfigError> {
     let config = options.load()?;
     let data_dir = config.data_dir()?;
     let (client, _lock) = reach(&config, &data_dir).await?;
-    client.send(method, path, document).await.map_err(|error| {
+    let path: String = place.iter().map(|segment| format!("/{}", escape(segment))).collect();
+    client.send(method, &path, document).await.map_err(|error| {
         let help = if client.is_running() {
             "the running service refused"
         } else {
@@ -483,6 +408,10 @@ async fn ask(options: &Options, method: Method, path: &str, document: Option<Val
         };
         ConfigError::new(error.to_string(), help)
     })
+}
+
+fn escape(segment: &str) -> String {
+    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 async fn reach(config: &Config, data_dir: &Path) -> Result<(AdminClient, Option<DataLock>), ConfigError> {

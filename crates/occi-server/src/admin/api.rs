@@ -355,10 +355,11 @@ fn word(role: Role) -> &'static str {
 /// Looks at the store and, if the service runs, compares it with the engines.
 async fn check(State(admin): State<Admin>) -> Answer {
     let failed = |error: &dyn std::error::Error| Failed(StatusCode::INTERNAL_SERVER_ERROR, with_sources(error));
-    let mut findings = admin.inner.store.check().await.map_err(|error| failed(&error))?;
-    if let Some(probe) = &admin.inner.probe {
-        findings.extend(probe.engine.check().await.map_err(|error| failed(&error))?);
-    }
+    let findings = match &admin.inner.probe {
+        // It looks at the store too.
+        Some(probe) => probe.engine.check().await.map_err(|error| failed(&error))?,
+        None => admin.inner.store.check().await.map_err(|error| failed(&error))?,
+    };
     Ok(Json(json!({ "findings": findings, "engines": admin.inner.probe.is_some() })).into_response())
 }
 

@@ -1,5 +1,6 @@
 //! Users, projects and memberships, through the commands.
 
+use crate::kinds::COMPUTE;
 use crate::occid::{Occid, Setup};
 use std::os::unix::fs::PermissionsExt;
 
@@ -122,6 +123,26 @@ fn the_side_door_on_a_port_has_health_and_metrics_and_nothing_else() {
     // A command cannot reach it, and must not open its store.
     let words = occid.setup.run(&["user", "list"]).bad();
     assert!(words.contains("is used by another occid"), "{words}");
+}
+
+#[test]
+fn a_running_service_is_compared_with_its_engines() {
+    let occid = Setup::default().cloud("").start();
+    let setup = &occid.setup;
+    let admin = occid.admin().with("Prefer", "wait=20");
+    let machine = admin.post("/compute/", COMPUTE).expect(201).location();
+    let checked = setup.run(&["check"]);
+    assert!(!checked.stderr.contains("only the store"), "{}", checked.stderr);
+    assert_eq!(checked.good(), "nothing is wrong\n");
+    // The engine loses it: behind our back, and while nobody looks.
+    let setup = occid.stop();
+    std::fs::remove_file(setup.home().join("cloud.json")).unwrap();
+    let occid = setup.start();
+    let checked = occid.setup.run(&["check"]);
+    assert!(!checked.ok, "{checked:?}");
+    let id = machine.rsplit('/').next().unwrap();
+    assert!(checked.stdout.contains(id), "{checked:?}");
+    assert!(checked.stderr.contains("findings"), "{checked:?}");
 }
 
 #[test]

@@ -192,6 +192,20 @@ fn clients_that_stall_are_cut_off() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_gives_its_place_back() {
+    let occid = Setup::default()
+        .config("[http]\nbody_timeout = \"300ms\"\nconnections = 1")
+        .start();
+    let head = occid.admin().head();
+    let mut deaf = occid.raw();
+    // More answers than the sockets between us hold.
+    deaf.write(format!("GET /-/ HTTP/1.1\r\n{head}\r\n").repeat(1000));
+    let begin = Instant::now();
+    occid.anonymous().get("/healthz").expect(200);
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn connections_beyond_the_limit_wait_for_their_turn() {
     let occid = Setup::default().config("[http]\nconnections = 2").start();
     let hello = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -1,6 +1,6 @@
 //! How the service comes up, or does not, and how it ends.
 
-use crate::occid::{Occid, Setup};
+use crate::occid::{Occid, PATIENCE, Setup};
 use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
 
@@ -124,6 +124,25 @@ fn flags_win_over_variables_and_these_over_the_file() {
         answer.header("www-authenticate"),
         Some("Basic realm=\"variable\", charset=\"UTF-8\"")
     );
+}
+
+#[test]
+fn a_supervisor_is_told_when_the_service_is_there_and_when_it_goes() {
+    let setup = Setup::default();
+    let path = setup.home().join("notify.sock");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut buffer = [0; 1024];
+        let length = supervisor.recv(&mut buffer).expect("a word from the service");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let occid = setup.variable("NOTIFY_SOCKET", path.to_str().unwrap()).start();
+    assert!(heard().lines().any(|line| line == "READY=1"));
+    // It said so when it was true.
+    occid.anonymous().get("/healthz").expect(200);
+    occid.signal(Signal::TERM);
+    assert!(heard().lines().any(|line| line == "STOPPING=1"));
 }
 
 #[test]
