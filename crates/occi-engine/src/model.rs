@@ -136,8 +136,10 @@ pub(crate) fn base(carriers: &[Carrier], extension: &[Category]) -> std::result:
         };
         declared(&|kind| kind.mixins.iter().any(|mixin| *mixin == *twin))
             || (sizes && mixin.scheme() == templates::PROFILE_SCHEME)
-            // Parents of a provider's zones and regions: they ask nothing of a backend.
+            // Parents of a provider's zones, regions and pools: they ask nothing of a backend.
             || matches!(mixin.as_str(), production::AVAILABILITY_ZONE | production::REGION)
+            || (mixin.as_str() == production::FLOATINGIPPOOL
+                && declared(&|kind| kind.kind.as_str() == production::IPRESERVATION))
     };
     let mut builder = [
         &core::TABLE,
