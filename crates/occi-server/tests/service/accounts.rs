@@ -75,7 +75,17 @@ fn the_commands_need_no_running_service() {
         list.contains("bob\toperator\tdefault\tdefault:member,lab:reader\n"),
         "{list}"
     );
+    // Flags may stand before and after the command, and win over variables.
     let nowhere = Setup::default();
+    let data = occid.setup.data();
+    let data = ["--data-dir", data.to_str().unwrap()];
+    for arguments in [
+        [data[0], data[1], "project", "list"],
+        ["project", data[0], data[1], "list"],
+        ["project", "list", data[0], data[1]],
+    ] {
+        assert_eq!(nowhere.run(&arguments).good(), "default\nlab\n", "{arguments:?}");
+    }
     let words = nowhere.run(&["user", "list"]).bad();
     assert!(
         words.contains("there is no data") && !nowhere.data().exists(),
