@@ -10,6 +10,7 @@ use occi_model::{TypeId, templates};
 use std::time::Duration;
 
 const ON_OR_OFF: [&str; 2] = ["inactive", "active"];
+const ALL_BUT_ERROR: [&str; 3] = ["inactive", "active", "suspended"];
 /// No single call to QEMU lasts longer.
 const CALL: Duration = Duration::from_secs(30);
 
@@ -55,8 +56,8 @@ fn compute() -> KindCapability {
         ),
         inline_links: vec![NETWORKINTERFACE.clone(), STORAGELINK.clone()],
         later_links: vec![
-            (NETWORKINTERFACE.clone(), ON_OR_OFF.to_vec()),
-            (STORAGELINK.clone(), ON_OR_OFF.to_vec()),
+            (NETWORKINTERFACE.clone(), ALL_BUT_ERROR.to_vec()),
+            (STORAGELINK.clone(), ALL_BUT_ERROR.to_vec()),
         ],
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
         owned,

@@ -76,13 +76,23 @@ pub(crate) fn volume_node(disk: &DiskRecord) -> Value {
     block_node(&disk_name(disk.index), &disk_file(disk.index))
 }
 
-/// The device of an attached volume.
-pub(crate) fn volume_device(disk: &DiskRecord) -> Value {
-    let name = disk_name(disk.index);
+/// The name of the block node that takes a volume's place.
+pub(crate) fn empty_name(index: u8) -> String {
+    format!("empty{index}")
+}
+
+/// The block node that takes a volume's place when the volume goes before its device: whatever is read or written there
+/// fails.
+pub(crate) fn empty_node(index: u8) -> Value {
+    json!({"driver": "null-co", "node-name": empty_name(index), "size": 0})
+}
+
+/// The device of a volume, on the block node `node`.
+pub(crate) fn volume_device(disk: &DiskRecord, node: &str) -> Value {
     json!({
         "driver": "virtio-blk-pci",
-        "id": name,
-        "drive": name,
+        "id": disk_name(disk.index),
+        "drive": node,
         // virtio has room for twenty characters: /dev/disk/by-id/virtio-...
         "serial": disk.volume.chars().take(20).collect::<String>(),
         "addr": format!("{:#x}", FIRST_DISK_SLOT + disk.index),
@@ -111,7 +121,8 @@ pub(crate) fn nic_device(nic: &NicRecord) -> Value {
     })
 }
 
-/// The arguments with which QEMU becomes this machine, with these volumes; held before its first instruction if `held`.
+/// The arguments with which QEMU becomes this machine, with these volumes. If `held`, it waits before its first
+/// instruction, with the hardware that its guest left.
 pub(crate) fn arguments(record: &MachineRecord, disks: &[DiskRecord], host: &Host, held: bool) -> Vec<String> {
     let (accel, cpu) = host.accelerator.arguments();
     let mut args: Vec<String> = Vec::new();
@@ -176,11 +187,29 @@ pub(crate) fn arguments(record: &MachineRecord, disks: &[DiskRecord], host: &Hos
         push(&["-blockdev", &block_node("ephemeral", EPHEMERAL).to_string()]);
         push(&["-device", &device(EPHEMERAL_SLOT, "drive=ephemeral,id=ephemeral")]);
     }
-    for disk in disks {
-        push(&["-blockdev", &volume_node(disk).to_string()]);
-        push(&["-device", &volume_device(disk).to_string()]);
+    let is_known = |name: &String| record.hardware.contains(name);
+    let all_disks: Vec<&DiskRecord> = match held {
+        true => record.disks.iter().chain(&record.former_disks).collect(),
+        false => disks.iter().collect(),
+    };
+    for disk in all_disks {
+        let node = match (disks.contains(disk), is_known(&disk_name(disk.index))) {
+            (_, false) if held => continue,
+            (true, _) => volume_node(disk),
+            (false, _) => empty_node(disk.index),
+        };
+        let name = node["node-name"].as_str().unwrap_or_default().to_owned();
+        push(&["-blockdev", &node.to_string()]);
+        push(&["-device", &volume_device(disk, &name).to_string()]);
     }
-    for nic in record.nics.iter().filter(|nic| !nic.leaving) {
+    let all_nics = record.nics.iter().chain(&record.former_nics);
+    for nic in all_nics.filter(|nic| {
+        if held {
+            is_known(&nic_name(nic.index))
+        } else {
+            !nic.leaving
+        }
+    }) {
         push(&["-netdev", &nic_socket(nic).to_string()]);
         push(&["-device", &nic_device(nic).to_string()]);
     }
@@ -234,14 +263,30 @@ mod tests {
             ephemeral: Some(1 << 30),
             nics: vec![nic(0), nic(1)],
             disks: vec![disk(0), disk(1), disk(2)],
+            former_nics: Vec::new(),
+            former_disks: vec![disk(3)],
+            hardware: ["nic1", "disk2", "disk3"].map(str::to_owned).to_vec(),
             restart: None,
         };
         let host = Host::for_tests(Accelerator::Tcg);
-        let lines: Vec<String> = arguments(&record, &[disk(0), disk(2)], &host, true)
-            .chunk_by(|_, next| !next.starts_with('-'))
-            .map(|words| words.join(" "))
-            .collect();
-        insta::assert_snapshot!(lines.join("\n"));
+        let lines = |held| -> Vec<String> {
+            arguments(&record, &[disk(0), disk(2)], &host, held)
+                .chunk_by(|_, next| !next.starts_with('-'))
+                .map(|words| words.join(" "))
+                .collect()
+        };
+        let cold = lines(false);
+        insta::assert_snapshot!(cold.join("\n"));
+        // Held, it has the hardware that its guest left: not what came since, and empty places for what went.
+        let held = lines(true);
+        let only = |some: &[String], others: &[String]| -> Vec<String> {
+            let only = some.iter().filter(|line| !others.contains(line));
+            only.map(|line| line.chars().take(64).collect()).collect()
+        };
+        insta::assert_debug_snapshot!(
+            "a_held_machine_has_the_hardware_that_its_guest_left",
+            (only(&held, &cold), only(&cold, &held))
+        );
         assert_eq!(disk_device(&record, 0), "/dev/vdc");
     }
 }

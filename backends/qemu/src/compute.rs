@@ -209,6 +209,9 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
         ephemeral: wish.ephemeral,
         nics,
         disks: Vec::new(),
+        former_nics: Vec::new(),
+        former_disks: Vec::new(),
+        hardware: Vec::new(),
         restart: None,
     };
     for link in create.links.iter().filter(|link| link.kind == *names::STORAGELINK) {

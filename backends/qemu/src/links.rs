@@ -3,7 +3,7 @@
 use crate::command_line::{MAX_DISKS, MAX_NICS, disk_device};
 use crate::compute::place_nic;
 use crate::devices;
-use crate::machine::{Machine, Status};
+use crate::machine::Machine;
 use crate::network::Network;
 use crate::record::{DiskRecord, MachineRecord, NicRecord};
 use crate::site::Site;
@@ -69,7 +69,7 @@ pub(crate) fn place_disk(
     if machine.disks.iter().any(|disk| disk.volume == volume.id) {
         return refuse(ErrorKind::Conflict, "two links of one compute lead to the same storage");
     }
-    let taken = machine.disks.iter().map(|disk| disk.index);
+    let taken = machine.disks.iter().chain(&machine.former_disks).map(|disk| disk.index);
     let is_free = |index: &u8| !taken.clone().any(|taken| taken == *index);
     // The device name is a wish: GFD.224 leaves it to the provider.
     let wish = link
@@ -131,15 +131,15 @@ fn changed(site: &Site, id: &str) -> Result<Vec<Picture>> {
     }
 }
 
-/// Links are made on computes that are off or run; a held guest could not take the device.
+/// Links are made on computes that are off, run or are held; of one in error nobody knows what it would take.
 fn check_state(machine: &Machine) -> Result<()> {
     let record = machine.record.get();
     let (state, _) = translate::machine_state(&record, &machine.status());
     match state {
-        "inactive" | "active" if record.made => Ok(()),
+        "inactive" | "active" | "suspended" if record.made => Ok(()),
         _ => refuse(
             ErrorKind::Conflict,
-            format!("the compute is {state}; links are made while it is on or off"),
+            format!("the compute is {state}; links are made while it is on, off or suspended"),
         ),
     }
 }
@@ -199,7 +199,8 @@ async fn place(site: &Site, machine: &Machine, create: &Create, target: &Target)
     let record = machine.record.get();
     if create.kind == *names::NETWORKINTERFACE {
         let network = target_network(site, target)?;
-        let index = free_place(record.nics.iter().map(|nic| nic.index), MAX_NICS, "network interfaces")?;
+        let taken = record.nics.iter().chain(&record.former_nics).map(|nic| nic.index);
+        let index = free_place(taken, MAX_NICS, "network interfaces")?;
         let nic = place_nic(site, &network, &link, index, &record.nics)?;
         machine.record.change(|record| record.nics.push(nic)).await?;
     } else {
@@ -229,12 +230,6 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, mark: &str) -> R
         return Ok(());
     };
     machine.look().await?;
-    if machine.status() == Status::Paused {
-        return refuse(
-            ErrorKind::Conflict,
-            "the compute is held; its guest cannot let go of a device",
-        );
-    }
     let own = mark.to_owned();
     let leave = move |record: &mut MachineRecord| {
         record
@@ -250,14 +245,21 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, mark: &str) -> R
     };
     machine.record.change(leave).await?;
     context.step("link on its way out").await?;
+    // Decided before the device goes: a guest that is let go on meanwhile is asked again below.
+    let held = machine.is_held();
     devices::settle(site, &machine).await?;
     context.step("device unplugged").await?;
     let own = mark.to_owned();
     let forget = move |record: &mut MachineRecord| {
-        record.nics.retain(|nic| nic.mark != own);
-        record.disks.retain(|disk| disk.mark != own);
+        let nics = record.nics.extract_if(.., |nic| nic.mark == own);
+        record.former_nics.extend(nics.filter(|_| held));
+        let disks = record.disks.extract_if(.., |disk| disk.mark == own);
+        record.former_disks.extend(disks.filter(|_| held));
     };
     machine.record.change(forget).await?;
+    if held {
+        machine.clear_up(site);
+    }
     if let Link::Nic(nic) = &link
         && let Some(network) = site.network(&nic.network)
     {

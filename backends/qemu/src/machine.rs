@@ -154,6 +154,11 @@ impl Machine {
         }
     }
 
+    /// Whether its guest is held, in memory or on disk, and so can take and let go of nothing.
+    pub(crate) fn is_held(&self) -> bool {
+        self.status() == Status::Paused || self.record.get().wanted == Wanted::Hibernated
+    }
+
     /// Waits until it is in a state that `is`, for `limit`; whether that came to pass.
     pub(crate) async fn wait_for(&self, limit: Duration, is: impl Fn(&Status) -> bool) -> bool {
         let mut status = self.status.subscribe();
@@ -272,6 +277,7 @@ impl Machine {
                 self.record.change(|record| record.wanted = Wanted::Running).await?;
                 live.qmp.execute("cont", json!({})).await?;
                 self.set_status(query_status(&live.qmp).await?);
+                self.clear_up(&self.site()?);
             }
             (Status::Failed(_), Some(live)) => {
                 // A disk that has room again lets the guest go on; whatever else holds it ends with a new start.
@@ -291,10 +297,16 @@ impl Machine {
     pub(crate) async fn hibernate(self: &Arc<Self>) -> Result<(), Failure> {
         let _alone = self.work.lock().await;
         self.look_alone().await?;
+        let _no_plugging = self.plugging.lock().await;
         if let Some(live) = self.live() {
             live.qmp.execute("stop", json!({})).await?;
             saving::keep_state(&live).await?;
-            self.record.change(|record| record.wanted = Wanted::Hibernated).await?;
+            let hardware = devices::plugged(&live.qmp).await?;
+            let hibernated = |record: &mut MachineRecord| {
+                record.wanted = Wanted::Hibernated;
+                record.hardware = hardware;
+            };
+            self.record.change(hibernated).await?;
         }
         self.end_alone().await
     }
@@ -319,11 +331,17 @@ impl Machine {
         let mut record = self.record.get();
         let hibernated = record.wanted == Wanted::Hibernated;
         if !hibernated {
-            record = self.record.change(|record| record.wanted = Wanted::Running).await?;
+            let afresh = |record: &mut MachineRecord| {
+                record.wanted = Wanted::Running;
+                record.former_nics.clear();
+                record.former_disks.clear();
+            };
+            record = self.record.change(afresh).await?;
         }
         self.quitting.store(false, Ordering::Release);
         let disks = site.attached(&record);
         devices::provide(&site, self, &disks)?;
+        devices::withdraw(self, &disks)?;
         let order = Order {
             program: site.config.qemu.clone(),
             args: command_line::arguments(&record, &disks, host, hibernated),
@@ -367,7 +385,29 @@ impl Machine {
                 network.settle(&site).await?;
             }
         }
-        devices::settle(&site, self).await
+        devices::plug(&site, self).await?;
+        if hibernated {
+            self.clear_up(&site);
+        }
+        Ok(())
+    }
+
+    /// Has a guest that goes on let go of what was taken from it while it was held. In the background: it may take its
+    /// time, and nobody waits for it.
+    pub(crate) fn clear_up(self: &Arc<Self>, site: &Arc<Site>) {
+        let (machine, site) = (self.clone(), site.clone());
+        tokio::spawn(async move {
+            if let Err(failure) = devices::settle(&site, &machine).await
+                && machine.status().has_process()
+            {
+                let error = crate::error::chain(&failure);
+                tracing::warn!(
+                    machine = machine.id,
+                    error,
+                    "the guest keeps devices whose links are gone"
+                );
+            }
+        });
     }
 
     /// Ends it at once, and it is not wanted any more; fine if it is off.

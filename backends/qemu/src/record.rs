@@ -58,6 +58,11 @@ pub(crate) struct MachineRecord {
     pub ephemeral: Option<u64>,
     pub nics: Vec<NicRecord>,
     pub disks: Vec<DiskRecord>,
+    /// Links that went while the guest was held: it has yet to let go of their devices, which keep their places.
+    pub former_nics: Vec<NicRecord>,
+    pub former_disks: Vec<DiskRecord>,
+    /// The devices that come and go, by name, as a guest that is held on disk knows them.
+    pub hardware: Vec<String>,
     /// The restart that is under way: its operation, and who ran when it began.
     pub restart: Option<(String, Option<crate::process::Identity>)>,
 }

@@ -659,6 +659,9 @@ async fn revive(site: Arc<Site>) {
     }
     site.settled.send_replace(true);
     for machine in site.machines() {
+        if machine.status() == Status::Running {
+            machine.clear_up(&site);
+        }
         if machine.record.get().wanted == Wanted::Running && machine.status() == Status::Off {
             let started = machine.power_on().await;
             if let Err(failure) = started {

@@ -296,6 +296,73 @@ async fn devices(lab: &Lab, config: QemuConfig) {
     qemu.shutdown().await;
 }
 
+/// A guest to which links come and from which they go while it is held, in memory and on disk.
+async fn held(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let volume = |gib: f64| {
+        let mut volume = other(&STORAGE, None);
+        volume.attributes.set(attribute("occi.storage.size"), gib);
+        volume
+    };
+    let (first, second, third) = (volume(1.0), volume(2.0), volume(3.0));
+    let (machine, network) = (compute(&[]), other(&NETWORK, None));
+    for create in [&machine, &first, &second, &third, &network] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let serial = lab.inside(machine.mark.as_str());
+    let mut at = console(&serial, 0, "GUEST-READY").await;
+    let goes = other(&STORAGELINK, Some((&machine, &first)));
+    qemu.create(&context(), &goes).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK vdb 1024").await;
+
+    // In memory: what came is there when it goes on, and what went is free at once.
+    act(&qemu, &machine, "suspend", &[("method", "suspend".into())])
+        .await
+        .unwrap();
+    let comes = other(&STORAGELINK, Some((&machine, &second)));
+    let nic = other(&NETWORKINTERFACE, Some((&machine, &network)));
+    for create in [&comes, &nic] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    for create in [&goes, &first] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert_eq!(state(&qemu, &machine).await.0, "suspended");
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    let resumed = at;
+    for words in ["GUEST-DISK vdc 2048", "GUEST-DISK-GONE vdb", "GUEST-NIC eth1 ip="] {
+        at = at.max(console(&serial, resumed, words).await);
+    }
+
+    // On disk.
+    type_in(&serial, "echo kept >/run/marker; echo typed-$((6*7))").await;
+    at = console(&serial, at, "typed-42").await;
+    act(&qemu, &machine, "suspend", &[("method", "hibernate".into())])
+        .await
+        .unwrap();
+    let last = other(&STORAGELINK, Some((&machine, &third)));
+    qemu.create(&context(), &last).await.unwrap();
+    for create in [&comes, &second, &nic, &network] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    let resumed = at;
+    for words in ["GUEST-DISK vdb 3072", "GUEST-DISK-GONE vdc", "GUEST-NIC-GONE eth1"] {
+        at = at.max(console(&serial, resumed, words).await);
+    }
+    type_in(&serial, "cat /run/marker; echo read-$((6*7))").await;
+    let from = at;
+    console(&serial, at, "read-42").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    assert!(log[from..].contains("kept"), "{}", &log[from..]);
+
+    for create in [&machine, &third] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert!(lab.living().is_empty(), "{:?}", lab.living());
+    qemu.shutdown().await;
+}
+
 /// What a helper can see in its bounds: its own directory, the system's programs, and nothing else.
 async fn bounds(lab: &Lab, config: QemuConfig) {
     let home = lab.machine("");
@@ -545,6 +612,10 @@ fn main() -> ExitCode {
         trial(
             "a_guest_sees_what_is_plugged_and_continues_after_a_hibernation_and_its_copy_boots",
             |lab, config| Box::pin(devices(lab, config)),
+        ),
+        trial(
+            "links_come_and_go_while_a_guest_is_held_in_memory_or_on_disk",
+            |lab, config| Box::pin(held(lab, config)),
         ),
         trial(
             "machines_and_networks_outlive_the_server_and_their_ends_are_told_apart",
