@@ -452,8 +452,11 @@ async fn save(
         ask_off(site, machine, true).await?;
         context.step("machine stopped").await?;
     }
-    let image = saving::save(site, machine, &term, name.unwrap_or(&term)).await?;
-    context.step("image saved").await?;
+    let saved = saving::save(site, machine, &term, name.unwrap_or(&term)).await;
+    if saved.is_ok() {
+        context.step("image saved").await?;
+    }
+    // Saved or not: what was stopped for it goes on.
     let stopped_for_this = machine
         .record
         .get()
@@ -465,8 +468,8 @@ async fn save(
         context.step("machine started").await?;
     }
     Ok(Acted {
+        template: Some(templates::template(&saved?)),
         pictures: translate::machine_and_links(site, machine),
-        template: Some(templates::template(&image)),
     })
 }
 

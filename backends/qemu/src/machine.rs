@@ -18,7 +18,7 @@ use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
 use crate::launch::{self, Order};
-use crate::process::{Identity, Process};
+use crate::process::{Identity, Process, boot_id};
 use crate::qmp::{Qmp, QmpEvent};
 use crate::record::{MachineRecord, Wanted};
 use crate::saving;
@@ -247,7 +247,8 @@ impl Machine {
         let record = self.record.get();
         let expected = self.quitting.load(Ordering::Acquire)
             || matches!(record.wanted, Wanted::Off | Wanted::Hibernated)
-            || !record.made;
+            || !record.made
+            || self.ran_before_host_boot();
         self.set_status(if expected {
             Status::Off
         } else {
@@ -299,7 +300,6 @@ impl Machine {
         self.look_alone().await?;
         let _no_plugging = self.plugging.lock().await;
         if let Some(live) = self.live() {
-            live.qmp.execute("stop", json!({})).await?;
             saving::keep_state(&live).await?;
             let hardware = devices::plugged(&live.qmp).await?;
             let hibernated = |record: &mut MachineRecord| {
@@ -490,6 +490,12 @@ impl Machine {
             Some(live) => live.qmp.execute("system_reset", json!({})).await.map(drop),
             None => Err(Failure::Disconnected("there is no process".to_owned())),
         }
+    }
+
+    /// Whether the last process that it had ran before the host's last boot.
+    pub(crate) fn ran_before_host_boot(&self) -> bool {
+        let boot = boot_id().unwrap_or_default();
+        matches!(Identity::read(&self.directory), Ok(Some(identity)) if identity.boot != boot)
     }
 
     /// The host was started again: what ran is gone, and is wanted still only if the operator says so.

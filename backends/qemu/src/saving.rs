@@ -21,11 +21,17 @@ const STATE: &str = "hibernated";
 /// How long a guest's agent may take to bring its file systems to rest.
 const FREEZE: Duration = Duration::from_secs(5);
 
-/// Writes the state of a guest that is held into its root disk.
+/// Holds a guest and writes its state into its root disk; if that fails, it goes on.
 pub(crate) async fn keep_state(live: &Live) -> Result<(), Failure> {
+    live.qmp.execute("stop", json!({})).await?;
     forget_state(live).await;
     let arguments = json!({"job-id": "keep", "tag": STATE, "vmstate": "root", "devices": ["root"]});
-    jobs::run(&live.qmp, "keep", "snapshot-save", arguments).await
+    let kept = jobs::run(&live.qmp, "keep", "snapshot-save", arguments).await;
+    if kept.is_err() {
+        forget_state(live).await;
+        live.qmp.execute("cont", json!({})).await?;
+    }
+    kept
 }
 
 /// Brings it back into a machine that has not begun.
@@ -59,9 +65,9 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
                 if frozen {
                     agent::call(&channel, "guest-fsfreeze-thaw", json!({}), FREEZE).await?;
                 }
-                copied?;
+                or_remove(copied, &copy)?;
             }
-            None => site.qemu_img.copy(&workplace(machine), ROOT, COPY).await?,
+            None => or_remove(site.qemu_img.copy(&workplace(machine), ROOT, COPY).await, &copy)?,
         }
         let record = machine.record.get();
         std::fs::write(saved.join(format!("{term}.toml")), description(&record, title))
@@ -73,6 +79,14 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
         image: term.to_owned(),
         reason: "it is not found after it was saved".to_owned(),
     })
+}
+
+/// A copy that failed leaves nothing: it may have failed for want of room.
+pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
+    if copied.is_err() {
+        let _was_not_begun = std::fs::remove_file(copy);
+    }
+    copied
 }
 
 /// Takes a file out of a directory in which a QEMU works, for us alone.

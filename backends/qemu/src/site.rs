@@ -9,7 +9,6 @@ use crate::image::{self, Image, Images, QemuImg};
 use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::probe::{self, Host};
-use crate::process::{Identity, boot_id};
 use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, VolumeRecord, Wanted};
 use crate::switch::Mac;
 use crate::translate;
@@ -635,19 +634,13 @@ fn halve(log: &Path, old: &Path, keep: u64) -> std::io::Result<()> {
 
 /// Finds what ran when we ended, and after a boot of the host starts what should run.
 async fn revive(site: Arc<Site>) {
-    let boot = boot_id().unwrap_or_default();
-    let look = |machine: Arc<Machine>| {
-        let boot = boot.clone();
-        async move {
-            let before_boot = matches!(Identity::read(&machine.directory), Ok(Some(identity)) if identity.boot != boot);
-            let looked = if before_boot {
-                machine.after_host_boot().await
-            } else {
-                machine.look().await
-            };
-            if let Err(failure) = looked {
-                tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not found again");
-            }
+    let look = async |machine: Arc<Machine>| {
+        let looked = match machine.ran_before_host_boot() {
+            true => machine.after_host_boot().await,
+            false => machine.look().await,
+        };
+        if let Err(failure) = looked {
+            tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not found again");
         }
     };
     futures::future::join_all(site.machines().into_iter().map(look)).await;

@@ -173,16 +173,19 @@ async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
         .and_then(|(machine, disk)| Some((machine.live()?, machine, disk)))
     {
         Some((live, machine, disk)) => {
-            jobs::copy_disk(&live.qmp, &disk_name(disk.index), saving::COPY).await?;
-            machine.inside().join(saving::COPY)
+            let copy = machine.inside().join(saving::COPY);
+            let copied = jobs::copy_disk(&live.qmp, &disk_name(disk.index), saving::COPY).await;
+            saving::or_remove(copied, &copy)?;
+            copy
         }
         None => {
-            site.qemu_img.copy(&volume.workplace(), FILE, saving::COPY).await?;
-            volume.directory.join(INSIDE).join(saving::COPY)
+            let copy = volume.directory.join(INSIDE).join(saving::COPY);
+            let copied = site.qemu_img.copy(&volume.workplace(), FILE, saving::COPY).await;
+            saving::or_remove(copied, &copy)?;
+            copy
         }
     };
-    saving::take(&copy, &done)?;
-    Ok(())
+    Ok(saving::take(&copy, &done)?)
 }
 
 pub(crate) async fn act(

@@ -1,0 +1,168 @@
+//! What guests see of what is plugged, before, while and after they are held.
+
+use crate::lab::{Lab, console};
+use crate::world::{act, compute, context, other, state, target, text, type_in};
+use occi_backend::Backend;
+use occi_backend::names::{NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
+use occi_backend_qemu::process::Process;
+use occi_backend_qemu::{Qemu, QemuConfig};
+use std::process::Command;
+
+/// A guest to which things are plugged, that is held on disk, and of which a copy is made.
+pub(crate) async fn devices(lab: &Lab, config: QemuConfig) {
+    let directory = config.directory.clone();
+    let qemu = Qemu::open(config).unwrap();
+    let machine = compute(&[]);
+    let mut volume = other(&STORAGE, None);
+    volume.attributes.set(attribute("occi.storage.size"), 1.0);
+    let network = other(&NETWORK, None);
+    for create in [&machine, &volume, &network] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let serial = lab.inside(machine.mark.as_str());
+    let mut at = console(&serial, 0, "GUEST-READY").await;
+
+    let disk = other(&STORAGELINK, Some((&machine, &volume)));
+    let made = qemu.create(&context(), &disk).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK vdb 1024").await;
+    assert_eq!(text(&made[0], "occi.storagelink.deviceid"), "/dev/vdb");
+    act(&qemu, &volume, "resize", &[("size", 2.0.into())]).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK vdb 2048").await;
+    let nic = other(&NETWORKINTERFACE, Some((&machine, &network)));
+    let made = qemu.create(&context(), &nic).await.unwrap();
+    let address = text(&made[0], "occi.networkinterface.address");
+    at = console(&serial, at, &format!("GUEST-NIC eth1 ip={address}/24")).await;
+
+    // What is in memory and on disk is there after a hibernation, with everything that was plugged.
+    type_in(
+        &serial,
+        "echo kept >/run/marker; echo written >/dev/vdb; sync; echo typed-$((6*7))",
+    )
+    .await;
+    at = console(&serial, at, "typed-42").await;
+    act(&qemu, &machine, "suspend", &[("method", "hibernate".into())])
+        .await
+        .unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "suspended");
+    assert!(
+        Process::recorded(&lab.machine(machine.mark.as_str()))
+            .unwrap()
+            .is_none()
+    );
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "active");
+    type_in(&serial, "cat /run/marker; head -c 7 /dev/vdb; echo read-$((6*7))").await;
+    let from = at;
+    at = console(&serial, at, "read-42").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    assert!(
+        log[from..].contains("kept") && log[from..].contains("written"),
+        "{}",
+        &log[from..]
+    );
+
+    act(&qemu, &volume, "snapshot", &[]).await.unwrap();
+    act(&qemu, &volume, "backup", &[]).await.unwrap();
+    let home = directory.join("volume").join(volume.mark.as_str());
+    let backup = std::fs::read_dir(&home).unwrap().flatten().map(|entry| entry.path());
+    let backup = backup
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("backup-"))
+        .unwrap();
+    let raw = home.join("raw");
+    let args = ["convert", "-f", "qcow2", "-O", "raw"];
+    let converted = Command::new("qemu-img")
+        .args(args)
+        .arg(&backup)
+        .arg(&raw)
+        .status()
+        .unwrap();
+    assert!(converted.success() && std::fs::read(&raw).unwrap().starts_with(b"written\n"));
+
+    act(&qemu, &volume, "offline", &[]).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK-GONE vdb").await;
+    qemu.delete(&context(), &target(&nic)).await.unwrap();
+    console(&serial, at, "GUEST-NIC-GONE eth1").await;
+
+    // A copy made while it ran boots, and remembers that it was booted before.
+    let parameters = [("method", "hot".into()), ("name", "Golden image".into())];
+    let saved = act(&qemu, &machine, "save", &parameters);
+    let template = saved.await.unwrap().template.unwrap();
+    assert_eq!(template.title, "Golden image");
+    let mut copy = compute(&[]);
+    copy.os_template = Some(template.term);
+    qemu.create(&context(), &copy).await.unwrap();
+    console(&lab.inside(copy.mark.as_str()), 0, "boots=2").await;
+    for create in [&copy, &machine, &volume, &network] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert!(lab.living().is_empty(), "{:?}", lab.living());
+    qemu.shutdown().await;
+}
+
+/// A guest to which links come and from which they go while it is held, in memory and on disk.
+pub(crate) async fn held(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let volume = |gib: f64| {
+        let mut volume = other(&STORAGE, None);
+        volume.attributes.set(attribute("occi.storage.size"), gib);
+        volume
+    };
+    let (first, second, third) = (volume(1.0), volume(2.0), volume(3.0));
+    let (machine, network) = (compute(&[]), other(&NETWORK, None));
+    for create in [&machine, &first, &second, &third, &network] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let serial = lab.inside(machine.mark.as_str());
+    let mut at = console(&serial, 0, "GUEST-READY").await;
+    let goes = other(&STORAGELINK, Some((&machine, &first)));
+    qemu.create(&context(), &goes).await.unwrap();
+    at = console(&serial, at, "GUEST-DISK vdb 1024").await;
+
+    // In memory: what came is there when it goes on, and what went is free at once.
+    act(&qemu, &machine, "suspend", &[("method", "suspend".into())])
+        .await
+        .unwrap();
+    let comes = other(&STORAGELINK, Some((&machine, &second)));
+    let nic = other(&NETWORKINTERFACE, Some((&machine, &network)));
+    for create in [&comes, &nic] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    for create in [&goes, &first] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert_eq!(state(&qemu, &machine).await.0, "suspended");
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    let resumed = at;
+    for words in ["GUEST-DISK vdc 2048", "GUEST-DISK-GONE vdb", "GUEST-NIC eth1 ip="] {
+        at = at.max(console(&serial, resumed, words).await);
+    }
+
+    // On disk.
+    type_in(&serial, "echo kept >/run/marker; echo typed-$((6*7))").await;
+    at = console(&serial, at, "typed-42").await;
+    act(&qemu, &machine, "suspend", &[("method", "hibernate".into())])
+        .await
+        .unwrap();
+    let last = other(&STORAGELINK, Some((&machine, &third)));
+    qemu.create(&context(), &last).await.unwrap();
+    for create in [&comes, &second, &nic, &network] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    let resumed = at;
+    for words in ["GUEST-DISK vdb 3072", "GUEST-DISK-GONE vdc", "GUEST-NIC-GONE eth1"] {
+        at = at.max(console(&serial, resumed, words).await);
+    }
+    type_in(&serial, "cat /run/marker; echo read-$((6*7))").await;
+    let from = at;
+    console(&serial, at, "read-42").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    assert!(log[from..].contains("kept"), "{}", &log[from..]);
+
+    for create in [&machine, &third] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    assert!(lab.living().is_empty(), "{:?}", lab.living());
+    qemu.shutdown().await;
+}

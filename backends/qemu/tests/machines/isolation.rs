@@ -1,0 +1,110 @@
+//! What a QEMU or a helper that a guest has taken over can reach.
+
+use crate::lab::Lab;
+use crate::world::{context, deaf};
+use occi_backend::Backend;
+use occi_backend_qemu::confine::{Confinement, has_landlock};
+use occi_backend_qemu::process::Process;
+use occi_backend_qemu::qmp::Qmp;
+use occi_backend_qemu::{Qemu, QemuConfig};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a helper can see in its bounds: its own directory, the system's programs, and nothing else.
+pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
+    let home = lab.machine("");
+    std::fs::create_dir_all(home.join("inside")).unwrap();
+    std::fs::write(home.join("inside/own"), "own file").unwrap();
+    std::fs::write(home.join("secret"), "secret").unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let bounds = Confinement {
+        write: vec![".".into()],
+        user: is_root.then_some(config.users[0]),
+        open_files: Some(64),
+        ..Confinement::default()
+    };
+    let script = "cat own; cat ../secret; ls /; cat /etc/hostname; kill -0 $1 && echo signalled; \
+        ulimit -n; while read name value; do [ $name = NoNewPrivs: ] && echo $name $value; done </proc/$$/status; id -u";
+    let ran = Command::new(&config.launcher)
+        .arg("qemu-confined")
+        .arg(serde_json::to_string(&bounds).unwrap())
+        .args(["/bin/sh", "-c", script, "sh", &std::process::id().to_string()])
+        .current_dir(home.join("inside"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(said.starts_with("own file"), "{ran:?}");
+    assert!(said.contains("64\n") && said.contains("NoNewPrivs: 1"), "{said}");
+    if is_root {
+        assert!(said.ends_with(&format!("{}\n", config.users[0])), "{said}");
+    }
+    if !has_landlock() {
+        println!("skipped in part: this kernel has no Landlock");
+        return;
+    }
+    let forbidden = ["secret", "root\n", "signalled"];
+    assert!(!forbidden.iter().any(|word| said.contains(word)), "{said}");
+}
+
+/// What a QEMU that a guest has taken over could do, asked through its monitor: nothing outside of its directory.
+pub(crate) async fn prison(lab: &Lab, config: QemuConfig) {
+    let directory = config.directory.clone();
+    let qemu = Qemu::open(config).unwrap();
+    let (prisoner, mut other) = (deaf(), deaf());
+    other.bring_up = false;
+    for create in [&prisoner, &other] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let process = Process::recorded(&lab.machine(prisoner.mark.as_str()))
+        .unwrap()
+        .unwrap();
+    qemu.shutdown().await;
+
+    let monitor = Qmp::connect(&lab.inside(prisoner.mark.as_str()).join("qmp"))
+        .await
+        .unwrap();
+    let foreign = [
+        PathBuf::from("/etc/passwd"),
+        lab.inside(other.mark.as_str()).join("root.qcow2"),
+        directory.join("probe.json"),
+        lab.machine(prisoner.mark.as_str()).join("record.json"),
+        "../process.json".into(),
+    ];
+    for file in &foreign {
+        for read_only in [true, false] {
+            let node = json!({"driver": "file", "node-name": "stolen", "filename": file, "read-only": read_only});
+            let said = monitor.execute("blockdev-add", node).await.unwrap_err().to_string();
+            assert!(said.contains("Permission denied"), "{file:?}: {said}");
+        }
+    }
+    let own =
+        json!({"driver": "file", "node-name": "own", "filename": "root.qcow2", "read-only": true, "locking": "off"});
+    monitor.execute("blockdev-add", own).await.unwrap();
+    let outside = directory.join("dump");
+    for target in [outside.as_path(), Path::new("../dump")] {
+        let dump = json!({"paging": false, "protocol": format!("file:{}", target.display())});
+        let said = monitor
+            .execute("dump-guest-memory", dump)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("ermission denied"), "{target:?}: {said}");
+    }
+    assert!(!outside.exists());
+
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.identity().pid)).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    if rustix::process::geteuid().is_root() {
+        let own = field("Uid:");
+        assert!(own.iter().all(|user| *user == own[0] && user != "0"), "{own:?}");
+        assert!(
+            field("CapEff:").iter().all(|set| set.chars().all(|digit| digit == '0')),
+            "{status}"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! What the contract suite cannot see: that there are real machines behind it, and that they outlive the server.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod devices;
+mod full_disk;
+mod isolation;
+#[path = "../lab/mod.rs"]
+mod lab;
+mod network;
+mod survival;
+mod world;
+
+use lab::Lab;
+use libtest_mimic::{Arguments, Trial};
+use occi_backend_qemu::QemuConfig;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = occi_backend_qemu::intercept(std::env::args_os()) {
+        return code;
+    }
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("serve") => return survival::serve(Path::new(&args.next().unwrap())),
+        Some(full_disk::INNER) => return full_disk::inner(Path::new(&args.next().unwrap())),
+        _ => {}
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(2);
+    let trial = |name: &str, test: AsyncTest| {
+        let ignored = lab::images().err();
+        if let Some(why) = &ignored {
+            println!("skipped: {why}");
+        }
+        let run = move || {
+            let lab = Lab::new();
+            let config = lab.config()?;
+            let runtime = tokio::runtime::Runtime::new()?;
+            let tested =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test(&lab, config))));
+            runtime.block_on(lab.end());
+            tested.map_err(|_| "see above".into())
+        };
+        Trial::test(name, run).with_ignored_flag(ignored.is_some())
+    };
+    let trials = vec![
+        trial("a_helper_sees_its_own_directory_and_nothing_else", |lab, config| {
+            Box::pin(isolation::bounds(lab, config))
+        }),
+        trial(
+            "a_qemu_that_was_taken_over_reaches_no_file_outside_of_its_directory",
+            |lab, config| Box::pin(isolation::prison(lab, config)),
+        ),
+        trial(
+            "guests_of_a_project_reach_each_other_and_not_the_hosts_loopback",
+            |lab, config| Box::pin(network::neighbours(lab, config)),
+        ),
+        trial(
+            "a_guest_sees_what_is_plugged_and_continues_after_a_hibernation_and_its_copy_boots",
+            |lab, config| Box::pin(devices::devices(lab, config)),
+        ),
+        trial(
+            "links_come_and_go_while_a_guest_is_held_in_memory_or_on_disk",
+            |lab, config| Box::pin(devices::held(lab, config)),
+        ),
+        trial(
+            "after_a_boot_of_the_host_what_ran_runs_again_or_stays_off_as_the_operator_says",
+            |lab, config| Box::pin(survival::host_boot(lab, config)),
+        ),
+        trial(
+            "a_full_disk_is_told_and_leaves_nothing_half_made_and_guests_go_on_when_there_is_room",
+            |lab, config| Box::pin(full_disk::full_disk(lab, config)),
+        ),
+        trial(
+            "machines_and_networks_outlive_the_server_and_their_ends_are_told_apart",
+            |lab, config| Box::pin(survival::survival(lab, config)),
+        ),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+type AsyncTest = for<'a> fn(&'a Lab, QemuConfig) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;

@@ -1,0 +1,152 @@
+//! Machines and networks outlive the server, and the ends of things are told apart.
+
+use crate::lab::{self, Lab, console, switch_off_inside};
+use crate::world::{act, compute, context, deaf, greets, state, target, text};
+use occi_backend::Backend;
+use occi_backend::names::COMPUTE;
+use occi_backend_qemu::config::OnHostBoot;
+use occi_backend_qemu::process::{Identity, Process};
+use occi_backend_qemu::{Qemu, QemuConfig};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// The server of [`survival`], in a process of its own: makes one machine, says so, and waits to be killed.
+pub(crate) fn serve(directory: &Path) -> ExitCode {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let config: QemuConfig = QemuConfig {
+            images: vec![lab::images().unwrap()],
+            default_image: Some("tiny".to_owned()),
+            ..QemuConfig::new(directory)
+        };
+        let qemu = Qemu::open(config).unwrap();
+        let create = compute(&[]);
+        qemu.create(&context(), &create).await.unwrap();
+        println!("{}", create.mark);
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+/// A host that was started again: its processes are gone, and their records name another boot.
+pub(crate) async fn host_boot(lab: &Lab, mut config: QemuConfig) {
+    let (runs, rests) = (deaf(), deaf());
+    let mut qemu = Qemu::open(config.clone()).unwrap();
+    for create in [&runs, &rests] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    act(&qemu, &rests, "stop", &[("method", "poweroff".into())])
+        .await
+        .unwrap();
+    for (policy, expected, processes) in [(OnHostBoot::Resume, "active", 3), (OnHostBoot::Leave, "inactive", 2)] {
+        qemu.shutdown().await;
+        drop(qemu);
+        for (directory, process) in lab.living() {
+            process.kill().await.unwrap();
+            let identity = Identity {
+                boot: "an earlier one".to_owned(),
+                ..process.identity().clone()
+            };
+            identity.write(&directory).unwrap();
+        }
+        config.on_host_boot = policy;
+        qemu = Qemu::open(config.clone()).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while state(&qemu, &runs).await.0 != expected || lab.living().len() != processes {
+            assert!(Instant::now() < until, "{policy:?}: {:?}", state(&qemu, &runs).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(state(&qemu, &rests).await.0, "inactive");
+    }
+    for create in [&runs, &rests] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
+/// A machine whose server is killed, whose guest leaves while nobody watches, and whose QEMU is killed.
+pub(crate) async fn survival(lab: &Lab, config: QemuConfig) {
+    let data_dir = config.directory.parent().unwrap();
+    let mut server = Command::new("/proc/self/exe")
+        .arg("serve")
+        .arg(data_dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut mark = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap())
+        .read_line(&mut mark)
+        .unwrap();
+    let mut create = compute(&[]);
+    create.mark = mark.trim().parse().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let machine = lab.machine(create.mark.as_str());
+    let before: Vec<_> = lab
+        .living()
+        .into_iter()
+        .map(|(_, process)| process.identity().clone())
+        .collect();
+    assert_eq!(before.len(), 3, "a machine, a switch and a way out: {before:?}");
+
+    // Found again, in the middle of its boot, and nothing was started anew.
+    let qemu = Qemu::open(config.clone()).unwrap();
+    let listed = qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures;
+    assert_eq!(text(&listed[0], "occi.compute.state"), "active");
+    console(&machine.join("inside"), 0, "GUEST-READY").await;
+    let (_, login) = state(&qemu, &create).await;
+    assert!(greets(&login).await);
+    let after: Vec<_> = lab
+        .living()
+        .into_iter()
+        .map(|(_, process)| process.identity().clone())
+        .collect();
+    assert_eq!(before, after);
+
+    // The guest leaves while no server is there.
+    qemu.shutdown().await;
+    drop(qemu);
+    switch_off_inside(&machine.join("inside")).await;
+    let qemu = Qemu::open(config.clone()).unwrap();
+    assert_eq!(state(&qemu, &create).await.0, "inactive");
+
+    // QEMU dies under a server that watches.
+    act(&qemu, &create, "start", &[]).await.unwrap();
+    let process = Process::recorded(&machine).unwrap().unwrap();
+    process.kill().await.unwrap();
+    let until = Instant::now() + Duration::from_secs(1);
+    loop {
+        let listed = qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures;
+        if text(&listed[0], "occi.compute.state") == "error" {
+            assert!(text(&listed[0], "occi.compute.state.message").contains("ended"));
+            break;
+        }
+        assert!(Instant::now() < until, "still {listed:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // And under one that does not.
+    act(&qemu, &create, "start", &[]).await.unwrap();
+    qemu.shutdown().await;
+    drop(qemu);
+    Process::recorded(&machine).unwrap().unwrap().kill().await.unwrap();
+    let qemu = Qemu::open(config).unwrap();
+    assert_eq!(state(&qemu, &create).await.0, "error");
+
+    // A switch that is killed is replaced, and the guest's link with it.
+    act(&qemu, &create, "start", &[]).await.unwrap();
+    let (directory, switch) = lab
+        .living()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("switch"))
+        .unwrap();
+    switch.kill().await.unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    while Process::recorded(&directory).unwrap().is_none() {
+        assert!(Instant::now() < until, "the switch is not replaced");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    qemu.delete(&context(), &target(&create)).await.unwrap();
+    assert!(!machine.exists());
+    qemu.shutdown().await;
+}

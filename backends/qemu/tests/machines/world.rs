@@ -1,0 +1,136 @@
+//! What the tests say to an engine, and what they ask it.
+
+use occi_backend::names::{COMPUTE, NETWORKINTERFACE, action, attribute};
+use occi_backend::suite::Silent;
+use occi_backend::{
+    Acted, Backend, Context, Create, CreateLink, Invocation, LinkEnds, Picture, Result as Done, Scope, Target,
+};
+use occi_backend_qemu::Qemu;
+use occi_model::{Attributes, EntityId, TypeId, Value};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) fn context() -> Context {
+    Context {
+        scope: Scope {
+            project: "lab".to_owned(),
+        },
+        operation: uuid::Uuid::new_v4(),
+        attempt: 1,
+        deadline: Instant::now() + Duration::from_secs(300),
+        journal: Arc::new(Silent),
+    }
+}
+
+pub(crate) fn compute(attributes: &[(&str, &str)]) -> Create {
+    let mut all = Attributes::new();
+    all.set(attribute("occi.compute.memory"), 0.125);
+    for (name, value) in attributes {
+        all.set(attribute(name), *value);
+    }
+    Create {
+        mark: EntityId::from(uuid::Uuid::new_v4()),
+        kind: COMPUTE.clone(),
+        os_template: None,
+        resource_template: None,
+        mixins: Vec::new(),
+        attributes: all,
+        links: vec![CreateLink {
+            mark: EntityId::from(uuid::Uuid::new_v4()),
+            kind: NETWORKINTERFACE.clone(),
+            mixins: Vec::new(),
+            attributes: Attributes::new(),
+            target: None,
+        }],
+        ends: None,
+        bring_up: true,
+    }
+}
+
+pub(crate) fn target(create: &Create) -> Target {
+    Target {
+        kind: create.kind.clone(),
+        mark: create.mark.clone(),
+        native_id: None,
+    }
+}
+
+pub(crate) fn text<'a>(picture: &'a Picture, name: &str) -> &'a str {
+    picture
+        .attributes
+        .get(name)
+        .and_then(|value| value.as_str())
+        .unwrap_or_default()
+}
+
+pub(crate) async fn state(qemu: &Qemu, create: &Create) -> (String, String) {
+    let found = qemu.find(&context().scope, &target(create)).await.unwrap().unwrap();
+    let state = text(&found, "occi.compute.state");
+    (state.to_owned(), text(&found, "occi.compute.state.message").to_owned())
+}
+
+pub(crate) async fn act(qemu: &Qemu, create: &Create, term: &str, parameters: &[(&str, Value)]) -> Done<Acted> {
+    act_in(qemu, context(), create, term, parameters).await
+}
+
+pub(crate) async fn act_in(
+    qemu: &Qemu,
+    context: Context,
+    create: &Create,
+    term: &str,
+    parameters: &[(&str, Value)],
+) -> Done<Acted> {
+    let parameters = parameters.iter().map(|(name, value)| (attribute(name), value.clone()));
+    let invocation = Invocation {
+        action: action(create.kind.term(), term),
+        parameters: parameters.collect(),
+    };
+    qemu.act(&context, &target(create), &invocation).await
+}
+
+/// Something that is no compute.
+pub(crate) fn other(kind: &TypeId, ends: Option<(&Create, &Create)>) -> Create {
+    let mut create = compute(&[]);
+    create.kind = kind.clone();
+    create.attributes = Attributes::new();
+    create.links.clear();
+    create.ends = ends.map(|(source, leads_to)| LinkEnds {
+        source: target(source),
+        target: target(leads_to),
+    });
+    create
+}
+
+/// A compute that runs and on which no system is.
+pub(crate) fn deaf() -> Create {
+    let mut create = compute(&[]);
+    create.os_template = Some("deaf".parse().unwrap());
+    create
+}
+
+/// Whether an ssh server greets behind the published port that `login` names; at its first boot it makes its key first.
+pub(crate) async fn greets(login: &str) -> bool {
+    let port: u16 = login.split_whitespace().nth(2).unwrap().parse().unwrap();
+    for _try in 0..50 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let mut greeting = [0; 8];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut greeting)).await;
+        if let Ok(Ok(_)) = read {
+            return greeting == *b"SSH-2.0-";
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    false
+}
+
+/// Types a line on the serial console, where the demonstration guest has a shell.
+pub(crate) async fn type_in(machine: &Path, line: &str) {
+    let mut console = occi_backend_qemu::socket::connect(&machine.join("console"))
+        .await
+        .unwrap();
+    console.write_all(format!("\n{line}\n").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
