@@ -62,6 +62,10 @@ fn main() -> ExitCode {
             |lab, config| Box::pin(devices::devices(lab, config)),
         ),
         trial(
+            "infra_41_user_data_of_each_kind_runs_last_and_the_key_logs_in",
+            |lab, config| Box::pin(network::infra_42_the_key_logs_in_and_user_data_runs(lab, config)),
+        ),
+        trial(
             "links_come_and_go_while_a_guest_is_held_in_memory_or_on_disk",
             |lab, config| Box::pin(devices::held(lab, config)),
         ),

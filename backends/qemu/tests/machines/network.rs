@@ -2,10 +2,12 @@
 
 use crate::lab::{Lab, console};
 use crate::world::{compute, context, greets, state, target, text};
+use base64::Engine;
 use occi_backend::Backend;
 use occi_backend::names::COMPUTE;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use occi_model::infrastructure;
+use std::process::Command;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -65,4 +67,66 @@ pub(crate) async fn neighbours(lab: &Lab, config: QemuConfig) {
             .all(|(directory, _)| !directory.starts_with(lab.machine(""))),
         "{living:?}"
     );
+}
+
+/// User data of each kind, plain and in base64, and a key with which `ssh` gets in.
+pub(crate) async fn infra_42_the_key_logs_in_and_user_data_runs(lab: &Lab, config: QemuConfig) {
+    const SCRIPT: &str = "#!/bin/sh\necho told-$((6*7))\n";
+    const CLOUD_CONFIG: &str = "#cloud-config\nruncmd:\n  - echo told-$((6*7))\n";
+    let home = config.directory.parent().unwrap().to_owned();
+    let key = home.join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
+    let has_ssh = made.is_ok_and(|made| made.success());
+    let public = if has_ssh {
+        std::fs::read_to_string(home.join("key.pub")).unwrap()
+    } else {
+        String::new()
+    };
+
+    let qemu = Qemu::open(config).unwrap();
+    let mut guests = Vec::new();
+    for user_data in [SCRIPT, CLOUD_CONFIG] {
+        for user_data in [user_data.to_owned(), base64::prelude::BASE64_STANDARD.encode(user_data)] {
+            let guest = compute(&[
+                (infrastructure::USERDATA, &user_data),
+                (infrastructure::SSH_PUBLIC_KEY, &public),
+            ]);
+            qemu.create(&context(), &guest).await.unwrap();
+            guests.push(guest);
+        }
+    }
+    for guest in &guests {
+        let serial = lab.inside(guest.mark.as_str());
+        let ready = console(&serial, 0, "GUEST-READY").await;
+        let told = console(&serial, ready, "ud| told-42").await;
+        console(&serial, told, "GUEST-USERDATA-DONE 0").await;
+    }
+    if has_ssh {
+        let (_, login) = state(&qemu, &guests[0]).await;
+        assert!(greets(&login).await);
+        let options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "BatchMode=yes",
+        ];
+        let mut ssh = Command::new("ssh");
+        ssh.args(options.iter().flat_map(|option| ["-o", option]))
+            .arg("-i")
+            .arg(&key);
+        let ran = ssh
+            .args(login.split_whitespace().skip(1))
+            .arg("echo in-$((6*7))")
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "in-42\n", "{ran:?}");
+    } else {
+        println!("skipped in part: there is no ssh-keygen to make a key with");
+    }
+    for guest in &guests {
+        qemu.delete(&context(), &target(guest)).await.unwrap();
+    }
+    qemu.shutdown().await;
 }
