@@ -3,11 +3,12 @@
 use crate::config::Personality;
 use crate::engine::Engine;
 use crate::object::{Key, Object, State};
-use crate::resources::{size, template};
+use crate::resources::{name_ephemeral, size, template};
 use crate::templates::{Saved, free_term};
 use occi_backend::names::attribute;
 use occi_backend::{BackendError, Change, ErrorKind, Invocation, KindCapability, Result, TemplateKind};
 use occi_model::TypeId;
+use occi_model::templates::EPHEMERAL_DEVICEID;
 
 /// The state to which an action brings an entity; none for those that change something else.
 pub(crate) fn reached(kind: &TypeId, action: &str) -> Option<State> {
@@ -144,7 +145,10 @@ pub(crate) fn changed(
         }
     }
     for name in unset {
-        check(name.as_str())?;
+        // A disk goes with its name.
+        if name.as_str() != EPHEMERAL_DEVICEID {
+            check(name.as_str())?;
+        }
         object.attributes.remove(name.as_str());
     }
     for mixin in mixins_added {
@@ -159,6 +163,7 @@ pub(crate) fn changed(
         }
     }
     object.mixins.retain(|mixin| !mixins_removed.contains(mixin));
+    name_ephemeral(&mut object);
     if ends.is_some() {
         return Err(BackendError::new(
             ErrorKind::Unsupported,

@@ -9,6 +9,7 @@ use occi_backend::names::{
 use occi_backend::{
     ActionCapability, Capabilities, Fidelity, KindCapability, Locality, MethodCapability, UpdateCapability,
 };
+use occi_model::templates::EPHEMERAL_SIZE;
 use occi_model::{Attributes, TypeId};
 use std::time::Duration;
 
@@ -54,7 +55,15 @@ fn compute(is_local: bool) -> KindCapability {
     let always: Vec<&str> = vec!["inactive", "active"];
     KindCapability {
         update: [
-            update(&["occi.compute.cores", "occi.compute.memory", "resource_tpl"], hot),
+            update(
+                &[
+                    "occi.compute.cores",
+                    "occi.compute.memory",
+                    EPHEMERAL_SIZE,
+                    "resource_tpl",
+                ],
+                hot,
+            ),
             update(
                 &["occi.compute.hostname", "occi.compute.share", "occi.compute.speed"],
                 &always,
@@ -91,7 +100,16 @@ fn compute(is_local: bool) -> KindCapability {
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
         ..kind(
             &COMPUTE,
-            &["architecture", "cores", "memory", "hostname", "share", "speed"],
+            &[
+                "architecture",
+                "cores",
+                "memory",
+                "hostname",
+                "share",
+                "speed",
+                "ephemeral_storage.size",
+                "ephemeral_storage.deviceid",
+            ],
         )
     }
 }

@@ -28,7 +28,8 @@ struct Way {
     token_until: Option<Instant>,
     is_down: bool,
     refuses_credentials: bool,
-    failures: Vec<(Verb, ErrorKind, Outcome)>,
+    /// What fails next, and after how many calls that do not.
+    failures: Vec<(Verb, usize, ErrorKind, Outcome)>,
 }
 
 /// What happens to one call.
@@ -172,8 +173,8 @@ impl Client {
         way.token_until = None;
     }
 
-    pub(crate) fn fail_next(&self, verb: Verb, kind: ErrorKind, outcome: Outcome) {
-        self.way().failures.push((verb, kind, outcome));
+    pub(crate) fn fail_after(&self, calls: usize, verb: Verb, kind: ErrorKind, outcome: Outcome) {
+        self.way().failures.push((verb, calls, kind, outcome));
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {
@@ -184,7 +185,11 @@ impl Client {
 impl Way {
     fn fate(&mut self, config: &Config, verb: Verb) -> Result<Fate> {
         if let Some(at) = self.failures.iter().position(|(failing, ..)| *failing == verb) {
-            let (_, kind, outcome) = self.failures.remove(at);
+            if let Some((_, calls, ..)) = self.failures.get_mut(at).filter(|(_, calls, ..)| *calls > 0) {
+                *calls -= 1;
+                return Ok(Fate::Arrives);
+            }
+            let (_, _, kind, outcome) = self.failures.remove(at);
             let mut error = BackendError::new(kind, format!("the engine was told to fail a {verb}"));
             error.outcome = outcome;
             return Err(error);

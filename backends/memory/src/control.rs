@@ -29,7 +29,12 @@ impl Control {
 
     /// Fails the next native call of `verb`, which then has no effect, whatever `outcome` claims.
     pub fn fail_next(&self, verb: Verb, kind: ErrorKind, outcome: Outcome) {
-        self.client.fail_next(verb, kind, outcome);
+        self.fail_after(0, verb, kind, outcome);
+    }
+
+    /// Lets so many native calls of `verb` pass, then fails one, as [`Control::fail_next`].
+    pub fn fail_after(&self, calls: usize, verb: Verb, kind: ErrorKind, outcome: Outcome) {
+        self.client.fail_after(calls, verb, kind, outcome);
     }
 
     /// The guest of a compute powers itself off.

@@ -8,6 +8,7 @@ use occi_backend::names::{
     STORAGELINK, attribute,
 };
 use occi_backend::{BackendError, ErrorKind, KindCapability, Result, Target};
+use occi_model::templates::EPHEMERAL_SIZE;
 use occi_model::{Attributes, EntityId, TypeId};
 
 /// What is wanted of a link, inline or later.
@@ -70,7 +71,13 @@ pub(crate) fn link(
     link.ends = Some((source.clone(), target.clone()));
     if *wanted.kind == *STORAGELINK {
         let name = "occi.storagelink.deviceid";
-        let devices = ('b'..='z').map(|letter| format!("/dev/vd{letter}"));
+        let has_ephemeral = |object: &Object| object.attributes.get(EPHEMERAL_SIZE).is_some();
+        let first = if engine.get(source).is_some_and(has_ephemeral) {
+            'c'
+        } else {
+            'b'
+        };
+        let devices = (first..='z').map(|letter| format!("/dev/vd{letter}"));
         fill(&mut link, name, free_name(engine, source, name, devices));
     } else if *wanted.kind == *NETWORKINTERFACE {
         // What a client asks for is a wish: the engine names its interfaces itself.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use occi_backend::names::{COMPUTE, IPRESERVATION, STORAGE, attribute};
 use occi_backend::{BackendError, Create, ErrorKind, KindCapability, Result, Template, TemplateKind};
+use occi_model::templates::{EPHEMERAL_DEVICEID, EPHEMERAL_SIZE};
 use occi_model::{Attributes, Term};
 
 /// A word in a compute's user data that makes its guest ignore every request to stop.
@@ -36,6 +37,7 @@ pub(crate) fn resource(
                 object.attributes.set(name, value);
             }
         }
+        name_ephemeral(&mut object);
         object.os_template.clone_from(&create.os_template);
         object.resource_template.clone_from(&create.resource_template);
         object.ignores_stop = ignores_stop(&create.attributes);
@@ -103,6 +105,14 @@ pub(crate) fn template(
         .into_iter()
         .find(|template| template.kind == kind && template.term == *term)
         .ok_or_else(|| BackendError::new(ErrorKind::Invalid, format!("the engine has no template {term}")))
+}
+
+/// Names the disk that a compute may have of its own. What a client asks for is a wish.
+pub(crate) fn name_ephemeral(compute: &mut Object) {
+    match compute.attributes.get(EPHEMERAL_SIZE) {
+        Some(_) => drop(compute.attributes.set(attribute(EPHEMERAL_DEVICEID), "/dev/vdb")),
+        None => drop(compute.attributes.remove(EPHEMERAL_DEVICEID)),
+    }
 }
 
 fn ignores_stop(attributes: &Attributes) -> bool {

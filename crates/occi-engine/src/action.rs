@@ -7,11 +7,12 @@ use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{
     Call, Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, Selection, Where, policy, row,
 };
-use occi_backend::{Invocation, names};
+use occi_backend::Invocation;
 use occi_model::{Class, TypeId};
 use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 impl Engine {
@@ -26,6 +27,7 @@ impl Engine {
             return Ok(replay);
         }
         let model = inner.model_for(caller).await?;
+        let began = Instant::now();
         for _ in 0..TRIES {
             let row = inner.changeable_at(caller, path, precondition).await?;
             let action = inner.called(&model, &row, &call)?;
@@ -33,7 +35,10 @@ impl Engine {
                 parameters: model.registry.check_action(&action, &call.parameters)?,
                 action,
             };
-            let plan = inner.plan_act(caller, &row, &invocation, false).await?;
+            let plan = inner.plan_act(caller, &row, &invocation, false).await;
+            let Some(plan) = inner.outwait(began, plan).await? else {
+                continue;
+            };
             let request = Request {
                 caller,
                 project: &row.project,
@@ -72,7 +77,8 @@ impl Engine {
             return Ok(replay);
         }
         let model = inner.model_for(caller).await?;
-        for _ in 0..TRIES {
+        let began = Instant::now();
+        'plan: for _ in 0..TRIES {
             let rows = inner.members(caller, &model, at, selection).await?;
             let mut plan = Plan::default();
             for row in &rows {
@@ -85,7 +91,11 @@ impl Engine {
                     action,
                 };
                 let one = inner.plan_act(caller, row, &invocation, true).await;
-                plan = plan.and(one.map_err(|error| error.within(&row.path))?);
+                let one = one.map_err(|error| error.within(&row.path));
+                let Some(one) = inner.outwait(began, one).await? else {
+                    continue 'plan;
+                };
+                plan = plan.and(one);
             }
             let path = inner.path_of(at);
             let request = Request {
@@ -150,7 +160,7 @@ impl Inner {
     fn called(&self, model: &ProjectModel, row: &EntityRow, call: &Call) -> Result<TypeId> {
         let actions = model.registry.actions_of(row.kind.as_str(), &row.mixins);
         let invalid = |message: String| Err(EngineError::new(FailureKind::Invalid, message));
-        let left_out = |id: &TypeId| {
+        let left_out = |id: &str| {
             EngineError::new(
                 FailureKind::Unsupported,
                 format!("no backend of this service carries out {id}"),
@@ -159,7 +169,7 @@ impl Inner {
         if let Some(named) = &call.action {
             let id = match model.registry.resolve_id(named, Some(Class::Action)) {
                 Ok(action) => action.id().clone(),
-                Err(occi_model::ResolveError::LeftOut(id)) => return Err(left_out(&id)),
+                Err(occi_model::ResolveError::LeftOut(id)) => return Err(left_out(id.as_str())),
                 Err(error) => return invalid(error.to_string()),
             };
             if id.term() != call.term {
@@ -174,8 +184,10 @@ impl Inner {
         match fitting.as_slice() {
             [one] => Ok(one.id.clone()),
             [] => {
-                let documented = names::action(row.kind.term(), &call.term);
-                if model.registry.is_left_out(documented.as_str()) {
+                // The client's term may be anything.
+                let kind = row.kind.as_str().replace('#', "/");
+                let documented = format!("{kind}/action#{}", call.term);
+                if model.registry.is_left_out(&documented) {
                     return Err(left_out(&documented));
                 }
                 invalid(format!("{} has no action {:?}", row.path, call.term))
@@ -242,7 +254,8 @@ impl Inner {
         };
         if let Some(operation) = row.operation {
             let verb = self.open_verb(operation).await;
-            if !self.joins(row, &verb, action) {
+            // The first one joins a creation, what follows waits for its end.
+            if !self.joins(row, &verb, action) || (verb == "create" && !row.untouched) {
                 return Err(self.busy(row, operation).await);
             }
             return Ok(Plan {

@@ -13,7 +13,7 @@ pub struct Principal {
     pub operator: bool,
     /// Projects and what the principal may do there.
     pub projects: Vec<(String, Role)>,
-    /// Where creates land when the request names no project.
+    /// Where creates land when the request names no project, as long as the principal is a member of it.
     pub default_project: String,
 }
 
@@ -27,6 +27,17 @@ impl Principal {
             .iter()
             .find(|(name, _)| name == project)
             .map(|(_, role)| *role)
+    }
+
+    /// The project of a request that names none: the default one. Who is no member of that any more has the first of the
+    /// projects that are left, by name.
+    pub fn home(&self) -> &str {
+        let default = self.default_project.as_str();
+        if self.role_in(default).is_some() {
+            return default;
+        }
+        let left = self.projects.iter().map(|(name, _)| name.as_str());
+        left.min().unwrap_or(default)
     }
 }
 
@@ -102,6 +113,6 @@ impl Caller {
 
     /// The project in which this request creates, and whose model it sees.
     pub fn effective_project(&self) -> &str {
-        self.project.as_deref().unwrap_or(&self.principal.default_project)
+        self.project.as_deref().unwrap_or_else(|| self.principal.home())
     }
 }

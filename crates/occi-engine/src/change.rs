@@ -16,6 +16,7 @@ use occi_model::{AttributeName, EntityDraft, EntityId, LinkEnd, TypeId, core, te
 use occi_store::{EntityRow, Require, Usage, Write};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How much of an entity a request describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,7 @@ impl Inner {
             return Ok(replay);
         }
         let model = self.model_for(caller).await?;
+        let began = Instant::now();
         for _ in 0..TRIES {
             let row = self.changeable_at(caller, path, precondition).await?;
             let found = self.show(caller, row.clone()).await?;
@@ -95,7 +97,10 @@ impl Inner {
                     model.registry.check_replace(&found.entity, draft, keeps)?
                 }
             };
-            let plan = self.plan_change(caller, &model, &row, change).await?;
+            let plan = self.plan_change(caller, &model, &row, change).await;
+            let Some(plan) = self.outwait(began, plan).await? else {
+                continue;
+            };
             let request = Request {
                 caller,
                 project: &row.project,
@@ -248,9 +253,10 @@ impl Inner {
                 TemplateKind::Resource => half.change.resource_template = term,
             }
         }
-        // What a template sets is declared with the template.
+        // What a template sets is declared with the template, and so is what goes with the one that it replaces.
         let by_size: Vec<_> = added
             .iter()
+            .chain(removed)
             .filter(|mixin| model.registry.depends_on(mixin.as_str(), templates::RESOURCE_TPL))
             .filter_map(|mixin| model.registry.mixin(mixin.as_str()))
             .flat_map(|mixin| mixin.attributes.iter().map(|attribute| attribute.name.clone()))
@@ -263,7 +269,9 @@ impl Inner {
         }
         for name in unset.iter().filter(|name| is_engines(here, model, row, name)) {
             half.change.unset.push(name.clone());
-            half.needs.push(name.to_string());
+            if !by_size.contains(name) {
+                half.needs.push(name.to_string());
+            }
         }
         half.change.mixins_added = carried_mixins(here, &row.kind, added);
         half.change.mixins_removed = carried_mixins(here, &row.kind, removed);

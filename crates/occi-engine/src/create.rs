@@ -21,6 +21,7 @@ use occi_model::{
 use occi_store::{EntityRow, Require, Write};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The cores of a compute of which neither the client nor a template says how many (GFD.224's default).
 const CORES: i64 = 1;
@@ -151,7 +152,8 @@ impl Inner {
         }
         let model = self.model_for(caller).await?;
         let several = drafts.len() > 1;
-        for _ in 0..TRIES {
+        let began = Instant::now();
+        'plan: for _ in 0..TRIES {
             let mut plan = Plan::default();
             let mut ids = Vec::new();
             for (index, (draft, chosen)) in drafts.iter().enumerate() {
@@ -167,10 +169,14 @@ impl Inner {
                 };
                 ids.push(site.id.clone());
                 let one = self.plan_create(caller, &model, draft.clone(), site).await;
-                plan = plan.and(one.map_err(|error| match several {
+                let one = one.map_err(|error| match several {
                     true => error.within(&format!("entity {}", index + 1)),
                     false => error,
-                })?);
+                });
+                let Some(one) = self.outwait(began, one).await? else {
+                    continue 'plan;
+                };
+                plan = plan.and(one);
             }
             let request = Request {
                 caller,
@@ -262,8 +268,8 @@ impl Inner {
             }
             let (row, create, links) = match self.completed(caller, model, &draft, carrier, &site).await {
                 Ok(completed) => completed,
-                // What it links to is in another backend, or busy.
-                Err(error) if error.kind == FailureKind::Conflict => {
+                // What it links to is in another backend.
+                Err(error) if error.kind == FailureKind::Conflict && error.operation.is_none() => {
                     refusal.get_or_insert(error);
                     continue;
                 }
@@ -563,14 +569,14 @@ impl Inner {
                 ),
             ));
         }
-        if end.native_id.is_none() {
-            let busy = EngineError::new(FailureKind::Conflict, format!("{} is still being made", end.path));
-            return Err(match end.operation {
-                Some(operation) => busy.with_operation(operation),
-                None => busy,
-            });
+        let conflict = |message: String| EngineError::new(FailureKind::Conflict, message);
+        match (&end.native_id, end.operation) {
+            (Some(_), _) => Ok(row::target(end)),
+            (None, Some(operation)) => {
+                Err(conflict(format!("{} is still being made", end.path)).with_operation(operation))
+            }
+            (None, None) => Err(conflict(format!("{} could not be made: delete it", end.path))),
         }
-        Ok(row::target(end))
     }
 
     /// A link between entities that exist.

@@ -8,10 +8,12 @@ use crate::engine::{Engine, Inner};
 use crate::operation::{Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, place, policy};
+use occi_backend::names;
 use occi_model::EntityId;
 use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 use uuid::Uuid;
 
 impl Engine {
@@ -24,12 +26,13 @@ impl Engine {
         if let Some(replay) = inner.replay_deleted(caller).await? {
             return Ok(replay);
         }
+        let began = Instant::now();
         for _ in 0..TRIES {
             let row = inner.changeable_at(caller, path, precondition).await?;
             let project = row.project.clone();
             let path = row.path.clone();
             if let Some(deleted) = inner
-                .delete_rows(caller, vec![row], &project, &path, precondition)
+                .delete_rows(caller, vec![row], &project, &path, precondition, began)
                 .await?
             {
                 return Ok(deleted);
@@ -65,6 +68,7 @@ impl Engine {
         }
         let model = inner.model_for(caller).await?;
         let path = inner.path_of(at);
+        let began = Instant::now();
         for _ in 0..TRIES {
             let mut rows = inner.members(caller, &model, at, selection).await?;
             if let Some(only) = &only {
@@ -79,7 +83,7 @@ impl Engine {
             }
             let none = Precondition::None;
             let project = caller.effective_project();
-            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, &none).await? {
+            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, &none, began).await? {
                 return Ok(deleted);
             }
         }
@@ -88,7 +92,8 @@ impl Engine {
 }
 
 impl Inner {
-    /// Deletes these entities, all or none. None: something changed since they were read.
+    /// Deletes these entities, all or none; `began` is when that was asked for. None: something changed since they were
+    /// read.
     async fn delete_rows(
         self: &std::sync::Arc<Self>,
         caller: &Caller,
@@ -96,6 +101,7 @@ impl Inner {
         project: &str,
         path: &str,
         precondition: &Precondition,
+        began: Instant,
     ) -> Result<Option<Deleted>> {
         let several = rows.len() > 1;
         let going: HashSet<EntityId> = rows.iter().map(|row| row.id.clone()).collect();
@@ -118,8 +124,12 @@ impl Inner {
             let users = users.remove(&row.id).unwrap_or_default();
             let after = users.iter().filter_map(|user| removed_by.get(user).copied()).collect();
             let one = self.plan_delete(caller, &row, &going, after).await;
-            let one = one.map_err(|error| if several { error.within(&row.path) } else { error })?;
-            if let Some(operation) = one.operations.first() {
+            let one = one.map_err(|error| if several { error.within(&row.path) } else { error });
+            let Some(one) = self.outwait(began, one).await? else {
+                return Ok(None);
+            };
+            // The links to it are removed before it.
+            if let Some(operation) = one.operations.last() {
                 removed_by.insert(row.id.clone(), operation.id);
             }
             plan = plan.and(one);
@@ -147,23 +157,31 @@ impl Inner {
         caller: &Caller,
         row: &EntityRow,
         going: &HashSet<EntityId>,
-        after: Vec<Uuid>,
+        mut after: Vec<Uuid>,
     ) -> Result<Plan> {
         let owned = self.store.links_of(std::slice::from_ref(&row.id)).await?;
         let mut loose = Vec::new();
+        let mut carried = Plan::default();
         for link in self.store.links_to(&row.id).await? {
             let goes = going.contains(&link.id) || link.source.as_ref().is_some_and(|source| going.contains(source));
             if goes {
                 continue;
             }
-            if link.backend.is_some() {
+            if link.backend.is_none() {
+                loose.push(link);
+                continue;
+            }
+            if link.kind == *names::STORAGELINK || link.kind == *names::NETWORKINTERFACE {
                 let error = EngineError::new(
                     FailureKind::Conflict,
                     format!("{} is in use: {} leads to it", row.path, link.path),
                 );
                 return Err(error.with_code("in_use"));
             }
-            loose.push(link);
+            // Its backend takes it away first.
+            let one = Box::pin(self.plan_delete(caller, &link, going, Vec::new())).await?;
+            after.extend(one.operations.iter().map(|operation| operation.id));
+            carried = carried.and(one);
         }
         let mut plan = Plan {
             require: vec![
@@ -181,7 +199,7 @@ impl Inner {
         let Some(carrier) = self.carrier_of(row) else {
             // The row takes its links along.
             plan.writes.push(Write::RemoveEntity(row.id.clone()));
-            return Ok(plan);
+            return Ok(carried.and(plan));
         };
         let here = &self.carriers[carrier];
         if !here.kind(&row.kind).is_some_and(|kind| kind.delete) {
@@ -230,6 +248,6 @@ impl Inner {
         plan.writes.push(hide(&row.id));
         plan.stops = superseded;
         plan.operations.push(operation);
-        Ok(plan)
+        Ok(carried.and(plan))
     }
 }

@@ -5,12 +5,10 @@
 
 use crate::engine::Inner;
 use crate::operation::has_ended;
-use crate::plan::Recorded;
 use crate::{Caller, Created, Deleted, Done, EngineError, FailureKind, Result};
 use occi_model::EntityId;
 use occi_store::{IdempotencyRow, OperationState};
 use serde_json::Value as Json;
-use std::time::Duration;
 
 impl Inner {
     /// What the first request with the caller's key left, if there was one.
@@ -41,15 +39,7 @@ impl Inner {
             return Ok(None);
         };
         if !has_ended(found.state) {
-            let wait = found
-                .backend
-                .as_deref()
-                .and_then(|name| self.carrier_named(name))
-                .map_or(Duration::from_secs(2), |carrier| {
-                    self.carriers[carrier].capabilities().accept_wait
-                });
-            let joined: Recorded = self.joined(operation, wait);
-            return self.wait(caller, joined).await.or_failure();
+            return self.wait(caller, self.joined(&found)).await.or_failure();
         }
         match (found.state, &found.error) {
             (OperationState::Succeeded, _) | (_, None) => Ok(None),

@@ -105,13 +105,16 @@ impl Inner {
         let (carrier, project, kind) = &place;
         let here = &self.carriers[*carrier];
         let at = Instant::now();
+        let Some(now_ms) = self.fence_ms().await else {
+            return;
+        };
         // A cloud's listing may show the past: what we wrote since then is newer.
         let past = match here.capabilities().locality {
             Locality::Host => Duration::ZERO,
             Locality::Shared => here.capabilities().call_timeout,
         };
         let past_ms = i64::try_from(past.as_millis()).unwrap_or(i64::MAX);
-        let at_ms = self.now_ms().saturating_sub(past_ms);
+        let at_ms = now_ms.saturating_sub(past_ms);
         let scope = Scope {
             project: project.clone(),
         };
@@ -167,6 +170,14 @@ impl Inner {
         }
     }
 
+    /// Now, by the clock that also dates what we write: only so can a picture be seen to be older than a write.
+    async fn fence_ms(&self) -> Option<i64> {
+        let now_ms = self.store.now_ms().await;
+        now_ms
+            .inspect_err(|error| tracing::error!(%error, "failed to read the store's clock"))
+            .ok()
+    }
+
     /// Takes in a listing, and says whether that was possible.
     async fn take_in(&self, carrier: usize, project: &str, kind: &TypeId, listing: Listing, began_ms: i64) -> bool {
         let observations = self.observations(carrier, project, &listing.pictures).await;
@@ -213,7 +224,10 @@ impl Inner {
                 complete: false,
             };
             // One millisecond on: the picture is newer than what we wrote in this one.
-            self.take_in(carrier, project, &kind, listing, self.now_ms() + 1).await;
+            let Some(now_ms) = self.fence_ms().await else {
+                return;
+            };
+            self.take_in(carrier, project, &kind, listing, now_ms + 1).await;
         }
     }
 
@@ -227,6 +241,21 @@ impl Inner {
         };
         let Some(carrier) = self.carrier_of(&found) else { return };
         self.see(carrier, &found).await;
+    }
+
+    /// Looks at those links at an entity of which there is no picture among `seen`: their states follow from those of
+    /// their ends.
+    pub(crate) async fn look_at_links(&self, carrier: usize, entity: &EntityId, seen: &[Picture]) {
+        let mut links = self
+            .store
+            .links_of(std::slice::from_ref(entity))
+            .await
+            .unwrap_or_default();
+        links.extend(self.store.links_to(entity).await.unwrap_or_default());
+        let unseen = |link: &EntityRow| !seen.iter().any(|picture| row::is_of(link, picture));
+        for link in links.iter().filter(|link| link.backend.is_some() && unseen(link)) {
+            self.see(carrier, link).await;
+        }
     }
 
     /// Listens to a backend as long as the engine lives.
@@ -279,12 +308,14 @@ impl Inner {
 
     /// Asks the engine for the picture of one entity, and believes it unless somebody writes the entity meanwhile.
     async fn see(&self, carrier: usize, known: &EntityRow) {
-        let mut asked_ms = self.now_ms();
-        while asked_ms <= known.modified_ms {
-            // A picture taken in the millisecond of a write could be from before it.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            asked_ms = self.now_ms();
-        }
+        let asked_ms = loop {
+            match self.fence_ms().await {
+                None => return,
+                Some(now_ms) if now_ms > known.modified_ms => break now_ms,
+                // A picture taken in the millisecond of a write could be from before it.
+                Some(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        };
         let scope = Scope {
             project: known.native_project.clone(),
         };

@@ -8,6 +8,7 @@ use occi_store::EntityRow;
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is to become of a collection.
 enum Members {
@@ -87,7 +88,8 @@ impl Inner {
             Origin::User { project, .. } => Some(project.as_str()),
             Origin::Standard | Origin::Provider { .. } => None,
         };
-        for _ in 0..TRIES {
+        let began = Instant::now();
+        'plan: for _ in 0..TRIES {
             let (add, remove) = self.difference(caller, &model, mixin, &members).await?;
             let mut plan = Plan::default();
             for row in &add {
@@ -102,13 +104,21 @@ impl Inner {
                 };
                 let change = model.registry.check_update(&entity, &draft);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
-                plan = plan.and(self.plan_change(caller, &model, row, change).await?);
+                let one = self.plan_change(caller, &model, row, change).await;
+                let Some(one) = self.outwait(began, one).await? else {
+                    continue 'plan;
+                };
+                plan = plan.and(one);
             }
             for row in &remove {
                 let entity = self.show(caller, row.clone()).await?.entity;
                 let change = model.registry.check_dissociation(&entity, mixin);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
-                plan = plan.and(self.plan_change(caller, &model, row, change).await?);
+                let one = self.plan_change(caller, &model, row, change).await;
+                let Some(one) = self.outwait(began, one).await? else {
+                    continue 'plan;
+                };
+                plan = plan.and(one);
             }
             let path = known.location.to_string();
             let request = Request {

@@ -4,17 +4,20 @@
 use crate::engine::Inner;
 use crate::operation::journal::lease_ms;
 use crate::operation::waiting::{Phase, Waiter};
-use crate::operation::{Intent, blank, worker};
+use crate::operation::{Intent, blank, has_ended, worker};
 use crate::{Caller, EngineError, FailureKind, Precondition, Result, Wait};
 use occi_store::{
     Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Refused, Require, StoreError, Write,
 };
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How often a plan is made anew because something changed in between.
 pub(crate) const TRIES: usize = 16;
+
+/// The least time that an answer waits for an engine to accept what it is about.
+const ACCEPT_WAIT: Duration = Duration::from_secs(2);
 
 /// What a verb wants written.
 #[derive(Debug, Default)]
@@ -132,13 +135,14 @@ impl Inner {
         let parent = (operations.len() > 1).then(|| self.parent_of(request, &mut operations));
         let mut claimed = Vec::new();
         let mut left = Vec::new();
-        let mut accept_wait = Duration::from_secs(2);
+        let mut accept_wait = ACCEPT_WAIT;
+        // The store compares leases with its own clock.
+        let lease_until_ms = self.store.now_ms().await?.saturating_add(lease_ms());
         for mut operation in operations {
             let carrier = operation.backend.as_deref().and_then(|name| self.carrier_named(name));
+            accept_wait = accept_wait.max(self.accept_wait(&operation));
             let permit = carrier.and_then(|carrier| {
-                let here = &self.carriers[carrier];
-                accept_wait = accept_wait.max(here.capabilities().accept_wait);
-                let permit = here.permits.clone().try_acquire_owned().ok()?;
+                let permit = self.carriers[carrier].permits.clone().try_acquire_owned().ok()?;
                 Some((carrier, permit))
             });
             match permit {
@@ -147,7 +151,7 @@ impl Inner {
                     operation.state = OperationState::Running;
                     operation.attempt = 1;
                     operation.lease_owner = Some(self.node.clone());
-                    operation.lease_until_ms = Some(self.now_ms().saturating_add(lease_ms()));
+                    operation.lease_until_ms = Some(lease_until_ms);
                     claimed.push((carrier, permit, operation));
                 }
                 None => left.push(operation),
@@ -287,11 +291,53 @@ impl Inner {
     }
 
     /// Waits for operations that others began.
-    pub(crate) fn joined(&self, operation: Uuid, accept_wait: Duration) -> Recorded {
+    pub(crate) fn joined(&self, open: &OperationRow) -> Recorded {
         Recorded {
-            operation: Some(operation),
-            waiter: self.waiting.join(&[operation], false),
-            accept_wait,
+            operation: Some(open.id),
+            waiter: self.waiting.join(&[open.id], false),
+            accept_wait: self.accept_wait(open),
+        }
+    }
+
+    /// How long an answer may wait for an operation.
+    fn accept_wait(&self, row: &OperationRow) -> Duration {
+        let carrier = row.backend.as_deref().and_then(|name| self.carrier_named(name));
+        carrier.map_or(ACCEPT_WAIT, |carrier| {
+            self.carriers[carrier].capabilities().accept_wait.max(ACCEPT_WAIT)
+        })
+    }
+
+    /// What was planned; none if it has to be planned anew, because what it is about was still being made and is made
+    /// now. A creation is waited for as long as one may wait for an answer, from `began` on (decision 0007).
+    ///
+    /// # Errors
+    /// Those of the plan; of one that a creation is in the way of, after that time.
+    pub(crate) async fn outwait<T>(&self, began: Instant, planned: Result<T>) -> Result<Option<T>> {
+        let error = match planned {
+            Ok(planned) => return Ok(Some(planned)),
+            Err(error) => error,
+        };
+        let Some(operation) = error.operation else {
+            return Err(error);
+        };
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let until = match self.store.operation(operation).await? {
+                Some(open) if open.verb != "create" => return Err(error),
+                Some(open) if !has_ended(open.state) => began + self.accept_wait(&open),
+                // The end of an operation frees its entities in the same transaction.
+                _ => return Ok(None),
+            };
+            if Instant::now() >= until {
+                return Err(error);
+            }
+            // It may be another process's.
+            tokio::select! {
+                () = self.waiting.watch(operation) => {}
+                () = tokio::time::sleep_until((Instant::now() + pause).min(until).into()) => {
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+            }
         }
     }
 }

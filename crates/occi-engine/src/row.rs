@@ -42,6 +42,12 @@ pub(crate) fn target(row: &EntityRow) -> Target {
     }
 }
 
+/// Whether `picture` shows `row`.
+pub(crate) fn is_of(row: &EntityRow, picture: &Picture) -> bool {
+    picture.kind == row.kind
+        && (picture.mark.as_ref() == Some(&row.id) || row.native_id.as_ref() == Some(&picture.native_id))
+}
+
 /// The state that a picture shows.
 pub(crate) fn state_in(kind: &TypeId, attributes: &Attributes) -> Option<String> {
     attributes

@@ -3,11 +3,15 @@
 use crate::engine::Inner;
 use crate::inventory::link_end;
 use crate::{Caller, Found, Result, policy};
-use occi_model::{Entity, EntityId, LinkEnd, Shape, TypeId, Value};
+use occi_backend::names;
+use occi_model::{AttributeName, Entity, EntityId, LinkEnd, Shape, TypeId, Value};
 use occi_store::EntityRow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+
+/// Shows what an engine calls an entity that has another id here; in a path it works like that id.
+static NATIVE_ID: LazyLock<AttributeName> = LazyLock::new(|| names::attribute("occid.native.id"));
 
 impl Inner {
     /// Shows one row.
@@ -78,6 +82,9 @@ impl Inner {
     fn entity(&self, row: EntityRow, shape: Shape) -> Entity {
         let actions = self.applicable(&row);
         let mut attributes = row.attributes;
+        if let Some(native_id) = row.native_id.filter(|native_id| *native_id != *row.id.as_str()) {
+            attributes.set(NATIVE_ID.clone(), native_id);
+        }
         if self.config.states_extended
             && row.operation.is_some()
             && let Some(lifecycle) = self.base.lifecycle(row.kind.as_str())

@@ -136,7 +136,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Lets clients make plain `resource` and `link` entities. They cannot by default.
+    /// Lets clients make plain `resource` entities. They cannot by default; plain links they always can.
     pub fn base_kinds_have_instances(mut self) -> Self {
         self.offer.base_kinds = true;
         self

@@ -7,7 +7,7 @@ use crate::table::{KindRow, Table, attribute};
 pub const ENTITY: &str = "http://schemas.ogf.org/occi/core#entity";
 /// `resource`, the parent of everything that stands for itself.
 pub const RESOURCE: &str = "http://schemas.ogf.org/occi/core#resource";
-/// `link`, the parent of everything that joins two resources.
+/// `link`, the parent of everything that joins two resources; itself a link that may lead to another service.
 pub const LINK: &str = "http://schemas.ogf.org/occi/core#link";
 
 /// The attribute that holds the id.

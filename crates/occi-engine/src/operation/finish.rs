@@ -17,6 +17,8 @@ use uuid::Uuid;
 /// How long the end of an operation may wait for a database that is full or away. Then its lease ends, and another worker
 /// finds everything done.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// So often an engine may refuse for good to remove what a create has made, before that is left to the operator.
+const REFUSALS: u32 = 5;
 
 /// What a verb had as its effect.
 #[derive(Debug)]
@@ -72,12 +74,6 @@ fn cancelled() -> EngineError {
 }
 
 impl Run {
-    /// Whether `picture` shows `row`.
-    fn is_of(row: &EntityRow, picture: &Picture) -> bool {
-        picture.kind == row.kind
-            && (picture.mark.as_ref() == Some(&row.id) || row.native_id.as_ref() == Some(&picture.native_id))
-    }
-
     /// The rows in the care of this operation: the entity, and the links that came with it.
     async fn own_rows(&self) -> Result<Vec<EntityRow>, StoreError> {
         let mut ids = vec![self.intent.entity.clone()];
@@ -111,7 +107,7 @@ impl Run {
             };
             let (own, others): (Vec<_>, Vec<_>) = pictures
                 .iter()
-                .partition(|picture| rows.iter().any(|row| Self::is_of(row, picture)));
+                .partition(|picture| rows.iter().any(|row| row::is_of(row, picture)));
             // What an end leads to has to be known first.
             self.inner()
                 .observe(
@@ -120,10 +116,11 @@ impl Run {
                     others.into_iter().cloned().collect(),
                 )
                 .await;
+            self.look_at_links(&pictures).await;
             let mut require = vec![self.claimed.lease(), Require::NotCancelled(self.row.id)];
             let mut writes = Vec::new();
             for row in &rows {
-                let picture = own.iter().find(|picture| Self::is_of(row, picture)).copied();
+                let picture = own.iter().find(|picture| row::is_of(row, picture)).copied();
                 let Some((change, usage)) = self.settled(row, picture).await else {
                     continue;
                 };
@@ -163,6 +160,16 @@ impl Run {
                 Err(StoreError::Refused(Refused::Cancelled(_))) => return self.undo().await,
                 Err(error) => return self.lost(&error),
             }
+        }
+    }
+
+    /// An action moves the links at an entity with it: those that came with no picture are looked at.
+    async fn look_at_links(&self, seen: &[Picture]) {
+        if matches!(self.intent.task, Task::Act(_)) {
+            let inner = self.inner();
+            inner
+                .look_at_links(self.claimed.carrier, &self.intent.entity, seen)
+                .await;
         }
     }
 
@@ -364,60 +371,67 @@ impl Run {
 
     /// Removes what a create has made, then its rows. What cannot be removed stays, in `error`, and needs attention.
     async fn remove_made(&mut self, error: EngineError) -> &'static str {
+        match self.clean_up().await {
+            Ok(()) => match self.removals().await {
+                Ok(removals) => self.end_failed(error, OperationState::Failed, removals).await,
+                Err(error) => self.lost(&error),
+            },
+            Err(left) => self.end_uncleaned(error, left).await,
+        }
+    }
+
+    /// Has the engine remove what a create has made, whole or in part. Nobody else will, so a refusal is not believed at
+    /// once. None of what was left: the server goes down, and another process, or the next start, goes on from here.
+    async fn clean_up(&mut self) -> Result<(), Option<BackendError>> {
         let give_up = Instant::now() + self.inner().config.operation_deadline;
         let mut pause = Duration::from_millis(100);
-        let left = loop {
+        let mut refusals = 0;
+        loop {
             let target = self.target().await;
             let context = self.context(self.row.attempt, give_up);
             let mut outcome = self.carrier().backend.delete(&context, &target).await;
             if outcome.is_ok() {
                 outcome = self.outlive_call().await;
             }
-            match outcome {
-                Ok(()) => break None,
-                Err(left) if Instant::now() + pause >= give_up || !left.is_temporary() => break Some(left),
-                Err(_) => {
-                    let _ = self.claimed.renew().await;
-                    tokio::select! {
-                        // Another process, or the next start, goes on from here: the operation is marked as cancelled.
-                        () = self.inner().stopping.cancelled() => return "put back",
-                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
-                    }
-                }
+            let Err(left) = outcome else { return Ok(()) };
+            refusals += u32::from(!left.is_temporary());
+            if refusals >= REFUSALS || Instant::now() + pause >= give_up {
+                return Err(Some(left));
             }
-        };
-        match left {
-            None => match self.removals().await {
-                Ok(removals) => self.end_failed(error, OperationState::Failed, removals).await,
-                Err(error) => self.lost(&error),
-            },
-            Some(left) => {
-                let message = format!("{error}; what was made could not be removed: {left}");
-                self.end_shown(error, OperationState::NeedsAttention, None, Some("error"), &message)
-                    .await
+            let _ = self.claimed.renew().await;
+            tokio::select! {
+                () = self.inner().stopping.cancelled() => return Err(None),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
             }
         }
     }
 
-    /// Shows the entity as it is now, with the failure as its message. `unknown`: the engine failed, or nobody knows.
+    /// Ends a create whose remains could not be removed: they stay, in `error`, and need attention.
+    async fn end_uncleaned(&mut self, error: EngineError, left: Option<BackendError>) -> &'static str {
+        let Some(left) = left else { return "put back" };
+        let message = format!("{error}; what was made could not be removed: {left}");
+        let state = OperationState::NeedsAttention;
+        self.end_shown(error, state, None, Some("error"), &message).await
+    }
+
+    /// Shows the entity as it is now, with the failure as its message; what a deletion has removed after all is gone.
+    /// `unknown`: the engine failed, or nobody knows.
     async fn explain(&mut self, error: EngineError, unknown: bool) -> &'static str {
         let target = self.target().await;
         let found = self.carrier().backend.find(&self.scope(), &target).await;
+        if matches!((&self.intent.task, &found), (Task::Delete { .. }, Ok(None))) {
+            // In a box: a failure there leads here again.
+            return Box::pin(self.gone()).await;
+        }
         let is_create = matches!(self.intent.task, Task::Create(_));
         if is_create && !matches!(found, Ok(Some(_))) {
             // The client knows the entity, so it stays; what a half-made create left does not.
             self.claimed.compensate();
-            let context = self.context(self.row.attempt, Instant::now() + self.window());
-            let mut undone = self.carrier().backend.delete(&context, &target).await;
-            if undone.is_ok() {
-                undone = self.outlive_call().await;
-            }
-            if let Err(left) = undone {
-                let message = format!("{error}; what was made could not be removed: {left}");
-                let state = OperationState::NeedsAttention;
-                return self.end_shown(error, state, None, Some("error"), &message).await;
+            if let Err(left) = self.clean_up().await {
+                return self.end_uncleaned(error, left).await;
             }
         }
+        self.look_at_links(&[]).await;
         let state = match &found {
             _ if is_create => Some("error"),
             Err(_) if unknown => Some("error"),
@@ -442,16 +456,27 @@ impl Run {
             Ok(rows) => rows,
             Err(error) => return self.lost(&error),
         };
+        let deletes = matches!(self.intent.task, Task::Delete { .. });
         let mut writes = Vec::new();
         for row in rows {
             if row.operation != Some(self.row.id) {
                 continue;
             }
-            let mut change = match &picture {
-                Some(picture) if Self::is_of(&row, picture) => {
-                    row::change_of(&self.inner().carriers[self.claimed.carrier], &row, picture)
+            let mut seen = picture.clone().filter(|picture| row::is_of(&row, picture));
+            if deletes && row.id != self.intent.entity && row.backend.is_some() {
+                // A deletion removes the links first: it may have got so far.
+                match self.carrier().backend.find(&self.scope(), &row::target(&row)).await {
+                    Ok(None) => {
+                        writes.push(Write::RemoveEntity(row.id));
+                        continue;
+                    }
+                    Ok(found) => seen = found,
+                    Err(_) => {}
                 }
-                _ => Change::default(),
+            }
+            let mut change = match &seen {
+                Some(picture) => row::change_of(&self.inner().carriers[self.claimed.carrier], &row, picture),
+                None => Change::default(),
             };
             // That the list of mixins is written whole is not worth a race here.
             change.mixins = None;

@@ -131,9 +131,13 @@ impl Claimed {
         if found.operation != Some(self.operation) {
             return Vec::new();
         }
+        let mut change = row::change_of(&self.inner.carriers[self.carrier], &found, picture);
+        // What says that something is being done stays until it is, unless the engine says it better.
+        let message = row::message_attribute(&found.kind);
+        change.unset.retain(|name| *name != message);
         vec![Write::UpdateEntity {
             id: self.entity.clone(),
-            change: Box::new(row::change_of(&self.inner.carriers[self.carrier], &found, picture)),
+            change: Box::new(change),
             usage: None,
         }]
     }

@@ -101,6 +101,16 @@ impl Waiting {
         }
     }
 
+    /// Waits until an open operation of this process has ended, without being one of those whose answer it may still
+    /// refuse. Never ends for the operation of another process.
+    pub(crate) async fn watch(&self, operation: Uuid) {
+        let phase = self.lock().get(&operation).map(|open| open.phase.subscribe());
+        match phase {
+            Some(mut phase) => drop(phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await),
+            None => std::future::pending().await,
+        }
+    }
+
     /// Tells those who wait that the engine has taken responsibility.
     pub(crate) fn accepted(&self, operation: Uuid) {
         if let Some(open) = self.lock().get(&operation) {

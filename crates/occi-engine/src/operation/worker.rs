@@ -420,10 +420,11 @@ impl Run {
         let doubled = PAUSE.saturating_mul(1 << self.row.attempt.clamp(1, 10).saturating_sub(1));
         let pause = error.retry_after.unwrap_or(doubled).min(PAUSE_MAX);
         let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-        let not_before_ms = self.inner().now_ms().saturating_add(pause_ms);
-        if not_before_ms >= self.row.deadline_ms {
+        if self.inner().now_ms().saturating_add(pause_ms) >= self.row.deadline_ms {
             return self.fail(error).await;
         }
+        // The store compares it with its own clock; if that cannot be read, nothing can be written either.
+        let now_ms = self.inner().store.now_ms().await.unwrap_or_default();
         let commit = Commit {
             require: vec![self.claimed.lease()],
             writes: vec![Write::FinishOperation {
@@ -431,7 +432,7 @@ impl Run {
                 state: OperationState::Accepted,
                 error: Some(EngineError::from(error).to_json()),
                 result: None,
-                not_before_ms,
+                not_before_ms: now_ms.saturating_add(pause_ms),
                 at_ms: self.inner().now_ms(),
             }],
             audit: Vec::new(),
@@ -447,7 +448,6 @@ impl Run {
     /// worker has the operation.
     async fn stopped(&mut self) -> &'static str {
         if self.inner().stopping.is_cancelled() {
-            let at_ms = self.inner().now_ms();
             let commit = Commit {
                 require: vec![self.claimed.lease()],
                 writes: vec![Write::FinishOperation {
@@ -455,8 +455,8 @@ impl Run {
                     state: OperationState::Accepted,
                     error: None,
                     result: None,
-                    not_before_ms: at_ms,
-                    at_ms,
+                    not_before_ms: 0,
+                    at_ms: self.inner().now_ms(),
                 }],
                 audit: Vec::new(),
             };

@@ -5,6 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Precondition, Selection};
 use occi_model::Input;
+use occi_store::Store;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn infra_5_a_compute_moves_as_the_diagram_says() {
@@ -46,6 +47,25 @@ async fn infra_39_the_first_start_after_a_creation_is_never_refused() {
     let storage = on.made(storage()).await;
     on.act(&storage.location, "online").await.unwrap();
     refused(on.act(&storage.location, "online").await, FailureKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn infra_39_only_the_first_start_joins_a_creation() {
+    let memory = Config {
+        work_ms: 300,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let made = on.create_as(&soon(), compute()).await.unwrap();
+    let path = &made.entities[0].location;
+    let start = async || on.engine.act(&soon(), path, call("start"), &NONE).await;
+    assert_eq!(start().await.unwrap().operation, made.operation);
+    refused(start().await, FailureKind::Conflict);
+    assert_eq!(
+        state(&on.seen(path).await),
+        "active",
+        "the second waits for the creation"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +142,9 @@ async fn infra_4_save_gives_a_template_that_can_be_used_at_once() {
 async fn http_33_what_is_no_action_is_invalid() {
     let on = Fixture::local().await;
     let path = on.compute().await.location.clone();
-    refused(on.act(&path, "fly").await, FailureKind::Invalid);
+    for nonsense in ["fly", "", "a b", "#", "ä"] {
+        refused(on.act(&path, nonsense).await, FailureKind::Invalid);
+    }
     refused(on.act_with(&path, "stop", "gently").await, FailureKind::Invalid);
     let mut mismatch = call("stop");
     mismatch.action = Some(names::action("compute", "start"));
@@ -188,6 +210,19 @@ async fn an_ambiguous_action_is_looked_at_before_it_is_sent_again() {
     on.control.fail_next(Verb::Act, ErrorKind::Timeout, Outcome::Unknown);
     on.act_with(&path, "stop", "poweroff").await.unwrap();
     assert_eq!(state(&on.seen(&path).await), "inactive");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_follow_their_compute_also_when_an_action_fails() {
+    let on = Fixture::remote().await;
+    let made = on.compute().await;
+    let nic = links(&made)[0].location.clone();
+    assert_eq!(state(&on.seen(&nic).await), "active");
+    let row = on.store.entity(&made.id).await.unwrap().unwrap();
+    on.control.power_off(PROJECT, &row.native_id.unwrap());
+    refused(on.act(&made.location, "suspend").await, FailureKind::Conflict);
+    assert_eq!(state(&on.seen(&made.location).await), "inactive");
+    assert_eq!(state(&on.seen(&nic).await), "inactive");
 }
 
 #[tokio::test(flavor = "multi_thread")]

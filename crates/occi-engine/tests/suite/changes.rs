@@ -97,7 +97,30 @@ async fn infra_22_a_new_size_replaces_the_old_one() {
     let seen = on.update(&path, larger).await.unwrap().found.unwrap().entity;
     assert_eq!(shown(&seen, "occi.compute.cores"), "4");
     assert_eq!(shown(&seen, "occi.compute.memory"), "4.0");
+    assert_eq!(shown(&seen, "occi.compute.ephemeral_storage.size"), "40.0");
+    assert_eq!(shown(&seen, "occi.compute.ephemeral_storage.deviceid"), "/dev/vdb");
     assert!(seen.mixins.contains(&profile("large")) && !seen.mixins.contains(&profile("small")));
+
+    // A cloud has sizes of its own, without such a disk.
+    let on = Fixture::remote().await;
+    let mut small = compute();
+    small.mixins.push(profile("small"));
+    let path = on.made(small).await.location.clone();
+    assert_eq!(
+        shown(&on.seen(&path).await, "occi.compute.ephemeral_storage.size"),
+        "10.0"
+    );
+    on.act_with(&path, "stop", "poweroff").await.unwrap();
+    let model = on.engine.model(&caller()).await.unwrap();
+    let is_own =
+        |id: &TypeId| id.scheme().starts_with("http://occid.local/") && id.scheme().ends_with("/resource_tpl#");
+    let own = model.registry.mixins().iter().find(|mixin| is_own(&mixin.id));
+    let mut another = part(&[]);
+    another.mixins.push(own.unwrap().id.clone());
+    let seen = on.update(&path, another).await.unwrap().found.unwrap().entity;
+    for gone in ["size", "deviceid"] {
+        assert_eq!(shown(&seen, &format!("occi.compute.ephemeral_storage.{gone}")), "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

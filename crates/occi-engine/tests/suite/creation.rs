@@ -4,8 +4,9 @@ use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Wait, Where};
-use occi_model::Input;
+use occi_model::{EntityDraft, Input, Shape, core};
 use occi_store::{Commit, OperationState, Project, Quota, Role, Store, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,13 +62,107 @@ async fn infra_38_a_compute_is_inactive_with_a_message_until_it_runs() {
     let made = on.create_as(&soon(), compute()).await.unwrap();
     let entity = &made.entities[0];
     assert_eq!(state(entity), "inactive");
-    assert_ne!(message(entity), "");
     assert_eq!(terms(&entity.actions), ["start"], "it joins");
     assert!(made.operation.is_some());
+    loop {
+        let seen = on.seen(&entity.location).await;
+        if state(&seen) == "active" {
+            break;
+        }
+        assert_eq!(state(&seen), "inactive");
+        assert_ne!(message(&seen), "");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     on.act(&entity.location, "start").await.unwrap();
     let seen = on.seen(&entity.location).await;
-    assert_eq!(state(&seen), "active");
+    assert_eq!((state(&seen), message(&seen)), ("active".into(), String::new()));
     refused(on.act(&entity.location, "start").await, FailureKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_made_is_waited_for() {
+    let memory = Config {
+        work_ms: 200,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let disk = on.create_as(&soon(), storage()).await.unwrap().entities.remove(0);
+    let with_disk = with_links(compute(), vec![link(&names::STORAGELINK, &disk.location)]);
+    let made = on.create_as(&soon(), with_disk).await.unwrap().entities.remove(0);
+    let network = on.create_as(&soon(), network()).await.unwrap().entities.remove(0);
+    on.made(between(&names::NETWORKINTERFACE, &made.location, &network.location))
+        .await;
+
+    let again = on.create_as(&soon(), compute()).await.unwrap().entities.remove(0);
+    let title = EntityDraft {
+        kind: None,
+        ..draft(&names::COMPUTE, &[("occi.compute.hostname", "other")])
+    };
+    on.engine.update(&done(), &again.location, title, &NONE).await.unwrap();
+    assert_eq!(state(&on.seen(&again.location).await), "active");
+    let third = on.create_as(&soon(), compute()).await.unwrap().entities.remove(0);
+    on.act(&third.location, "stop").await.unwrap();
+    assert_eq!(state(&on.seen(&third.location).await), "inactive");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_takes_too_long_is_in_the_way() {
+    let memory = Config {
+        work_ms: 2500,
+        call_timeout_ms: 10_000,
+        ..Config::local()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let made = on.create_as(&soon(), compute()).await.unwrap();
+    let began = std::time::Instant::now();
+    let error = refused(on.act(&made.entities[0].location, "stop").await, FailureKind::Conflict);
+    assert_eq!(error.operation, made.operation);
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    on.delete(&made.entities[0].location).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_26_a_plain_link_leads_to_another_service() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    let elsewhere = "http://elsewhere.example.org/storage/7";
+    let mut plain = between(&core::LINK.parse().unwrap(), &made.location, elsewhere);
+    plain.target_kind = Some(names::STORAGE.clone());
+    let link = on.made(plain).await;
+    assert_eq!(link.location, format!("/link/{}", link.id));
+    let Shape::Link { target, .. } = &link.shape else {
+        panic!("a link is a link")
+    };
+    assert_eq!(
+        (target.location.as_str(), &target.kind),
+        (elsewhere, &Some(names::STORAGE.clone()))
+    );
+    assert_eq!(links(&*on.seen(&made.location).await).len(), 2);
+    on.act(&made.location, "stop").await.unwrap();
+    on.delete(&made.location).await.unwrap();
+    refused(on.get(&link.location).await, FailureKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_the_default_project_creates_in_what_is_left() {
+    let on = Fixture::local().await;
+    let left_with = |projects: &[&str]| {
+        let mut caller = done();
+        let principal = Arc::make_mut(&mut caller.principal);
+        principal.default_project = "gone".into();
+        principal.projects = projects
+            .iter()
+            .map(|project| ((*project).into(), Role::Member))
+            .collect();
+        caller
+    };
+    let caller = left_with(&["red", "blue"]);
+    let made = on.create_as(&caller, storage()).await.unwrap();
+    let row = on.store.entity(&made.entities[0].id).await.unwrap().unwrap();
+    assert_eq!(row.project, "blue");
+    let nobody = left_with(&[]);
+    let error = refused(on.create_as(&nobody, storage()).await, FailureKind::Forbidden);
+    assert!(error.message.contains("no member of any project"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Selection, Where};
+use occi_model::Input;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_30_what_is_deleted_is_gone_at_once() {
@@ -59,6 +60,29 @@ async fn what_cannot_be_deleted_comes_back_with_a_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn core_28_a_link_goes_when_its_target_goes() {
+    let on = Fixture::local().await;
+    let compute = on.compute().await;
+    let mut group = draft(&names::SECURITYGROUP, &[]);
+    let rules = r#"[{"protocol":"tcp","type":"inbound","port":"22"}]"#;
+    group.attributes.push((
+        names::attribute("occi.securitygroup.rules"),
+        Input::Quoted(rules.into()),
+    ));
+    let group = on.made(group).await;
+    let link = on
+        .made(between(&names::SECURITYGROUPLINK, &compute.location, &group.location))
+        .await;
+    on.delete(&group.location).await.unwrap();
+    on.settled().await;
+    refused(on.get(&link.location).await, FailureKind::NotFound);
+    assert_eq!(links(&*on.seen(&compute.location).await).len(), 1);
+    for kind in [&names::SECURITYGROUP, &names::SECURITYGROUPLINK] {
+        assert_eq!(on.control.count(PROJECT, kind), 0, "{}", kind.term());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn core_27_a_deleted_link_is_gone_from_its_source() {
     let on = Fixture::local().await;
     let storage = on.made(storage()).await;
@@ -108,4 +132,25 @@ async fn http_38_a_collection_is_deleted_whole_or_in_part() {
     on.settled().await;
     assert_eq!(on.paths(&caller(), &root).await.unwrap(), [""; 0]);
     assert_eq!(on.control.count(PROJECT, &names::STORAGE), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_fails_half_way_shows_what_is_left() {
+    let on = Fixture::local().await;
+    let storage = on.made(storage()).await;
+    let disk = link(&names::STORAGELINK, &storage.location);
+    let made = on.made(with_links(compute(), vec![disk])).await;
+    assert_eq!(links(&made).len(), 2);
+    // The links go first, the first of them well.
+    on.control
+        .fail_after(1, Verb::Delete, ErrorKind::Unexpected, Outcome::Unknown);
+    refused(on.delete(&made.location).await, FailureKind::BadGateway);
+    assert_eq!(links(&*on.seen(&made.location).await).len(), 1);
+    for kind in [&names::NETWORKINTERFACE, &names::STORAGELINK] {
+        let shown = on.paths(&caller(), &at(kind)).await.unwrap();
+        assert_eq!(shown.len(), on.control.count(PROJECT, kind), "{}", kind.term());
+    }
+    assert_eq!(on.engine.check().await.unwrap(), [""; 0]);
+    on.delete(&made.location).await.unwrap();
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
 }

@@ -182,6 +182,7 @@ async fn a_native_id_is_an_alias() {
     assert_ne!(native, made.id.as_str());
     let seen = on.seen(&format!("/compute/{native}")).await;
     assert_eq!(seen.location, made.location);
+    assert_eq!(shown(&seen, "occid.native.id"), native);
     refused(
         on.engine.retrieve(&blue(), &format!("/compute/{native}")).await,
         FailureKind::NotFound,

@@ -104,7 +104,8 @@ impl Registry {
                 ));
             }
         };
-        let is_base = self.rows().kinds.get(kind.id.as_str()).is_some_and(|row| row.base);
+        // A plain link joins what no link of a kind of its own does: a resource of another service.
+        let is_base = self.rows().kinds.get(kind.id.as_str()).is_some_and(|row| row.base) && kind.id != *core::LINK;
         if kind.id == *core::ENTITY || (is_base && !self.base_kinds_have_instances()) {
             return Err(Violation::invalid(
                 format!("{at}kind"),
@@ -159,15 +160,17 @@ impl Registry {
     /// A link that comes with a resource of kind `source`.
     pub(super) fn check_link(&self, link: &LinkDraft, source: &TypeId, at: &str) -> Result<NewLink, Violation> {
         let mut draft = Cow::Borrowed(&link.entity);
-        let plain = |kind: &TypeId| *kind == *core::LINK && !self.base_kinds_have_instances();
-        if draft.kind.as_ref().is_none_or(plain)
+        if draft.kind.as_ref().is_none_or(|kind| *kind == *core::LINK)
             && let Some(target) = &draft.target
         {
             // Nothing, or nothing of use, is said of the link: where it leads says what it is.
             let end = self.end(target, draft.target_kind.as_ref(), &format!("{at}target"))?;
-            if let Some(kind) = end.kind.and_then(|kind| self.link_kind_to(kind.as_str())) {
-                draft.to_mut().kind = Some(kind.id.clone());
-            }
+            let towards = end.kind.filter(|_| end.location.starts_with('/'));
+            let kind = match towards {
+                Some(kind) => self.link_kind_to(kind.as_str()),
+                None => self.kind(core::LINK),
+            };
+            draft.to_mut().kind = kind.map(|kind| kind.id.clone());
         }
         let NewParts {
             kind,

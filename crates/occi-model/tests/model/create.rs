@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use occi_model::ViolationKind::{Conflict, Forbidden, Invalid, TooLarge};
+use occi_model::core::LINK;
 use occi_model::{EntityDraft, Input, LinkEnd, NewShape, Stage, Value, ViolationKind, production};
 use rstest::rstest;
 
@@ -12,7 +13,7 @@ fn refused(draft: &EntityDraft) -> (ViolationKind, String, String) {
 
 #[test]
 fn core_6_base_kinds_cannot_be_instantiated() {
-    for kind in ["entity", "resource", "link"] {
+    for kind in ["entity", "resource"] {
         let (violation, path, _) = refused(&draft(&format!("http://schemas.ogf.org/occi/core#{kind}"), &[], &[]));
         assert_eq!((violation, path.as_str()), (Invalid, "kind"));
     }
@@ -299,6 +300,21 @@ fn http_19_a_link_needs_source_and_target() {
 }
 
 #[test]
+fn core_26_a_plain_link_may_lead_to_another_service() {
+    let mut plain = draft(LINK, &[], &[]);
+    plain.source = Some("/compute/1".to_owned());
+    plain.target = Some("http://example.org/storage/7".to_owned());
+    plain.target_kind = Some(id(STORAGE));
+    let NewShape::Link { target, .. } = model().check_create(&plain).unwrap().shape else {
+        panic!("a link is a link");
+    };
+    assert_eq!(target.location, "http://example.org/storage/7");
+    assert_eq!(target.kind, Some(id(STORAGE)));
+    plain.source = plain.target.clone();
+    assert_eq!(refused(&plain).1, "source", "it begins here");
+}
+
+#[test]
 fn http_77_and_infra_35_inline_links_are_checked_like_others() {
     let mut compute = draft(COMPUTE, &[], &[]);
     compute.links = vec![
@@ -325,15 +341,20 @@ fn http_77_and_infra_35_inline_links_are_checked_like_others() {
         "inactive"
     );
 
-    for (target, kind) in [("/storage/1", Some(STORAGELINK)), ("/elsewhere/1", None)] {
-        let mut plain = draft(COMPUTE, &[], &[]);
-        plain.links.push(link(occi_model::core::LINK, target, &[]));
-        let made = model().check_create(&plain).map(|new| new.shape);
-        let found = made.ok().map(|shape| match shape {
-            NewShape::Resource { links } => links[0].kind.to_string(),
-            NewShape::Link { .. } => panic!("a compute is a resource"),
-        });
-        assert_eq!(found.as_deref(), kind, "a plain link is what its target makes it");
+    for (target, made) in [
+        ("/storage/1", STORAGELINK),
+        ("/elsewhere/1", LINK),
+        ("http://example.org/storage/1", LINK),
+    ] {
+        for said in [Some(id(LINK)), None] {
+            let mut plain = draft(COMPUTE, &[], &[]);
+            plain.links.push(link(LINK, target, &[]));
+            plain.links[0].entity.kind = said;
+            let NewShape::Resource { links } = model().check_create(&plain).unwrap().shape else {
+                panic!("a compute is a resource");
+            };
+            assert_eq!(links[0].kind, *made, "a plain link is what its target makes it");
+        }
     }
 
     compute.links[0].entity.kind = Some(id(STORAGE));
