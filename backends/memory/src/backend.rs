@@ -83,7 +83,7 @@ impl Memory {
             }
             let mut object = build(engine)?;
             if work_ms > 0 {
-                object.message = Some("being made".to_owned());
+                object.message = Some("is being created".to_owned());
                 object.pending.push((engine.now + work_ms, Then::Reach(object.state)));
             }
             engine.insert(&key, object);

@@ -374,7 +374,7 @@ impl Inner {
             operation: Some(Some(operation.id)),
             ..occi_store::Change::default()
         };
-        row::show_state(&mut shown, &row.kind, None, Some("update is under way"));
+        row::show_state(&mut shown, &row.kind, None, Some("is being changed"));
         let before = quota::usage(&row.kind, &row.attributes);
         Ok(Plan {
             require: vec![Require::Idle(row.id.clone())],

@@ -416,7 +416,7 @@ impl Inner {
     fn show_beginning(&self, row: &mut EntityRow) {
         if let Some(lifecycle) = self.base.lifecycle(row.kind.as_str()) {
             row.attributes.set(lifecycle.state.clone(), lifecycle.initial);
-            row.attributes.set(lifecycle.message.clone(), "it is being made");
+            row.attributes.set(lifecycle.message.clone(), "is being created");
             row.state = Some(lifecycle.initial.to_owned());
         }
     }

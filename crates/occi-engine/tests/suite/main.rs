@@ -9,6 +9,7 @@ mod creation;
 mod deletion;
 mod fixture;
 mod mixins;
+mod nodes;
 mod reading;
 mod resumption;
 mod several;
