@@ -14,6 +14,7 @@ use crate::confine::Confinement;
 use crate::durable;
 use crate::error::{Failure, chain};
 use crate::process::{Identity, Process};
+use crate::scope;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,9 @@ pub async fn start(launcher: &Path, directory: &Path, order: &Order) -> Result<P
         .stderr(log)
         .spawn()
         .map_err(Failure::host("start the launcher"))?;
+    if let Some(pid) = child.id() {
+        scope::leave_service(directory, pid);
+    }
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     let mut ended = reap(child);
     loop {

@@ -23,6 +23,7 @@ pub mod program;
 pub mod qmp;
 mod record;
 mod saving;
+mod scope;
 pub mod seed;
 mod site;
 pub mod socket;
