@@ -12,6 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 /// # Errors
 /// [`Failure::Host`]; the old file, if there was one, is then still there.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+    replace(path, value, true)
+}
+
+/// Writes `value` to `path` in one step, but not durably: for what means nothing any more once the host has gone down.
+/// After that the file may be empty.
+///
+/// # Errors
+/// As [`write_json`].
+pub fn note_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+    replace(path, value, false)
+}
+
+fn replace<T: Serialize>(path: &Path, value: &T, durably: bool) -> Result<(), Failure> {
     let step = || format!("write {}", path.display());
     let json = serde_json::to_vec_pretty(value).map_err(|error| Failure::Record {
         file: path.display().to_string(),
@@ -22,9 +35,14 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(&json)?;
-        file.sync_all()?;
+        if durably {
+            file.sync_all()?;
+        }
         fs::rename(&new, path)?;
-        File::open(parent)?.sync_all()
+        match durably {
+            true => File::open(parent)?.sync_all(),
+            false => Ok(()),
+        }
     };
     write().map_err(Failure::host(step()))
 }

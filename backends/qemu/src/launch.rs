@@ -143,7 +143,7 @@ pub async fn start(launcher: &Path, directory: &Path, order: &Order) -> Result<P
     if let Some(process) = Process::recorded(directory)? {
         return Ok(process);
     }
-    durable::write_json(&directory.join(ORDER), order)?;
+    durable::note_json(&directory.join(ORDER), order)?;
     let log = File::create(directory.join(LAUNCHER_LOG)).map_err(Failure::host("open the launcher's log"))?;
     let child = tokio::process::Command::new(launcher)
         .arg(SUBCOMMAND)

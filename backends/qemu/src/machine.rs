@@ -322,11 +322,6 @@ impl Machine {
     async fn launch(self: &Arc<Self>) -> Result<(), Failure> {
         let site = self.site()?;
         let host = site.host().await?;
-        for nic in &self.record.get().nics {
-            if let Some(network) = site.network(&nic.network) {
-                network.settle(&site).await?;
-            }
-        }
         let turn = site.turn_to_boot().await;
         let mut record = self.record.get();
         let hibernated = record.wanted == Wanted::Hibernated;
@@ -356,8 +351,20 @@ impl Machine {
             },
         };
         self.set_status(Status::Starting);
-        let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
-        self.attach(process).await?;
+        let start = async {
+            let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
+            self.attach(process).await
+        };
+        // A guest needs its networks long after its QEMU has begun; both start at once.
+        let (started, connected) = tokio::join!(start, self.connect(&site));
+        started?;
+        if let Err(failure) = connected {
+            if !hibernated {
+                self.record.change(|record| record.wanted = Wanted::Off).await?;
+            }
+            self.end_alone().await?;
+            return Err(failure);
+        }
         if let (true, Some(live)) = (hibernated, self.live()) {
             saving::restore_state(&live).await?;
             self.record.change(|record| record.wanted = Wanted::Running).await?;
@@ -380,14 +387,23 @@ impl Machine {
                 let _booted_or_not = tokio::time::timeout(BOOTED, settled).await;
             });
         }
-        for nic in &record.nics {
-            if let Some(network) = site.network(&nic.network) {
-                network.settle(&site).await?;
-            }
-        }
+        // The switches find the guest's sockets at once, instead of at their next round.
+        self.connect(&site).await?;
         devices::plug(&site, self).await?;
         if hibernated {
             self.clear_up(&site);
+        }
+        Ok(())
+    }
+
+    /// Makes its networks what their records say.
+    async fn connect(&self, site: &Arc<Site>) -> Result<(), Failure> {
+        let record = self.record.get();
+        let mut networks: Vec<_> = record.nics.iter().map(|nic| &nic.network).collect();
+        networks.sort();
+        networks.dedup();
+        for network in networks.into_iter().filter_map(|id| site.network(id)) {
+            network.settle(site).await?;
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Network {
         }
         let switch_directory = self.directory.join(SWITCH);
         std::fs::create_dir_all(&switch_directory).map_err(Failure::host("make the network's directory"))?;
-        durable::write_json(&switch_directory.join(switch::PLAN), &plan)?;
+        durable::note_json(&switch_directory.join(switch::PLAN), &plan)?;
 
         let switch = launch::start(&site.config.launcher, &switch_directory, &switch_order()).await?;
         let outside = match (record.gateway, parts.outside.take()) {

@@ -56,12 +56,20 @@ impl Identity {
         })
     }
 
-    /// Reads the record in `directory`.
+    /// Reads the record in `directory`. It is not written durably: one that cannot be read was cut off with the host's
+    /// power, and names a process of no boot.
     ///
     /// # Errors
-    /// [`Failure::Record`] if it is damaged.
+    /// [`Failure::Host`].
     pub fn read(directory: &Path) -> Result<Option<Self>, Failure> {
-        durable::read_json(&directory.join(RECORD))
+        match durable::read_json(&directory.join(RECORD)) {
+            Err(Failure::Record { .. }) => Ok(Some(Self {
+                pid: 0,
+                start: 0,
+                boot: String::new(),
+            })),
+            other => other,
+        }
     }
 
     /// Writes the record into `directory`.
@@ -69,7 +77,7 @@ impl Identity {
     /// # Errors
     /// [`Failure::Host`].
     pub fn write(&self, directory: &Path) -> Result<(), Failure> {
-        durable::write_json(&directory.join(RECORD), self)
+        durable::note_json(&directory.join(RECORD), self)
     }
 }
 
@@ -139,7 +147,7 @@ impl Process {
     /// The process recorded in `directory`, if it still lives.
     ///
     /// # Errors
-    /// [`Failure::Host`], [`Failure::Record`].
+    /// [`Failure::Host`].
     pub fn recorded(directory: &Path) -> Result<Option<Self>, Failure> {
         match Identity::read(directory)? {
             Some(identity) => Self::open(&identity),
@@ -201,6 +209,9 @@ mod tests {
             ..identity.clone()
         };
         assert!(Process::open(&other_start).unwrap().is_none());
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(RECORD), "").unwrap();
+        assert!(Process::recorded(directory.path()).unwrap().is_none());
         assert!(Process::open(&other_boot).unwrap().is_none());
 
         let process = Process::open(&identity).unwrap().unwrap();
