@@ -592,7 +592,10 @@ async fn watch_process(
             qmp = again;
         }
     }
-    if let Some(machine) = machine.upgrade() {
+    // Whoever has seen it before us may have started another one meanwhile.
+    if let Some(machine) = machine.upgrade()
+        && machine.identity().as_ref() == Some(process.identity())
+    {
         machine.process_gone();
     }
 }

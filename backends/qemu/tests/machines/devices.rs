@@ -1,7 +1,7 @@
 //! What guests see of what is plugged, before, while and after they are held.
 
 use crate::lab::{Lab, console};
-use crate::world::{act, compute, context, other, state, target, text, type_in};
+use crate::world::{act, compute, context, other, shell, state, target, text, type_in};
 use occi_backend::Backend;
 use occi_backend::names::{NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
 use occi_backend_qemu::process::Process;
@@ -33,6 +33,7 @@ pub(crate) async fn devices(lab: &Lab, config: QemuConfig) {
     let address = text(&made[0], "occi.networkinterface.address");
     at = console(&serial, at, &format!("GUEST-NIC eth1 ip={address}/24")).await;
 
+    shell(&serial).await;
     // What is in memory and on disk is there after a hibernation, with everything that was plugged.
     type_in(
         &serial,
@@ -139,6 +140,7 @@ pub(crate) async fn held(lab: &Lab, config: QemuConfig) {
     }
 
     // On disk.
+    shell(&serial).await;
     type_in(&serial, "echo kept >/run/marker; echo typed-$((6*7))").await;
     at = console(&serial, at, "typed-42").await;
     act(&qemu, &machine, "suspend", &[("method", "hibernate".into())])

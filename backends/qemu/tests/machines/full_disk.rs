@@ -1,7 +1,7 @@
 //! A host whose disk is full. The engine works in a process of its own, on a small file system that only it sees.
 
 use crate::lab::{Lab, console};
-use crate::world::{act, act_in, compute, context, deaf, other, state, target, type_in};
+use crate::world::{act, act_in, compute, context, deaf, other, shell, state, target, type_in};
 use occi_backend::names::{STORAGE, STORAGELINK, attribute};
 use occi_backend::{Backend, Context, ErrorKind, Interrupted, Journal, Picture};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -133,6 +133,7 @@ async fn everything(lab: &Lab, directory: &Path) {
     // A guest that writes is held, says why, and goes on when there is room again.
     let serial = lab.inside(machine.mark.as_str());
     let from = console(&serial, 0, "GUEST-READY").await;
+    shell(&serial).await;
     fill(&filler);
     type_in(
         &serial,

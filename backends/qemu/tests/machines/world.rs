@@ -126,7 +126,19 @@ pub(crate) async fn greets(login: &str) -> bool {
     false
 }
 
-/// Types a line on the serial console, where the demonstration guest has a shell.
+/// Waits for the shell on the serial console of the demonstration guest, which comes a little later than its readiness.
+pub(crate) async fn shell(machine: &Path) {
+    let log = machine.join("console.log");
+    let from = std::fs::metadata(&log).map_or(0, |meta| usize::try_from(meta.len()).unwrap());
+    let until = Instant::now() + Duration::from_secs(60);
+    let answers = || String::from_utf8_lossy(&std::fs::read(&log).unwrap()[from..]).contains("shell-42");
+    while !answers() {
+        assert!(Instant::now() < until, "no shell on the console");
+        type_in(machine, "echo shell-$((6*7))").await;
+    }
+}
+
+/// Types a line on the serial console.
 pub(crate) async fn type_in(machine: &Path, line: &str) {
     let mut console = occi_backend_qemu::socket::connect(&machine.join("console"))
         .await
