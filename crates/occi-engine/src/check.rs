@@ -17,12 +17,15 @@ impl Engine {
         let mut findings = inner.store.check().await?;
         for operation in inner.store.operations(&all_operations()).await? {
             match operation.state {
-                OperationState::NeedsAttention => findings.push(format!(
-                    "operation {} ({} of {}) needs attention",
-                    operation.id,
-                    operation.verb,
-                    operation.path.as_deref().unwrap_or("a collection")
-                )),
+                OperationState::NeedsAttention => {
+                    // Of a collection the parts tell, and once the entity is gone nothing is left to clean up.
+                    if let Some(entity) = &operation.entity
+                        && let Some(left) = inner.store.entity(entity).await?
+                    {
+                        let (id, verb) = (operation.id, &operation.verb);
+                        findings.push(format!("operation {id} ({verb} of {}) needs attention", left.path));
+                    }
+                }
                 state if !has_ended(state) && operation.deadline_ms < inner.now_ms() => findings.push(format!(
                     "operation {} ({}) is open past its deadline",
                     operation.id, operation.verb

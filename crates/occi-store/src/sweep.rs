@@ -69,9 +69,11 @@ impl Command for Sweep {
                 tx.execute(&sql, params![first_kept]).await?
             }
             Self::Operations { before_ms } => {
+                // What could not be cleaned up stays listed as long as it is there.
                 let sql = format!(
-                    "DELETE FROM operation WHERE id IN (SELECT id FROM operation WHERE id < ?1 \
-                     AND finished_ms < ?2 ORDER BY id LIMIT {ROWS})"
+                    "DELETE FROM operation WHERE id IN (SELECT id FROM operation WHERE id < ?1 AND finished_ms < ?2 \
+                     AND (state <> 'needs-attention' OR entity IS NULL \
+                     OR NOT EXISTS (SELECT 1 FROM entity WHERE entity.id = operation.entity)) ORDER BY id LIMIT {ROWS})"
                 );
                 tx.execute(&sql, params![first_id_at(before_ms), before_ms]).await?
             }

@@ -7,7 +7,8 @@ use crate::carrier::Carrier;
 use crate::engine::Inner;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
-use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, Write};
+use occi_model::EntityId;
+use occi_store::{Claim, Commit, EntityRow, OperationQuery, OperationRow, OperationState, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,6 +22,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The first pause after a temporary failure; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The pause while something else is being removed.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Of the error of an operation that was put back: by which attempt.
+const PUT_BACK: &str = "put_back_by";
 
 /// Claims operations of one backend as long as the engine lives.
 pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
@@ -111,8 +116,7 @@ async fn run(inner: Arc<Inner>, carrier: usize, row: OperationRow) {
         in_flight_until_ms: None,
     };
     let outcome = if run.row.cancelled {
-        if run.row.attempt > 1 && run.carrier().capabilities().locality == Locality::Shared {
-            // The earlier worker may have died in a call that goes on without it.
+        if run.earlier_may_go_on() {
             run.may_be_in_flight();
         }
         Err(Failure::Stopped)
@@ -139,6 +143,16 @@ pub(crate) enum Failure {
     Later(BackendError),
     /// Told to stop, or the lease is lost, or the server goes down.
     Stopped,
+}
+
+impl Failure {
+    /// To be tried again almost at once.
+    fn soon(error: BackendError) -> Self {
+        Self::Later(BackendError {
+            retry_after: Some(PAUSE_MIN),
+            ..error
+        })
+    }
 }
 
 /// An operation in the hands of a worker.
@@ -203,17 +217,14 @@ impl Run {
             for user in after {
                 if matches!(self.inner().store.operation(user).await, Ok(Some(user)) if !super::has_ended(user.state)) {
                     // Its worker may need the permit that we hold.
-                    let pause = Some(Duration::from_millis(50));
-                    let wait = BackendError::new(ErrorKind::InUse, "what uses it is being removed");
-                    return Err(Failure::Later(BackendError {
-                        retry_after: pause,
-                        ..wait
-                    }));
+                    return Err(Failure::soon(BackendError::new(
+                        ErrorKind::InUse,
+                        "what uses it is being removed",
+                    )));
                 }
             }
         }
-        if attempt > 1 && self.carrier().capabilities().locality == Locality::Shared {
-            // The earlier worker may have died in a call that goes on without it.
+        if self.earlier_may_go_on() {
             self.look_for_effect(deadline).await?;
         }
         loop {
@@ -228,6 +239,9 @@ impl Run {
             if error.outcome == Outcome::Unknown {
                 self.may_be_in_flight();
             }
+            if error.kind == ErrorKind::InUse && self.is_being_freed().await {
+                return Err(Failure::soon(error));
+            }
             if !self.may_pass(&error) || Instant::now() >= deadline {
                 return Err(Failure::Final(error));
             }
@@ -237,6 +251,45 @@ impl Run {
             self.look_for_effect(deadline).await?;
             attempt += 1;
         }
+    }
+
+    /// Whether the worker before this one may have died in a call that goes on without it. One that put the operation
+    /// back has not.
+    fn earlier_may_go_on(&self) -> bool {
+        let attempt = u64::from(self.row.attempt);
+        let put_back = self.row.error.as_ref().and_then(|error| error.get(PUT_BACK)?.as_u64());
+        attempt > 1 && put_back != Some(attempt - 1) && self.carrier().capabilities().locality == Locality::Shared
+    }
+
+    /// Whether a deletion is refused because of what is being deleted itself. What has ended in the moment of the first
+    /// refusal counts too.
+    async fn is_being_freed(&self) -> bool {
+        if !matches!(self.intent.task, Task::Delete { .. }) {
+            return false;
+        }
+        if self.row.attempt == 1 {
+            return true;
+        }
+        let deletions = OperationQuery {
+            open: true,
+            limit: u32::MAX,
+            ..OperationQuery::default()
+        };
+        let store = &self.inner().store;
+        let deletions = store.operations(&deletions).await.unwrap_or_default();
+        let going: Vec<EntityId> = deletions
+            .iter()
+            .filter(|row| row.id != self.row.id)
+            .filter_map(|row| Intent::from_row(row).ok())
+            .filter_map(|intent| match intent.task {
+                Task::Delete { links, .. } => Some(links.into_iter().chain([intent.entity])),
+                Task::Create(_) | Task::Update { .. } | Task::Act(_) => None,
+            })
+            .flatten()
+            .collect();
+        let going = store.entities(&going).await.unwrap_or_default();
+        let leads_here = |link: &EntityRow| link.target_id.as_ref() == Some(&self.intent.entity);
+        going.iter().any(leads_here)
     }
 
     fn may_be_in_flight(&mut self) {
@@ -425,12 +478,14 @@ impl Run {
         }
         // The store compares it with its own clock; if that cannot be read, nothing can be written either.
         let now_ms = self.inner().store.now_ms().await.unwrap_or_default();
+        let mut error = EngineError::from(error).to_json();
+        error[PUT_BACK] = self.row.attempt.into();
         let commit = Commit {
             require: vec![self.claimed.lease()],
             writes: vec![Write::FinishOperation {
                 operation: self.row.id,
                 state: OperationState::Accepted,
-                error: Some(EngineError::from(error).to_json()),
+                error: Some(error),
                 result: None,
                 not_before_ms: now_ms.saturating_add(pause_ms),
                 at_ms: self.inner().now_ms(),

@@ -228,6 +228,17 @@ async fn a_temporary_failure_is_tried_again() {
     let made = on.compute().await;
     assert_eq!(state(&made), "active");
     assert_eq!(on.last_operation().await.row.attempt, 3);
+
+    // A worker that gave up by itself has left no call behind: nobody waits for one.
+    let patient = Config {
+        call_timeout_ms: 60_000,
+        lost_request_rate: 0.0,
+        lost_answer_rate: 0.0,
+        ..Config::remote()
+    };
+    let on = Fixture::new(patient, EngineConfig::default()).await;
+    on.control.fail_next(CREATE, ErrorKind::RateLimited, Outcome::Nothing);
+    assert_eq!(state(&on.made(storage()).await), "online");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,26 @@ async fn what_cannot_be_deleted_comes_back_with_a_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_goes_after_what_uses_it() {
+    for memory in [Config::local(), Config::remote()] {
+        let memory = Config { work_ms: 200, ..memory };
+        let on = Fixture::new(memory, EngineConfig::default()).await;
+        let disks = [on.made(storage()).await, on.made(storage()).await];
+        let inline = link(&names::STORAGELINK, &disks[0].location);
+        let compute = on.made(with_links(compute(), vec![inline])).await;
+        let link = on
+            .made(between(&names::STORAGELINK, &compute.location, &disks[1].location))
+            .await;
+        for (user, used) in [(&link, &disks[1]), (&compute, &disks[0])] {
+            on.engine.delete(&soon(), &user.location, &NONE).await.unwrap();
+            on.delete(&used.location).await.unwrap();
+        }
+        on.settled().await;
+        assert_eq!(on.control.count(PROJECT, &names::STORAGE), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn core_28_a_link_goes_when_its_target_goes() {
     let on = Fixture::local().await;
     let compute = on.compute().await;

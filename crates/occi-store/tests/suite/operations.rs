@@ -298,14 +298,15 @@ async fn operations_are_listed_newest_first(store: Shared) {
 }
 
 async fn finished_operations_and_audit_are_forgotten(store: Shared) {
-    let (old, open) = (operation("a"), operation("a"));
-    let writes = [&old, &open].map(|row| Write::InsertOperation(Box::new(row.clone())));
-    write(&store, [insert(compute("a"))].into_iter().chain(writes))
-        .await
-        .unwrap();
-    write(&store, [finish(old.id, OperationState::Succeeded)])
-        .await
-        .unwrap();
+    let (old, open, dirty) = (operation("a"), operation("a"), operation("b"));
+    let writes = [&old, &open, &dirty].map(|row| Write::InsertOperation(Box::new(row.clone())));
+    let entities = ["a", "b"].map(|id| insert(compute(id)));
+    write(&store, entities.into_iter().chain(writes)).await.unwrap();
+    let ends = [
+        finish(old.id, OperationState::Succeeded),
+        finish(dirty.id, OperationState::NeedsAttention),
+    ];
+    write(&store, ends).await.unwrap();
     let now_ms = store.now_ms().await.unwrap();
 
     store.sweep(0, i64::MAX, now_ms - 3_600_000, 0, now_ms).await.unwrap();
@@ -316,7 +317,11 @@ async fn finished_operations_and_audit_are_forgotten(store: Shared) {
     store.sweep(0, i64::MAX, now_ms + 1000, 0, now_ms).await.unwrap();
     assert_eq!(store.operation(old.id).await.unwrap(), None);
     assert!(store.operation(open.id).await.unwrap().is_some());
-    assert_eq!(store.events(0, 10).await.unwrap().events.len(), 1);
+    assert!(store.operation(dirty.id).await.unwrap().is_some(), "it is still there");
+    assert_eq!(store.events(0, 10).await.unwrap().events.len(), 2);
+    write(&store, [Write::RemoveEntity(id("b"))]).await.unwrap();
+    store.sweep(0, i64::MAX, now_ms + 1000, 0, now_ms).await.unwrap();
+    assert_eq!(store.operation(dirty.id).await.unwrap(), None);
 }
 
 async fn a_repeated_key_answers_with_what_was_done(store: Shared) {
