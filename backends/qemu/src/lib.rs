@@ -1,4 +1,4 @@
-//! The embedded engine: real virtual machines on this host, with QEMU.
+#![doc = include_str!("../README.md")]
 
 pub mod agent;
 mod backend;
