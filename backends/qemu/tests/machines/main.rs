@@ -70,6 +70,14 @@ fn main() -> ExitCode {
             |lab, config| Box::pin(devices::held(lab, config)),
         ),
         trial(
+            "infra_7_a_compute_in_error_recovers_by_start_and_by_stop",
+            |lab, config| {
+                Box::pin(survival::infra_7_a_compute_in_error_recovers_by_start_and_by_stop(
+                    lab, config,
+                ))
+            },
+        ),
+        trial(
             "after_a_boot_of_the_host_what_ran_runs_again_or_stays_off_as_the_operator_says",
             |lab, config| Box::pin(survival::host_boot(lab, config)),
         ),

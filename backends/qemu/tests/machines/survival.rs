@@ -65,6 +65,25 @@ pub(crate) async fn host_boot(lab: &Lab, mut config: QemuConfig) {
     qemu.shutdown().await;
 }
 
+/// A machine whose QEMU is killed from outside.
+pub(crate) async fn infra_7_a_compute_in_error_recovers_by_start_and_by_stop(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let create = deaf();
+    qemu.create(&context(), &create).await.unwrap();
+    let poweroff: &[_] = &[("method", "poweroff".into())];
+    for (term, parameters, expected) in [("start", &[][..], "active"), ("stop", poweroff, "inactive")] {
+        let process = Process::recorded(&lab.machine(create.mark.as_str())).unwrap().unwrap();
+        process.kill().await.unwrap();
+        let (now, message) = state(&qemu, &create).await;
+        assert_eq!(now, "error");
+        assert!(message.contains("its QEMU process ended"), "{message}");
+        act(&qemu, &create, term, parameters).await.unwrap();
+        assert_eq!(state(&qemu, &create).await.0, expected);
+    }
+    qemu.delete(&context(), &target(&create)).await.unwrap();
+    qemu.shutdown().await;
+}
+
 /// A machine whose server is killed, whose guest leaves while nobody watches, and whose QEMU is killed.
 pub(crate) async fn survival(lab: &Lab, config: QemuConfig) {
     let data_dir = config.directory.parent().unwrap();
