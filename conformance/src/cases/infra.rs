@@ -6,6 +6,9 @@ use crate::site::{INFRA, Site, action, kind, mixin, unique};
 use crate::suite::{cases, skip};
 use crate::thing::Thing;
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 cases!(Checklist:
     infra_1_infra_2_the_attributes_of_a_compute_are_as_tabled,
@@ -38,8 +41,10 @@ cases!(Checklist:
     infra_40_the_same_again_joins_and_a_deletion_is_taken,
     infra_45_core_10_a_compute_of_the_profile_shows_its_disk,
     infra_41_user_data_runs_in_the_machine,
+    infra_42_the_key_logs_in,
 );
 
+const OPENSTACK_PUBLIC_KEY: &str = "http://schemas.openstack.org/instance/credentials#public_key";
 const IPNETWORKINTERFACE: &str = "http://schemas.ogf.org/occi/infrastructure/networkinterface#ipnetworkinterface";
 
 /// Name, type, mutable, required.
@@ -525,13 +530,13 @@ fn infra_27_infra_28_keys_and_data_are_known_by_their_other_names(site: &Site) {
     assert_eq!(reading.get("occi.credentials.ssh.publickey"), Some(key));
     assert_eq!(reading.get("occi.compute.userdata"), Some("IyEvYmluL3NoCg=="));
     let openstack = site.compute(&[
-        &mixin("http://schemas.openstack.org/instance/credentials#public_key"),
+        &mixin(OPENSTACK_PUBLIC_KEY),
         &mixin("http://schemas.openstack.org/compute/instance#user_data"),
         &format!("X-OCCI-Attribute: org.openstack.credentials.publickey.data=\"{key}\""),
         "X-OCCI-Attribute: org.openstack.compute.user_data=\"IyEvYmluL3NoCg==\"",
     ]);
     let reading = openstack.read();
-    assert!(reading.has_category("http://schemas.openstack.org/instance/credentials#public_key"));
+    assert!(reading.has_category(OPENSTACK_PUBLIC_KEY));
     assert_eq!(reading.get("org.openstack.credentials.publickey.data"), Some(key));
     assert_eq!(reading.get("org.openstack.compute.user_data"), Some("IyEvYmluL3NoCg=="));
 }
@@ -542,7 +547,7 @@ fn infra_28_the_twins_do_not_mix(site: &Site) {
         .text(&[
             &kind("compute"),
             &mixin(SSH_KEY),
-            &mixin("http://schemas.openstack.org/instance/credentials#public_key"),
+            &mixin(OPENSTACK_PUBLIC_KEY),
             &format!("X-OCCI-Attribute: occi.credentials.ssh.publickey=\"{key}\""),
             &format!("X-OCCI-Attribute: org.openstack.credentials.publickey.data=\"{key}\""),
         ])
@@ -779,6 +784,68 @@ fn infra_45_core_10_a_compute_of_the_profile_shows_its_disk(site: &Site) {
             .get("occi.compute.ephemeral_storage.deviceid")
             .is_some_and(|device| !device.is_empty())
     );
+}
+
+/// By the line that the server shows for it: `ssh -p PORT USER@HOST`.
+fn infra_42_the_key_logs_in(site: &Site) {
+    site.needs_real_machines();
+    let key = std::env::temp_dir().join(unique("key"));
+    let run = |program: &str, arguments: &[&str]| {
+        let ran = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+        ran.unwrap_or_else(|error| skip(format!("{program}: {error}")))
+    };
+    let path = key.display().to_string();
+    let made = run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path]);
+    assert!(
+        made.status.success(),
+        "ssh-keygen: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let public = std::fs::read_to_string(key.with_extension("pub"));
+    let _files = Remove([key.clone(), key.with_extension("pub")]);
+    let public = public.unwrap_or_else(|error| panic!("{path}.pub: {error}"));
+    for (credentials, attribute) in [
+        (SSH_KEY, "occi.credentials.ssh.publickey"),
+        (OPENSTACK_PUBLIC_KEY, "org.openstack.credentials.publickey.data"),
+    ] {
+        let given = format!("X-OCCI-Attribute: {attribute}=\"{}\"", public.trim());
+        let compute = site.running(&[&mixin(credentials), &given]);
+        let begin = Instant::now();
+        loop {
+            let shown = compute.get("occi.compute.state.message").unwrap_or_default();
+            let Some((_, login)) = shown.split_once("ssh -p ") else {
+                skip("the server does not say how to log in");
+            };
+            let login: Vec<_> = login.split_whitespace().take(2).collect();
+            let fixed = [
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "ConnectTimeout=10",
+            ];
+            let fixed = [&fixed[..], &["-o", "UserKnownHostsFile=/dev/null", "-i", &path, "-p"]].concat();
+            let ran = run("ssh", &[&fixed[..], &login, &["echo", "inside"]].concat());
+            if ran.stdout == b"inside\n" {
+                break;
+            }
+            let problem = String::from_utf8_lossy(&ran.stderr);
+            assert!(begin.elapsed() < site.patience, "{credentials}: {login:?}: {problem}");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+/// Removes files when it goes.
+struct Remove([PathBuf; 2]);
+
+impl Drop for Remove {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// Data that turns the machine off shows from outside that it ran.
