@@ -3,7 +3,7 @@
 use crate::accounts::Accounts;
 use crate::admin::{Admin, Probe};
 use crate::auth::{Authenticator, Hasher};
-use crate::config::{Address, Config, ConfigError};
+use crate::config::{Config, ConfigError};
 use crate::http::listen::Listener;
 use crate::http::serve::{self, Limits};
 use crate::http::service::Service;
@@ -68,8 +68,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
 
     let signals = Signals::new()?;
     let stop = CancellationToken::new();
-    let listener = bind("server.listen", &config.server.listen).await?;
-    let Some(listener) = listener else {
+    let Some(listener) = Listener::bind("server.listen", &config.server.listen).await? else {
         return Err(ConfigError::new(
             "server.listen: the service cannot be off",
             "write ADDR:PORT",
@@ -79,7 +78,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
         .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
         .transpose()?;
     let admin_address = config.admin_listen(&data_dir);
-    let admin_listener = bind("server.admin_listen", &admin_address).await?;
+    let admin_listener = Listener::bind("server.admin_listen", &admin_address).await?;
 
     let (url, authority) = name_of(&listener, &config, tls.is_some());
     let service = Service::new(engine.clone(), authenticator, &config, authority, tls.is_some()).await;
@@ -105,10 +104,6 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     while servers.join_next().await.is_some() {}
     engine.shutdown().await;
     Ok(())
-}
-
-async fn bind(key: &str, address: &Address) -> Result<Option<Listener>, ConfigError> {
-    Listener::bind(key, address).await
 }
 
 /// Makes the operator `admin` if there is nobody; the password is also kept in a file that only this user can read.
