@@ -181,12 +181,7 @@ fn infra_5_infra_19_core_24_a_cloud_that_is_late_gets_there(site: &Site) {
         .is(200);
     compute.wait("inactive");
     for thing in [&volume, &interface, &compute, &storage, &network] {
-        let begin = std::time::Instant::now();
-        // What is on its way out may still hold its ends for a moment.
-        while thing.remove().among(&[200, 409]).status == 409 {
-            assert!(begin.elapsed() < site.patience, "{} stays in use", thing.url);
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
+        thing.remove_when_free();
         site.get(&thing.url).send().is(404);
     }
     assert_eq!(site.list("/compute/"), Vec::<String>::new());

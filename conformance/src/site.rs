@@ -245,6 +245,20 @@ impl Site {
         }
     }
 
+    /// Whether the server has instances of this kind of the infrastructure.
+    #[track_caller]
+    pub(crate) fn offers(&self, term: &str) -> bool {
+        self.model().category(&format!("{INFRA}{term}")).is_some()
+    }
+
+    /// Ends the case if the server has no instances of this kind: not every engine has a place for each.
+    #[track_caller]
+    pub(crate) fn needs_kind(&self, term: &str) {
+        if !self.offers(term) {
+            skip(format!("the server offers no {term}"));
+        }
+    }
+
     /// Where the instances of a kind or mixin are listed.
     #[track_caller]
     pub(crate) fn collection(&self, id: &str) -> String {

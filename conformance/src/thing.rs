@@ -2,7 +2,7 @@
 
 use crate::answer::Answer;
 use crate::reading::Reading;
-use crate::site::{Site, action};
+use crate::site::{Ask, Site, action};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,11 @@ impl<'a> Thing<'a> {
     /// The term of its kind, if it lives at the usual place.
     fn term(&self) -> &str {
         self.url.rsplit('/').nth(1).unwrap_or_default()
+    }
+
+    /// How long anything may take here.
+    pub(crate) fn patience(&self) -> Duration {
+        self.site.patience
     }
 
     /// Its text rendering.
@@ -80,13 +85,23 @@ impl<'a> Thing<'a> {
     /// An action of its kind, with parameters as lines.
     #[track_caller]
     pub(crate) fn act(&self, term: &str, parameters: &[&str]) -> Answer {
+        self.ask_to(term, parameters).send()
+    }
+
+    /// The same, answered when it is over, however long it takes.
+    #[track_caller]
+    pub(crate) fn act_to_the_end(&self, term: &str, parameters: &[&str]) -> Answer {
+        let wait = format!("wait={}", self.site.patience.as_secs());
+        self.ask_to(term, parameters).header("Prefer", &wait).send()
+    }
+
+    fn ask_to(&self, term: &str, parameters: &[&str]) -> Ask<'_> {
         let category = action(self.term(), term);
         let lines = [&[category.as_str()], parameters].concat();
         self.site
             .post(&format!("{}?action={term}", self.url))
             .accept("text/plain")
             .text(&lines)
-            .send()
     }
 
     /// Waits for its state.
@@ -113,6 +128,16 @@ impl<'a> Thing<'a> {
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Deletes it as soon as what used it, and is on its way out, has let go of it.
+    #[track_caller]
+    pub(crate) fn remove_when_free(&self) {
+        let begin = Instant::now();
+        while self.remove().among(&[200, 409]).status == 409 {
+            assert!(begin.elapsed() < self.site.patience, "{} stays in use", self.url);
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 

@@ -217,7 +217,13 @@ fn core_10_core_14_infra_11_infra_43_a_mixin_brings_its_attributes_at_creation_a
     site.post("/network/").text(&[&kind("network"), address]).send().is(400);
     let early = site.network(&[&mixin(IPNETWORK), address, allocation]);
     let late = site.network(&[]);
-    late.update(&[&mixin(IPNETWORK), address, allocation]).is(200);
+    let addressed = [&mixin(IPNETWORK), address, allocation];
+    if late.update(&addressed).among(&[200, 409]).status == 409 {
+        // Not while it is up.
+        late.act("down", &[]).is(200);
+        late.wait("inactive");
+        late.update(&addressed).is(200);
+    }
     for network in [early, late] {
         let reading = network.read();
         assert!(reading.has_category(IPNETWORK));
@@ -257,6 +263,7 @@ fn core_12_a_mixin_stays_with_the_kinds_it_applies_to(site: &Site) {
 }
 
 fn core_13_a_mixin_applies_to_the_descendants_of_its_kinds(site: &Site) {
+    site.needs_kind("ipreservation");
     let lines = [kind("ipreservation"), mixin(IPNETWORK)];
     let reservation = site.create("/ipreservation/", &[&lines[0], &lines[1]]);
     assert!(reservation.read().has_category(IPNETWORK));
@@ -440,13 +447,17 @@ fn core_23_infra_9_infra_11_infra_16_a_wrong_value_is_refused(site: &Site) {
             .send()
             .is(400);
     }
-    for right in [
-        "occi.network.vlan=0",
-        "occi.network.vlan=4095",
-        "occi.network.address=\"2001:db8::/64\"",
-    ] {
+    for right in ["occi.network.vlan=0", "occi.network.vlan=4095"] {
         site.network(&[&mixin(IPNETWORK), &format!("X-OCCI-Attribute: {right}")]);
     }
+    // A right one, which not every engine can carry out.
+    let six = "X-OCCI-Attribute: occi.network.address=\"2001:db8::/64\"";
+    let answer = site
+        .post("/network/")
+        .text(&[&kind("network"), &mixin(IPNETWORK), six])
+        .send()
+        .among(&[201, 501]);
+    let _made = (answer.status == 201).then(|| Thing::new(site, answer.location()));
     let (network, compute) = (site.network(&[]), site.compute(&[]));
     for wrong in ["02:00", "02:00:00:00:00:zz", "hello"] {
         let lines = [
@@ -577,6 +588,7 @@ fn core_28_a_resource_takes_its_links_along(site: &Site) {
 }
 
 fn core_28_a_link_goes_when_its_target_goes(site: &Site) {
+    site.needs_kind("securitygroup");
     let compute = site.compute(&[]);
     let rules =
         r#"X-OCCI-Attribute: occi.securitygroup.rules="[{\"protocol\":\"tcp\",\"type\":\"inbound\",\"port\":\"22\"}]""#;
@@ -756,6 +768,7 @@ fn core_41_an_unknown_category_is_refused(site: &Site) {
 fn core_42_a_link_can_be_led_elsewhere_or_the_server_says_it_cannot(site: &Site) {
     let (first, second, compute) = (site.network(&[]), site.network(&[]), site.compute(&[]));
     let link = site.link("networkinterface", &compute, &first, &[]);
+    link.wait("active");
     let target = format!("X-OCCI-Attribute: occi.core.target=\"{}\"", second.path());
     let answer = link.update(&[&target]).among(&[200, 501]);
     let expected = if answer.status == 200 {
