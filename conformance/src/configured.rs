@@ -2,7 +2,7 @@
 
 use crate::cases::{IPNETWORK, PROFILE};
 use crate::clients;
-use crate::options::Options;
+use crate::options::{Options, Profile};
 use crate::site::{Site, action, kind, mixin};
 use crate::suite::Case;
 
@@ -79,7 +79,8 @@ fn http_2_http_4_text_26_below_a_path_everything_has_it(site: &Site) {
     );
     assert!(reading.links.iter().all(|link| link.uri.starts_with("/occi1.1/")));
     drop((link, compute, network));
-    for client in clients::all() {
+    // IM puts the base path before paths that have it already, so it works at the root only.
+    for client in clients::all().iter().filter(|client| client.profile != Profile::Im) {
         client.run(site);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// One case. It panics if the server disappoints it.
 pub struct Case {
-    profile: Profile,
+    pub(crate) profile: Profile,
     name: &'static str,
     body: Box<dyn Fn(&Site) + Send + Sync>,
 }

@@ -2,6 +2,8 @@
 //!
 //! This program is `occid` itself when it is called by that name, so that there is nothing to find or to build first.
 
+#![expect(clippy::expect_used, reason = "in a test a panic is the report")]
+
 mod server;
 
 use clap::Parser;
