@@ -170,17 +170,10 @@ pub fn principal(user: &User) -> Principal {
         default_project,
         memberships,
     } = user;
-    // Who has left the project where things landed goes on in the first of those that are left.
-    let is_member = |name: &String| memberships.iter().any(|(project, _)| project == name);
-    let first = memberships.iter().map(|(project, _)| project).min();
-    let lands_in = match first {
-        Some(first) if !operator && !is_member(default_project) => first,
-        _ => default_project,
-    };
     Principal {
         name: name.clone(),
         operator: *operator,
         projects: memberships.clone(),
-        default_project: lands_in.clone(),
+        default_project: default_project.clone(),
     }
 }
