@@ -18,14 +18,6 @@ fn state(client: &Client, operation: &str) -> String {
     answer.json()["state"].as_str().unwrap().to_owned()
 }
 
-/// Begins a compute and does not wait: its path and the operation's.
-fn begin(client: &Client) -> (String, String) {
-    let hasty = client.clone().with("Prefer", "wait=0");
-    let begun = hasty.post("/compute/", COMPUTE).expect(201);
-    let operation = path_of(begun.header("x-occi-operation").unwrap());
-    (begun.location(), operation.to_owned())
-}
-
 fn path_of(url: &str) -> &str {
     &url[url.find("/-/").unwrap()..]
 }
@@ -169,9 +161,12 @@ fn a_request_that_comes_twice_with_one_key_is_done_once() {
 
 #[test]
 fn what_runs_on_an_entity_keeps_other_changes_away_and_can_be_superseded() {
-    let occid = slow(2000);
+    let occid = slow(3000);
     let admin = occid.admin();
-    let (machine, operation) = begin(&admin);
+    let machine = admin.make("/compute/", COMPUTE);
+    let stop = format!("{machine}?action=stop");
+    let stopping = admin.clone().with("Prefer", "wait=0").post(&stop, &action("stop"));
+    let operation = path_of(stopping.header("x-occi-operation").unwrap()).to_owned();
     let busy = admin
         .post(&format!("{machine}?action=suspend"), &action("suspend"))
         .expect(409);
@@ -194,7 +189,12 @@ fn what_runs_on_an_entity_keeps_other_changes_away_and_can_be_superseded() {
 fn an_operation_can_be_cancelled() {
     let occid = slow(2000);
     let admin = occid.admin();
-    let (_, operation) = begin(&admin);
+    let begun = admin
+        .clone()
+        .with("Prefer", "wait=0")
+        .post("/compute/", COMPUTE)
+        .expect(201);
+    let operation = path_of(begun.header("x-occi-operation").unwrap()).to_owned();
     admin.delete(&operation).expect(200);
     wait_until("its end", || (state(&admin, &operation) == "failed").then_some(()));
     admin.delete(&operation).expect(409);
