@@ -1,9 +1,10 @@
 //! What the verbs answer.
 
 use crate::Result;
+use crate::operation::has_ended;
 use futures::stream::BoxStream;
 use occi_model::{Entity, EntityId, Mixin, TypeId, Value};
-use occi_store::{OperationRow, OperationState};
+use occi_store::OperationRow;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -90,10 +91,7 @@ pub struct OperationView {
 impl OperationView {
     /// Whether it has ended.
     pub fn is_finished(&self) -> bool {
-        matches!(
-            self.row.state,
-            OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention
-        )
+        has_ended(self.row.state)
     }
 }
 

@@ -223,12 +223,9 @@ impl Inner {
         site: Site,
     ) -> Result<Plan> {
         let checked = model.registry.check_create(&draft)?;
-        match &checked.shape {
-            NewShape::Link { source, target } => {
-                let (source, target) = (source.clone(), target.clone());
-                self.plan_link(caller, model, checked, &source, &target, site).await
-            }
-            NewShape::Resource { .. } => self.plan_resource(caller, model, draft, checked, site).await,
+        match as_link(&checked) {
+            Some((source, link)) => self.plan_link(caller, model, &source, link, site).await,
+            None => self.plan_resource(caller, model, draft, checked, site).await,
         }
     }
 
@@ -247,7 +244,7 @@ impl Inner {
             return self.plan_kept(caller, checked, site).await;
         }
         let mut refusal = None;
-        for carrier in self.placed(model, &checked, candidates)? {
+        for carrier in placed(model, &checked, candidates) {
             let here = &self.carriers[carrier];
             if !here.kind(&checked.kind).is_some_and(|kind| kind.create) {
                 refusal.get_or_insert_with(|| unsupported(here, &format!("create entities of {}", checked.kind)));
@@ -294,17 +291,6 @@ impl Inner {
                 "no backend has all that is asked for: templates and link targets of different backends do not go together",
             )
         }))
-    }
-
-    /// The candidates that have the templates which the entity names.
-    fn placed(&self, model: &ProjectModel, checked: &NewEntity, candidates: Vec<usize>) -> Result<Vec<usize>> {
-        let mut left = candidates;
-        for mixin in &checked.mixins {
-            if let Some(Offered { carrier, .. }) = model.templates.get(mixin) {
-                left.retain(|candidate| candidate == carrier);
-            }
-        }
-        Ok(left)
     }
 
     /// The entity as it would be made by this backend: with the templates, sizes and links that it gives by default.
@@ -434,43 +420,19 @@ impl Inner {
         let target = self.link_target(caller, &link.target).await?;
         let target_kind = target.as_ref().map(|row| &row.kind).or(link.target.kind.as_ref());
         model.registry.check_ends(&link.kind, Some(&source.kind), target_kind)?;
-        let is_carried = self.is_carried_somewhere(&link.kind);
-        let NewLink {
-            kind,
-            mixins,
-            attributes,
-            target: end,
-        } = link;
-        let checked = NewEntity {
-            kind,
-            mixins,
-            attributes,
-            shape: NewShape::Resource { links: Vec::new() },
-        };
-        let mut row = self.link_row(source, &checked, None);
-        row.target = Some(target.as_ref().map_or(end, link_end));
-        row.target_id = target.as_ref().map(|row| row.id.clone());
+        let mut row = self.link_row(source, &link, target.as_ref(), None);
         let mut carried = None;
-        if is_carried {
+        if row.backend.is_some() {
             let inline = here
                 .kind(&source.kind)
-                .is_some_and(|kind| kind.inline_links.contains(&checked.kind));
+                .is_some_and(|kind| kind.inline_links.contains(&link.kind));
             if !inline {
-                let what = format!("make a {} together with a {}", checked.kind.term(), source.kind.term());
+                let what = format!("make a {} together with a {}", link.kind.term(), source.kind.term());
                 return Err(unsupported(here, &what));
             }
             let target = self.native_end(here, target.as_ref())?;
-            carried = Some(CreateLink {
-                mark: row.id.clone(),
-                kind: row.kind.clone(),
-                mixins: carried_mixins(here, &checked.kind, &checked.mixins),
-                attributes: told(&checked.kind, &checked.attributes),
-                target: Some(target),
-            });
+            carried = Some(create_link(here, &row, Some(target)));
             self.show_beginning(&mut row);
-        } else {
-            row.backend = None;
-            row.native_project = String::new();
         }
         Ok(Planned { row, carried, target })
     }
@@ -483,33 +445,40 @@ impl Inner {
             target: Some("/network/default".to_owned()),
             ..EntityDraft::default()
         };
-        let checked = model.registry.check_create(&draft)?;
-        let mut row = self.link_row(source, &checked, None);
-        self.show_beginning(&mut row);
-        let here = &self.carriers[carrier];
-        let carried = CreateLink {
-            mark: row.id.clone(),
-            kind: row.kind.clone(),
-            mixins: Vec::new(),
-            attributes: told(&checked.kind, &checked.attributes),
-            target: None,
+        let Some((_, link)) = as_link(&model.registry.check_create(&draft)?) else {
+            return Err(EngineError::internal("an interface is no link"));
         };
-        if here.kind(&row.kind).is_none() {
+        let here = &self.carriers[carrier];
+        if here.kind(&link.kind).is_none() {
             return Err(unsupported(here, "make network interfaces"));
         }
+        let mut row = self.link_row(source, &link, None, None);
+        // Where it leads shows when the backend has made it.
+        row.target = None;
+        let carried = Some(create_link(here, &row, None));
+        self.show_beginning(&mut row);
         Ok(Planned {
             row,
-            carried: Some(carried),
+            carried,
             target: None,
         })
     }
 
-    /// The row of a link: it belongs to whom its source belongs to.
-    fn link_row(&self, source: &EntityRow, checked: &NewEntity, site: Option<Site>) -> EntityRow {
-        let location = self
-            .base
-            .kind(checked.kind.as_str())
-            .map(|kind| kind.location.to_string());
+    /// The row of a link: it belongs to whom its source belongs to, and is in the backend of its source if one carries
+    /// out links of its kind. `target` is what it leads to, if that is here.
+    fn link_row(
+        &self,
+        source: &EntityRow,
+        link: &NewLink,
+        target: Option<&EntityRow>,
+        site: Option<Site>,
+    ) -> EntityRow {
+        let location = self.base.kind(link.kind.as_str()).map(|kind| kind.location.to_string());
+        let is_carried = self.is_carried_somewhere(&link.kind);
+        let (backend, native_project) = match is_carried {
+            true => (source.backend.clone(), source.native_project.clone()),
+            false => (None, String::new()),
+        };
         let (id, path) = match site {
             Some(Site { id, path }) => (id, path),
             None => ((self.config.source.entity)().into(), None),
@@ -520,15 +489,17 @@ impl Inner {
             project: source.project.clone(),
             owner: source.owner.clone(),
             visibility: source.visibility.clone(),
-            backend: source.backend.clone(),
-            native_project: source.native_project.clone(),
-            mixins: checked.mixins.clone(),
-            attributes: checked.attributes.clone(),
+            backend,
+            native_project,
+            mixins: link.mixins.clone(),
+            attributes: link.attributes.clone(),
             source: Some(source.id.clone()),
-            state: row::state_in(&checked.kind, &checked.attributes),
+            target: Some(target.map_or_else(|| link.target.clone(), link_end)),
+            target_id: target.map(|target| target.id.clone()),
+            state: row::state_in(&link.kind, &link.attributes),
             created_ms: now_ms,
             modified_ms: now_ms,
-            ..row::blank(id, checked.kind.clone())
+            ..row::blank(id, link.kind.clone())
         }
     }
 
@@ -584,9 +555,8 @@ impl Inner {
         self: &Arc<Self>,
         caller: &Caller,
         model: &ProjectModel,
-        checked: NewEntity,
         source: &LinkEnd,
-        target: &LinkEnd,
+        link: NewLink,
         site: Site,
     ) -> Result<Plan> {
         let from = match self.seen_at(caller, &place::of_entity(&source.location)).await {
@@ -599,11 +569,10 @@ impl Inner {
         };
         policy::may_change(caller, &from.project)?;
         let to = self
-            .link_target(caller, target)
+            .link_target(caller, &link.target)
             .await
             .map_err(|error| error.at("target"))?;
-        self.plan_link_between(caller, model, checked, &from, to, target.clone(), site)
-            .await
+        self.plan_link_between(caller, model, link, &from, to, site).await
     }
 
     /// A link to be added to a resource that exists.
@@ -614,51 +583,30 @@ impl Inner {
         from: &EntityRow,
         link: NewLink,
     ) -> Result<Plan> {
-        let NewLink {
-            kind,
-            mixins,
-            attributes,
-            target,
-        } = link;
-        let to = self.link_target(caller, &target).await?;
-        let checked = NewEntity {
-            kind,
-            mixins,
-            attributes,
-            shape: NewShape::Resource { links: Vec::new() },
-        };
+        let to = self.link_target(caller, &link.target).await?;
         let site = Site {
             id: (self.config.source.entity)().into(),
             path: None,
         };
-        self.plan_link_between(caller, model, checked, from, to, target, site)
-            .await
+        self.plan_link_between(caller, model, link, from, to, site).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all are parts of one link")]
     async fn plan_link_between(
         self: &Arc<Self>,
         caller: &Caller,
         model: &ProjectModel,
-        checked: NewEntity,
+        link: NewLink,
         from: &EntityRow,
         to: Option<EntityRow>,
-        end: LinkEnd,
         site: Site,
     ) -> Result<Plan> {
-        let target_kind = to.as_ref().map(|row| &row.kind).or(end.kind.as_ref());
-        model
-            .registry
-            .check_ends(&checked.kind, Some(&from.kind), target_kind)?;
+        let target_kind = to.as_ref().map(|row| &row.kind).or(link.target.kind.as_ref());
+        model.registry.check_ends(&link.kind, Some(&from.kind), target_kind)?;
         let chosen = site.path.is_some();
-        let mut row = self.link_row(from, &checked, Some(site));
+        let mut row = self.link_row(from, &link, to.as_ref(), Some(site));
         row.owner.clone_from(&caller.principal.name);
-        row.target = Some(to.as_ref().map_or(end, link_end));
-        row.target_id = to.as_ref().map(|row| row.id.clone());
         let mut require: Vec<_> = to.iter().map(|row| Require::Exists(row.id.clone())).collect();
-        if !self.is_carried_somewhere(&checked.kind) {
-            row.backend = None;
-            row.native_project = String::new();
+        if !self.is_carried_somewhere(&link.kind) {
             require.push(Require::Exists(from.id.clone()));
             let mut plan = self.planned(caller, row, None, Vec::new());
             plan.require.append(&mut require);
@@ -667,11 +615,7 @@ impl Inner {
         let Some(carrier) = self.carrier_of(from) else {
             return Err(EngineError::new(
                 FailureKind::Conflict,
-                format!(
-                    "{} is in no backend that could make a {}",
-                    from.path,
-                    checked.kind.term()
-                ),
+                format!("{} is in no backend that could make a {}", from.path, link.kind.term()),
             ));
         };
         let here = &self.carriers[carrier];
@@ -686,9 +630,9 @@ impl Inner {
             return Err(self.busy(from, operation).await);
         }
         let declared = here.kind(&from.kind);
-        let later = declared.and_then(|kind| kind.later_links.iter().find(|(kind, _)| *kind == checked.kind));
+        let later = declared.and_then(|kind| kind.later_links.iter().find(|(kind, _)| *kind == link.kind));
         let Some((_, states)) = later else {
-            let what = format!("add a {} to a {} that exists", checked.kind.term(), from.kind.term());
+            let what = format!("add a {} to a {} that exists", link.kind.term(), from.kind.term());
             return Err(unsupported(here, &what));
         };
         let state = from.state.as_deref().unwrap_or_default();
@@ -697,7 +641,7 @@ impl Inner {
                 FailureKind::Conflict,
                 format!(
                     "a {} can be added while {} is {}, not {state}",
-                    checked.kind.term(),
+                    link.kind.term(),
                     from.path,
                     states.join(" or ")
                 ),
@@ -712,11 +656,11 @@ impl Inner {
             kind: row.kind.clone(),
             os_template: None,
             resource_template: None,
-            mixins: carried_mixins(here, &checked.kind, &checked.mixins),
-            attributes: told(&checked.kind, &checked.attributes),
+            mixins: carried_mixins(here, &link.kind, &link.mixins),
+            attributes: told(&link.kind, &link.attributes),
             links: Vec::new(),
             ends: Some(ends),
-            bring_up: self.brings_up(&checked.kind),
+            bring_up: self.brings_up(&link.kind),
         };
         let scope = Scope {
             project: row.native_project.clone(),
@@ -751,23 +695,8 @@ impl Inner {
                     return Err(EngineError::new(FailureKind::Conflict, message));
                 }
                 let target = self.link_target(caller, &link.target).await?;
-                let NewLink {
-                    kind,
-                    mixins,
-                    attributes,
-                    target: end,
-                } = link;
-                let checked = NewEntity {
-                    kind,
-                    mixins,
-                    attributes,
-                    shape: NewShape::Resource { links: Vec::new() },
-                };
-                let mut link = self.link_row(&row, &checked, None);
-                link.target = Some(target.as_ref().map_or(end, link_end));
-                link.target_id = target.as_ref().map(|row| row.id.clone());
                 links.push(Planned {
-                    row: link,
+                    row: self.link_row(&row, &link, target.as_ref(), None),
                     carried: None,
                     target,
                 });
@@ -813,6 +742,30 @@ impl Inner {
     }
 }
 
+/// A checked link as that, with its source; none for a resource.
+fn as_link(checked: &NewEntity) -> Option<(LinkEnd, NewLink)> {
+    let NewShape::Link { source, target } = &checked.shape else {
+        return None;
+    };
+    let link = NewLink {
+        kind: checked.kind.clone(),
+        mixins: checked.mixins.clone(),
+        attributes: checked.attributes.clone(),
+        target: target.clone(),
+    };
+    Some((source.clone(), link))
+}
+
+/// The candidates that have the templates which the entity names.
+fn placed(model: &ProjectModel, checked: &NewEntity, mut candidates: Vec<usize>) -> Vec<usize> {
+    for mixin in &checked.mixins {
+        if let Some(Offered { carrier, .. }) = model.templates.get(mixin) {
+            candidates.retain(|candidate| candidate == carrier);
+        }
+    }
+    candidates
+}
+
 /// Sets an attribute that nobody has set.
 fn set_if_unset(attributes: &mut Attributes, name: &str, value: impl Into<occi_model::Value>) {
     if attributes.get(name).is_none() {
@@ -845,6 +798,17 @@ pub(crate) fn carried_mixins(here: &Carrier, kind: &TypeId, mixins: &[TypeId]) -
         .filter(|carried| mixins.iter().any(|mixin| **carried == *occi_twin(mixin)))
         .cloned()
         .collect()
+}
+
+/// What a backend is told of a link that comes with a resource; no target means the project's default network.
+fn create_link(here: &Carrier, row: &EntityRow, target: Option<occi_backend::Target>) -> CreateLink {
+    CreateLink {
+        mark: row.id.clone(),
+        kind: row.kind.clone(),
+        mixins: carried_mixins(here, &row.kind, &row.mixins),
+        attributes: told(&row.kind, &row.attributes),
+        target,
+    }
 }
 
 /// The attributes that a backend is told: key and user data under their OCCI names, no state.

@@ -2,6 +2,7 @@
 //! backends' templates as mixins, and the project's own mixins.
 
 use crate::carrier::Carrier;
+use crate::create::occi_twin;
 use crate::engine::Inner;
 use crate::{Caller, EngineError, Result, policy};
 use occi_backend::{Catalogue, KindCapability, Scope, Template, TemplateKind};
@@ -129,11 +130,7 @@ pub(crate) fn base(carriers: &[Carrier], extension: &[Category]) -> std::result:
     };
     let sizes = declared(&|kind| kind.mixins.iter().any(|mixin| *mixin == *templates::RESOURCE_TPL));
     let carried_out = |mixin: &TypeId| {
-        let twin = match mixin.as_str() {
-            production::OPENSTACK_PUBLIC_KEY => infrastructure::SSH_KEY,
-            production::OPENSTACK_USER_DATA => infrastructure::USER_DATA,
-            other => other,
-        };
+        let twin = occi_twin(mixin);
         declared(&|kind| kind.mixins.iter().any(|mixin| *mixin == *twin))
             || (sizes && mixin.scheme() == templates::PROFILE_SCHEME)
             // Parents of a provider's zones, regions and pools: they ask nothing of a backend.
@@ -310,12 +307,7 @@ impl Inner {
     }
 
     /// Takes a template that was just made into the models of its project; gives its mixin.
-    pub(crate) async fn adopt_template(
-        self: &Arc<Self>,
-        _carrier: usize,
-        project: &str,
-        template: &Template,
-    ) -> Option<TypeId> {
+    pub(crate) async fn adopt_template(self: &Arc<Self>, project: &str, template: &Template) -> Option<TypeId> {
         self.models.forget(template.project.as_deref());
         let id = self.template_id(template.kind, &template.term);
         let model = self.model_of(project).await.ok()?;

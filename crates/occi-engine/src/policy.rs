@@ -39,6 +39,7 @@ pub(crate) fn may_change(caller: &Caller, project: &str) -> Result<()> {
     }
 }
 
+/// The failure for a project of which the caller is no member.
 fn no_member(caller: &Caller, project: &str) -> EngineError {
     let message = if caller.principal.projects.is_empty() {
         "you are no member of any project: ask an operator to let you into one".to_owned()

@@ -96,7 +96,7 @@ impl Run {
         if let Some(template) = template {
             let mixin = self
                 .inner()
-                .adopt_template(self.claimed.carrier, &self.intent.native_project, &template)
+                .adopt_template(&self.intent.native_project, &template)
                 .await;
             result = mixin.map(|id| json!({ "mixin": id.to_string() }));
         }

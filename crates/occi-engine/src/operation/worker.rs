@@ -97,15 +97,11 @@ async fn run(inner: Arc<Inner>, carrier: usize, row: OperationRow) {
         Err(reason) => {
             tracing::error!(reason, "an operation cannot be read: it needs attention");
             let error = EngineError::internal(format!("unreadable intent: {reason}"));
-            let _ = inner
-                .commit(finish::end(
-                    row.id,
-                    OperationState::NeedsAttention,
-                    Some(&error),
-                    None,
-                    inner.now_ms(),
-                ))
-                .await;
+            let state = OperationState::NeedsAttention;
+            let end = finish::end(row.id, state, Some(&error), None, inner.now_ms());
+            if inner.commit(end).await.is_ok() {
+                inner.ended(&row, Err(error)).await;
+            }
             return;
         }
     };
@@ -210,7 +206,8 @@ impl Run {
     async fn attempt(&mut self) -> Result<Effect, Failure> {
         let deadline = self.deadline();
         let mut attempt = self.row.attempt.max(1);
-        if let Task::Delete { superseded, after, .. } = self.intent.task.clone() {
+        if let Task::Delete { superseded, after, .. } = &self.intent.task {
+            let (superseded, after) = (superseded.clone(), after.clone());
             for earlier in superseded {
                 self.let_end(earlier).await?;
             }
