@@ -99,6 +99,39 @@ fn a_shutdown_leaves_its_work_to_the_next_process() {
 }
 
 #[test]
+fn links_follow_a_compute_whose_action_was_resumed() {
+    let ground = Arc::new(Ground::new(Config {
+        work_ms: 150,
+        lost_request_rate: 0.0,
+        lost_answer_rate: 0.0,
+        ..Config::remote()
+    }));
+    let (told, begun) = mpsc::channel();
+    let there = ground.clone();
+    let first = process();
+    first.spawn(async move {
+        let on = there.rise(EngineConfig::default()).await;
+        let path = on.compute().await.location.clone();
+        on.act_with(&path, "stop", "poweroff").await.unwrap();
+        on.engine.act(&soon(), &path, call("start"), &NONE).await.unwrap();
+        // The engine has the request, and nobody will hear its answer.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        told.send(path).unwrap();
+        std::future::pending::<()>().await;
+    });
+    let path = begun.recv().unwrap();
+    first.shutdown_timeout(Duration::from_secs(5));
+    process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        on.settled().await;
+        let seen = on.seen(&path).await;
+        assert_eq!((state(&seen), message(&seen)), ("active".into(), String::new()));
+        assert_eq!(state(&links(&seen)[0]), "active");
+        on.engine.shutdown().await;
+    });
+}
+
+#[test]
 fn a_key_is_remembered_by_the_next_process() {
     let ground = Ground::new(Config::local());
     let keyed = || {
