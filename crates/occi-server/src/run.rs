@@ -139,9 +139,8 @@ async fn start_engine(config: &Config, store: Arc<dyn Store>, data_dir: &Path) -
 
 fn engine_config(config: &Config) -> EngineConfig {
     let engine = &config.engine;
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     EngineConfig {
-        node: engine.node.clone().unwrap_or_else(host),
+        node: engine.node.clone().unwrap_or_else(host_name),
         site: engine.site.clone(),
         autostart: engine.autostart,
         operation_deadline: engine.operation_deadline.0,
@@ -162,13 +161,17 @@ fn engine_config(config: &Config) -> EngineConfig {
     }
 }
 
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What a certificate of our own is for.
 fn own_names(listener: &Listener) -> Vec<String> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let address = match listener {
         Listener::Tcp(_, address) if !address.ip().is_unspecified() => Some(address.ip().to_string()),
         _ => None,
     };
-    [host].into_iter().chain(address).collect()
+    [host_name()].into_iter().chain(address).collect()
 }
 
 /// The URL to print, and the authority for requests that name none.

@@ -41,24 +41,9 @@ fn get(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
         number += 1;
         is_on(page, number - 1)
     };
-    let kinds: Vec<_> = registry
-        .kinds()
-        .iter()
-        .filter(|kind| select(&kind.id))
-        .cloned()
-        .collect();
-    let mixins: Vec<_> = registry
-        .mixins()
-        .iter()
-        .filter(|mixin| select(&mixin.id))
-        .cloned()
-        .collect();
-    let actions: Vec<_> = registry
-        .actions()
-        .iter()
-        .filter(|action| select(&action.id))
-        .cloned()
-        .collect();
+    let kinds = chosen(registry.kinds(), |kind| select(&kind.id));
+    let mixins = chosen(registry.mixins(), |mixin| select(&mixin.id));
+    let actions = chosen(registry.actions(), |action| select(&action.id));
     let categories = Categories {
         kinds: &kinds,
         mixins: &mixins,
@@ -102,6 +87,10 @@ fn wanted(registry: &Registry, categories: Vec<TypeId>, related: bool) -> HashSe
             return wanted;
         }
     }
+}
+
+fn chosen<T: Clone>(all: &[T], is_chosen: impl FnMut(&&T) -> bool) -> Vec<T> {
+    all.iter().filter(is_chosen).cloned().collect()
 }
 
 fn is_on(page: Option<Page>, index: u64) -> bool {

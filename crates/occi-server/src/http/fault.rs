@@ -105,17 +105,8 @@ impl Fault {
         let rendered = if manners.accept.names_problem() {
             render::problem(&failure)
         } else {
-            let offered = [
-                MediaType::TextPlain,
-                MediaType::TextOcciPlain,
-                MediaType::TextOcci,
-                MediaType::OcciJson,
-                MediaType::Json,
-            ];
-            render::error(
-                &failure,
-                manners.accept.choose(&offered).unwrap_or(MediaType::TextPlain),
-            )
+            let media = manners.accept.choose(&answer::TEXT_AND_JSON);
+            render::error(&failure, media.unwrap_or(MediaType::TextPlain))
         };
         let mut response = answer::rendered(self.status, rendered);
         if let Some(operation) = self.operation {

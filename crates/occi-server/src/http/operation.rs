@@ -70,19 +70,13 @@ async fn get(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, F
         answer::set(&mut response, header::LOCATION, &ask.manners.base.absolute(path));
         return Ok(response);
     }
-    let version = (
-        row.attempt,
-        row.progress,
-        row.step.as_deref().map_or(0, str::len),
-        row.finished_ms,
-    );
-    let state = word(row.state);
+    let step = row.step.as_deref().unwrap_or_default();
+    let step: String = step.chars().filter(char::is_ascii_alphanumeric).collect();
     let etag = format!(
-        "\"{}-{}-{}-{}-{state}.{media}\"",
-        version.0,
-        version.1,
-        version.2,
-        version.3.unwrap_or_default()
+        "\"{}-{}-{}-{step}.{media}\"",
+        word(row.state),
+        row.attempt,
+        row.progress
     );
     let mut response = if ask.has(&etag) {
         answer::empty(StatusCode::NOT_MODIFIED)

@@ -1,32 +1,15 @@
-//! The name space: what a request path means before the model is asked, and which paths are ours.
+//! The name space: what a request path means before the model is asked.
 
+use occi_model::builder::is_reserved_path;
 use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Collections of operations.
 pub(super) const OPERATIONS: &str = "/-/operation/";
 
-/// What no client may take by PUT or as the location of a mixin: everything below a name that ends with `/`, and the
-/// names themselves.
-const RESERVED: [&str; 11] = [
-    "/-/",
-    "/.well-known/",
-    "/ui/",
-    "/auth/",
-    "/v3/",
-    "/v2.0/",
-    "/task/",
-    "/events/",
-    "/openapi.json/",
-    "/healthz/",
-    "/readyz/",
-];
-
 /// Where a request goes before the model is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// Open to everybody.
-    Health,
     /// The query interface.
     Discovery,
     /// All operations.
@@ -44,7 +27,6 @@ impl Route {
     pub(super) fn of(path: &str) -> Self {
         let bare = path.strip_suffix('/').unwrap_or(path);
         match bare {
-            "/healthz" => return Self::Health,
             "/-" | "/.well-known/org/ogf/occi/-" => return Self::Discovery,
             "/-/operation" | "/task" => return Self::Operations,
             _ => {}
@@ -55,7 +37,7 @@ impl Route {
         if let Some(operation) = operation.and_then(|id| id.parse().ok()) {
             return Self::Operation(operation);
         }
-        if is_reserved(path) {
+        if !bare.is_empty() && is_reserved_path(path) {
             Self::Nothing
         } else {
             Self::Entities
@@ -63,13 +45,9 @@ impl Route {
     }
 }
 
-/// Whether a path is kept for the service itself.
-pub(super) fn is_reserved(path: &str) -> bool {
-    let metrics = path.strip_suffix('/').unwrap_or(path) == "/metrics";
-    metrics
-        || RESERVED
-            .iter()
-            .any(|reserved| path.starts_with(reserved) || reserved.strip_suffix('/').is_some_and(|bare| bare == path))
+/// What is open to everybody.
+pub(super) fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/healthz/")
 }
 
 /// The path of an operation.
@@ -114,7 +92,7 @@ pub(super) fn canonical<'a>(raw: &'a str, base: &str) -> Result<Cow<'a, str>, Ba
     } else {
         decoded
     };
-    if base.is_empty() || clean.starts_with("/.well-known/") || clean == "/healthz" {
+    if base.is_empty() || clean.starts_with("/.well-known/") || is_health(&clean) {
         return Ok(clean);
     }
     let below = match clean.strip_prefix(base) {
@@ -166,29 +144,19 @@ mod tests {
     #[test]
     fn reserved_paths_are_ours() {
         for path in [
-            "/-/",
             "/-/x",
             "/.well-known/x",
             "/events",
             "/events/",
-            "/openapi.json",
-            "/healthz",
-            "/readyz",
             "/metrics",
-            "/ui/",
             "/ui/x",
-            "/auth/",
-            "/v3/",
-            "/v2.0/",
-            "/task/",
-            "/task/x",
-            "/-",
             "/v3",
+            "/task/x",
         ] {
-            assert!(is_reserved(path), "{path}");
+            assert_eq!(Route::of(path), Route::Nothing, "{path}");
         }
         for path in ["/", "/compute/", "/eventsx", "/uix/", "/metricsx"] {
-            assert!(!is_reserved(path), "{path}");
+            assert_eq!(Route::of(path), Route::Entities, "{path}");
         }
         assert_eq!(Route::of("/-"), Route::Discovery);
         let id = Uuid::nil();

@@ -139,7 +139,7 @@ impl Service {
         }
         // 2. What may be asked without a name.
         let path = paths::canonical(head.uri.path(), &self.http.base_path);
-        if path.as_deref() == Ok("/healthz") {
+        if path.as_deref().is_ok_and(paths::is_health) {
             trace.route = RouteClass::Health;
             return health(&head.method, &manners());
         }
@@ -372,7 +372,6 @@ impl Service {
 
     async fn dispatch(self: &Arc<Self>, route: Route, ask: Ask, trace: &mut Trace) -> Result<Response<Body>, Fault> {
         match route {
-            Route::Health => Ok(health(&ask.method, &ask.manners)),
             Route::Discovery => {
                 trace.route = RouteClass::Discovery;
                 discovery::answer(self, &ask).await

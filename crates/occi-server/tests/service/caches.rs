@@ -1,7 +1,7 @@
 //! Answers that are kept: exact after every write, and for those only who may see them.
 
 use crate::kinds::{COMPUTE, action, compute};
-use crate::occid::{Occid, wait_until};
+use crate::occid::{Occid, wait_for_all_operations, wait_until};
 
 #[test]
 fn an_answer_that_the_client_has_is_not_sent_again() {
@@ -38,7 +38,8 @@ fn a_listing_is_another_one_when_its_reader_sees_another_project() {
     setup.run(&["project", "add", "lab"]).good();
     let ann = occid.user("ann", &["--project", "physics"]);
     let lab = occid.admin().with("X-OCCI-Project", "lab");
-    let machine = lab.post("/compute/", COMPUTE).expect(201).location();
+    let machine = lab.make("/compute/", COMPUTE);
+    wait_for_all_operations(&lab);
     let before = ann.get("/compute/").expect(200);
     assert!(before.body.is_empty());
     let tag = before.header("etag").unwrap().to_owned();

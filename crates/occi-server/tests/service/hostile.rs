@@ -416,7 +416,7 @@ fn what_is_not_http_ends_its_own_connection_only() {
 }
 
 #[test]
-fn a_panic_in_one_request_ends_no_other_and_tells_nothing() {
+fn http_64_a_panic_in_one_request_ends_no_other_changes_nothing_and_tells_nothing() {
     let occid = Setup::default().variable("OCCID_FAULT", "admit:start:panic").start();
     let admin = occid.admin();
     let head = admin.head();
