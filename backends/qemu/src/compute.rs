@@ -2,8 +2,8 @@
 
 use crate::command_line::{BASE, EPHEMERAL, MAX_NICS, ROOT, SEED};
 use crate::confine;
-use crate::error::Failure;
-use crate::image::{Image, Workplace};
+use crate::error::{Failure, refuse};
+use crate::image::Image;
 use crate::links;
 use crate::machine::{Machine, Status};
 use crate::network::Network;
@@ -34,10 +34,6 @@ struct Wish<'a> {
     hostname: Option<&'a str>,
     key: Option<&'a str>,
     user_data: Option<&'a str>,
-}
-
-fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
-    Err(BackendError::new(kind, message))
 }
 
 fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
@@ -280,21 +276,12 @@ pub(crate) fn place_nic(
     })
 }
 
-/// Where image tools work on a machine's disks.
-pub(crate) fn workplace(machine: &Machine) -> Workplace {
-    Workplace {
-        directory: machine.inside(),
-        read: vec![Path::new("..").join(BASE)],
-        user: machine.record.get().user,
-    }
-}
-
 /// Makes the files that a machine lacks, and its seed.
 async fn make(site: &Site, machine: &Machine) -> Result<()> {
     let record = machine.record.get();
     let inside = machine.inside();
     std::fs::create_dir_all(&inside).map_err(Failure::host("make the machine's directory"))?;
-    let place = workplace(machine);
+    let place = machine.workplace();
     confine::give(&inside, record.user)?;
     // A file under its name is whole.
     let new = inside.join(NEW);
@@ -548,7 +535,7 @@ pub(crate) async fn update(
     wanted.made = !(is_new_disk || seed_changes || ephemeral_changes);
     if ephemeral_changes && machine.inside().join(EPHEMERAL).exists() {
         let size = wanted.ephemeral.unwrap_or_default();
-        site.qemu_img.resize(&workplace(machine), EPHEMERAL, size).await?;
+        site.qemu_img.resize(&machine.workplace(), EPHEMERAL, size).await?;
     }
     machine.record.change(move |record| *record = wanted).await?;
     context.step("change recorded").await?;

@@ -103,6 +103,11 @@ impl Failure {
     }
 }
 
+/// An answer in the contract's words, before anything was done.
+pub(crate) fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> occi_backend::Result<T> {
+    Err(BackendError::new(kind, message))
+}
+
 /// The failure and what lies beneath it, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

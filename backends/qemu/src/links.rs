@@ -3,20 +3,15 @@
 use crate::command_line::{MAX_DISKS, MAX_NICS, disk_device};
 use crate::compute::place_nic;
 use crate::devices;
+use crate::error::refuse;
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::record::{DiskRecord, MachineRecord, NicRecord};
 use crate::site::Site;
 use crate::translate;
 use crate::volume::Volume;
-use occi_backend::{
-    Acted, BackendError, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Target, names,
-};
+use occi_backend::{Acted, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Target, names};
 use std::sync::Arc;
-
-fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
-    Err(BackendError::new(kind, message))
-}
 
 /// The name under which this engine knows a target: native ids are our marks, except for what it makes by itself.
 pub(crate) fn id(target: &Target) -> &str {
@@ -103,14 +98,8 @@ pub(crate) fn find(site: &Site, id: &str) -> Option<(Arc<Machine>, Link)> {
     site.machines().into_iter().find_map(|machine| {
         let record = machine.record.get();
         let nic = record.nics.iter().find(|nic| nic.mark == id).cloned().map(Link::Nic);
-        let disk = || {
-            record
-                .disks
-                .iter()
-                .find(|disk| disk.mark == id)
-                .cloned()
-                .map(Link::Disk)
-        };
+        let mut disks = record.disks.iter();
+        let disk = || disks.find(|disk| disk.mark == id).cloned().map(Link::Disk);
         let link = nic.or_else(disk)?;
         Some((machine, link))
     })
@@ -232,16 +221,8 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, mark: &str) -> R
     machine.look().await?;
     let own = mark.to_owned();
     let leave = move |record: &mut MachineRecord| {
-        record
-            .nics
-            .iter_mut()
-            .filter(|nic| nic.mark == own)
-            .for_each(|nic| nic.leaving = true);
-        record
-            .disks
-            .iter_mut()
-            .filter(|disk| disk.mark == own)
-            .for_each(|disk| disk.leaving = true);
+        record.nic_mut(&own).into_iter().for_each(|nic| nic.leaving = true);
+        record.disk_mut(&own).into_iter().for_each(|disk| disk.leaving = true);
     };
     machine.record.change(leave).await?;
     context.step("link on its way out").await?;
@@ -277,16 +258,8 @@ pub(crate) async fn act(site: &Arc<Site>, context: &Context, mark: &str, invocat
     let on = matches!(invocation.action.term(), "up" | "online");
     let own = mark.to_owned();
     let switch = move |record: &mut MachineRecord| {
-        record
-            .nics
-            .iter_mut()
-            .filter(|nic| nic.mark == own)
-            .for_each(|nic| nic.up = on);
-        record
-            .disks
-            .iter_mut()
-            .filter(|disk| disk.mark == own)
-            .for_each(|disk| disk.online = on);
+        record.nic_mut(&own).into_iter().for_each(|nic| nic.up = on);
+        record.disk_mut(&own).into_iter().for_each(|disk| disk.online = on);
     };
     machine.record.change(switch).await?;
     settle(site, &machine, mark).await?;

@@ -17,6 +17,7 @@ use crate::confine::Confinement;
 use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
+use crate::image::Workplace;
 use crate::launch::{self, Order};
 use crate::process::{Identity, Process, boot_id};
 use crate::qmp::{Qmp, QmpEvent};
@@ -24,7 +25,7 @@ use crate::record::{MachineRecord, Wanted};
 use crate::saving;
 use crate::site::Site;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -105,6 +106,7 @@ pub(crate) struct Machine {
     work: tokio::sync::Mutex<()>,
     /// Held by whoever plugs devices.
     pub(crate) plugging: tokio::sync::Mutex<()>,
+    clearing_up: Mutex<Option<AbortOnDropHandle<()>>>,
     /// We are ending the process ourselves, although the machine is wanted.
     quitting: AtomicBool,
 }
@@ -120,6 +122,7 @@ impl Machine {
             status: watch::Sender::new(Status::Unknown),
             work: tokio::sync::Mutex::default(),
             plugging: tokio::sync::Mutex::default(),
+            clearing_up: Mutex::default(),
             quitting: AtomicBool::new(false),
         })
     }
@@ -127,6 +130,15 @@ impl Machine {
     /// Where its QEMU works.
     pub(crate) fn inside(&self) -> PathBuf {
         self.directory.join(command_line::INSIDE)
+    }
+
+    /// Where image tools work on its disks.
+    pub(crate) fn workplace(&self) -> Workplace {
+        Workplace {
+            directory: self.inside(),
+            read: vec![Path::new("..").join(BASE)],
+            user: self.record.get().user,
+        }
     }
 
     /// What it is doing, as far as we know; see [`Machine::look`].
@@ -194,25 +206,10 @@ impl Machine {
 
     /// Connects to the monitor of `process` and keeps listening.
     async fn attach(self: &Arc<Self>, process: Process) -> Result<(), Failure> {
-        let monitor = self.inside().join(MONITOR);
-        let connect = async {
-            loop {
-                match Qmp::connect(&monitor).await {
-                    Err(Failure::Host { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
-                    other => break other,
-                }
-            }
-        };
-        let qmp = tokio::select! {
-            qmp = connect => qmp?,
-            () = process.ended() => {
-                let failure = launch::last_words(&self.directory, &self.site()?.config.qemu, LOG);
-                self.process_gone();
-                return Err(failure);
-            }
-            () = tokio::time::sleep(START) => {
-                return Err(Failure::Slow { step: "reach QEMU's monitor".to_owned(), limit: START });
-            }
+        let Some(qmp) = Qmp::reach(&self.inside().join(MONITOR), &process, START).await? else {
+            let failure = launch::last_words(&self.directory, &self.site()?.config.qemu, LOG);
+            self.process_gone();
+            return Err(failure);
         };
         let events = qmp.events();
         let status = query_status(&qmp).await?;
@@ -412,7 +409,7 @@ impl Machine {
     /// time, and nobody waits for it.
     pub(crate) fn clear_up(self: &Arc<Self>, site: &Arc<Site>) {
         let (machine, site) = (self.clone(), site.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(failure) = devices::settle(&site, &machine).await
                 && machine.status().has_process()
             {
@@ -424,6 +421,11 @@ impl Machine {
                 );
             }
         });
+        self.set_clearing_up(Some(AbortOnDropHandle::new(task)));
+    }
+
+    fn set_clearing_up(&self, task: Option<AbortOnDropHandle<()>>) {
+        *self.clearing_up.lock().unwrap_or_else(PoisonError::into_inner) = task;
     }
 
     /// Ends it at once, and it is not wanted any more; fine if it is off.
@@ -529,6 +531,7 @@ impl Machine {
 
     /// Lets go of its process, which goes on.
     pub(crate) fn release(&self) {
+        self.set_clearing_up(None);
         self.set_live(None);
         self.set_status(Status::Unknown);
     }

@@ -182,21 +182,9 @@ impl Network {
         confine::give(&directory.join(INSIDE), record.user)?;
         let order = outside_order(&site.config.qemu, record, gateway);
         let process = launch::start(&site.config.launcher, &directory, &order).await?;
-        let monitor = directory.join(INSIDE).join(MONITOR);
-        let connect = async {
-            loop {
-                match Qmp::connect(&monitor).await {
-                    Err(Failure::Host { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
-                    other => break other,
-                }
-            }
-        };
-        tokio::select! {
-            qmp = connect => Ok((process.clone(), qmp?)),
-            () = process.ended() => Err(launch::last_words(&directory, &order.program, &order.log)),
-            () = tokio::time::sleep(START) => {
-                Err(Failure::Slow { step: "start the way out of a network".to_owned(), limit: START })
-            }
+        match Qmp::reach(&directory.join(INSIDE).join(MONITOR), &process, START).await? {
+            Some(qmp) => Ok((process, qmp)),
+            None => Err(launch::last_words(&directory, &order.program, &order.log)),
         }
     }
 

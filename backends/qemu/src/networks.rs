@@ -1,18 +1,15 @@
 //! Networks: the steps of each verb and action.
 
+use crate::error::refuse;
 use crate::network::Network;
 use crate::record::NetworkRecord;
 use crate::site::Site;
 use crate::translate;
 use ipnet::Ipv4Net;
-use occi_backend::{Acted, BackendError, Change, Context, Create, ErrorKind, Invocation, Picture, Result, names};
+use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result, names};
 use occi_model::Attributes;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-
-fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
-    Err(BackendError::new(kind, message))
-}
 
 /// What a client wants of a network: its addresses, its gateway, and whether addresses are fixed.
 fn wish(attributes: &Attributes) -> Result<(Option<Ipv4Net>, Option<Ipv4Addr>, bool)> {

@@ -4,6 +4,7 @@
 //! process and everybody shares it. Events are lost while nobody is connected: whoever connects asks for the state.
 
 use crate::error::Failure;
+use crate::process::Process;
 use crate::socket;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -80,6 +81,26 @@ impl Qmp {
             .await
             .map_err(Failure::host("connect to QEMU's monitor"))?;
         Self::negotiate(stream, PATIENCE).await
+    }
+
+    /// Connects to the socket at `path` of a process that may not have made it yet; `None` if the process ends before.
+    ///
+    /// # Errors
+    /// As [`Qmp::connect`]; [`Failure::Slow`] after `limit`.
+    pub async fn reach(path: &Path, process: &Process, limit: Duration) -> Result<Option<Self>, Failure> {
+        let connect = async {
+            loop {
+                match Self::connect(path).await {
+                    Err(Failure::Host { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    other => break other.map(Some),
+                }
+            }
+        };
+        let connect = within("reach QEMU's monitor", limit, connect);
+        tokio::select! {
+            qmp = connect => qmp,
+            () = process.ended() => Ok(None),
+        }
     }
 
     async fn negotiate(stream: UnixStream, limit: Duration) -> Result<Self, Failure> {

@@ -67,6 +67,18 @@ pub(crate) struct MachineRecord {
     pub restart: Option<(String, Option<crate::process::Identity>)>,
 }
 
+impl MachineRecord {
+    /// The interface made by this link.
+    pub(crate) fn nic_mut(&mut self, mark: &str) -> Option<&mut NicRecord> {
+        self.nics.iter_mut().find(|nic| nic.mark == mark)
+    }
+
+    /// The attached volume of this link.
+    pub(crate) fn disk_mut(&mut self, mark: &str) -> Option<&mut DiskRecord> {
+        self.disks.iter_mut().find(|disk| disk.mark == mark)
+    }
+}
+
 /// An interface of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

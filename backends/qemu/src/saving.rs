@@ -2,7 +2,6 @@
 
 use crate::agent;
 use crate::command_line::{AGENT, ROOT};
-use crate::compute::workplace;
 use crate::confine;
 use crate::error::Failure;
 use crate::image::{self, Image};
@@ -67,7 +66,7 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
                 }
                 or_remove(copied, &copy)?;
             }
-            None => or_remove(site.qemu_img.copy(&workplace(machine), ROOT, COPY).await, &copy)?,
+            None => or_remove(site.qemu_img.copy(&machine.workplace(), ROOT, COPY).await, &copy)?,
         }
         let record = machine.record.get();
         std::fs::write(saved.join(format!("{term}.toml")), description(&record, title))

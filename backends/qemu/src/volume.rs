@@ -3,7 +3,7 @@
 use crate::command_line::{INSIDE, disk_name};
 use crate::devices;
 use crate::durable::Record;
-use crate::error::Failure;
+use crate::error::{Failure, refuse};
 use crate::image::Workplace;
 use crate::jobs;
 use crate::machine::Machine;
@@ -11,7 +11,7 @@ use crate::record::{DiskRecord, VolumeRecord};
 use crate::saving;
 use crate::site::Site;
 use crate::translate::{self, mib};
-use occi_backend::{Acted, BackendError, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
+use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
 use occi_model::Value;
 use serde_json::json;
 use std::path::PathBuf;
@@ -57,10 +57,6 @@ impl Volume {
         let is_plugged = machine.live().is_some() && site.attached(&machine.record.get()).contains(&disk);
         is_plugged.then_some((machine, disk))
     }
-}
-
-fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T> {
-    Err(BackendError::new(kind, message))
 }
 
 /// A size in bytes.
