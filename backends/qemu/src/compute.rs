@@ -190,7 +190,7 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
     let mut record = MachineRecord {
         mark: create.mark.to_string(),
         project: context.scope.project.clone(),
-        user: site.free_user(),
+        user: site.free_user()?,
         made: false,
         wanted: Wanted::Off,
         hostname: wish.hostname.map(str::to_owned),

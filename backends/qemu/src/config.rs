@@ -40,8 +40,9 @@ pub struct QemuConfig {
     pub addresses: Ipv4Net,
     /// The first and the last port of the loopback on which guests' ssh is published. Default 20000 to 29999.
     pub ssh_ports: [u16; 2],
-    /// The first and the last of the users as whom virtual machines run, one each, where the server is root. Default
-    /// 1900000000 to 1900065535, which no distribution gives out.
+    /// The first and the last of the users as whom virtual machines run, one each, where the server is root; the first is
+    /// for image tools. Two servers of one host need two ranges. Default 1900000000 to 1900065535, which no
+    /// distribution gives out.
     pub users: [u32; 2],
     /// How many guests may boot at the same time. Default: one per processor.
     pub boots: Option<usize>,
@@ -112,8 +113,8 @@ impl QemuConfig {
         if first > last || first < 1024 {
             return Err("`ssh_ports` must be two ports from 1024 on, the lower one first".to_owned());
         }
-        if self.users[0] == 0 || self.users[0] > self.users[1] {
-            return Err("`users` must be two numbers above 0, the lower one first".to_owned());
+        if self.users[0] == 0 || self.users[0] >= self.users[1] {
+            return Err("`users` must be two different numbers above 0, the lower one first".to_owned());
         }
         if self.boots == Some(0) || self.cores_ratio == 0 || self.console_log == 0 {
             return Err("`boots`, `cores_ratio` and `console_log` must be at least 1".to_owned());

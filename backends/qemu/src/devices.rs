@@ -49,7 +49,7 @@ pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure
             () = live.process.ended() => return Ok(()),
         }
     }
-    withdraw(machine, &disks)?;
+    withdraw(site, machine, &disks)?;
     let keeps = !record.former_nics.is_empty() || !record.former_disks.is_empty();
     if keeps && !held {
         let forget = |record: &mut MachineRecord| {
@@ -163,12 +163,11 @@ pub(crate) fn provide(site: &Site, machine: &Machine, disks: &[DiskRecord]) -> R
 }
 
 /// Takes away the files of volumes that are not among `disks`.
-pub(crate) fn withdraw(machine: &Machine, disks: &[DiskRecord]) -> Result<(), Failure> {
-    let user = machine.record.get().user;
+pub(crate) fn withdraw(site: &Site, machine: &Machine, disks: &[DiskRecord]) -> Result<(), Failure> {
     for index in (0..MAX_DISKS).filter(|index| !disks.iter().any(|disk| disk.index == *index)) {
         let name = machine.inside().join(disk_file(index));
         if std::fs::symlink_metadata(&name).is_ok() {
-            confine::give(&name, user.map(|_| 0))?;
+            confine::give(&name, site.tools_user())?;
             std::fs::remove_file(&name).map_err(Failure::host("take a volume away"))?;
         }
     }

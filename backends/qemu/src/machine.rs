@@ -333,7 +333,7 @@ impl Machine {
         self.quitting.store(false, Ordering::Release);
         let disks = site.attached(&record);
         devices::provide(&site, self, &disks)?;
-        devices::withdraw(self, &disks)?;
+        devices::withdraw(&site, self, &disks)?;
         let order = Order {
             program: site.config.qemu.clone(),
             args: command_line::arguments(&record, &disks, host, hibernated),

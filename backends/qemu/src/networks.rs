@@ -70,7 +70,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
                 id: create.mark.to_string(),
                 mark: Some(create.mark.to_string()),
                 project: context.scope.project.clone(),
-                user: site.free_user(),
+                user: site.free_user()?,
                 default: false,
                 subnet,
                 gateway,

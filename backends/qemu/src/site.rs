@@ -4,7 +4,7 @@ use crate::command_line::CONSOLE_LOG;
 use crate::config::QemuConfig;
 use crate::confine;
 use crate::durable::{self, Record};
-use crate::error::Failure;
+use crate::error::{Failure, refuse};
 use crate::image::{self, Image, Images, QemuImg};
 use crate::machine::{Machine, Status};
 use crate::network::Network;
@@ -331,7 +331,7 @@ impl Site {
             id: uuid::Uuid::new_v4().to_string(),
             mark: None,
             project: project.to_owned(),
-            user: self.free_user(),
+            user: self.free_user()?,
             default: true,
             subnet,
             gateway: subnet.hosts().next(),
@@ -431,11 +431,17 @@ impl Site {
         (first..=last).find(|port| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
     }
 
+    /// The user as whom image tools work on volumes, if we are root.
+    pub(crate) fn tools_user(&self) -> Option<u32> {
+        let [first, _] = self.config.users;
+        rustix::process::geteuid().is_root().then_some(first)
+    }
+
     /// A user that no machine and no network has, if we are root. The caller holds [`Site::placing`].
-    pub(crate) fn free_user(&self) -> Option<u32> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
+    pub(crate) fn free_user(&self) -> Result<Option<u32>, BackendError> {
+        let Some(tools) = self.tools_user() else {
+            return Ok(None);
+        };
         let machines = self.machines();
         let networks = self.networks();
         let taken: Vec<u32> = machines
@@ -446,8 +452,15 @@ impl Site {
             .iter()
             .filter_map(|network| network.record.get().user)
             .collect();
-        let [first, last] = self.config.users;
-        (first..=last).find(|user| !taken.contains(user) && !also.contains(user))
+        let [_, last] = self.config.users;
+        let free = (tools + 1..=last).find(|user| !taken.contains(user) && !also.contains(user));
+        match free {
+            Some(user) => Ok(Some(user)),
+            None => refuse(
+                ErrorKind::CapacityExhausted,
+                "all users for virtual machines are given out; give the engine more `users`",
+            ),
+        }
     }
 
     /// What a machine of this size costs, in MiB.

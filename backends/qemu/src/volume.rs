@@ -1,6 +1,7 @@
 //! Volumes: the steps of each verb and action.
 
 use crate::command_line::{INSIDE, disk_name};
+use crate::confine;
 use crate::devices;
 use crate::durable::Record;
 use crate::error::{Failure, refuse};
@@ -43,12 +44,20 @@ impl Volume {
         self.directory.join(INSIDE).join(FILE)
     }
 
-    fn workplace(&self) -> Workplace {
-        Workplace {
-            directory: self.directory.join(INSIDE),
-            read: Vec::new(),
-            user: None,
+    /// Where image tools work on it. As root its file may be a machine's that was off when it was last looked at.
+    fn workplace(&self, site: &Site) -> Result<Workplace> {
+        let directory = self.directory.join(INSIDE);
+        let user = site.tools_user();
+        std::fs::create_dir_all(&directory).map_err(Failure::host("make the volume's directory"))?;
+        confine::give(&directory, user)?;
+        if self.file().exists() {
+            confine::give(&self.file(), user)?;
         }
+        Ok(Workplace {
+            directory,
+            read: Vec::new(),
+            user,
+        })
     }
 
     /// The running machine that has it, and under which name.
@@ -88,8 +97,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         }
     };
     if !volume.record.get().made {
-        let place = volume.workplace();
-        std::fs::create_dir_all(&place.directory).map_err(Failure::host("make the volume's directory"))?;
+        let place = volume.workplace(site)?;
         site.qemu_img.create(&place, FILE, volume.record.get().size).await?;
         volume.record.change(|record| record.made = true).await?;
         context.step("volume made").await?;
@@ -132,7 +140,7 @@ async fn resize(site: &Site, volume: &Volume, size: u64) -> Result<()> {
             let arguments = json!({"node-name": disk_name(disk.index), "size": size});
             live.qmp.execute("block_resize", arguments).await.map(drop)?;
         }
-        None => site.qemu_img.resize(&volume.workplace(), FILE, size).await?,
+        None => site.qemu_img.resize(&volume.workplace(site)?, FILE, size).await?,
     }
     volume.record.change(move |record| record.size = size).await?;
     Ok(())
@@ -152,8 +160,8 @@ async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
                 other => Ok(other.map(drop)?),
             }
         }
-        None if site.qemu_img.has_snapshot(&volume.workplace(), FILE, name).await? => Ok(()),
-        None => Ok(site.qemu_img.snapshot(&volume.workplace(), FILE, name).await?),
+        None if site.qemu_img.has_snapshot(&volume.workplace(site)?, FILE, name).await? => Ok(()),
+        None => Ok(site.qemu_img.snapshot(&volume.workplace(site)?, FILE, name).await?),
     }
 }
 
@@ -176,7 +184,7 @@ async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
         }
         None => {
             let copy = volume.directory.join(INSIDE).join(saving::COPY);
-            let copied = site.qemu_img.copy(&volume.workplace(), FILE, saving::COPY).await;
+            let copied = site.qemu_img.copy(&volume.workplace(site)?, FILE, saving::COPY).await;
             saving::or_remove(copied, &copy)?;
             copy
         }
