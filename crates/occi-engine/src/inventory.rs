@@ -293,16 +293,27 @@ impl Inner {
     }
 
     /// An event waits in a stream, so its picture may be older than what we have written since: it only says where to
-    /// look.
+    /// look. What shows nothing new needs no look: whatever has come since then is told by an event of its own. Most
+    /// events are of that kind, for they tell of what we did ourselves.
     async fn changed(&self, carrier: usize, picture: Picture) {
         for known in self
             .known(carrier, &picture.kind, picture.mark.as_ref(), &picture.native_id)
             .await
         {
-            if known.operation.is_some() {
-                self.scopes.mark(known.id.clone());
+            if known.operation.is_none() {
+                if !row::says(&self.carriers[carrier], &known, &picture) {
+                    self.see(carrier, &known).await;
+                }
+                continue;
             }
-            self.see(carrier, &known).await;
+            // The end of the operation looks, unless it came before the mark.
+            self.scopes.mark(known.id.clone());
+            if let Ok(Some(now)) = self.store.entity(&known.id).await
+                && now.operation.is_none()
+                && self.scopes.unmark(&known.id)
+            {
+                self.see(carrier, &now).await;
+            }
         }
     }
 
@@ -320,6 +331,7 @@ impl Inner {
             project: known.native_project.clone(),
         };
         match self.carriers[carrier].backend.find(&scope, &row::target(known)).await {
+            Ok(Some(picture)) if row::says(&self.carriers[carrier], known, &picture) => {}
             Ok(Some(picture)) => {
                 let listing = Listing {
                     pictures: vec![picture],

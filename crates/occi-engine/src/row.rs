@@ -108,6 +108,23 @@ pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -
     }
 }
 
+/// Whether `picture` says of an entity only what its row says already.
+pub(crate) fn says(carrier: &Carrier, row: &EntityRow, picture: &Picture) -> bool {
+    let change = change_of(carrier, row, picture);
+    change.mixins.is_none()
+        && change.native_id == Some(row.native_id.clone())
+        && (change.state.is_none() || change.state == row.state)
+        && (picture.ends.is_none() || row.target.is_some())
+        && change
+            .set
+            .iter()
+            .all(|(name, value)| row.attributes.get(name.as_str()) == Some(value))
+        && change
+            .unset
+            .iter()
+            .all(|name| row.attributes.get(name.as_str()).is_none())
+}
+
 /// Attributes after a change.
 pub(crate) fn changed(attributes: &Attributes, set: &Attributes, unset: &[AttributeName]) -> Attributes {
     let mut after = attributes.clone();
