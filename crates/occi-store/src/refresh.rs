@@ -31,9 +31,14 @@ pub(crate) struct Differing {
 }
 
 impl Refresh {
+    /// Whether it goes to the writer as it is.
+    pub(crate) fn is_short(&self) -> bool {
+        !self.complete && self.observations.len() <= FEW
+    }
+
     /// Leaves out what is known already.
     pub(crate) async fn differing<T: Tx>(mut self, tx: &mut T) -> Result<Differing> {
-        if !self.complete && self.observations.len() <= FEW {
+        if self.is_short() {
             return Ok(Differing {
                 listing: self,
                 absent: Vec::new(),

@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// At most so many readings that may last run at once, each on a thread of its own.
 const LONG_READINGS: usize = 4;
 
+/// A reading of so many rows by their keys is a point reading still.
+const FEW: usize = 8;
+
 /// A store in one file.
 ///
 /// Point readings are carried out where they are asked for: they take some ten microseconds, less than the way to
@@ -103,7 +106,11 @@ impl Store for SqliteStore {
     }
 
     async fn refresh(&self, refresh: Refresh) -> Result<Refreshed> {
-        let differing = self.read(move |tx| now(refresh.differing(tx))).await?;
+        let differing = if refresh.is_short() {
+            self.peek(|tx| now(refresh.differing(tx)))?
+        } else {
+            self.read(move |tx| now(refresh.differing(tx))).await?
+        };
         self.writer.carry_out(differing).await
     }
 
@@ -148,11 +155,17 @@ impl Store for SqliteStore {
     }
 
     async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>> {
+        if ids.len() <= FEW {
+            return self.peek(|tx| now(read::entities(tx, ids)));
+        }
         let ids = ids.to_vec();
         self.read(move |tx| now(read::entities(tx, &ids))).await
     }
 
     async fn natives(&self, backend: &str, kind: &TypeId, native_ids: &[String]) -> Result<Vec<EntityRow>> {
+        if native_ids.len() <= FEW {
+            return self.peek(|tx| now(read::natives(tx, backend, kind, native_ids)));
+        }
         let (backend, kind, native_ids) = (backend.to_owned(), kind.clone(), native_ids.to_vec());
         self.read(move |tx| now(read::natives(tx, &backend, &kind, &native_ids)))
             .await
@@ -169,7 +182,7 @@ impl Store for SqliteStore {
     }
 
     async fn links_of(&self, sources: &[EntityId]) -> Result<Vec<EntityRow>> {
-        if sources.len() <= 1 {
+        if sources.len() <= FEW {
             return self.peek(|tx| now(read::links_of(tx, sources)));
         }
         let sources = sources.to_vec();
