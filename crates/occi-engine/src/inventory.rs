@@ -6,7 +6,6 @@
 
 use crate::carrier::Carrier;
 use crate::engine::Inner;
-use crate::operation::Intent;
 use crate::{Freshness, quota, row};
 use futures::StreamExt;
 use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
@@ -232,11 +231,11 @@ impl Inner {
     }
 
     /// Looks at an entity again of which an event came while an operation was open on it.
-    pub(crate) async fn look_again(&self, intent: &Intent) {
-        if !self.scopes.unmark(&intent.entity) {
+    pub(crate) async fn look_again(&self, entity: &EntityId) {
+        if !self.scopes.unmark(entity) {
             return;
         }
-        let Ok(Some(found)) = self.store.entity(&intent.entity).await else {
+        let Ok(Some(found)) = self.store.entity(entity).await else {
             return;
         };
         let Some(carrier) = self.carrier_of(&found) else { return };

@@ -153,7 +153,6 @@ impl Run {
                 Ok(_) => {
                     self.inner().scopes.explain(&self.intent.entity, false);
                     self.inner().ended(&self.row, Ok(())).await;
-                    self.inner().look_again(&self.intent).await;
                     return "succeeded";
                 }
                 Err(StoreError::Refused(Refused::Generation { .. })) => {}
@@ -577,6 +576,9 @@ impl Inner {
     /// An operation has ended: those who wait learn it, and the operation of its collection ends with its last part.
     pub(crate) async fn ended(&self, row: &OperationRow, outcome: Result<(), EngineError>) {
         self.waiting.ended(row.id, outcome);
+        if let Some(entity) = &row.entity {
+            self.look_again(entity).await;
+        }
         if let Some(parent) = row.parent {
             self.settle(parent).await;
         }
