@@ -886,8 +886,8 @@ impl Drop for Remove {
 /// Data that turns the machine off shows from outside that it ran.
 fn infra_41_user_data_runs_in_the_machine(site: &Site) {
     site.needs_real_machines();
-    let script = "#!/bin/sh\npoweroff\n";
-    let cloud_config = "#cloud-config\nruncmd:\n  - poweroff\n";
+    let script = "#!/bin/sh\npoweroff -f\n";
+    let cloud_config = "#cloud-config\nruncmd:\n  - poweroff -f\n";
     let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
     for data in [
         script.to_owned(),
