@@ -23,12 +23,33 @@ const LET_GO: Duration = Duration::from_secs(60);
 /// QEMU forgets a request that the guest has not answered after this, and must be asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long a process may take to end that has hung up.
+const ENDING: Duration = Duration::from_secs(5);
+
 /// Plugs what is missing and unplugs what should not be there; nothing to do while there is no process. A guest that is
 /// held can let go of nothing: what is taken from it then is an empty shell, unplugged when it goes on.
 pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure> {
     let _alone = machine.plugging.lock().await;
-    let Some(live) = machine.live() else { return Ok(()) };
-    plug_alone(site, machine, &live).await?;
+    match machine.live() {
+        Some(live) => while_it_lives(&live, settle_alone(site, machine, &live)).await,
+        None => Ok(()),
+    }
+}
+
+/// A machine that goes off meanwhile has let go of everything, and is given the rest when it starts.
+async fn while_it_lives(live: &Live, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let done = tokio::select! {
+        done = work => done,
+        () = live.process.ended() => return Ok(()),
+    };
+    match done {
+        Err(Failure::Disconnected(_)) if timeout(ENDING, live.process.ended()).await.is_ok() => Ok(()),
+        done => done,
+    }
+}
+
+async fn settle_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(), Failure> {
+    plug_alone(site, machine, live).await?;
     let record = machine.record.get();
     let disks = site.attached(&record);
     let is_wanted = |name: &String| {
@@ -37,16 +58,9 @@ pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure
     };
     let held = machine.is_held();
     for name in plugged(&live.qmp).await?.iter().filter(|name| !is_wanted(name)) {
-        let take = async {
-            match held {
-                true => empty(&live.qmp, name).await,
-                false => unplug(&live.qmp, name).await,
-            }
-        };
-        tokio::select! {
-            taken = take => taken?,
-            // A machine that is off has let go of everything.
-            () = live.process.ended() => return Ok(()),
+        match held {
+            true => empty(&live.qmp, name).await?,
+            false => unplug(&live.qmp, name).await?,
         }
     }
     withdraw(site, machine, &disks)?;
@@ -65,7 +79,7 @@ pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure
 pub(crate) async fn plug(site: &Site, machine: &Machine) -> Result<(), Failure> {
     let _alone = machine.plugging.lock().await;
     match machine.live() {
-        Some(live) => plug_alone(site, machine, &live).await,
+        Some(live) => while_it_lives(&live, plug_alone(site, machine, &live)).await,
         None => Ok(()),
     }
 }

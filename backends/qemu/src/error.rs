@@ -128,9 +128,11 @@ impl From<Failure> for BackendError {
                 "the host's disk is full; free some space and try again".to_owned(),
             ),
             Failure::Missing { .. } => (ErrorKind::Unavailable, failure.to_string()),
-            Failure::Host { .. } => (
-                ErrorKind::Unavailable,
-                "the host refused a file or a process".to_owned(),
+            // Of one machine, not of the engine: everybody else's goes on.
+            Failure::Host { .. } => (ErrorKind::Unexpected, "the host refused a file or a process".to_owned()),
+            Failure::Disconnected(_) => (
+                ErrorKind::Timeout,
+                "QEMU ended before it answered; the state says what became of the machine".to_owned(),
             ),
             Failure::Program { .. } => (ErrorKind::Unexpected, "a program of the engine failed".to_owned()),
             Failure::Slow { step, limit } => (
@@ -138,7 +140,6 @@ impl From<Failure> for BackendError {
                 format!("failed to {step} within {} s", limit.as_secs_f32()),
             ),
             Failure::Refused { command, .. } => (ErrorKind::Unexpected, format!("QEMU refused {command}")),
-            Failure::Disconnected(_) => (ErrorKind::Unavailable, "the connection to QEMU ended".to_owned()),
             Failure::Record { .. } => (ErrorKind::Unexpected, "a record of the engine is damaged".to_owned()),
             Failure::Image { .. } => (ErrorKind::Invalid, failure.to_string()),
         };

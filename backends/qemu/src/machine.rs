@@ -113,13 +113,19 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(site: &Arc<Site>, directory: PathBuf, record: Arc<Record<MachineRecord>>) -> Arc<Self> {
+        // What is not made in full has no process.
+        let status = if record.get().made {
+            Status::Unknown
+        } else {
+            Status::Off
+        };
         Arc::new(Self {
             id: record.get().mark.clone(),
             directory,
             record,
             site: Arc::downgrade(site),
             live: Mutex::default(),
-            status: watch::Sender::new(Status::Unknown),
+            status: watch::Sender::new(status),
             work: tokio::sync::Mutex::default(),
             plugging: tokio::sync::Mutex::default(),
             clearing_up: Mutex::default(),
@@ -196,7 +202,14 @@ impl Machine {
             self.set_live(None);
         }
         match Process::recorded(&self.directory)? {
-            Some(process) => self.attach(process).await,
+            Some(process) => match self.attach(process.clone()).await {
+                // One that ends while we look is as good as gone.
+                Err(_) if tokio::time::timeout(QUIT, process.ended()).await.is_ok() => {
+                    self.process_gone();
+                    Ok(())
+                }
+                attached => attached,
+            },
             None => {
                 self.process_gone();
                 Ok(())

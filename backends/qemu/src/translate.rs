@@ -39,7 +39,7 @@ fn mark(text: &str) -> Option<EntityId> {
 pub(crate) fn machine_state(record: &MachineRecord, status: &Status) -> (&'static str, Option<String>) {
     let say = |text: &str| Some(text.to_owned());
     if !record.made {
-        return ("inactive", say("is being made"));
+        return ("inactive", say("is being created"));
     }
     match status {
         Status::Running => {
@@ -54,8 +54,8 @@ pub(crate) fn machine_state(record: &MachineRecord, status: &Status) -> (&'stati
         Status::Off if record.wanted == Wanted::Hibernated => ("suspended", say("held on disk")),
         Status::Off => ("inactive", None),
         Status::Leaving => ("inactive", None),
-        Status::Starting => ("inactive", say("is starting")),
-        Status::Unknown => ("inactive", say("is being looked for")),
+        Status::Starting => ("inactive", say("is being started")),
+        Status::Unknown => ("inactive", say("is being looked for again")),
         Status::Failed(why) | Status::Died(why) => ("error", Some(why.clone())),
     }
 }
@@ -176,7 +176,7 @@ pub(crate) fn volume(volume: &Volume) -> Picture {
     };
     set(&mut attributes, "occi.storage.state", state);
     if !record.made {
-        set(&mut attributes, "occi.storage.state.message", "is being made");
+        set(&mut attributes, "occi.storage.state.message", "is being created");
     }
     Picture {
         native_id: record.mark.clone(),

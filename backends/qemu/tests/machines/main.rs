@@ -78,6 +78,10 @@ fn main() -> ExitCode {
             },
         ),
         trial(
+            "a_machine_that_ends_at_any_moment_is_read_and_deleted",
+            |lab, config| Box::pin(survival::sudden_ends(lab, config)),
+        ),
+        trial(
             "after_a_boot_of_the_host_what_ran_runs_again_or_stays_off_as_the_operator_says",
             |lab, config| Box::pin(survival::host_boot(lab, config)),
         ),

@@ -84,6 +84,35 @@ pub(crate) async fn infra_7_a_compute_in_error_recovers_by_start_and_by_stop(lab
     qemu.shutdown().await;
 }
 
+/// Machines whose QEMU ends while something is asked of them: whatever the moment, reading and deleting go well.
+pub(crate) async fn sudden_ends(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    for delay_ms in [0, 1, 2, 4, 8, 16, 32, 64] {
+        let create = deaf();
+        qemu.create(&context(), &create).await.unwrap();
+        let process = Process::recorded(&lab.machine(create.mark.as_str())).unwrap().unwrap();
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            process.kill().await.unwrap();
+        };
+        let read_and_delete = async {
+            state(&qemu, &create).await;
+            qemu.delete(&context(), &target(&create)).await.unwrap();
+        };
+        tokio::join!(end, read_and_delete);
+
+        // And one that is given up while it starts.
+        let create = deaf();
+        let scope = context();
+        let patience = Duration::from_millis(40 + 2 * delay_ms);
+        let _given_up = tokio::time::timeout(patience, qemu.create(&scope, &create)).await;
+        qemu.find(&context().scope, &target(&create)).await.unwrap();
+        qemu.delete(&context(), &target(&create)).await.unwrap();
+    }
+    assert!(lab.living().is_empty(), "{:?}", lab.living());
+    qemu.shutdown().await;
+}
+
 /// A machine whose server is killed, whose guest leaves while nobody watches, and whose QEMU is killed.
 pub(crate) async fn survival(lab: &Lab, config: QemuConfig) {
     let data_dir = config.directory.parent().unwrap();
