@@ -8,7 +8,7 @@ use occi_backend::names::COMPUTE;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use occi_model::infrastructure;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 /// Two guests on the default network of their project.
@@ -112,16 +112,22 @@ pub(crate) async fn infra_42_the_key_logs_in_and_user_data_runs(lab: &Lab, confi
             "UserKnownHostsFile=/dev/null",
             "BatchMode=yes",
         ];
-        let mut ssh = Command::new("ssh");
-        ssh.args(options.iter().flat_map(|option| ["-o", option]))
-            .arg("-i")
-            .arg(&key);
-        let ran = ssh
-            .args(login.split_whitespace().skip(1))
-            .arg("echo in-$((6*7))")
-            .output()
-            .unwrap();
+        let on_guest = |line: &str| {
+            let mut ssh = Command::new("ssh");
+            ssh.args(options.iter().flat_map(|option| ["-o", option]))
+                .arg("-i")
+                .arg(&key)
+                .args(login.split_whitespace().skip(1));
+            ssh.arg(line).output().unwrap()
+        };
+        let ran = on_guest("echo in-$((6*7))");
         assert_eq!(String::from_utf8_lossy(&ran.stdout), "in-42\n", "{ran:?}");
+        on_guest("poweroff");
+        let until = Instant::now() + Duration::from_secs(30);
+        while state(&qemu, &guests[0]).await.0 != "inactive" {
+            assert!(Instant::now() < until, "poweroff inside did not switch the guest off");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     } else {
         println!("skipped in part: there is no ssh-keygen to make a key with");
     }
