@@ -139,7 +139,7 @@ pub(crate) fn arguments(record: &MachineRecord, disks: &[DiskRecord], host: &Hos
     ]);
     push(&[
         "-m",
-        &format!("{}M", record.memory_mib),
+        &format!("{}M", record.memory_mib()),
         "-smp",
         &record.cores.to_string(),
     ]);
@@ -253,14 +253,14 @@ mod tests {
             wanted: Wanted::Running,
             hostname: None,
             cores: 2,
-            memory_mib: 512,
+            memory: 0.5,
             template: "tiny".to_owned(),
             base: "base.qcow2".into(),
             ssh_user: None,
             machine: "pc-i440fx-7.2".to_owned(),
             key: None,
             user_data: None,
-            ephemeral: Some(1 << 30),
+            ephemeral: Some(1.0),
             nics: vec![nic(0), nic(1)],
             disks: vec![disk(0), disk(1), disk(2)],
             former_nics: Vec::new(),

@@ -13,7 +13,7 @@ use crate::seed::{self, Seed};
 use crate::site::Site;
 use crate::switch::Mac;
 use crate::templates;
-use crate::translate::{self, mib};
+use crate::translate::{self, bytes, mib};
 use occi_backend::{
     Acted, BackendError, Change, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Scope, names,
 };
@@ -29,8 +29,8 @@ const NEW: &str = "disk.new";
 struct Wish<'a> {
     image: Image,
     cores: u32,
-    memory_mib: u64,
-    ephemeral: Option<u64>,
+    memory: f64,
+    ephemeral: Option<f64>,
     hostname: Option<&'a str>,
     key: Option<&'a str>,
     user_data: Option<&'a str>,
@@ -49,7 +49,8 @@ fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> 
         .get("occi.compute.cores")
         .and_then(occi_model::Value::as_i64)
         .unwrap_or(1);
-    let memory_mib = mib(number("occi.compute.memory").unwrap_or(1.0));
+    let memory = number("occi.compute.memory").unwrap_or(1.0);
+    let memory_mib = mib(memory);
     if memory_mib < image.min_memory_mib() {
         return refuse(
             ErrorKind::Invalid,
@@ -84,8 +85,8 @@ fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> 
     Ok(Wish {
         image,
         cores: u32::try_from(cores).unwrap_or(u32::MAX),
-        memory_mib,
-        ephemeral: number(templates_of_model::EPHEMERAL_SIZE).map(|gib| mib(gib) << 20),
+        memory,
+        ephemeral: number(templates_of_model::EPHEMERAL_SIZE),
         hostname: text(attributes, "occi.compute.hostname"),
         key,
         user_data,
@@ -123,7 +124,7 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
 }
 
 fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
-    site.check_room(create.mark.as_str(), wish.cores, wish.memory_mib)?;
+    site.check_room(create.mark.as_str(), wish.cores, mib(wish.memory))?;
     site.check_disk(0)?;
     let nics = create
         .links
@@ -195,7 +196,7 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
         wanted: Wanted::Off,
         hostname: wish.hostname.map(str::to_owned),
         cores: wish.cores,
-        memory_mib: wish.memory_mib,
+        memory: wish.memory,
         template: wish.image.term.to_string(),
         base,
         ssh_user: wish.image.ssh_user().map(str::to_owned),
@@ -298,9 +299,9 @@ async fn make(site: &Site, machine: &Machine) -> Result<()> {
             .await?;
         keep(ROOT)?;
     }
-    if let Some(bytes) = record.ephemeral.filter(|_| !inside.join(EPHEMERAL).exists()) {
+    if let Some(gib) = record.ephemeral.filter(|_| !inside.join(EPHEMERAL).exists()) {
         remove(&new)?;
-        site.qemu_img.create(&place, NEW, bytes).await?;
+        site.qemu_img.create(&place, NEW, bytes(gib)).await?;
         keep(EPHEMERAL)?;
     }
     let macs: Vec<String> = record.nics.iter().map(|nic| nic.mac.to_string()).collect();
@@ -361,7 +362,7 @@ pub(crate) async fn act(
                 }
                 if !machine.status().has_process() {
                     let _alone = site.placing.lock().await;
-                    site.check_room(&machine.id, record.cores, record.memory_mib)?;
+                    site.check_room(&machine.id, record.cores, record.memory_mib())?;
                 }
                 machine.power_on().await?;
                 context.step("machine started").await?;
@@ -408,7 +409,7 @@ pub(crate) async fn act(
 }
 
 async fn hibernate(site: &Site, machine: &Arc<Machine>) -> Result<()> {
-    site.check_disk(machine.record.get().memory_mib << 20)?;
+    site.check_disk(machine.record.get().memory_mib() << 20)?;
     Ok(machine.hibernate().await?)
 }
 
@@ -486,7 +487,7 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
         record.cores = u32::try_from(cores).unwrap_or(u32::MAX);
     }
     if let Some(memory) = number("occi.compute.memory") {
-        record.memory_mib = mib(memory);
+        record.memory = memory;
     }
     if let Some(hostname) = text(&change.set, "occi.compute.hostname") {
         record.hostname = Some(hostname.to_owned());
@@ -495,21 +496,21 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
         record.hostname = None;
     }
     if let Some(gib) = number(templates_of_model::EPHEMERAL_SIZE) {
-        record.ephemeral = Some((mib(gib) << 20).max(record.ephemeral.unwrap_or(0)));
+        record.ephemeral = Some(gib.max(record.ephemeral.unwrap_or(0.0)));
     }
     let booted = image.as_ref().or_else(|| images.get(&record.template));
-    if let Some(booted) = booted.filter(|image| record.memory_mib < image.min_memory_mib()) {
+    if let Some(booted) = booted.filter(|image| record.memory_mib() < image.min_memory_mib()) {
         return refuse(
             ErrorKind::Invalid,
             format!(
                 "{} needs at least {} MiB of memory, and {} MiB were asked for",
                 booted.term,
                 booted.min_memory_mib(),
-                record.memory_mib
+                record.memory_mib()
             ),
         );
     }
-    site.check_room(&record.mark, record.cores, record.memory_mib)?;
+    site.check_room(&record.mark, record.cores, record.memory_mib())?;
     Ok((record, image))
 }
 
@@ -534,7 +535,7 @@ pub(crate) async fn update(
     // Until its files are made anew it is not whole; whoever finds it so makes them.
     wanted.made = !(is_new_disk || seed_changes || ephemeral_changes);
     if ephemeral_changes && machine.inside().join(EPHEMERAL).exists() {
-        let size = wanted.ephemeral.unwrap_or_default();
+        let size = bytes(wanted.ephemeral.unwrap_or_default());
         site.qemu_img.resize(&machine.workplace(), EPHEMERAL, size).await?;
     }
     machine.record.change(move |record| *record = wanted).await?;

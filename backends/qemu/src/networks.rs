@@ -5,7 +5,7 @@ use crate::network::Network;
 use crate::record::NetworkRecord;
 use crate::site::Site;
 use crate::translate;
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result, names};
 use occi_model::Attributes;
 use std::net::Ipv4Addr;
@@ -21,6 +21,12 @@ fn wish(attributes: &Attributes) -> Result<(Option<Ipv4Net>, Option<Ipv4Addr>, b
             return refuse(
                 ErrorKind::Invalid,
                 format!("{text} is too small or too large; /8 to /29 are taken"),
+            );
+        }
+        Some((text, Err(_))) if text.parse::<Ipv6Net>().is_ok() => {
+            return refuse(
+                ErrorKind::Unsupported,
+                "the qemu backend does not support IPv6 networks",
             );
         }
         Some((text, Err(_))) => return refuse(ErrorKind::Invalid, format!("{text} is no IPv4 network")),

@@ -4,6 +4,7 @@
 //! QEMU says. Everything that must be found again after a crash hangs on these files.
 
 use crate::switch::Mac;
+use crate::translate::mib;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -42,7 +43,8 @@ pub(crate) struct MachineRecord {
     /// The host name that the client asked for.
     pub hostname: Option<String>,
     pub cores: u32,
-    pub memory_mib: u64,
+    /// In GiB, as asked for; QEMU gets whole MiB.
+    pub memory: f64,
     /// The image it was made from, by name.
     pub template: String,
     /// The frozen image below its root disk, by file name.
@@ -54,8 +56,8 @@ pub(crate) struct MachineRecord {
     pub key: Option<String>,
     /// As the client sent it.
     pub user_data: Option<String>,
-    /// The disk that lives and dies with it, in bytes.
-    pub ephemeral: Option<u64>,
+    /// The disk that lives and dies with it, in GiB, as asked for.
+    pub ephemeral: Option<f64>,
     pub nics: Vec<NicRecord>,
     pub disks: Vec<DiskRecord>,
     /// Links that went while the guest was held: it has yet to let go of their devices, which keep their places.
@@ -68,6 +70,11 @@ pub(crate) struct MachineRecord {
 }
 
 impl MachineRecord {
+    /// Its memory, in MiB.
+    pub(crate) fn memory_mib(&self) -> u64 {
+        mib(self.memory)
+    }
+
     /// The interface made by this link.
     pub(crate) fn nic_mut(&mut self, mark: &str) -> Option<&mut NicRecord> {
         self.nics.iter_mut().find(|nic| nic.mark == mark)
@@ -169,8 +176,8 @@ pub(crate) struct VolumeRecord {
     /// Our mark; also the name of the directory.
     pub mark: String,
     pub project: String,
-    /// In bytes.
-    pub size: u64,
+    /// In GiB, as asked for; its file has whole MiB.
+    pub size: f64,
     /// Whether it has been made in full.
     pub made: bool,
     pub online: bool,

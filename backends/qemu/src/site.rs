@@ -38,7 +38,7 @@ const LEAST_FREE: u64 = 256 << 20;
 const LOG_ROUND: Duration = Duration::from_secs(5);
 
 /// The version of how things lie in the engine's directory, as its file `layout` says.
-const LAYOUT: &str = "2\n";
+const LAYOUT: &str = "3\n";
 
 const MACHINES: &str = "vm";
 const NETWORKS: &str = "net";
@@ -485,7 +485,7 @@ impl Site {
             let record = machine.record.get();
             if machine.status().has_process() || record.wanted == Wanted::Running {
                 cores_in_use += record.cores;
-                memory_in_use += self.cost_mib(record.memory_mib);
+                memory_in_use += self.cost_mib(record.memory_mib());
             }
         }
         if cores_in_use + cores > most_cores {
@@ -749,9 +749,9 @@ mod tests {
         check_layout(directory.path()).unwrap();
         check_layout(directory.path()).unwrap();
         let file = directory.path().join("layout");
-        fs::write(&file, "3\n").unwrap();
+        fs::write(&file, "2\n").unwrap();
         let refused = check_layout(directory.path()).unwrap_err().to_string();
-        assert!(refused.contains("layout 3, not 2"), "{refused}");
+        assert!(refused.contains("layout 2, not 3"), "{refused}");
         // Before there was a version, machines lay there without one.
         fs::remove_file(&file).unwrap();
         fs::create_dir(directory.path().join(MACHINES).join("old")).unwrap();

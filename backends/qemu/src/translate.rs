@@ -20,6 +20,11 @@ pub(crate) fn mib(gib: f64) -> u64 {
     mib
 }
 
+/// A size in GiB as bytes: whole MiB.
+pub(crate) fn bytes(gib: f64) -> u64 {
+    mib(gib).saturating_mul(1 << 20)
+}
+
 /// MiB as GiB; exact.
 pub(crate) fn gib(mib: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53 MiB")]
@@ -69,12 +74,12 @@ fn picture_of(record: &MachineRecord, status: &Status) -> Picture {
     let mut attributes = Attributes::new();
     set(&mut attributes, "occi.compute.architecture", "x64");
     set(&mut attributes, "occi.compute.cores", i64::from(record.cores));
-    set(&mut attributes, "occi.compute.memory", gib(record.memory_mib));
+    set(&mut attributes, "occi.compute.memory", record.memory);
     if let Some(hostname) = &record.hostname {
         set(&mut attributes, "occi.compute.hostname", hostname.as_str());
     }
-    if let Some(bytes) = record.ephemeral {
-        set(&mut attributes, templates::EPHEMERAL_SIZE, gib(bytes >> 20));
+    if let Some(size) = record.ephemeral {
+        set(&mut attributes, templates::EPHEMERAL_SIZE, size);
         set(&mut attributes, templates::EPHEMERAL_DEVICEID, "/dev/vdb");
     }
     let (state, message) = machine_state(record, status);
@@ -168,7 +173,7 @@ pub(crate) fn storage_link(site: &Site, machine: &Machine, disk: &DiskRecord) ->
 pub(crate) fn volume(volume: &Volume) -> Picture {
     let record = volume.record.get();
     let mut attributes = Attributes::new();
-    set(&mut attributes, "occi.storage.size", gib(record.size >> 20));
+    set(&mut attributes, "occi.storage.size", record.size);
     let state = if record.online && record.made {
         "online"
     } else {

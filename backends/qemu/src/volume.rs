@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::record::{DiskRecord, VolumeRecord};
 use crate::saving;
 use crate::site::Site;
-use crate::translate::{self, mib};
+use crate::translate::{self, bytes};
 use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
 use occi_model::Value;
 use serde_json::json;
@@ -68,16 +68,16 @@ impl Volume {
     }
 }
 
-/// A size in bytes.
-fn size(value: Option<&Value>) -> Result<u64> {
+/// A size in GiB.
+fn size(value: Option<&Value>) -> Result<f64> {
     match value.and_then(Value::as_f64) {
-        Some(gib) if gib > 0.0 => Ok(mib(gib) << 20),
+        Some(gib) if gib > 0.0 => Ok(gib),
         _ => refuse(ErrorKind::Invalid, "the size must be a number of GiB above zero"),
     }
 }
 
 pub(crate) fn admit(site: &Site, create: &Create) -> Result<()> {
-    site.check_disk(size(create.attributes.get("occi.storage.size"))?)
+    site.check_disk(bytes(size(create.attributes.get("occi.storage.size"))?))
 }
 
 pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Vec<Picture>> {
@@ -98,7 +98,9 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     };
     if !volume.record.get().made {
         let place = volume.workplace(site)?;
-        site.qemu_img.create(&place, FILE, volume.record.get().size).await?;
+        site.qemu_img
+            .create(&place, FILE, bytes(volume.record.get().size))
+            .await?;
         volume.record.change(|record| record.made = true).await?;
         context.step("volume made").await?;
     }
@@ -121,17 +123,17 @@ async fn set_online(site: &Arc<Site>, volume: &Volume, online: bool) -> Result<(
     Ok(())
 }
 
-/// Makes it at least `size` bytes large, also while a guest uses it. Never smaller.
-async fn resize(site: &Site, volume: &Volume, size: u64) -> Result<()> {
+/// Makes it `gib` large, also while a guest uses it. Never smaller.
+async fn resize(site: &Site, volume: &Volume, gib: f64) -> Result<()> {
     let now = volume.record.get().size;
-    if size < now {
-        let (now, size) = (translate::gib(now >> 20), translate::gib(size >> 20));
+    if gib < now {
         return refuse(
             ErrorKind::Conflict,
-            format!("the volume has {now} GiB and cannot shrink to {size}: what is on it would be cut off"),
+            format!("the volume has {now} GiB and cannot shrink to {gib}: what is on it would be cut off"),
         );
     }
-    site.check_disk(size - now)?;
+    let size = bytes(gib);
+    site.check_disk(size.saturating_sub(bytes(now)))?;
     match volume
         .in_use(site)
         .and_then(|(machine, disk)| Some((machine.live()?, disk)))
@@ -142,7 +144,7 @@ async fn resize(site: &Site, volume: &Volume, size: u64) -> Result<()> {
         }
         None => site.qemu_img.resize(&volume.workplace(site)?, FILE, size).await?,
     }
-    volume.record.change(move |record| record.size = size).await?;
+    volume.record.change(move |record| record.size = gib).await?;
     Ok(())
 }
 
