@@ -66,13 +66,15 @@ fn http_36_json_20_text_11_an_empty_collection_is_an_empty_list(site: &Site) {
 fn http_38_a_kind_collection_can_be_emptied_in_part_and_whole(site: &Site) {
     let newcomer = site.own_project();
     let site = &newcomer.site;
+    // Some engines give each project a network to begin with.
+    let before = site.list("/network/");
     let things: Vec<_> = (0..3).map(|_| site.network(&[])).collect();
     let storage = site.storage(&[]);
     let one = format!("X-OCCI-Location: {}", things[0].url);
     site.delete("/network/").text(&[&one]).send().is(200);
     assert_eq!(
         sorted(site.list("/network/")),
-        sorted(vec![things[1].url.clone(), things[2].url.clone()])
+        sorted([before, vec![things[1].url.clone(), things[2].url.clone()]].concat())
     );
     site.delete("/network/").send().is(200);
     assert_eq!(site.list("/network/"), Vec::<String>::new());
@@ -356,7 +358,9 @@ fn http_72_a_path_is_emptied(site: &Site) {
     assert_eq!(newcomer.site.list("/"), Vec::<String>::new());
     site.get(&network.url).send().is(404);
     site.get(&storage.url).send().is(404);
-    site.get(&outside.url).send().is(200);
+    if newcomer.site.login() != site.login() {
+        site.get(&outside.url).send().is(200);
+    }
 }
 
 fn http_78_core_33_members_that_are_there_already_count_as_done(site: &Site) {

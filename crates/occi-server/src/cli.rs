@@ -36,7 +36,7 @@ struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "OCCID_CONFIG")]
     config: Option<PathBuf>,
     /// Where clients reach the service [default: 127.0.0.1:8787] [env: OCCID_LISTEN].
-    #[arg(long, global = true, value_name = "ADDR:PORT|unix:PATH")]
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
     listen: Option<String>,
     /// Where health, metrics and commands reach it [default: unix:<data-dir>/admin.sock] [env: OCCID_ADMIN_LISTEN].
     #[arg(long, global = true, value_name = "ADDR:PORT|unix:PATH|off")]
@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
     /// The engine, or several with commas [default: qemu] [env: OCCID_BACKENDS].
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     backend: Option<String>,
 }
 
