@@ -274,3 +274,25 @@ async fn http_69_if_match_guards_a_change() {
         FailureKind::PreconditionFailed,
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_18_a_replacement_leaves_the_addresses_of_a_network() {
+    let on = Fixture::remote().await;
+    let mut addressed = draft(&names::NETWORK, &[]);
+    addressed.mixins.push(names::IPNETWORK.clone());
+    addressed.attributes.push((
+        names::attribute("occi.network.address"),
+        Input::Quoted("10.7.0.0/24".into()),
+    ));
+    let path = on.made(addressed).await.location.clone();
+    let seen = on
+        .replace(&path, draft(&names::NETWORK, &[("occi.core.title", "lan")]))
+        .await
+        .unwrap()
+        .found
+        .unwrap()
+        .entity;
+    assert_eq!(shown(&seen, "occi.core.title"), "lan");
+    assert_eq!(shown(&seen, "occi.network.address"), "10.7.0.0/24");
+    assert!(seen.mixins.contains(&names::IPNETWORK));
+}

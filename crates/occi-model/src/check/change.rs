@@ -6,7 +6,7 @@ use super::given::{Given, attribute_path, check_limits, immutable, is_state, mis
 use super::mixins::MixinPlan;
 use crate::{
     AttributeDefinition, AttributeName, Attributes, Definitions, Entity, EntityDraft, EntityId, Input, Kind, LinkEnd,
-    NewLink, Registry, Shape, TypeId, Value, core,
+    Mixin, NewLink, Registry, Shape, TypeId, Value, core,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Registry {
     pub fn check_update(&self, entity: &Entity, draft: &EntityDraft) -> Result<Change, Violation> {
         check_limits(draft, "")?;
         let kind = self.same_entity(entity, draft)?;
-        let plan = self.plan_mixins(entity, draft, false)?;
+        let plan = self.plan_mixins(entity, draft, |_| false)?;
         let before = self.definitions(kind.id.as_str(), &entity.mixins);
         let after = self.definitions(kind.id.as_str(), &plan.result);
         let given = self.given(&after, draft, Some(&entity.attributes), "")?;
@@ -111,8 +111,8 @@ impl Registry {
 
     /// Checks a replacement (PUT on an entity; GFD.223): what is not given goes back to its default or
     /// goes away, and so do mixins that are not named. Templates, keys and user data stay with their attributes, and so
-    /// does an omitted attribute that `keeps` names: those that an engine owns. Links stay as they are; a link that the
-    /// entity does not have is refused.
+    /// does an omitted attribute that `keeps` names, those that an engine owns, or a mixin with such attributes alone.
+    /// Links stay as they are; a link that the entity does not have is refused.
     pub fn check_replace(
         &self,
         entity: &Entity,
@@ -121,7 +121,11 @@ impl Registry {
     ) -> Result<Change, Violation> {
         check_limits(draft, "")?;
         let kind = self.same_entity(entity, draft)?;
-        let plan = self.plan_mixins(entity, draft, true)?;
+        let is_kept = |mixin: &Mixin| {
+            let mut names = mixin.attributes.iter().map(|one| &one.name);
+            !mixin.attributes.is_empty() && names.all(&keeps)
+        };
+        let plan = self.plan_mixins(entity, draft, |mixin| !is_kept(mixin))?;
         let before = self.definitions(kind.id.as_str(), &entity.mixins);
         let after = self.definitions(kind.id.as_str(), &plan.result);
         let given = self.given(&after, draft, Some(&entity.attributes), "")?;

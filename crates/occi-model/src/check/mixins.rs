@@ -172,12 +172,13 @@ impl Registry {
         Ok(mixins)
     }
 
-    /// What the mixins that a draft names do to those of an entity.
+    /// What the mixins that a draft names do to those of an entity. Those that it leaves out stay, or go if `may_go` and
+    /// nothing else keeps them.
     pub(super) fn plan_mixins(
         &self,
         entity: &Entity,
         draft: &EntityDraft,
-        replace: bool,
+        may_go: impl Fn(&Mixin) -> bool,
     ) -> Result<MixinPlan, Violation> {
         let named = self.find_mixins(&draft.mixins, &entity.mixins, "")?;
         let added: Vec<_> = named.iter().filter(|id| !entity.mixins.contains(id)).cloned().collect();
@@ -189,8 +190,8 @@ impl Registry {
             family.is_some() && added.iter().any(|added| self.family(added) == family)
         };
         // A template that its backend offers no more is unknown, and still what the entity was made from.
-        let may_go = |id: &TypeId| self.mixin(id.as_str()).is_some() && !self.behaves(id.as_str(), |row| row.kept);
-        let omitted = |id: &TypeId| replace && !named.contains(id) && may_go(id);
+        let goes = |id: &TypeId| self.mixin(id.as_str()).is_some_and(|mixin| may_go(mixin));
+        let omitted = |id: &TypeId| !named.contains(id) && goes(id) && !self.behaves(id.as_str(), |row| row.kept);
         let (removed, mut result): (Vec<_>, Vec<_>) = entity
             .mixins
             .iter()

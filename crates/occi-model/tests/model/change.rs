@@ -295,6 +295,13 @@ fn a_replacement_leaves_what_the_engine_owns() {
         .check_replace(&compute(&model), &draft(COMPUTE, &[TAG], &[]), owned)
         .unwrap();
     assert_eq!(change.unset, ["occi.core.title".parse().unwrap()]);
+
+    // An engine may have given it a mixin that the client does not know of.
+    let network = draft(NETWORK, &[IPNETWORK], &[("occi.network.address", "10.0.0.0/24")]);
+    let network = create(&model, &network);
+    let owned = |name: &occi_model::AttributeName| name.as_str().starts_with("occi.network.");
+    let change = model.check_replace(&network, &draft(NETWORK, &[], &[]), owned).unwrap();
+    assert!(change.is_empty(), "{change:?}");
 }
 
 #[test]
