@@ -40,7 +40,7 @@ names! {
     IPNETWORKINTERFACE = infrastructure;
 }
 
-/// The action `term` of the infrastructure kind `kind` (`compute`, `start`).
+/// The action `term` of the infrastructure kind `kind` (`compute`, `start`), both written in the source.
 pub fn action(kind: &str, term: &str) -> TypeId {
     fixed(&format!(
         "http://schemas.ogf.org/occi/infrastructure/{kind}/action#{term}"
