@@ -31,6 +31,9 @@ fn compute() -> KindCapability {
     let ephemeral = [templates::EPHEMERAL_SIZE, templates::EPHEMERAL_DEVICEID];
     let mut owned = owned("compute", &["architecture", "cores", "memory", "hostname"]);
     owned.extend(ephemeral.map(attribute));
+    let mut changes = update(&["occi.compute.cores", "occi.compute.memory"], &["inactive"]);
+    changes.extend(update(&["occi.compute.hostname"], &ON_OR_OFF));
+    changes.extend(update(&["resource_tpl", "os_tpl"], &["inactive"]));
     KindCapability {
         actions: vec![
             act("compute", "start", &["inactive", "suspended", "error"], &[]),
@@ -44,16 +47,7 @@ fn compute() -> KindCapability {
             act("compute", "suspend", &["active"], &["hibernate", "suspend"]),
             act("compute", "save", &ON_OR_OFF, &["hot", "deferred"]),
         ],
-        update: update(
-            &[
-                "occi.compute.cores",
-                "occi.compute.memory",
-                "occi.compute.hostname",
-                "resource_tpl",
-                "os_tpl",
-            ],
-            &["inactive"],
-        ),
+        update: changes,
         inline_links: vec![NETWORKINTERFACE.clone(), STORAGELINK.clone()],
         later_links: vec![
             (NETWORKINTERFACE.clone(), ALL_BUT_ERROR.to_vec()),

@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::record::{MachineRecord, NicRecord, Wanted};
 use crate::saving;
 use crate::seed::{self, Seed};
-use crate::site::Site;
+use crate::site::{SAVED, Site};
 use crate::switch::Mac;
 use crate::templates;
 use crate::translate::{self, bytes, mib};
@@ -101,7 +101,12 @@ fn image(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
     };
     let image = match wanted {
         Some(name) => images.get(name),
-        None => images.images.first(),
+        // What somebody has saved is booted by those who ask for it.
+        None => {
+            let is_saved = |image: &&Image| image.path.starts_with(site.config.directory.join(SAVED));
+            let mut given = images.images.iter().filter(|image| !is_saved(image));
+            given.next().or_else(|| images.images.first())
+        }
     };
     match (image, wanted) {
         (Some(image), _) => Ok(image.clone()),
@@ -304,6 +309,11 @@ async fn make(site: &Site, machine: &Machine) -> Result<()> {
         site.qemu_img.create(&place, NEW, bytes(gib)).await?;
         keep(EPHEMERAL)?;
     }
+    write_seed(machine, &record)
+}
+
+/// Writes what the guest of `record` reads at its next start. One that runs keeps the seed that it has.
+fn write_seed(machine: &Machine, record: &MachineRecord) -> Result<()> {
     let macs: Vec<String> = record.nics.iter().map(|nic| nic.mac.to_string()).collect();
     let default_name = format!("compute-{}", record.mark.chars().take(8).collect::<String>());
     let user_data = record.user_data.as_deref().map(userdata::read);
@@ -318,7 +328,7 @@ async fn make(site: &Site, machine: &Machine) -> Result<()> {
     let new = machine.directory.join("seed.new");
     seed.write(&new)?;
     confine::give(&new, record.user)?;
-    std::fs::rename(&new, inside.join(SEED)).map_err(Failure::host("make the seed"))?;
+    std::fs::rename(&new, machine.inside().join(SEED)).map_err(Failure::host("make the seed"))?;
     Ok(())
 }
 
@@ -467,13 +477,8 @@ pub(crate) fn admit_change(site: &Site, scope: &Scope, machine: &Machine, change
 
 /// What a change makes of a machine's record, and the image of its new root disk if it gets one.
 fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<(MachineRecord, Option<Image>)> {
-    if machine.status().has_process() || machine.record.get().wanted == Wanted::Hibernated {
-        return refuse(
-            ErrorKind::Conflict,
-            "the compute can be changed while it is inactive; stop it first",
-        );
-    }
-    let mut record = MachineRecord::clone(&machine.record.get());
+    let now = machine.record.get();
+    let mut record = MachineRecord::clone(&now);
     let images = site.images(&scope.project);
     let image = match &change.os_template {
         None => None,
@@ -498,6 +503,21 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
     if let Some(gib) = number(templates_of_model::EPHEMERAL_SIZE) {
         record.ephemeral = Some(gib.max(record.ephemeral.unwrap_or(0.0)));
     }
+    let is_renamed_only = image.is_none()
+        && *now
+            == MachineRecord {
+                hostname: now.hostname.clone(),
+                ..record.clone()
+            };
+    if is_renamed_only && !machine.is_held() {
+        return Ok((record, None));
+    }
+    if !is_off(machine) {
+        return refuse(
+            ErrorKind::Conflict,
+            "the compute can be changed while it is inactive; stop it first",
+        );
+    }
     let booted = image.as_ref().or_else(|| images.get(&record.template));
     if let Some(booted) = booted.filter(|image| record.memory_mib() < image.min_memory_mib()) {
         return refuse(
@@ -514,7 +534,12 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
     Ok((record, image))
 }
 
-/// Changes what a compute that is off will be at its next start.
+/// Whether nothing of it runs or is held.
+fn is_off(machine: &Machine) -> bool {
+    !machine.status().has_process() && machine.record.get().wanted != Wanted::Hibernated
+}
+
+/// Changes what a compute will be at its next start. One that runs can get another name.
 pub(crate) async fn update(
     site: &Arc<Site>,
     context: &Context,
@@ -523,6 +548,15 @@ pub(crate) async fn update(
 ) -> Result<Vec<Picture>> {
     machine.look().await?;
     let (mut wanted, image) = changed(site, &context.scope, machine, change)?;
+    if !is_off(machine) {
+        write_seed(machine, &wanted)?;
+        machine
+            .record
+            .change(|record| record.hostname = wanted.hostname)
+            .await?;
+        context.step("change recorded").await?;
+        return Ok(translate::machine_and_links(site, machine));
+    }
     if let Some(image) = image {
         let _alone = site.placing.lock().await;
         wanted.base = site.freeze(&image).await?;
