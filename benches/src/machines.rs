@@ -33,35 +33,16 @@ pub(crate) async fn machines(plan: &Plan) -> Result<Vec<Row>> {
     for file in ["tiny.qcow2", "tiny.toml"] {
         fs::copy(plan.images.join(file), images.join(file))?;
     }
+    let below = data.path().canonicalize()?;
     let occid = Occid::start_with(plan, "qemu", data).await?;
+    let measured = pairs(&occid, &below).await;
+    // Machines and networks outlive their server.
     let mut connection = Connection::open(occid.server.address).await?;
-    let (mut execs, mut pairs) = (Vec::new(), Vec::new());
-    for pair in 0..=PAIRS {
-        let begin = Instant::now();
-        let post = connection.exchange(occid.create_one());
-        let watch = tokio::task::spawn_blocking(Emulator::appear);
-        let answer = post.await?;
-        ensure!(answer.status() == 201, "POST answered {}", answer.status());
-        let location = answer
-            .headers()
-            .get(LOCATION)
-            .context("no Location")?
-            .to_str()?
-            .to_owned();
-        let emulator = watch.await??;
-        let exec = emulator.seen - begin;
-        let console = emulator.directory.join("console.log");
-        let ours = tokio::task::spawn_blocking(move || first_byte(&console, begin)).await??;
-        let (theirs, _by_hand) = tokio::task::spawn_blocking(move || by_hand(&emulator)).await??;
-        let gone = connection.exchange(occid.delete(&location)).await?;
-        ensure!(gone.status().is_success(), "DELETE answered {}", gone.status());
-        // The first brings up the network of the project.
-        if pair > 0 {
-            execs.push(exec.as_secs_f64() * 1e3);
-            pairs.push((ours.as_secs_f64() * 1e3, theirs.as_secs_f64() * 1e3));
-        }
+    for collection in ["/compute/", "/network/"] {
+        connection.exchange(occid.delete(collection)).await?;
     }
     occid.server.stop().await?;
+    let (execs, pairs) = measured?;
     let exec = median(execs);
     let [ours, theirs, ratio] = [
         median(pairs.iter().map(|pair| pair.0).collect()),
@@ -90,6 +71,43 @@ pub(crate) async fn machines(plan: &Plan) -> Result<Vec<Row>> {
     ])
 }
 
+/// Milliseconds from POST to exec, and to the first serial byte with occid and by hand.
+type Times = (Vec<f64>, Vec<(f64, f64)>);
+
+async fn pairs(occid: &Occid, below: &Path) -> Result<Times> {
+    let mut connection = Connection::open(occid.server.address).await?;
+    let (mut execs, mut pairs) = (Vec::new(), Vec::new());
+    for pair in 0..=PAIRS {
+        let place = below.to_owned();
+        let known = processes()?;
+        let begin = Instant::now();
+        let watch = tokio::task::spawn_blocking(move || Emulator::appear(&known, &place));
+        let answer = connection.exchange(occid.create_one()).await?;
+        ensure!(answer.status() == 201, "POST answered {}", answer.status());
+        let location = answer
+            .headers()
+            .get(LOCATION)
+            .context("no Location")?
+            .to_str()?
+            .to_owned();
+        let emulator = watch.await??;
+        let exec = emulator.seen - begin;
+        let console = emulator.directory.join("console.log");
+        let ours = tokio::task::spawn_blocking(move || first_byte(&console, begin)).await?;
+        let ours = ours.context("with occid")?;
+        let by_hand = tokio::task::spawn_blocking(move || by_hand(&emulator)).await?;
+        let (theirs, _machine) = by_hand.context("by hand")?;
+        let gone = connection.exchange(occid.delete(&location)).await?;
+        ensure!(gone.status().is_success(), "DELETE answered {}", gone.status());
+        // The first brings up the network of the project.
+        if pair > 0 {
+            execs.push(exec.as_secs_f64() * 1e3);
+            pairs.push((ours.as_secs_f64() * 1e3, theirs.as_secs_f64() * 1e3));
+        }
+    }
+    Ok((execs, pairs))
+}
+
 /// A running QEMU of a machine.
 struct Emulator {
     seen: Instant,
@@ -98,13 +116,12 @@ struct Emulator {
 }
 
 impl Emulator {
-    /// Waits for a QEMU with a machine and a disk that is not there yet.
-    fn appear() -> Result<Self> {
-        let known = processes()?;
+    /// Waits for a QEMU of a machine that works below `place` and is not among the `known` processes.
+    fn appear(known: &[u32], place: &Path) -> Result<Self> {
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
             for pid in processes()?.into_iter().filter(|pid| !known.contains(pid)) {
-                if let Some(emulator) = Self::read(pid) {
+                if let Some(emulator) = Self::read(pid).filter(|emulator| emulator.directory.starts_with(place)) {
                     return Ok(emulator);
                 }
             }
