@@ -24,7 +24,7 @@ bench:
 
 crash:
 	@scripts/setup build
-	@cargo build --locked -p occi-server --bin occid -p occi-campaign
+	@cargo build --locked -p occi-server --bin occid -p occi-campaign --bin occi-campaign
 	@$(or $(CARGO_TARGET_DIR),target)/debug/occi-campaign --occid $(or $(CARGO_TARGET_DIR),target)/debug/occid --report docs/crash-campaign.md $(ARGS)
 
 guest:

@@ -247,15 +247,22 @@ impl Journal {
         }
     }
 
-    /// A lost create that is sent again must succeed now.
+    /// A lost create that is sent again must succeed now, unless an end of a link has been deleted since then.
     pub(crate) fn repeated(&mut self, deed: &Deed, answer: &Answer) -> Result<(), String> {
         let begun = self.begin(deed);
         self.conclude(deed, begun, answer);
         match answer {
             Answer::Done { .. } => Ok(()),
+            Answer::Refused(..) if deed.made.iter().any(|made| self.has_lost_an_end(*made)) => Ok(()),
             Answer::Refused(status, message) => Err(format!("{status} {message}")),
             Answer::Lost => Err("no answer".to_owned()),
         }
+    }
+
+    fn has_lost_an_end(&self, link: Ref) -> bool {
+        let Thing { source, target, .. } = &self.things[link];
+        let is_gone = |end: &Ref| !self.things[*end].facts.may_exist;
+        source.iter().chain(target).any(is_gone)
     }
 }
 
