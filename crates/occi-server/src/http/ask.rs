@@ -285,6 +285,9 @@ fn entity_tags(value: &[u8]) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|tag| !tag.is_empty())
 }
 
+/// Who asks to wait longer is answered after this time: what goes on has a URL, and a connection costs a place.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 /// How long a write may take: `Prefer` (RFC 7240).
 pub(super) fn wait(headers: &HeaderMap) -> Wait {
     let mut wait = Wait::Accepted;
@@ -296,7 +299,7 @@ pub(super) fn wait(headers: &HeaderMap) -> Wait {
                 "respond-async" => wait = Wait::Async,
                 "wait" if wait != Wait::Async => match value.trim().trim_matches('"').parse() {
                     Ok(0) => wait = Wait::Recorded,
-                    Ok(seconds) => wait = Wait::Outcome(Duration::from_secs(seconds)),
+                    Ok(seconds) => wait = Wait::Outcome(Duration::from_secs(seconds).min(LONGEST_WAIT)),
                     Err(_) => {}
                 },
                 _ => {}
@@ -372,6 +375,7 @@ mod tests {
         for (value, expected) in [
             ("wait=0", Wait::Recorded),
             ("wait=5", Wait::Outcome(Duration::from_secs(5))),
+            ("wait=86400", Wait::Outcome(LONGEST_WAIT)),
             ("respond-async, wait=10", Wait::Async),
             ("wait=10; respond-async", Wait::Async),
             ("return=minimal", Wait::Accepted),

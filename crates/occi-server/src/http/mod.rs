@@ -11,6 +11,7 @@ mod meters;
 mod operation;
 mod paths;
 mod patience;
+mod places;
 mod ready;
 pub mod serve;
 pub mod service;

@@ -5,6 +5,7 @@ use super::ask::{self, Ask, Manners, Query, Wishes, X_OCCI_PROJECT};
 use super::fault::Fault;
 use super::meters::{Meters, RouteClass};
 use super::paths::{self, BadPath, Route};
+use super::places::{Full, Places};
 use super::ready::{Answers, Key, Ready};
 use super::serve::{Body, Door, Peer};
 use super::{collection, discovery, entity, operation};
@@ -29,7 +30,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Above so many principals, the limiter drops those who have been quiet.
@@ -43,7 +43,7 @@ pub struct Service {
     access_log: bool,
     challenge: HeaderValue,
     limiter: Option<DefaultKeyedRateLimiter<String>>,
-    working: Semaphore,
+    working: Places,
     pub(super) answers: Answers,
     orders: Cache<usize, Arc<Known>>,
     meters: Meters,
@@ -100,7 +100,7 @@ impl Service {
             access_log: config.log.access,
             challenge: challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"occid\"")),
             limiter,
-            working: Semaphore::new(config.http.requests),
+            working: Places::new(config.http.requests),
             answers: Answers::new(config.engine.cache_of_answers()),
             orders: Cache::new(256),
             meters: Meters::new(),
@@ -176,9 +176,18 @@ impl Service {
             return response;
         }
         // 7. Not too many at once.
-        let Ok(_place) = self.working.try_acquire() else {
-            let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered");
-            return fault.retry_after(Duration::from_secs(1)).answer(&manners());
+        let _place = match self.working.take(&visitor.principal.name) {
+            Ok(place) => place,
+            Err(full) => {
+                let fault = match full {
+                    Full::All => Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered"),
+                    Full::Share => Fault::new(
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "too many of your requests are being answered: wait for some of them",
+                    ),
+                };
+                return fault.retry_after(Duration::from_secs(1)).answer(&manners());
+            }
         };
         // 8. The whole request, and what it is for.
         let manners = manners();
