@@ -70,6 +70,8 @@ async fn get(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, F
         answer::set(&mut response, header::LOCATION, &ask.manners.base.absolute(path));
         return Ok(response);
     }
+    // What is shown of a collection's operation changes with its parts, which have steps of their own.
+    let is_one = operation.parts.is_empty();
     let step = row.step.as_deref().unwrap_or_default();
     let step: String = step.chars().filter(char::is_ascii_alphanumeric).collect();
     let etag = format!(
@@ -78,12 +80,14 @@ async fn get(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, F
         row.attempt,
         row.progress
     );
-    let mut response = if ask.has(&etag) {
+    let mut response = if is_one && ask.has(&etag) {
         answer::empty(StatusCode::NOT_MODIFIED)
     } else {
         answer::rendered(StatusCode::OK, document(&operation, ask, media))
     };
-    answer::set(&mut response, header::ETAG, &etag);
+    if is_one {
+        answer::set(&mut response, header::ETAG, &etag);
+    }
     if !operation.is_finished() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
     }
