@@ -21,6 +21,9 @@ pub enum AccountError {
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// The first password could not be written down.
+    #[error("the password cannot be kept: {0}")]
+    Keep(std::io::Error),
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
@@ -65,8 +68,9 @@ impl Accounts {
         Ok(())
     }
 
-    /// If there is nobody yet: the default project and an operator with a random password, which is returned.
-    pub async fn found(&self) -> Result<Option<String>, AccountError> {
+    /// If there is nobody yet: the default project and an operator with a random password, which is returned. It is given to
+    /// `keep` before the operator exists, so that there is none whose password nobody knows.
+    pub async fn found(&self, keep: impl FnOnce(&str) -> std::io::Result<()>) -> Result<Option<String>, AccountError> {
         if !self.store.users().await?.is_empty() {
             return Ok(None);
         }
@@ -80,6 +84,7 @@ impl Accounts {
         };
         let mut writes = self.missing_project(DEFAULT_PROJECT).await?;
         writes.extend(with_memberships(user));
+        keep(&password).map_err(AccountError::Keep)?;
         self.commit(writes).await?;
         Ok(Some(password))
     }

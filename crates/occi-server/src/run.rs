@@ -110,19 +110,22 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
 async fn first_start(accounts: &Accounts, data_dir: &Path) -> Result<Option<String>, ConfigError> {
     let failed =
         |problem: String| ConfigError::new(format!("the first operator cannot be made: {problem}"), "see the log");
-    let Some(password) = accounts.found().await.map_err(|error| failed(error.to_string()))? else {
-        return Ok(None);
+    let keep = |password: &str| {
+        let file = data_dir.join(PASSWORD_FILE);
+        // One that is there is of a start that came to nothing, and may be open to others.
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = std::fs::File::options()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(file)?;
+        writeln!(file, "{password}")?;
+        file.sync_all()
     };
-    let mut options = std::fs::File::options();
-    let file = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(data_dir.join(PASSWORD_FILE));
-    file.and_then(|mut file| writeln!(file, "{password}"))
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(Some(password))
+    accounts.found(keep).await.map_err(|error| failed(error.to_string()))
 }
 
 const PASSWORD_FILE: &str = "initial-admin-password";

@@ -96,7 +96,7 @@ impl From<AccountError> for Failed {
             AccountError::Invalid(_) => StatusCode::BAD_REQUEST,
             AccountError::Refused(Refused::Missing { .. }) => StatusCode::NOT_FOUND,
             AccountError::Refused(_) => StatusCode::CONFLICT,
-            AccountError::Hash(_) | AccountError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            AccountError::Hash(_) | AccountError::Keep(_) | AccountError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, with_sources(&error))
     }

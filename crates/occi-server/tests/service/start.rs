@@ -26,6 +26,17 @@ fn the_first_start_makes_an_operator_whose_password_only_this_user_can_read() {
 }
 
 #[test]
+fn there_is_no_operator_whose_password_could_not_be_kept() {
+    let setup = Setup::default();
+    let in_the_way = setup.data().join("initial-admin-password");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let words = setup.fail_to_start().bad();
+    assert!(words.contains("the password cannot be kept"), "{words}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    setup.start().admin().get("/-/operation/").expect(200);
+}
+
+#[test]
 fn a_data_directory_has_one_process() {
     let occid = Occid::start();
     let words = occid.setup.clone().fail_to_start().bad();
