@@ -58,6 +58,44 @@ pub async fn call(path: &Path, command: &str, arguments: Value, limit: Duration)
     }
 }
 
+/// How long a guest's agent may take to say how it is.
+const STATUS: Duration = Duration::from_secs(3);
+/// How long it may take to bring its file systems to rest, or back.
+const FREEZE: Duration = Duration::from_secs(20);
+
+/// Does `work` while the guest's file systems are at rest, if it has an agent that can do so. They go on afterwards on
+/// every way but one, that we are ended in the middle; see [`thaw_if_frozen`].
+///
+/// # Errors
+/// Those of `work`; [`Failure::Slow`] or [`Failure::Refused`] if the guest stays at rest.
+pub async fn at_rest(path: &Path, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    if !thaw_if_frozen(path).await {
+        return work.await;
+    }
+    // One that did not answer in time may do it yet, so it is woken whatever it said.
+    let frozen = call(path, "guest-fsfreeze-freeze", json!({}), FREEZE).await;
+    let done = work.await;
+    let thawed = call(path, "guest-fsfreeze-thaw", json!({}), FREEZE).await;
+    if frozen.is_ok() {
+        thawed?;
+    }
+    done
+}
+
+/// Lets the guest's file systems go on if they are at rest; whether there is an agent that knows about it.
+pub async fn thaw_if_frozen(path: &Path) -> bool {
+    let Ok(status) = call(path, "guest-fsfreeze-status", json!({}), STATUS).await else {
+        return false;
+    };
+    if status == "frozen"
+        && let Err(failure) = call(path, "guest-fsfreeze-thaw", json!({}), FREEZE).await
+    {
+        let error = crate::error::chain(&failure);
+        tracing::warn!(error, "a guest's file systems stay at rest");
+    }
+    true
+}
+
 /// Asks the guest to switch itself off; there is no answer to that. Whether somebody was there to hear it.
 pub async fn power_off(path: &Path) -> bool {
     const PATIENCE: Duration = Duration::from_secs(2);

@@ -8,14 +8,20 @@ use std::time::Duration;
 /// Between two looks at a job.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Starts the job `id` by `command` and waits for its end. What an earlier try left of a job of this name is ended.
+/// Starts the job `id` by `command` and waits for its end.
 pub(crate) async fn run(qmp: &Qmp, id: &str, command: &str, arguments: Value) -> Result<(), Failure> {
+    begin(qmp, id, command, arguments).await?;
+    conclude(qmp, id).await
+}
+
+/// Starts the job `id` by `command`. What an earlier try left of a job of this name is ended: of one name there is one at
+/// a time.
+async fn begin(qmp: &Qmp, id: &str, command: &str, arguments: Value) -> Result<(), Failure> {
     if find(qmp, id).await?.is_some() {
         let _ended_by_itself = qmp.execute("job-cancel", json!({"id": id})).await;
         conclude(qmp, id).await.ok();
     }
-    qmp.execute(command, arguments).await?;
-    conclude(qmp, id).await
+    qmp.execute(command, arguments).await.map(drop)
 }
 
 async fn find(qmp: &Qmp, id: &str) -> Result<Option<Value>, Failure> {
@@ -29,7 +35,13 @@ async fn find(qmp: &Qmp, id: &str) -> Result<Option<Value>, Failure> {
 async fn conclude(qmp: &Qmp, id: &str) -> Result<(), Failure> {
     let job = loop {
         match find(qmp, id).await? {
-            None => return Ok(()),
+            // Nobody but us dismisses a job; how this one ended is not known.
+            None => {
+                return Err(Failure::Refused {
+                    command: id.to_owned(),
+                    said: "the job is gone before its end was seen".to_owned(),
+                });
+            }
             Some(job) if job["status"] == "concluded" => break job,
             Some(_) => tokio::time::sleep(LOOK).await,
         }
@@ -44,10 +56,14 @@ async fn conclude(qmp: &Qmp, id: &str) -> Result<(), Failure> {
     }
 }
 
-/// Copies the content of a disk of a running machine, as it is now, into the file `target`, which depends on nothing.
-pub(crate) async fn copy_disk(qmp: &Qmp, node: &str, target: &str) -> Result<(), Failure> {
+/// The one copy that a machine makes at a time.
+const COPY: &str = "copy";
+
+/// Begins to copy the content of a disk of a running machine, as it is now, into the file `target`, which will depend
+/// on nothing. What the guest writes from now on is not in it. The caller holds [`crate::machine::Machine::copying`].
+pub(crate) async fn begin_copy(qmp: &Qmp, node: &str, target: &str) -> Result<(), Failure> {
     let arguments = json!({
-        "job-id": "copy",
+        "job-id": COPY,
         "device": node,
         "target": target,
         "format": "qcow2",
@@ -55,5 +71,10 @@ pub(crate) async fn copy_disk(qmp: &Qmp, node: &str, target: &str) -> Result<(),
         "mode": "absolute-paths",
         "auto-dismiss": false,
     });
-    run(qmp, "copy", "drive-backup", arguments).await
+    begin(qmp, COPY, "drive-backup", arguments).await
+}
+
+/// Waits until the copy is whole.
+pub(crate) async fn end_copy(qmp: &Qmp) -> Result<(), Failure> {
+    conclude(qmp, COPY).await
 }

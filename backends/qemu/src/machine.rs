@@ -11,6 +11,7 @@
 //! What is wanted is on disk before anything is done about it; so after a crash of ours, "no process" can be told apart:
 //! nothing wanted is off, something wanted has died.
 
+use crate::agent;
 use crate::command_line::{self, BASE, INSIDE, LOG, MONITOR};
 use crate::config::OnHostBoot;
 use crate::confine::Confinement;
@@ -106,6 +107,8 @@ pub(crate) struct Machine {
     work: tokio::sync::Mutex<()>,
     /// Held by whoever plugs devices.
     pub(crate) plugging: tokio::sync::Mutex<()>,
+    /// Held by whoever copies one of its disks: of the file of a copy, and of its job, there is one.
+    pub(crate) copying: tokio::sync::Mutex<()>,
     clearing_up: Mutex<Option<AbortOnDropHandle<()>>>,
     /// We are ending the process ourselves, although the machine is wanted.
     quitting: AtomicBool,
@@ -128,6 +131,7 @@ impl Machine {
             status: watch::Sender::new(status),
             work: tokio::sync::Mutex::default(),
             plugging: tokio::sync::Mutex::default(),
+            copying: tokio::sync::Mutex::default(),
             clearing_up: Mutex::default(),
             quitting: AtomicBool::new(false),
         })
@@ -418,6 +422,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Lets the guest write again if a server that ended in the middle of a save had brought it to rest.
+    pub(crate) async fn thaw_left(&self) {
+        if self.status() == Status::Running {
+            agent::thaw_if_frozen(&self.inside().join(command_line::AGENT)).await;
+        }
+    }
+
     /// Has a guest that goes on let go of what was taken from it while it was held. In the background: it may take its
     /// time, and nobody waits for it.
     pub(crate) fn clear_up(self: &Arc<Self>, site: &Arc<Site>) {
@@ -481,7 +492,7 @@ impl Machine {
         let Some(live) = self.live() else { return Ok(()) };
         let off = self.wait_for(grace, |status| !status.has_process());
         let asking = async {
-            if agent && crate::agent::power_off(&self.inside().join(command_line::AGENT)).await {
+            if agent && agent::power_off(&self.inside().join(command_line::AGENT)).await {
                 tokio::time::sleep(grace / 2).await;
             }
             loop {

@@ -11,14 +11,11 @@ use crate::record::MachineRecord;
 use crate::site::{SAVED, Site};
 use serde_json::json;
 use std::path::Path;
-use std::time::Duration;
 
 /// A copy that is being made, in the machine's directory.
 pub(crate) const COPY: &str = "copy.new";
 /// The name of the state of a hibernated guest, inside of its root disk.
 const STATE: &str = "hibernated";
-/// How long a guest's agent may take to bring its file systems to rest.
-const FREEZE: Duration = Duration::from_secs(5);
 
 /// Holds a guest and writes its state into its root disk; if that fails, it goes on.
 pub(crate) async fn keep_state(live: &Live) -> Result<(), Failure> {
@@ -53,17 +50,21 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
     let saved = site.config.directory.join(SAVED);
     let done = saved.join(format!("{term}.qcow2"));
     let copy = machine.inside().join(COPY);
+    let _alone = machine.copying.lock().await;
     if !done.exists() {
         match machine.live() {
             Some(live) => {
-                let channel = machine.inside().join(AGENT);
-                let frozen = agent::call(&channel, "guest-fsfreeze-freeze", json!({}), FREEZE)
+                // In a task of its own: whoever asked may give up, and the guest must not stay at rest.
+                let (channel, qmp) = (machine.inside().join(AGENT), live.qmp.clone());
+                let begun =
+                    tokio::spawn(async move { agent::at_rest(&channel, jobs::begin_copy(&qmp, "root", COPY)).await });
+                let begun = begun
                     .await
-                    .is_ok();
-                let copied = jobs::copy_disk(&live.qmp, "root", COPY).await;
-                if frozen {
-                    agent::call(&channel, "guest-fsfreeze-thaw", json!({}), FREEZE).await?;
-                }
+                    .unwrap_or_else(|error| Err(Failure::host("begin a copy")(std::io::Error::other(error))));
+                let copied = match begun {
+                    Ok(()) => jobs::end_copy(&live.qmp).await,
+                    failed => failed,
+                };
                 or_remove(copied, &copy)?;
             }
             None => or_remove(site.qemu_img.copy(&machine.workplace(), ROOT, COPY).await, &copy)?,

@@ -667,6 +667,8 @@ async fn revive(site: Arc<Site>) {
     for machine in site.machines() {
         if machine.status() == Status::Running {
             machine.clear_up(&site);
+            let machine = machine.clone();
+            tokio::spawn(async move { machine.thaw_left().await });
         }
         if machine.record.get().wanted == Wanted::Running && machine.status() == Status::Off {
             let started = machine.power_on().await;

@@ -174,23 +174,21 @@ async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
         return Ok(());
     }
     site.check_disk(std::fs::metadata(volume.file()).map_or(0, |meta| meta.len()))?;
-    let copy = match volume
-        .in_use(site)
-        .and_then(|(machine, disk)| Some((machine.live()?, machine, disk)))
+    if let Some((machine, disk)) = volume.in_use(site)
+        && let Some(live) = machine.live()
     {
-        Some((live, machine, disk)) => {
-            let copy = machine.inside().join(saving::COPY);
-            let copied = jobs::copy_disk(&live.qmp, &disk_name(disk.index), saving::COPY).await;
-            saving::or_remove(copied, &copy)?;
-            copy
-        }
-        None => {
-            let copy = volume.directory.join(INSIDE).join(saving::COPY);
-            let copied = site.qemu_img.copy(&volume.workplace(site)?, FILE, saving::COPY).await;
-            saving::or_remove(copied, &copy)?;
-            copy
-        }
-    };
+        let _alone = machine.copying.lock().await;
+        let copy = machine.inside().join(saving::COPY);
+        let copied = async {
+            jobs::begin_copy(&live.qmp, &disk_name(disk.index), saving::COPY).await?;
+            jobs::end_copy(&live.qmp).await
+        };
+        saving::or_remove(copied.await, &copy)?;
+        return Ok(saving::take(&copy, &done)?);
+    }
+    let copy = volume.directory.join(INSIDE).join(saving::COPY);
+    let copied = site.qemu_img.copy(&volume.workplace(site)?, FILE, saving::COPY).await;
+    saving::or_remove(copied, &copy)?;
     Ok(saving::take(&copy, &done)?)
 }
 

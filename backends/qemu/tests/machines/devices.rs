@@ -1,7 +1,7 @@
 //! What guests see of what is plugged, before, while and after they are held.
 
 use crate::lab::{Lab, console};
-use crate::world::{act, compute, context, other, shell, state, target, text, type_in};
+use crate::world::{act, compute, context, deaf, other, shell, state, target, text, type_in};
 use occi_backend::Backend;
 use occi_backend::names::{NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
 use occi_backend_qemu::process::Process;
@@ -166,5 +166,37 @@ pub(crate) async fn held(lab: &Lab, config: QemuConfig) {
         qemu.delete(&context(), &target(create)).await.unwrap();
     }
     assert!(lab.living().is_empty(), "{:?}", lab.living());
+    qemu.shutdown().await;
+}
+
+/// Two volumes of one machine that are backed up at the same time.
+pub(crate) async fn backups(_lab: &Lab, config: QemuConfig) {
+    let home = config.directory.join("volume");
+    let qemu = Qemu::open(config).unwrap();
+    let machine = deaf();
+    qemu.create(&context(), &machine).await.unwrap();
+    let mut volumes = Vec::new();
+    for gib in [0.0625, 0.125] {
+        let mut volume = other(&STORAGE, None);
+        volume.attributes.set(attribute("occi.storage.size"), gib);
+        qemu.create(&context(), &volume).await.unwrap();
+        let link = other(&STORAGELINK, Some((&machine, &volume)));
+        qemu.create(&context(), &link).await.unwrap();
+        volumes.push(volume);
+    }
+    let back_up = |volume| act(&qemu, volume, "backup", &[]);
+    let (first, second) = tokio::join!(back_up(&volumes[0]), back_up(&volumes[1]));
+    first.and(second).unwrap();
+    for (volume, mib) in volumes.iter().zip([64, 128]) {
+        let files = std::fs::read_dir(home.join(volume.mark.as_str())).unwrap().flatten();
+        let files: Vec<_> = files.map(|file| file.path()).collect();
+        let backup = files
+            .iter()
+            .find(|path| path.to_string_lossy().contains("backup-"))
+            .unwrap();
+        let header = occi_backend_qemu::image::read_header(backup).unwrap();
+        assert_eq!(header.size, mib << 20);
+    }
+    qemu.delete(&context(), &target(&machine)).await.unwrap();
     qemu.shutdown().await;
 }

@@ -81,6 +81,9 @@ fn main() -> ExitCode {
             "a_machine_that_ends_at_any_moment_is_read_and_deleted",
             |lab, config| Box::pin(survival::sudden_ends(lab, config)),
         ),
+        trial("two_backups_of_one_machine_do_not_meet", |lab, config| {
+            Box::pin(devices::backups(lab, config))
+        }),
         trial(
             "after_a_boot_of_the_host_what_ran_runs_again_or_stays_off_as_the_operator_says",
             |lab, config| Box::pin(survival::host_boot(lab, config)),
