@@ -237,7 +237,7 @@ pub(crate) fn place_nic(
     let record = network.record.get();
     let macs: Vec<Mac> = others.iter().map(|nic| nic.mac).collect();
     let mac = match text(&link.attributes, "occi.networkinterface.mac") {
-        None => site.free_mac(&macs),
+        None => site.free_mac(&record.id, &macs),
         Some(wish) => match wish.parse::<Mac>() {
             Ok(mac) if mac.is_group() => {
                 return refuse(
@@ -245,7 +245,7 @@ pub(crate) fn place_nic(
                     format!("{mac} is the address of a group, not of an interface"),
                 );
             }
-            Ok(mac) if macs.contains(&mac) || site.has_mac(mac) => {
+            Ok(mac) if macs.contains(&mac) || site.has_mac(&record.id, mac) => {
                 return refuse(
                     ErrorKind::Conflict,
                     format!("another interface has the MAC address {mac}"),
@@ -419,7 +419,7 @@ pub(crate) async fn act(
 }
 
 async fn hibernate(site: &Site, machine: &Arc<Machine>) -> Result<()> {
-    site.check_disk(machine.record.get().memory_mib() << 20)?;
+    site.check_disk(bytes(machine.record.get().memory))?;
     Ok(machine.hibernate().await?)
 }
 

@@ -9,7 +9,7 @@ use crate::image::{self, Image, Images, QemuImg};
 use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::probe::{self, Host};
-use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, VolumeRecord, Wanted};
+use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, NicRecord, VolumeRecord, Wanted};
 use crate::switch::Mac;
 use crate::translate;
 use crate::volume::Volume;
@@ -402,24 +402,25 @@ impl Site {
         }
     }
 
-    /// A hardware address that no interface has. The caller holds [`Site::placing`].
-    pub(crate) fn free_mac(&self, also_taken: &[Mac]) -> Mac {
+    /// A hardware address that no interface on `network` has. The caller holds [`Site::placing`].
+    pub(crate) fn free_mac(&self, network: &str, also_taken: &[Mac]) -> Mac {
         loop {
             let random = uuid::Uuid::new_v4();
             let [.., a, b, c] = *random.as_bytes();
             let mac = Mac([0x52, 0x54, 0x00, a, b, c]);
-            if !also_taken.contains(&mac) && !self.has_mac(mac) {
+            if !also_taken.contains(&mac) && !self.has_mac(network, mac) {
                 return mac;
             }
         }
     }
 
-    /// Whether an interface has this hardware address.
-    pub(crate) fn has_mac(&self, mac: Mac) -> bool {
+    /// Whether an interface on `network` has this hardware address. What others' interfaces have is nobody's business.
+    pub(crate) fn has_mac(&self, network: &str, mac: Mac) -> bool {
+        let is_it = |nic: &NicRecord| nic.network == network && nic.mac == mac;
         let machines = self.machines();
         machines
             .iter()
-            .any(|machine| machine.record.get().nics.iter().any(|nic| nic.mac == mac))
+            .any(|machine| machine.record.get().nics.iter().any(is_it))
     }
 
     /// A port of the loopback that nobody uses now, and none of our machines ever.
@@ -469,7 +470,8 @@ impl Site {
             .host
             .get()
             .is_some_and(|host| host.accelerator == probe::Accelerator::Kvm);
-        memory_mib + OVERHEAD_MIB + if kvm { 0 } else { CODE_CACHE_MIB }
+        let own = OVERHEAD_MIB + if kvm { 0 } else { CODE_CACHE_MIB };
+        memory_mib.saturating_add(own)
     }
 
     /// Whether there is room for one more machine, or for `id` to be started: memory is never overcommitted, cores are
@@ -480,15 +482,15 @@ impl Site {
         let most_cores = u32::try_from(processors)
             .unwrap_or(1)
             .saturating_mul(self.config.cores_ratio);
-        let (mut cores_in_use, mut memory_in_use) = (0, 0);
+        let (mut cores_in_use, mut memory_in_use) = (0_u32, 0_u64);
         for machine in self.machines().iter().filter(|machine| machine.id != id) {
             let record = machine.record.get();
             if machine.status().has_process() || record.wanted == Wanted::Running {
-                cores_in_use += record.cores;
-                memory_in_use += self.cost_mib(record.memory_mib());
+                cores_in_use = cores_in_use.saturating_add(record.cores);
+                memory_in_use = memory_in_use.saturating_add(self.cost_mib(record.memory_mib()));
             }
         }
-        if cores_in_use + cores > most_cores {
+        if cores_in_use.saturating_add(cores) > most_cores {
             return full(format!(
                 "no room for {cores} cores: {cores_in_use} of {most_cores} are in use on this host"
             ));
@@ -498,7 +500,7 @@ impl Site {
         };
         let cost = self.cost_mib(memory_mib);
         let most = total.saturating_sub(HOST_MIB);
-        if memory_in_use + cost > most || cost > available {
+        if memory_in_use.saturating_add(cost) > most || cost > available {
             return full(format!(
                 "no room for {memory_mib} MiB of memory: with QEMU's own part {cost} MiB are needed, and {} MiB are free",
                 most.saturating_sub(memory_in_use).min(available)
@@ -520,7 +522,7 @@ impl Site {
             ErrorKind::CapacityExhausted,
             format!(
                 "no room on the disk: {} MiB are needed, and {} MiB are free",
-                (bytes + LEAST_FREE) >> 20,
+                bytes.saturating_add(LEAST_FREE) >> 20,
                 free >> 20
             ),
         ))

@@ -1,12 +1,12 @@
 //! What guests see of each other and of the host.
 
 use crate::lab::{Lab, console};
-use crate::world::{compute, context, greets, state, target, text};
+use crate::world::{compute, context, deaf, greets, other, state, target, text};
 use base64::Engine;
-use occi_backend::Backend;
-use occi_backend::names::COMPUTE;
+use occi_backend::names::{COMPUTE, NETWORK, STORAGE, attribute};
+use occi_backend::{Backend, Create, ErrorKind};
 use occi_backend_qemu::{Qemu, QemuConfig};
-use occi_model::infrastructure;
+use occi_model::{Value, infrastructure};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -133,6 +133,53 @@ pub(crate) async fn infra_42_the_key_logs_in_and_user_data_runs(lab: &Lab, confi
     }
     for guest in &guests {
         qemu.delete(&context(), &target(guest)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
+/// Sizes that no host has, and a hardware address on two networks.
+pub(crate) async fn bounds_and_addresses(_lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let scope = context().scope;
+    let is_refused = async |create: &Create| {
+        let refused = qemu.admit(&scope, create).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+    };
+    let first = {
+        let mut create = deaf();
+        create.links[0]
+            .attributes
+            .set(attribute("occi.networkinterface.mac"), "52:54:00:aa:bb:cc");
+        create
+    };
+    qemu.create(&context(), &first).await.unwrap();
+    for (name, size) in [
+        ("memory", Value::from(1e300)),
+        ("memory", 1e15.into()),
+        ("cores", 4_294_967_295_i64.into()),
+    ] {
+        let mut create = deaf();
+        create.attributes.set(attribute(&format!("occi.compute.{name}")), size);
+        is_refused(&create).await;
+    }
+    for gib in [1e300, 17_179_869_184.0] {
+        let mut volume = other(&STORAGE, None);
+        volume.attributes.set(attribute("occi.storage.size"), gib);
+        is_refused(&volume).await;
+    }
+
+    let network = other(&NETWORK, None);
+    qemu.create(&context(), &network).await.unwrap();
+    let mut elsewhere = first.clone();
+    elsewhere.mark = deaf().mark;
+    elsewhere.bring_up = false;
+    elsewhere.links[0].mark = deaf().mark;
+    let beside = qemu.create(&context(), &elsewhere).await.unwrap_err();
+    assert_eq!(beside.kind, ErrorKind::Conflict);
+    elsewhere.links[0].target = Some(target(&network));
+    qemu.create(&context(), &elsewhere).await.unwrap();
+    for create in [&first, &elsewhere, &network] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
     }
     qemu.shutdown().await;
 }
