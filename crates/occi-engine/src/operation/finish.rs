@@ -603,13 +603,20 @@ impl Inner {
             OperationState::Failed => 1,
             _ => 0,
         });
-        let error = parts
-            .iter()
-            .find_map(|part| Some(EngineError::from_json(part.error.as_ref()?, part.id)))
-            .map(|first| EngineError {
-                message: format!("not all parts succeeded: {first}"),
-                ..first
-            });
+        let Ok(Some(row)) = self.store.operation(parent).await else {
+            return tracing::error!(operation.id = %parent, "failed to read the operation of a collection");
+        };
+        let failed = |part: &OperationRow| Some(EngineError::from_json(part.error.as_ref()?, part.id));
+        let error = parts.iter().find_map(failed).map(|first| {
+            // Who sees this one may know nothing of another project's part.
+            match parts.iter().all(|part| part.project == row.project) {
+                true => EngineError {
+                    message: format!("not all parts succeeded: {first}"),
+                    ..first
+                },
+                false => EngineError::new(first.kind, "not all parts succeeded"),
+            }
+        });
         let state = worst.unwrap_or(OperationState::Succeeded);
         let commit = end(parent, state, error.as_ref(), None, self.now_ms());
         match self.commit(commit).await {

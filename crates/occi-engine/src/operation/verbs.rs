@@ -19,10 +19,11 @@ impl Engine {
                 format!("there is no operation {id}"),
             ));
         };
-        self.view(row).await
+        self.view(caller, row).await
     }
 
-    async fn view(&self, row: OperationRow) -> Result<OperationView> {
+    /// An operation with those of its parts that the caller may know of: a collection may span projects.
+    async fn view(&self, caller: &Caller, row: OperationRow) -> Result<OperationView> {
         let parts = if row.entity.is_none() {
             let query = OperationQuery {
                 parent: Some(row.id),
@@ -30,6 +31,7 @@ impl Engine {
                 ..OperationQuery::default()
             };
             let mut parts = self.inner.store.operations(&query).await?;
+            parts.retain(|part| policy::sees_operation(caller, part));
             parts.sort_by_key(|part| part.id);
             parts
         } else {
@@ -76,6 +78,7 @@ impl Engine {
                 let message = "a deletion cannot be cancelled";
                 return Err(EngineError::new(FailureKind::Conflict, message).with_operation(id));
             }
+            policy::may_change(caller, &row.project)?;
             told.push(row);
         }
         if told.is_empty() {

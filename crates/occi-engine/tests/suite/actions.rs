@@ -3,9 +3,10 @@
 use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
-use occi_engine::{EngineConfig, FailureKind, Precondition, Selection};
+use occi_engine::{Caller, EngineConfig, FailureKind, Precondition, Selection};
 use occi_model::Input;
-use occi_store::Store;
+use occi_store::{Role, Store};
+use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn infra_5_a_compute_moves_as_the_diagram_says() {
@@ -201,6 +202,41 @@ async fn http_78_members_that_are_there_already_count_as_done() {
     act("stop").await.unwrap();
     assert_eq!(state(&on.seen(&second).await), "inactive");
     refused(act("up").await, FailureKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_operation_on_two_projects_everybody_sees_their_own_part() {
+    let memory = Config {
+        work_ms: 300,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let mut alice = soon();
+    Arc::make_mut(&mut alice.principal)
+        .projects
+        .push(("blue".into(), Role::Member));
+    on.create_as(&alice, compute()).await.unwrap();
+    let in_blue = Caller {
+        project: Some("blue".into()),
+        ..alice.clone()
+    };
+    on.create_as(&in_blue, compute()).await.unwrap();
+    on.settled().await;
+    let (at, all) = (at(&names::COMPUTE), Selection::default());
+    let stopped = on
+        .engine
+        .act_on_collection(&alice, &at, &all, call("stop"))
+        .await
+        .unwrap();
+    let parent = stopped.operation.unwrap();
+    let parts = async |caller: &Caller| on.engine.operation(caller, parent).await.unwrap().parts;
+    assert_eq!(parts(&alice).await.len(), 2);
+    assert_eq!(parts(&caller()).await.len(), 1);
+    on.engine.cancel(&caller(), parent).await.unwrap();
+    on.settled().await;
+    for part in parts(&alice).await {
+        assert_eq!(part.cancelled, part.project == PROJECT);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
