@@ -180,21 +180,28 @@ impl Inner {
             writes,
             audit: vec![self.audit(request, "accepted", "")],
         };
-        if let Err(error) = self.commit(commit).await {
-            for id in ids.iter().copied().chain(parent.map(|parent| parent.id)) {
-                self.waiting.forget(id);
+        let inner = self.clone();
+        let begin = async move {
+            if let Err(error) = inner.commit(commit).await {
+                for id in ids.into_iter().chain(parent.map(|parent| parent.id)) {
+                    inner.waiting.forget(id);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-        for stopped in stops {
-            self.waiting.stop(stopped);
-        }
-        for (carrier, permit, row) in claimed {
-            worker::launch(self, carrier, row, permit);
-        }
-        for row in &left {
-            self.ring(row.backend.as_deref());
-        }
+            for stopped in stops {
+                inner.waiting.stop(stopped);
+            }
+            for (carrier, permit, row) in claimed {
+                worker::launch(&inner, carrier, row, permit);
+            }
+            for row in &left {
+                inner.ring(row.backend.as_deref());
+            }
+            Ok(())
+        };
+        // Who asked may go at any time; what follows a commit has to follow it.
+        let begun = self.tasks.spawn(begin).await;
+        begun.map_err(|error| StoreError::Failed(error.into()))??;
         Ok(recorded)
     }
 

@@ -3,7 +3,7 @@
 use super::has_ended;
 use crate::engine::Engine;
 use crate::{Caller, EngineError, FailureKind, OperationView, Result, policy};
-use occi_store::{Commit, OperationQuery, OperationRow, Write};
+use occi_store::{Commit, OperationQuery, OperationRow, StoreError, Write};
 use uuid::Uuid;
 
 impl Engine {
@@ -88,11 +88,18 @@ impl Engine {
             writes: told.iter().map(|row| Write::CancelOperation(row.id)).collect(),
             ..Commit::default()
         };
-        self.inner.commit(commit).await?;
-        for row in told {
-            self.inner.waiting.stop(row.id);
-            self.inner.ring(row.backend.as_deref());
-        }
+        let told: Vec<_> = told.into_iter().cloned().collect();
+        let inner = self.inner.clone();
+        let stop = async move {
+            inner.commit(commit).await?;
+            for row in told {
+                inner.waiting.stop(row.id);
+                inner.ring(row.backend.as_deref());
+            }
+            Ok::<(), StoreError>(())
+        };
+        // As in admission: who asked may go at any time.
+        self.inner.tasks.spawn(stop).await.map_err(EngineError::internal)??;
         self.operation(caller, id).await
     }
 }

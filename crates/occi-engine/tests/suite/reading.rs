@@ -5,7 +5,8 @@ use futures::TryStreamExt;
 use occi_backend::names;
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Page, Selection, Where};
-use occi_model::{Attributes, Value, core};
+use occi_model::{Attributes, EntityDraft, Value, core};
+use occi_store::Store;
 use std::time::Duration;
 
 fn fresh() -> Caller {
@@ -209,4 +210,49 @@ async fn a_hot_entity_is_known_until_it_changes() {
     assert_eq!(peek(), None);
     on.delete(&made.location).await.unwrap();
     assert_eq!(peek(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_leaves_nothing_half_done() {
+    let on = Fixture::local().await;
+    let path = on.compute().await.location.clone();
+    for n in 0..60_u64 {
+        while on.engine.peek(&caller(), &path).is_none() {
+            on.seen(&path).await;
+        }
+        let title = EntityDraft {
+            kind: None,
+            ..draft(&names::COMPUTE, &[("occi.core.title", &format!("title {n}"))])
+        };
+        let caller = caller();
+        let update = on.engine.update(&caller, &path, title, &NONE);
+        let _ = tokio::time::timeout(Duration::from_micros(n * 50), update).await;
+        // What is remembered may be a write behind for a moment, not for longer.
+        for patience in (0..100).rev() {
+            let Some(stamp) = on.engine.peek(&caller, &path) else {
+                break;
+            };
+            let row = on.store.entity(&stamp.id).await.unwrap().unwrap();
+            if stamp.generation == row.generation {
+                break;
+            }
+            assert!(
+                patience > 0,
+                "after {n}: {} is shown for {}",
+                stamp.generation,
+                row.generation
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    for n in 0..20_u64 {
+        let caller = soon();
+        let _ = tokio::time::timeout(Duration::from_micros(n * 50), on.create_as(&caller, storage())).await;
+    }
+    let began = std::time::Instant::now();
+    on.settled().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "nobody waits for a lease to end"
+    );
 }
