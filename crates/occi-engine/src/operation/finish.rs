@@ -3,6 +3,7 @@
 use super::worker::Run;
 use super::{Intent, Task, blank};
 use crate::engine::Inner;
+use crate::plan::TRIES;
 use crate::{EngineError, FailureKind, quota, row};
 use occi_backend::{Acted, BackendError, ErrorKind, Outcome, Picture};
 use occi_model::EntityId;
@@ -342,28 +343,26 @@ impl Run {
     /// All entities of a request are made, or none: the others are told to stop, and what they have made is removed.
     async fn stop_siblings(&self, group: &[OperationRow]) {
         for sibling in group.iter().filter(|sibling| sibling.id != self.row.id) {
-            let mut commit = Commit::default();
             match sibling.state {
                 OperationState::Accepted | OperationState::Running => {
-                    commit.writes.push(Write::CancelOperation(sibling.id));
+                    let stop = Commit {
+                        writes: vec![Write::CancelOperation(sibling.id)],
+                        ..Commit::default()
+                    };
+                    match self.inner().commit_patiently(stop, PATIENCE).await {
+                        Ok(_) => {
+                            self.inner().waiting.stop(sibling.id);
+                            self.inner().ring(sibling.backend.as_deref());
+                        }
+                        Err(error) => tracing::error!(operation.id = %sibling.id, %error, "failed to stop a sibling"),
+                    }
                 }
                 OperationState::Succeeded => {
-                    let Ok(intent) = Intent::from_row(sibling) else {
-                        continue;
-                    };
-                    let Some(removal) = self.inner().removal_of(sibling, &intent) else {
-                        continue;
-                    };
-                    commit = removal;
+                    if let Err(error) = self.inner().remove_created(sibling).await {
+                        tracing::error!(operation.id = %sibling.id, %error, "failed to undo a sibling");
+                    }
                 }
-                OperationState::Failed | OperationState::NeedsAttention => continue,
-            }
-            match self.inner().commit_patiently(commit, PATIENCE).await {
-                Ok(_) => {
-                    self.inner().waiting.stop(sibling.id);
-                    self.inner().ring(sibling.backend.as_deref());
-                }
-                Err(error) => tracing::error!(operation.id = %sibling.id, %error, "failed to undo a sibling"),
+                OperationState::Failed | OperationState::NeedsAttention => {}
             }
         }
     }
@@ -527,50 +526,83 @@ impl Run {
 }
 
 impl Inner {
-    /// The operation that removes what `created` made.
-    fn removal_of(&self, created: &OperationRow, intent: &Intent) -> Option<Commit> {
-        let Task::Create(create) = &intent.task else {
-            return None;
+    /// Begins to remove what `created` made, whatever runs on it by now, as a DELETE would.
+    async fn remove_created(&self, created: &OperationRow) -> Result<(), StoreError> {
+        let Ok(intent) = Intent::from_row(created) else {
+            return Ok(());
         };
-        let links: Vec<EntityId> = create.links.iter().map(|link| link.mark.clone()).collect();
-        let removal = Intent {
-            task: Task::Delete {
-                links: links.clone(),
-                superseded: Vec::new(),
-                after: Vec::new(),
-            },
-            ..intent.clone()
-        };
-        let now_ms = self.now_ms();
-        let operation = OperationRow {
-            parent: created.parent,
-            entity: created.entity.clone(),
-            path: created.path.clone(),
-            project: created.project.clone(),
-            principal: created.principal.clone(),
-            backend: created.backend.clone(),
-            verb: removal.task.verb().to_owned(),
-            intent: removal.to_json(),
-            created_ms: now_ms,
-            deadline_ms: now_ms.saturating_add(self.deadline_ms()),
-            ..blank((self.config.source.operation)())
-        };
-        let hide = |id: &EntityId| Write::UpdateEntity {
-            id: id.clone(),
-            change: Box::new(Change {
-                operation: Some(Some(operation.id)),
-                hidden: Some(true),
-                ..Change::default()
-            }),
-            usage: None,
-        };
-        let mut writes: Vec<_> = std::iter::once(&intent.entity).chain(&links).map(hide).collect();
-        writes.push(Write::InsertOperation(Box::new(operation)));
-        Some(Commit {
-            require: vec![Require::Idle(intent.entity.clone())],
-            writes,
-            audit: Vec::new(),
-        })
+        for _ in 0..TRIES {
+            let row = match self.store.entity(&intent.entity).await? {
+                Some(row) if !row.hidden => row,
+                _ => return Ok(()),
+            };
+            let links = self.store.links_of(std::slice::from_ref(&row.id)).await?;
+            let mut superseded: Vec<_> = links
+                .iter()
+                .map(|link| link.operation)
+                .chain([row.operation])
+                .flatten()
+                .collect();
+            superseded.sort_unstable();
+            superseded.dedup();
+            let links: Vec<EntityId> = links.into_iter().map(|link| link.id).collect();
+            let removal = Intent {
+                task: Task::Delete {
+                    links: links.clone(),
+                    superseded: superseded.clone(),
+                    after: Vec::new(),
+                },
+                ..intent.clone()
+            };
+            let now_ms = self.now_ms();
+            let operation = OperationRow {
+                parent: created.parent,
+                entity: created.entity.clone(),
+                path: created.path.clone(),
+                project: created.project.clone(),
+                principal: created.principal.clone(),
+                backend: created.backend.clone(),
+                verb: removal.task.verb().to_owned(),
+                intent: removal.to_json(),
+                created_ms: now_ms,
+                deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+                ..blank((self.config.source.operation)())
+            };
+            let hide = |id: &EntityId| Write::UpdateEntity {
+                id: id.clone(),
+                change: Box::new(Change {
+                    operation: Some(Some(operation.id)),
+                    hidden: Some(true),
+                    ..Change::default()
+                }),
+                usage: None,
+            };
+            let mut writes: Vec<_> = superseded.iter().copied().map(Write::CancelOperation).collect();
+            writes.extend(links.iter().chain([&row.id]).map(hide));
+            writes.push(Write::InsertOperation(Box::new(operation)));
+            let commit = Commit {
+                require: vec![Require::Generation {
+                    id: row.id.clone(),
+                    generation: row.generation,
+                }],
+                writes,
+                audit: Vec::new(),
+            };
+            match self.commit_patiently(commit, PATIENCE).await {
+                Ok(_) => {
+                    for stopped in superseded {
+                        self.waiting.stop(stopped);
+                    }
+                    self.ring(created.backend.as_deref());
+                    return Ok(());
+                }
+                // Something has been done to it since it was read.
+                Err(StoreError::Refused(Refused::Generation { .. } | Refused::NoEntity(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tracing::error!(operation.id = %created.id, "what it made changes too often to be removed");
+        Ok(())
     }
 
     /// An operation has ended: those who wait learn it, and the operation of its collection ends with its last part.

@@ -294,6 +294,43 @@ async fn core_35_a_request_for_several_makes_all_or_none() {
     assert_eq!(on.paths(&caller(), &root).await.unwrap(), [""; 0]);
     assert_eq!(on.control.count(PROJECT, &names::STORAGE), 0);
 
+    // Also where something runs on what was made already.
+    let slow = Config {
+        work_ms: 300,
+        ..Config::local()
+    };
+    let busy = Fixture::new(slow, EngineConfig::default()).await;
+    busy.control.fail_after(2, CREATE, ErrorKind::Invalid, Outcome::Nothing);
+    let both = vec![storage(), with_links(compute(), vec![])];
+    let (caller, engine) = (done(), busy.engine.clone());
+    let root_there = root.clone();
+    let asked = tokio::spawn(async move { engine.create(&caller, &root_there, both).await });
+    let first = loop {
+        let there = busy.paths(&done(), &at(&names::STORAGE)).await.unwrap();
+        if let [path] = there.as_slice()
+            && state(&busy.seen(path).await) == "online"
+        {
+            break path.clone();
+        }
+        if asked.is_finished() {
+            break String::new();
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let _ = busy.engine.act(&soon(), &first, call("backup"), &NONE).await;
+    assert!(asked.await.unwrap().is_err());
+    busy.settled().await;
+    assert_eq!(
+        busy.paths(&done(), &root)
+            .await
+            .unwrap()
+            .iter()
+            .filter(|path| !path.starts_with("/network"))
+            .count(),
+        0
+    );
+    assert_eq!(busy.control.count(PROJECT, &names::STORAGE), 0);
+
     let made = on
         .engine
         .create(&done(), &root, vec![storage(), compute()])
