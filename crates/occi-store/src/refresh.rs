@@ -79,7 +79,7 @@ impl Refresh {
     async fn rows<T: Tx>(&self, tx: &mut T) -> Result<Vec<Stored>> {
         let sql = format!(
             "SELECT {ENTITY} FROM entity e WHERE e.hidden = 0 AND e.kind = ?1 AND e.seq > ?2 \
-             AND e.backend || '' = ?3 AND e.native_project || '' = ?4 ORDER BY e.seq LIMIT {BATCH}"
+             AND e.backend = ?3 AND e.native_project = ?4 ORDER BY e.seq LIMIT {BATCH}"
         );
         let (mut rows, mut after): (Vec<Stored>, i64) = (Vec::new(), 0);
         loop {

@@ -3,7 +3,10 @@
 use crate::{Result, StoreError};
 
 /// The migrations; the schema's number is how many of them were carried out.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_scope.sql"),
+];
 
 /// The schema that this program reads and writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
