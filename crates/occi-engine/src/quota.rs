@@ -25,10 +25,28 @@ pub(crate) fn usage(kind: &TypeId, attributes: &Attributes) -> Usage {
     usage
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "`as` saturates, which is what a limit needs"
-)]
+/// The most that is counted of anything: sums of it over all entities there may be still fit.
+const MOST: f64 = 1e12;
+
+#[expect(clippy::cast_possible_truncation, reason = "it fits")]
 fn whole(number: f64) -> i64 {
-    number.ceil() as i64
+    number.ceil().clamp(0.0, MOST) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use occi_backend::names;
+
+    #[test]
+    fn what_is_used_can_be_summed() {
+        let size = |gib: f64| {
+            let mut attributes = Attributes::new();
+            attributes.set(names::attribute("occi.storage.size"), gib);
+            usage(&names::STORAGE, &attributes).volume_gib
+        };
+        assert_eq!(size(1.5), 2);
+        assert_eq!((size(-1.0), size(f64::NAN)), (0, 0));
+        assert!(size(1e300).checked_mul(1_000_000).is_some());
+    }
 }
