@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::record::{MachineRecord, NicRecord, Wanted};
 use crate::saving;
 use crate::seed::{self, Seed};
-use crate::site::{SAVED, Site};
+use crate::site::{Reservation, SAVED, Site};
 use crate::switch::Mac;
 use crate::templates;
 use crate::translate::{self, bytes, mib};
@@ -153,13 +153,17 @@ fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
 }
 
 pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Vec<Picture>> {
-    let machine = match site.machine(create.mark.as_str()) {
-        Some(machine) => machine,
+    let (machine, _room) = match site.machine(create.mark.as_str()) {
+        Some(machine) => {
+            let to_start = create.bring_up && !machine.status().has_process();
+            let room = to_start.then(|| reserve(site, &machine)).transpose()?;
+            (machine, room)
+        }
         None => {
             site.host().await?;
-            let machine = place(site, context, create).await?;
+            let placed = place(site, context, create).await?;
             context.step("machine recorded").await?;
-            machine
+            placed
         }
     };
     if !machine.record.get().made {
@@ -177,11 +181,25 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     Ok(with_networks(site, &machine))
 }
 
-/// Gives a new machine its place: name, addresses, image. Only a record is made.
-async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Arc<Machine>> {
+/// Keeps the room of a machine that is to stop and to start again.
+fn keep_room(site: &Arc<Site>, machine: &Machine) -> Reservation {
+    let record = machine.record.get();
+    site.keep_room(&machine.id, record.cores, record.memory_mib())
+}
+
+/// Keeps room for a machine that is to start.
+fn reserve(site: &Arc<Site>, machine: &Machine) -> Result<Reservation> {
+    let record = machine.record.get();
+    site.reserve(&machine.id, record.cores, record.memory_mib())
+}
+
+/// Gives a new machine its place: name, addresses, image, and room if it is to start. Only a record is made.
+async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<(Arc<Machine>, Option<Reservation>)> {
     let _alone = site.placing.lock().await;
     let wish = wish(site, &context.scope, create)?;
     check(site, create, &wish)?;
+    let room = || site.reserve(create.mark.as_str(), wish.cores, mib(wish.memory));
+    let room = create.bring_up.then(room).transpose()?;
     let host = site.host().await?;
     let mut nics: Vec<NicRecord> = Vec::new();
     for link in create.links.iter().filter(|link| link.kind == *names::NETWORKINTERFACE) {
@@ -223,7 +241,7 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<A
         let disk = links::place_disk(site, &record, link, target)?;
         record.disks.push(disk);
     }
-    Ok(site.add_machine(record)?)
+    Ok((site.add_machine(record)?, room))
 }
 
 /// Gives an interface its addresses. The caller holds [`Site::placing`].
@@ -370,10 +388,8 @@ pub(crate) async fn act(
                 if !record.made {
                     return refuse(ErrorKind::Conflict, "the compute has not been made in full; delete it");
                 }
-                if !machine.status().has_process() {
-                    let _alone = site.placing.lock().await;
-                    site.check_room(&machine.id, record.cores, record.memory_mib())?;
-                }
+                let to_start = !machine.status().has_process();
+                let _room = to_start.then(|| reserve(site, machine)).transpose()?;
                 machine.power_on().await?;
                 context.step("machine started").await?;
             }
@@ -442,6 +458,7 @@ async fn save(
         site.check_disk(std::fs::symlink_metadata(machine.inside().join(ROOT)).map_or(0, |meta| meta.len()))?;
     }
     let runs = machine.status() == Status::Running;
+    let _room = runs.then(|| keep_room(site, machine));
     if runs && method == "deferred" && !saving::is_saved(site, &term) {
         let before = machine.identity();
         let note = move |record: &mut MachineRecord| record.restart = Some((operation, before));
@@ -547,6 +564,8 @@ pub(crate) async fn update(
     change: &Change,
 ) -> Result<Vec<Picture>> {
     machine.look().await?;
+    // Until the record says so: links are placed, and bases removed, by who holds this.
+    let placing = site.placing.lock().await;
     let (mut wanted, image) = changed(site, &context.scope, machine, change)?;
     if !is_off(machine) {
         write_seed(machine, &wanted)?;
@@ -558,7 +577,6 @@ pub(crate) async fn update(
         return Ok(translate::machine_and_links(site, machine));
     }
     if let Some(image) = image {
-        let _alone = site.placing.lock().await;
         wanted.base = site.freeze(&image).await?;
         wanted.template = image.term.to_string();
         wanted.ssh_user = image.ssh_user().map(str::to_owned);
@@ -572,7 +590,19 @@ pub(crate) async fn update(
         let size = bytes(wanted.ephemeral.unwrap_or_default());
         site.qemu_img.resize(&machine.workplace(), EPHEMERAL, size).await?;
     }
-    machine.record.change(move |record| *record = wanted).await?;
+    // Links that come and go meanwhile stay as they are.
+    let change = move |record: &mut MachineRecord| {
+        record.cores = wanted.cores;
+        record.memory = wanted.memory;
+        record.hostname = wanted.hostname;
+        record.ephemeral = wanted.ephemeral;
+        record.base = wanted.base;
+        record.template = wanted.template;
+        record.ssh_user = wanted.ssh_user;
+        record.made = wanted.made;
+    };
+    machine.record.change(change).await?;
+    drop(placing);
     context.step("change recorded").await?;
     if is_new_disk {
         remove(&machine.inside().join(ROOT))?;
@@ -644,6 +674,7 @@ async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, me
         machine.record.change(note).await?;
         context.step("restart recorded").await?;
     }
+    let _room = keep_room(site, machine);
     let before = machine.record.get().restart.clone().and_then(|(_, before)| before);
     let is_new = machine.status() == Status::Running && machine.identity() != before;
     if !is_new {

@@ -57,6 +57,8 @@ pub(crate) struct Site {
     volumes: Mutex<BTreeMap<String, Arc<Volume>>>,
     /// Held while addresses, ports, memory and names are given out.
     pub(crate) placing: tokio::sync::Mutex<()>,
+    /// Cores and MiB of what is about to start, by machine.
+    reserved: Mutex<BTreeMap<String, (u32, u64)>>,
     boots: Arc<Semaphore>,
     events: mpsc::UnboundedSender<Event>,
     settled: watch::Sender<bool>,
@@ -95,6 +97,7 @@ impl Site {
             networks: Mutex::default(),
             volumes: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
+            reserved: Mutex::default(),
             boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
             events,
             settled: watch::Sender::new(false),
@@ -474,21 +477,61 @@ impl Site {
         memory_mib.saturating_add(own)
     }
 
+    /// Keeps room for the machine `id`, which is to start, until it runs: whoever asks meanwhile finds it taken.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        id: &str,
+        cores: u32,
+        memory_mib: u64,
+    ) -> Result<Reservation, BackendError> {
+        let mut reserved = lock(&self.reserved);
+        self.check_room_beside(&reserved, id, cores, memory_mib)?;
+        reserved.insert(id.to_owned(), (cores, memory_mib));
+        Ok(Reservation {
+            site: self.clone(),
+            id: id.to_owned(),
+        })
+    }
+
+    /// Keeps the room that a machine has, which is to stop and to start again.
+    pub(crate) fn keep_room(self: &Arc<Self>, id: &str, cores: u32, memory_mib: u64) -> Reservation {
+        lock(&self.reserved).insert(id.to_owned(), (cores, memory_mib));
+        Reservation {
+            site: self.clone(),
+            id: id.to_owned(),
+        }
+    }
+
     /// Whether there is room for one more machine, or for `id` to be started: memory is never overcommitted, cores are
     /// by a ratio.
     pub(crate) fn check_room(&self, id: &str, cores: u32, memory_mib: u64) -> Result<(), BackendError> {
+        self.check_room_beside(&lock(&self.reserved), id, cores, memory_mib)
+    }
+
+    fn check_room_beside(
+        &self,
+        reserved: &BTreeMap<String, (u32, u64)>,
+        id: &str,
+        cores: u32,
+        memory_mib: u64,
+    ) -> Result<(), BackendError> {
         let full = |message: String| Err(BackendError::new(ErrorKind::CapacityExhausted, message));
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let most_cores = u32::try_from(processors)
             .unwrap_or(1)
             .saturating_mul(self.config.cores_ratio);
         let (mut cores_in_use, mut memory_in_use) = (0_u32, 0_u64);
-        for machine in self.machines().iter().filter(|machine| machine.id != id) {
+        let mut takers = reserved.clone();
+        for machine in self.machines() {
             let record = machine.record.get();
             if machine.status().has_process() || record.wanted == Wanted::Running {
-                cores_in_use = cores_in_use.saturating_add(record.cores);
-                memory_in_use = memory_in_use.saturating_add(self.cost_mib(record.memory_mib()));
+                takers.insert(machine.id.clone(), (record.cores, record.memory_mib()));
             }
+        }
+        takers.remove(id);
+        for (cores, memory_mib) in takers.into_values() {
+            cores_in_use = cores_in_use.saturating_add(cores);
+            memory_in_use = memory_in_use.saturating_add(self.cost_mib(memory_mib));
         }
         if cores_in_use.saturating_add(cores) > most_cores {
             return full(format!(
@@ -629,6 +672,18 @@ impl Site {
                 tracing::warn!(machine = machine.id, %error, "a serial log could not be cut");
             }
         }
+    }
+}
+
+/// Room that is kept for a machine.
+pub(crate) struct Reservation {
+    site: Arc<Site>,
+    id: String,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        lock(&self.site.reserved).remove(&self.id);
     }
 }
 

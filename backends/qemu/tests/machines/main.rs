@@ -88,6 +88,9 @@ fn main() -> ExitCode {
             "sizes_that_no_host_has_are_refused_and_hardware_addresses_are_a_networks_own",
             |lab, config| Box::pin(network::bounds_and_addresses(lab, config)),
         ),
+        trial("a_burst_of_creates_gets_no_more_than_there_is", |lab, config| {
+            Box::pin(network::burst(lab, config))
+        }),
         trial(
             "after_a_boot_of_the_host_what_ran_runs_again_or_stays_off_as_the_operator_says",
             |lab, config| Box::pin(survival::host_boot(lab, config)),

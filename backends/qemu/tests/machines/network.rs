@@ -137,6 +137,23 @@ pub(crate) async fn infra_42_the_key_logs_in_and_user_data_runs(lab: &Lab, confi
     qemu.shutdown().await;
 }
 
+/// More computes at once than the host has room for.
+pub(crate) async fn burst(_lab: &Lab, mut config: QemuConfig) {
+    let processors = std::thread::available_parallelism().unwrap().get();
+    config.cores_ratio = 1;
+    config.boots = Some(1);
+    let qemu = Qemu::open(config).unwrap();
+    let all: Vec<_> = (0..processors + 3).map(|_| deaf()).collect();
+    let made = futures::future::join_all(all.iter().map(async |create| qemu.create(&context(), create).await)).await;
+    let refused: Vec<_> = made.iter().filter_map(|made| made.as_ref().err()).collect();
+    assert_eq!(refused.len(), 3, "{made:?}");
+    assert!(refused.iter().all(|error| error.kind == ErrorKind::CapacityExhausted));
+    for create in &all {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
 /// Sizes that no host has, and a hardware address on two networks.
 pub(crate) async fn bounds_and_addresses(_lab: &Lab, config: QemuConfig) {
     let qemu = Qemu::open(config).unwrap();
