@@ -1,8 +1,9 @@
 //! Users and projects, as an operator manages them.
 
 use crate::auth::{Authenticator, HashError, Hasher, random_password};
-use occi_store::{Commit, Project, Quota, Refused, Role, Store, StoreError, User, Write};
+use occi_store::{Audit, Commit, Project, Quota, Refused, Role, Store, StoreError, User, Write};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Where users land who were given no project of their own.
 pub const DEFAULT_PROJECT: &str = "default";
@@ -56,9 +57,11 @@ impl Accounts {
         }
     }
 
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), AccountError> {
+    /// Writes, and says so in the audit: `verb` was done to the account at `path`.
+    async fn commit(&self, verb: &str, path: String, writes: Vec<Write>) -> Result<(), AccountError> {
         let commit = Commit {
             writes,
+            audit: vec![audit(verb, path, "accepted", String::new())],
             ..Commit::default()
         };
         self.store.commit(commit).await?;
@@ -85,8 +88,19 @@ impl Accounts {
         let mut writes = self.missing_project(DEFAULT_PROJECT).await?;
         writes.extend(with_memberships(user));
         keep(&password).map_err(AccountError::Keep)?;
-        self.commit(writes).await?;
+        self.commit("add", user_path(FIRST_USER), writes).await?;
         Ok(Some(password))
+    }
+
+    /// Says in the audit that something was refused at the side door.
+    pub async fn refused(&self, verb: &str, path: &str, detail: String) {
+        let commit = Commit {
+            audit: vec![audit(verb, path.to_owned(), "refused", detail)],
+            ..Commit::default()
+        };
+        if let Err(error) = self.store.commit(commit).await {
+            tracing::error!(%error, "failed to write an audit record");
+        }
     }
 
     /// All users, by name.
@@ -120,14 +134,15 @@ impl Accounts {
             memberships: vec![(project.to_owned(), Role::Member)],
         };
         writes.extend(with_memberships(user));
-        self.commit(writes).await
+        self.commit("add", user_path(name), writes).await
     }
 
     /// Another password.
     pub async fn set_password(&self, name: &str, password: String) -> Result<(), AccountError> {
         let user = self.user(name).await?;
         let password_hash = self.hash(password).await?;
-        self.commit(vec![Write::PutUser(User { password_hash, ..user })]).await
+        let write = Write::PutUser(User { password_hash, ..user });
+        self.commit("passwd", user_path(name), vec![write]).await
     }
 
     /// The user is gone; what it made stays with its projects.
@@ -144,7 +159,8 @@ impl Accounts {
             let message = format!("{name} is the only operator: make another one first");
             return Err(AccountError::Invalid(message));
         }
-        self.commit(vec![Write::RemoveUser(name.to_owned())]).await
+        let write = Write::RemoveUser(name.to_owned());
+        self.commit("remove", user_path(name), vec![write]).await
     }
 
     /// All projects, by name.
@@ -163,19 +179,22 @@ impl Accounts {
                 name: name.to_owned(),
             }));
         }
-        self.commit(vec![Write::PutProject(project(name, quota))]).await
+        self.commit("add", project_path(name), vec![Write::PutProject(project(name, quota))])
+            .await
     }
 
     /// The project is gone; refused while it has entities.
     pub async fn remove_project(&self, name: &str) -> Result<(), AccountError> {
         self.project(name).await?;
-        self.commit(vec![Write::RemoveProject(name.to_owned())]).await
+        let write = Write::RemoveProject(name.to_owned());
+        self.commit("remove", project_path(name), vec![write]).await
     }
 
     /// What a project may use.
     pub async fn set_quota(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
         let project = self.project(name).await?;
-        self.commit(vec![Write::PutProject(Project { quota, ..project })]).await
+        let write = Write::PutProject(Project { quota, ..project });
+        self.commit("quota", project_path(name), vec![write]).await
     }
 
     /// What a user may do in a project; none ends the membership.
@@ -187,7 +206,9 @@ impl Accounts {
             user: user.to_owned(),
             role,
         };
-        self.commit(vec![member]).await
+        let path = format!("{}/members/{user}", project_path(project));
+        let verb = if role.is_some() { "member" } else { "leave" };
+        self.commit(verb, path, vec![member]).await
     }
 
     /// The project.
@@ -227,6 +248,31 @@ impl Accounts {
             vec![Write::PutProject(project(name, Quota::default()))]
         })
     }
+}
+
+/// Who can open the side door is an operator; which one, it does not know.
+const SIDE_DOOR: &str = "(side door)";
+
+fn audit(verb: &str, path: String, outcome: &str, detail: String) -> Audit {
+    Audit {
+        id: Uuid::now_v7(),
+        at_ms: jiff::Timestamp::now().as_millisecond(),
+        principal: SIDE_DOOR.to_owned(),
+        project: None,
+        verb: verb.to_owned(),
+        path,
+        outcome: outcome.to_owned(),
+        detail,
+        request: String::new(),
+    }
+}
+
+fn user_path(name: &str) -> String {
+    format!("/users/{name}")
+}
+
+fn project_path(name: &str) -> String {
+    format!("/projects/{name}")
 }
 
 fn project(name: &str, quota: Quota) -> Project {

@@ -3,7 +3,7 @@
 use super::has_ended;
 use crate::engine::Engine;
 use crate::{Caller, EngineError, FailureKind, OperationView, Result, policy};
-use occi_store::{Commit, OperationQuery, OperationRow, StoreError, Write};
+use occi_store::{Audit, Commit, OperationQuery, OperationRow, StoreError, Write};
 use uuid::Uuid;
 
 impl Engine {
@@ -86,6 +86,13 @@ impl Engine {
         }
         let commit = Commit {
             writes: told.iter().map(|row| Write::CancelOperation(row.id)).collect(),
+            audit: vec![Audit {
+                principal: caller.principal.name.clone(),
+                verb: "cancel".to_owned(),
+                path: format!("/-/operation/{id}"),
+                request: caller.request.clone(),
+                ..self.inner.audit_of(&view.row, "accepted", "")
+            }],
             ..Commit::default()
         };
         let told: Vec<_> = told.into_iter().cloned().collect();

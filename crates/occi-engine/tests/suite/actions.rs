@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, FailureKind, Precondition, Selection};
 use occi_model::Input;
-use occi_store::{Role, Store};
+use occi_store::{AuditQuery, Role, Store};
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,6 +272,12 @@ async fn an_operation_that_is_cancelled_is_undone() {
     let operation = made.operation.unwrap();
     refused(on.engine.cancel(&blue(), operation).await, FailureKind::NotFound);
     on.engine.cancel(&caller(), operation).await.unwrap();
+    let records = on.store.audit(&AuditQuery::default()).await.unwrap();
+    assert!(
+        records
+            .iter()
+            .any(|record| record.verb == "cancel" && record.outcome == "accepted")
+    );
     on.settled().await;
     refused(on.get(&made.entities[0].location).await, FailureKind::NotFound);
     assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);

@@ -3,7 +3,8 @@
 
 use crate::accounts::{AccountError, Accounts};
 use crate::http::serve::{Body, Door, Peer};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -69,7 +70,8 @@ impl Admin {
             .route("/projects/{name}/quota", get(quota).put(set_quota))
             .route("/projects/{name}/members/{user}", put(set_member).delete(remove_member))
             .route("/check", post(check))
-            .route("/backup", post(backup));
+            .route("/backup", post(backup))
+            .layer(middleware::from_fn_with_state(self.clone(), audit_refused));
         let routes = if self.inner.commands {
             open.merge(commands)
         } else {
@@ -120,6 +122,18 @@ impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         (self.0, Json(json!({ "error": self.1 }))).into_response()
     }
+}
+
+/// Leaves a record of a command that was refused; one that was carried out has its own, in its transaction.
+async fn audit_refused(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let verb = request.method().as_str().to_ascii_lowercase();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if verb != "get" && !response.status().is_success() {
+        let detail = response.status().as_u16().to_string();
+        admin.inner.accounts.refused(&verb, &path, detail).await;
+    }
+    response
 }
 
 type Answer = Result<Response, Failed>;

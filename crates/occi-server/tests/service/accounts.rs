@@ -2,6 +2,7 @@
 
 use crate::kinds::COMPUTE;
 use crate::occid::{Occid, Setup};
+use occi_store::{AuditQuery, SqliteStore, Store};
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -39,6 +40,30 @@ fn users_come_and_go_while_the_service_runs() {
     ] {
         let said = setup.run_with_input(arguments, "password").bad();
         assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_done_to_accounts_is_on_record() {
+    let occid = Occid::start();
+    occid.user("ann", &[]);
+    occid.setup.run(&["user", "remove", "nobody"]).bad();
+    let setup = occid.stop();
+    setup.run(&["project", "add", "lab"]).good();
+    let store = SqliteStore::open(setup.data().join("occid.db")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let records = runtime.block_on(store.audit(&AuditQuery::default())).unwrap();
+    let found = |verb: &str, path: &str, outcome: &str| {
+        let mut records = records.iter();
+        records.any(|record| (&*record.verb, &*record.path, &*record.outcome) == (verb, path, outcome))
+    };
+    for (verb, path, outcome) in [
+        ("add", "/users/admin", "accepted"),
+        ("add", "/users/ann", "accepted"),
+        ("delete", "/users/nobody", "refused"),
+        ("add", "/projects/lab", "accepted"),
+    ] {
+        assert!(found(verb, path, outcome), "{verb} {path}: {records:#?}");
     }
 }
 
