@@ -445,20 +445,17 @@ async fn a_repeated_key_gives_the_first_answer_and_makes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_comes_as_soon_as_the_caller_wants_it() {
+    // The engine takes longer than anybody waits.
     let memory = Config {
-        work_ms: 400,
+        work_ms: 3_600_000,
         ..Config::remote()
     };
     let on = Fixture::new(memory, EngineConfig::default()).await;
-    let began = std::time::Instant::now();
+    assert!(on.create_as(&soon(), compute()).await.unwrap().operation.is_some());
     let later = caller_in(PROJECT, Role::Member, Wait::Async);
     let made = on.create_as(&later, compute()).await.unwrap();
     assert!(made.operation.is_some());
-    assert!(began.elapsed() < Duration::from_millis(350));
     let view = on.engine.operation(&caller(), made.operation.unwrap()).await.unwrap();
     assert!(!view.is_finished());
     refused(on.engine.operation(&blue(), view.row.id).await, FailureKind::NotFound);
-    on.settled().await;
-    let view = on.engine.operation(&caller(), view.row.id).await.unwrap();
-    assert_eq!(view.row.state, OperationState::Succeeded);
 }
