@@ -80,6 +80,7 @@ impl Engine {
             stopping,
         });
         inner.take_over().await?;
+        inner.remember_failures().await?;
         for carrier in 0..inner.carriers.len() {
             inner.tasks.spawn(worker::dispatch(inner.clone(), carrier));
             inner.tasks.spawn(inner.clone().listen(carrier));

@@ -10,7 +10,7 @@ use crate::{Freshness, quota, row};
 use futures::StreamExt;
 use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
 use occi_model::{EntityId, LinkEnd, TypeId};
-use occi_store::{Commit, EntityRow, Observation, Refresh, Require, Write};
+use occi_store::{Commit, EntityRow, Observation, OperationQuery, OperationState, Refresh, Require, StoreError, Write};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 const FLOOR: Duration = Duration::from_secs(1);
 /// How long a listing on demand may take before the answer is given from what is remembered.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// So many operations are looked through at the start for what entities' messages tell of.
+const FAILURES: u32 = 1000;
 
 /// What is listed at once: backend, native project, kind.
 type Place = (usize, String, TypeId);
@@ -134,6 +137,27 @@ impl Inner {
         }
     }
 
+    /// Remembers which messages tell of failed operations, from before this process.
+    pub(crate) async fn remember_failures(&self) -> Result<(), StoreError> {
+        let newest = OperationQuery {
+            limit: FAILURES,
+            ..OperationQuery::default()
+        };
+        let mut seen = HashSet::new();
+        let mut failed = Vec::new();
+        for row in self.store.operations(&newest).await? {
+            let is_newest = |entity: &EntityId| seen.insert(entity.clone());
+            let entity = row.entity.filter(is_newest);
+            if matches!(row.state, OperationState::Failed | OperationState::NeedsAttention) {
+                failed.extend(entity);
+            }
+        }
+        for row in self.store.entities(&failed).await? {
+            self.scopes.explain(&row.id, true);
+        }
+        Ok(())
+    }
+
     /// Lists everything as long as the engine lives.
     pub(crate) async fn keep_fresh(self: Arc<Self>) {
         loop {
@@ -197,6 +221,9 @@ impl Inner {
                 }
                 for id in refreshed.changed.iter().chain(&refreshed.gone) {
                     self.hot.forget(id);
+                }
+                for id in &refreshed.gone {
+                    self.scopes.explain(id, false);
                 }
                 true
             }

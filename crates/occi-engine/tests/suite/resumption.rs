@@ -2,9 +2,9 @@
 
 use crate::agreement::{Step, agrees, config, step, take};
 use crate::fixture::*;
-use occi_backend::names;
+use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
-use occi_engine::{EngineConfig, FailureKind, Where};
+use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Where};
 use occi_store::{EntityQuery, Sees, Store};
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
@@ -127,6 +127,30 @@ fn links_follow_a_compute_whose_action_was_resumed() {
         let seen = on.seen(&path).await;
         assert_eq!((state(&seen), message(&seen)), ("active".into(), String::new()));
         assert_eq!(state(&links(&seen)[0]), "active");
+        on.engine.shutdown().await;
+    });
+}
+
+#[test]
+fn the_message_of_a_failure_outlives_the_process() {
+    let ground = Ground::new(Config::local());
+    let path = process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        let path = on.compute().await.location.clone();
+        on.control.fail_next(Verb::Act, ErrorKind::Forbidden, Outcome::Nothing);
+        refused(on.act(&path, "stop").await, FailureKind::Forbidden);
+        on.engine.shutdown().await;
+        path
+    });
+    process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        let fresh = Caller {
+            freshness: Freshness::Now,
+            ..caller()
+        };
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let seen = on.engine.retrieve(&fresh, &path).await.unwrap().entity;
+        assert!(message(&seen).contains("stop failed"), "{}", message(&seen));
         on.engine.shutdown().await;
     });
 }
