@@ -4,6 +4,7 @@
 //! knows; one function folds the first into the second. Host paths and QEMU's own words go to the operator's half.
 
 use occi_backend::{BackendError, ErrorKind};
+use rustix::io::Errno;
 use std::time::Duration;
 
 /// What failed below the contract. Texts read after "failed to".
@@ -90,6 +91,13 @@ impl Failure {
         }
     }
 
+    /// Whether the host is short of something that others will give back: files, processes, memory.
+    fn is_short(&self) -> bool {
+        let Self::Host { source, .. } = self else { return false };
+        let refused = Errno::from_io_error(source);
+        refused.is_some_and(|errno| [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM].contains(&errno))
+    }
+
     /// Whether nothing but room on the disk is missing.
     fn is_full(&self) -> bool {
         match self {
@@ -128,6 +136,11 @@ impl From<Failure> for BackendError {
                 "the host's disk is full; free some space and try again".to_owned(),
             ),
             Failure::Missing { .. } => (ErrorKind::Unavailable, failure.to_string()),
+            // To be tried again, and still no reason to think that the engine cannot be reached.
+            short if short.is_short() => (
+                ErrorKind::RateLimited,
+                "the host is short of files, processes or memory for now".to_owned(),
+            ),
             // Of one machine, not of the engine: everybody else's goes on.
             Failure::Host { .. } => (ErrorKind::Unexpected, "the host refused a file or a process".to_owned()),
             Failure::Disconnected(_) => (
@@ -148,5 +161,21 @@ impl From<Failure> for BackendError {
             .ambiguous()
             .with_context(chain(&failure))
             .with_source(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_is_short_of_for_a_moment_is_asked_for_again() {
+        let fails = |errno: Errno| BackendError::from(Failure::host("start a machine")(errno.into()));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM] {
+            let error = fails(errno);
+            assert!(error.is_temporary() && error.kind != ErrorKind::Unavailable, "{errno}");
+        }
+        assert!(!fails(Errno::ACCESS).is_temporary());
+        assert_eq!(fails(Errno::NOSPC).kind, ErrorKind::CapacityExhausted);
     }
 }
