@@ -10,6 +10,7 @@ use crate::machine::{Live, Machine};
 use crate::record::MachineRecord;
 use crate::site::{SAVED, Site};
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// A copy that is being made, in the machine's directory.
@@ -99,6 +100,9 @@ pub(crate) fn take(file: &Path, to: &Path) -> Result<(), Failure> {
         });
     }
     confine::give(file, rustix::process::geteuid().is_root().then_some(0))?;
+    // Nobody changes it any more.
+    let mode = std::fs::Permissions::from_mode(0o444);
+    std::fs::set_permissions(file, mode).map_err(Failure::host("keep a copy"))?;
     std::fs::rename(file, to).map_err(Failure::host("keep a copy"))
 }
 

@@ -231,7 +231,7 @@ impl Site {
 
     /// Removes what is left of a machine; it has no process any more.
     pub(crate) async fn remove_machine(self: &Arc<Self>, id: &str) -> Result<(), Failure> {
-        self.discard(&self.machine_directory(id))?;
+        let trash = self.discard(&self.machine_directory(id))?;
         let machine = lock(&self.machines).remove(id);
         if let Some(machine) = machine {
             for nic in &machine.record.get().nics {
@@ -240,6 +240,7 @@ impl Site {
                 }
             }
         }
+        self.empty(trash).await?;
         let _alone = self.placing.lock().await;
         self.drop_unused_bases()
     }
@@ -277,11 +278,11 @@ impl Site {
         Ok(volume)
     }
 
-    /// Removes what is left of a volume; nobody uses it.
-    pub(crate) fn remove_volume(&self, id: &str) -> Result<(), Failure> {
-        self.discard(&self.config.directory.join(VOLUMES).join(id))?;
+    /// Removes what is left of a volume; nobody uses it. The caller holds [`Site::placing`].
+    pub(crate) fn remove_volume(&self, id: &str) -> Result<Trash, Failure> {
+        let trash = self.discard(&self.config.directory.join(VOLUMES).join(id))?;
         lock(&self.volumes).remove(id);
-        Ok(())
+        Ok(trash)
     }
 
     /// The machine to which a volume is attached, and how.
@@ -308,14 +309,23 @@ impl Site {
         wanted.cloned().collect()
     }
 
-    /// Makes a directory disappear in one step, then removes it at leisure.
-    fn discard(&self, directory: &Path) -> Result<(), Failure> {
+    /// Makes a directory disappear in one step; what it becomes is for [`Site::empty`].
+    fn discard(&self, directory: &Path) -> Result<Trash, Failure> {
         let trash = self.config.directory.join(TRASH).join(uuid::Uuid::new_v4().to_string());
         match fs::rename(directory, &trash) {
-            Ok(()) => durable::remove_dir(&trash),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Failure::host("remove a directory")(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::host("remove a directory")(error))
+            }
+            _ => Ok(Trash(trash)),
         }
+    }
+
+    /// Gives the space of what was removed back, which may take its time: nobody else waits for it.
+    pub(crate) async fn empty(&self, Trash(directory): Trash) -> Result<(), Failure> {
+        let removed = tokio::task::spawn_blocking(move || durable::remove_dir(&directory));
+        removed
+            .await
+            .unwrap_or_else(|error| Err(Failure::host("remove a directory")(std::io::Error::other(error))))
     }
 
     // What is given out.
@@ -595,15 +605,18 @@ impl Site {
         let path = image.path.clone();
         let frozen = tokio::task::spawn_blocking(move || {
             let meta = fs::metadata(&path).map_err(Failure::host("read the image"))?;
-            let name = format!("{:x}-{:x}-{:x}-{:x}", meta.dev(), meta.ino(), meta.mtime(), meta.len());
+            let time = format!("{:x}-{:x}", meta.mtime(), meta.mtime_nsec());
+            let name = format!("{:x}-{:x}-{time}-{:x}", meta.dev(), meta.ino(), meta.len());
             let base = site.base(Path::new(&name));
             if base.exists() {
                 return Ok(name);
             }
-            // A link costs nothing and keeps the file when its directory gets a new one of the name. Machines that run
-            // as users of their own must be able to read it.
+            // A link costs nothing and keeps the file when its directory gets a new one of the name; but what somebody
+            // may write to is copied (as a clone where the file system can). Machines that run as users of their own
+            // must be able to read it.
             let is_readable = meta.mode() & 0o004 != 0 || !rustix::process::geteuid().is_root();
-            if !is_readable || fs::hard_link(&path, &base).is_err() {
+            let may_change = meta.mode() & 0o222 != 0;
+            if !is_readable || may_change || fs::hard_link(&path, &base).is_err() {
                 let copy = base.with_extension("new");
                 fs::copy(&path, &copy).map_err(Failure::host("copy the image"))?;
                 let mode = fs::Permissions::from_mode(0o444);
@@ -674,6 +687,10 @@ impl Site {
         }
     }
 }
+
+/// A directory that was removed and whose space is not given back yet.
+#[must_use]
+pub(crate) struct Trash(PathBuf);
 
 /// Room that is kept for a machine.
 pub(crate) struct Reservation {

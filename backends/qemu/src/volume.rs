@@ -247,7 +247,7 @@ pub(crate) async fn update(
 }
 
 pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
-    {
+    let trash = {
         let _alone = site.placing.lock().await;
         if let Some((machine, _)) = site.attachment(id) {
             return refuse(
@@ -255,7 +255,8 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Res
                 format!("the volume is attached to the compute {}", machine.id),
             );
         }
-        site.remove_volume(id)?;
-    }
+        site.remove_volume(id)?
+    };
+    site.empty(trash).await?;
     context.step("volume removed").await
 }

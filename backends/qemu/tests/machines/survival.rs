@@ -67,6 +67,7 @@ pub(crate) async fn host_boot(lab: &Lab, mut config: QemuConfig) {
 
 /// A machine whose QEMU is killed from outside.
 pub(crate) async fn infra_7_a_compute_in_error_recovers_by_start_and_by_stop(lab: &Lab, config: QemuConfig) {
+    let image = config.images[1].join("deaf.img");
     let qemu = Qemu::open(config).unwrap();
     let create = deaf();
     qemu.create(&context(), &create).await.unwrap();
@@ -80,6 +81,10 @@ pub(crate) async fn infra_7_a_compute_in_error_recovers_by_start_and_by_stop(lab
         act(&qemu, &create, term, parameters).await.unwrap();
         assert_eq!(state(&qemu, &create).await.0, expected);
     }
+    // Nor does it hurt that somebody writes into the image of which it was made.
+    std::fs::write(image, "something else").unwrap();
+    let base = std::fs::read(lab.machine(create.mark.as_str()).join("base")).unwrap();
+    assert!(base.len() == 1 << 20 && base.iter().all(|byte| *byte == 0));
     qemu.delete(&context(), &target(&create)).await.unwrap();
     qemu.shutdown().await;
 }
