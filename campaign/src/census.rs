@@ -179,11 +179,12 @@ async fn memory(path: &Path) -> Result<Vec<Native>> {
 fn qemu(directory: &Path) -> Result<Vec<Native>> {
     let mut natives = Vec::new();
     let running = processes::of(directory);
+    // An engine works in a folder below that of its record.
     let runs = |folder: &Path| {
-        let folder = folder.display().to_string();
+        let name = folder.display().to_string();
         running
             .iter()
-            .any(|process| process.folder == folder || process.command.contains(&folder))
+            .any(|process| Path::new(&process.folder).starts_with(folder) || process.command.contains(&name))
     };
     for (folder, record) in records(&directory.join("vm"))? {
         let text = |name: &str| record.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
