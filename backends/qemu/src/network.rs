@@ -62,12 +62,18 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(directory: PathBuf, record: Arc<Record<NetworkRecord>>) -> Arc<Self> {
+        let known = record.get();
+        // Its processes outlived us, or will be started again: it is what it was until that is known to be wrong.
+        let status = match known.up {
+            true => NetworkStatus::Up,
+            false => NetworkStatus::Down,
+        };
         Arc::new(Self {
-            id: record.get().id.clone(),
+            id: known.id.clone(),
             record,
             directory,
             parts: tokio::sync::Mutex::default(),
-            status: Mutex::new(NetworkStatus::Down),
+            status: Mutex::new(status),
         })
     }
 

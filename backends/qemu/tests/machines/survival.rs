@@ -3,7 +3,7 @@
 use crate::lab::{self, Lab, console, switch_off_inside};
 use crate::world::{act, compute, context, deaf, greets, state, target, text};
 use occi_backend::Backend;
-use occi_backend::names::COMPUTE;
+use occi_backend::names::{COMPUTE, NETWORK};
 use occi_backend_qemu::config::OnHostBoot;
 use occi_backend_qemu::process::{Identity, Process};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -145,8 +145,10 @@ pub(crate) async fn survival(lab: &Lab, config: QemuConfig) {
 
     // Found again, in the middle of its boot, and nothing was started anew.
     let qemu = Qemu::open(config.clone()).unwrap();
-    let listed = qemu.list(&context().scope, &COMPUTE).await.unwrap().pictures;
-    assert_eq!(text(&listed[0], "occi.compute.state"), "active");
+    for (kind, state) in [(&NETWORK, "occi.network.state"), (&COMPUTE, "occi.compute.state")] {
+        let listed = qemu.list(&context().scope, kind).await.unwrap().pictures;
+        assert_eq!(text(&listed[0], state), "active");
+    }
     console(&machine.join("inside"), 0, "GUEST-READY").await;
     let (_, login) = state(&qemu, &create).await;
     assert!(greets(&login).await);
