@@ -228,6 +228,19 @@ impl Inner {
         }
     }
 
+    /// Whether the running action has every parameter of `invocation`: a resize to another size is another deed, a stop
+    /// by no particular method is done by any.
+    async fn does_all_of(&self, operation: Uuid, invocation: &Invocation) -> Result<bool> {
+        let running = self.store.operation(operation).await?;
+        let task = running
+            .and_then(|row| Intent::from_row(&row).ok())
+            .map(|intent| intent.task);
+        Ok(matches!(task, Some(Task::Act(running)) if invocation
+            .parameters
+            .iter()
+            .all(|(name, value)| running.parameters.get(name.as_str()) == Some(value))))
+    }
+
     /// An action on an entity, ready to be recorded. `one_of_many`: being there already counts as done.
     async fn plan_act(
         &self,
@@ -254,8 +267,13 @@ impl Inner {
         };
         if let Some(operation) = row.operation {
             let verb = self.open_verb(operation).await;
-            // The first one joins a creation, what follows waits for its end.
-            if !self.joins(row, &verb, action) || (verb == "create" && !row.untouched) {
+            let joins = self.joins(row, &verb, action)
+                && match verb.as_str() {
+                    // The first one joins a creation, what follows waits for its end.
+                    "create" => row.untouched,
+                    _ => self.does_all_of(operation, invocation).await?,
+                };
+            if !joins {
                 return Err(self.busy(row, operation).await);
             }
             return Ok(Plan {

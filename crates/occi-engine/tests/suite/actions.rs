@@ -91,6 +91,9 @@ async fn infra_40_the_same_action_joins_and_another_conflicts() {
         .await
         .unwrap();
     assert_eq!(first.operation, second.operation);
+    // By another method it would be another deed.
+    let error = refused(on.act_with(&path, "stop", "graceful").await, FailureKind::Conflict);
+    assert_eq!(error.operation, first.operation);
     assert_eq!(terms(&on.seen(&path).await.actions), ["stop"]);
     let error = refused(on.act(&path, "restart").await, FailureKind::Conflict);
     assert_eq!(error.operation, first.operation);
