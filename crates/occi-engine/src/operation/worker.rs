@@ -233,7 +233,9 @@ impl Run {
             if error.kind == ErrorKind::Interrupted {
                 return Err(Failure::Stopped);
             }
-            if error.outcome == Outcome::Unknown {
+            // Of a host's engine nothing is on its way any more, unless the call was cut off.
+            let is_over = self.carrier().capabilities().locality == Locality::Host && error.kind != ErrorKind::Timeout;
+            if error.outcome == Outcome::Unknown && !is_over {
                 self.may_be_in_flight();
             }
             if error.kind == ErrorKind::InUse && self.is_being_freed().await {
