@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::record::{MachineRecord, NicRecord, Wanted};
 use crate::saving;
 use crate::seed::{self, Seed};
-use crate::site::{Reservation, SAVED, Site};
+use crate::site::{Reservation, Site};
 use crate::switch::Mac;
 use crate::templates;
 use crate::translate::{self, bytes, mib};
@@ -95,18 +95,11 @@ fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> 
 
 fn image(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
     let images = site.images(&scope.project);
-    let wanted = match &create.os_template {
-        Some(term) => Some(term.as_str()),
-        None => site.config.default_image.as_deref(),
-    };
-    let image = match wanted {
+    let asked = create.os_template.as_ref().map(|term| term.as_str());
+    let wanted = asked.or(site.config.default_image.as_deref());
+    let image = match asked {
         Some(name) => images.get(name),
-        // What somebody has saved is booted by those who ask for it.
-        None => {
-            let is_saved = |image: &&Image| image.path.starts_with(site.config.directory.join(SAVED));
-            let mut given = images.images.iter().filter(|image| !is_saved(image));
-            given.next().or_else(|| images.images.first())
-        }
+        None => site.default_image(&images),
     };
     match (image, wanted) {
         (Some(image), _) => Ok(image.clone()),

@@ -26,7 +26,8 @@ pub struct QemuConfig {
     /// Directories with images to boot from; of two with one name the first counts. Default `<data-dir>/images`, then
     /// `occid/images` of the user's and of the system's data directories.
     pub images: Vec<PathBuf>,
-    /// The image for a compute that names none. Default: the first of the image directories, by name.
+    /// The image for a compute that names none. Never a saved one. Default: the first of the image
+    /// directories, by name.
     pub default_image: Option<String>,
     /// The emulator. Default `qemu-system-x86_64`, searched in `PATH`.
     pub qemu: PathBuf,

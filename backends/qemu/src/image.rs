@@ -189,6 +189,13 @@ impl Images {
     pub fn get(&self, term: &str) -> Option<&Image> {
         self.images.iter().find(|image| image.term.as_str() == term)
     }
+
+    /// The image for a compute that names none: the one called `configured`, else the first. Never one of the directory
+    /// `saved`: what somebody has saved is booted by those who ask for it.
+    pub fn default_of(&self, configured: Option<&str>, saved: &Path) -> Option<&Image> {
+        let mut given = self.images.iter().filter(|image| !image.path.starts_with(saved));
+        given.find(|image| configured.is_none_or(|name| image.term.as_str() == name))
+    }
 }
 
 /// Reads the directories, in order; of two images with one name the first counts. A directory that is not there is
@@ -451,6 +458,13 @@ mod tests {
                 size: 1024
             }
         );
+        let none = Path::new("/no/such/directory");
+        let default = |name, saved| Some(found.default_of(name, saved)?.term.as_str());
+        assert_eq!(default(None, none), Some("bare"));
+        assert_eq!(default(Some("good-one"), none), Some("good-one"));
+        assert_eq!(default(Some("gone"), none), None);
+        // Saved ones are nobody's default, not even if there is no other.
+        assert_eq!(default(None, directory.path()), None);
         let reasons = found
             .refused
             .iter()

@@ -598,6 +598,11 @@ impl Site {
         found
     }
 
+    /// The one of `images` for a compute that names none.
+    pub(crate) fn default_image<'a>(&self, images: &'a Images) -> Option<&'a Image> {
+        images.default_of(self.config.default_image.as_deref(), &self.config.directory.join(SAVED))
+    }
+
     /// Keeps `image` as it is now for the overlays on it, whatever becomes of its file; gives its name among the bases.
     /// The caller holds [`Site::placing`].
     pub(crate) async fn freeze(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Failure> {

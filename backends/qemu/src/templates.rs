@@ -11,12 +11,8 @@ pub(crate) fn catalogue(site: &Site, project: &str) -> Catalogue {
     for refused in &images.refused {
         tracing::warn!("an image is left out: failed to {refused}");
     }
-    let default_os = match &site.config.default_image {
-        Some(name) => images.get(name),
-        None => images.images.first(),
-    };
     Catalogue {
-        default_os: default_os.map(|image| image.term.clone()),
+        default_os: site.default_image(&images).map(|image| image.term.clone()),
         templates: images.images.iter().map(template).collect(),
     }
 }
