@@ -38,6 +38,8 @@ const LAUNCHER_LOG: &str = "launch.log";
 const LOCKED: u8 = 75;
 /// How much of a log is quoted.
 const LOG_TAIL: u64 = 2048;
+/// How a line begins that QEMU, as its image tool, writes about every disk that it makes.
+const NO_REASON: &str = "Formatting '";
 
 /// What to run in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,7 +208,7 @@ pub fn last_words(directory: &Path, program: &Path, log: &str) -> Failure {
     }
 }
 
-/// The end of a log file, in one line; nothing if it is empty.
+/// The end of a log file, in one line, without what QEMU says of a copy that it makes; nothing if it is empty.
 pub fn tail(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let length = fs::metadata(path).ok()?.len();
@@ -214,6 +216,23 @@ pub fn tail(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
-    let line = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
-    Some(line.collect::<Vec<_>>().join("; ")).filter(|line| !line.is_empty())
+    let lines = text.split(['\n', '\r']).map(str::trim);
+    let telling = lines.filter(|line| !line.is_empty() && !line.starts_with(NO_REASON));
+    Some(telling.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_end_is_not_the_copy_that_was_made_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("qemu.log");
+        let copy = "Formatting 'copy.new', fmt=qcow2 cluster_size=65536\n";
+        fs::write(&log, copy).unwrap();
+        assert_eq!(tail(&log), None);
+        fs::write(&log, format!("{copy}qemu: out of memory\n")).unwrap();
+        assert_eq!(tail(&log).unwrap(), "qemu: out of memory");
+    }
 }
