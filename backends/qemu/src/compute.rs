@@ -360,6 +360,7 @@ fn with_networks(site: &Site, machine: &Machine) -> Vec<Picture> {
 
 pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
     if let Some(machine) = site.machine(id) {
+        machine.end_if_silent().await?;
         machine.power_off().await?;
         context.step("machine stopped").await?;
     }
@@ -373,6 +374,9 @@ pub(crate) async fn act(
     machine: &Arc<Machine>,
     invocation: &Invocation,
 ) -> Result<Acted> {
+    if (invocation.action.term(), invocation.method()) == ("stop", Some("poweroff")) {
+        machine.end_if_silent().await?;
+    }
     machine.look().await?;
     match (invocation.action.term(), invocation.method()) {
         ("start", _) => {

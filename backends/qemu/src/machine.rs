@@ -35,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// From `exec` until the monitor answers; 0.2 s on a quiet host.
 const START: Duration = Duration::from_secs(30);
-/// How long QEMU may take to end when it is told to, before it is killed.
+/// How long QEMU may take to end when it is told to, or to answer when it is to end, before it is killed.
 const QUIT: Duration = Duration::from_secs(5);
 /// The power button is pressed again after this: a guest that was still booting did not hear the first time.
 const BUTTON: Duration = Duration::from_secs(3);
@@ -458,6 +458,26 @@ impl Machine {
         self.record.change(|record| record.wanted = Wanted::Off).await?;
         self.look_alone().await?;
         self.end_alone().await
+    }
+
+    /// Kills its process if its monitor does not answer. Waits for no turn: whoever has it waits for that answer.
+    pub(crate) async fn end_if_silent(&self) -> Result<(), Failure> {
+        let Some(process) = Process::recorded(&self.directory)? else {
+            return Ok(());
+        };
+        // An error is an answer as well: who asks next finds out what it means.
+        let asked = async {
+            match self.live() {
+                Some(live) => query_status(&live.qmp).await.map(drop),
+                None => Qmp::connect(&self.inside().join(MONITOR)).await.map(drop),
+            }
+        };
+        if tokio::time::timeout(QUIT, asked).await.is_err() {
+            tracing::warn!(machine = self.id, "QEMU does not answer, and is killed");
+            self.quitting.store(true, Ordering::Release);
+            process.kill().await?;
+        }
+        Ok(())
     }
 
     /// Ends its process, whatever is wanted.

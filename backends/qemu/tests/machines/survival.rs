@@ -81,11 +81,35 @@ pub(crate) async fn infra_7_a_compute_in_error_recovers_by_start_and_by_stop(lab
         act(&qemu, &create, term, parameters).await.unwrap();
         assert_eq!(state(&qemu, &create).await.0, expected);
     }
+    // One that hangs is killed, by a stop at once and by a deletion, whoever waits for its answer meanwhile.
+    let hang = || {
+        let process = Process::recorded(&lab.machine(create.mark.as_str())).unwrap().unwrap();
+        let pid = process.identity().pid.to_string();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    };
+    act(&qemu, &create, "start", &[]).await.unwrap();
+    hang();
+    let scope = context().scope;
+    let asked = target(&create);
+    let (_not_answered, stopped) = tokio::join!(
+        qemu.find(&scope, &asked),
+        tokio::time::timeout(Duration::from_secs(9), act(&qemu, &create, "stop", poweroff))
+    );
+    stopped.unwrap().unwrap();
+    assert_eq!(state(&qemu, &create).await.0, "inactive");
     // Nor does it hurt that somebody writes into the image of which it was made.
     std::fs::write(image, "something else").unwrap();
     let base = std::fs::read(lab.machine(create.mark.as_str()).join("base")).unwrap();
     assert!(base.len() == 1 << 20 && base.iter().all(|byte| *byte == 0));
-    qemu.delete(&context(), &target(&create)).await.unwrap();
+    act(&qemu, &create, "start", &[]).await.unwrap();
+    hang();
+    let deleted = tokio::time::timeout(Duration::from_secs(9), qemu.delete(&context(), &target(&create))).await;
+    deleted.unwrap().unwrap();
+    assert!(
+        lab.living()
+            .iter()
+            .all(|(path, _)| !path.starts_with(lab.machine(create.mark.as_str())))
+    );
     qemu.shutdown().await;
 }
 
