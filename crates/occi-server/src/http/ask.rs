@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// The project that a request is about.
 pub(super) const X_OCCI_PROJECT: HeaderName = HeaderName::from_static("x-occi-project");
 
+/// The keys of the query string that narrow a collection.
+pub(super) const FILTER_KEYS: &[&str] = &["filter", "category", "attribute", "value", "operator"];
+
 /// What the client says of how it wants to be answered.
 #[derive(Clone, Debug)]
 pub(super) struct Wishes {
@@ -146,6 +149,27 @@ impl Ask {
 
     pub(super) fn is_action(&self) -> bool {
         self.method == Method::POST && self.query.get("action").is_some()
+    }
+
+    /// Refuses a change whose query string has keys other than these, `project`, and `action` where one is meant: a filter
+    /// that is misspelt, or of no use here, would change more than the client means. Whoever only reads is not refused.
+    pub(super) fn heeds(&self, keys: &[&str]) -> Result<(), Fault> {
+        if matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return Ok(());
+        }
+        let action = self.is_action().then_some("action");
+        let known: Vec<_> = action
+            .into_iter()
+            .chain(keys.iter().copied())
+            .chain(["project"])
+            .collect();
+        match self.query.pairs().find(|(key, _)| !known.contains(key)) {
+            None => Ok(()),
+            Some((key, _)) => Err(Fault::bad_request(format!(
+                "the query key {key:?} means nothing here, and nothing was done; there are: {}",
+                known.join(", ")
+            ))),
+        }
     }
 
     /// Reads the payload with `read`, which gets `None` if there is none.

@@ -1,7 +1,7 @@
 //! Collections: of a kind, of a mixin, or of all entities below a path (GFD.223, section 5.5).
 
 use super::answer;
-use super::ask::{Ask, X_OCCI_PROJECT};
+use super::ask::{Ask, FILTER_KEYS, X_OCCI_PROJECT};
 use super::entity::{call, changed, created, deleted};
 use super::fault::Fault;
 use super::serve::Body;
@@ -30,6 +30,8 @@ pub(super) async fn answer(service: &Service, ask: &Ask, at: &Where) -> Result<R
         Where::Mixin(mixin) => Some(mixin),
         _ => None,
     };
+    let is_filtered = ask.is_action() || (ask.method == Method::DELETE && mixin.is_none());
+    ask.heeds(if is_filtered { FILTER_KEYS } else { &[] })?;
     match (&ask.method, mixin) {
         (&Method::GET | &Method::HEAD, _) => list(service, ask, at).await,
         (&Method::POST, _) if ask.is_action() => act(service, ask, at).await,

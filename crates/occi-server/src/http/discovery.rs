@@ -16,6 +16,7 @@ const ALLOW: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// Any request on `/-/`.
 pub(super) async fn answer(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
+    ask.heeds(&[])?;
     match ask.method {
         Method::GET | Method::HEAD => get(service, ask),
         Method::POST if ask.is_action() => Err(Fault::bad_request("the query interface has no actions")),

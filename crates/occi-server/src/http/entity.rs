@@ -17,6 +17,7 @@ const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// Any request on the path of an entity, whether or not there is one.
 pub(super) async fn answer(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>, Fault> {
+    ask.heeds(&[])?;
     match ask.method {
         Method::GET | Method::HEAD => get(service, ask, path).await,
         Method::POST if ask.is_action() => act(service, ask, path).await,

@@ -18,6 +18,7 @@ const ALLOW_ALL: &str = "GET, HEAD, OPTIONS";
 
 /// Any request on one operation.
 pub(super) async fn answer(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, Fault> {
+    ask.heeds(&[])?;
     match ask.method {
         Method::GET | Method::HEAD => get(service, ask, id).await,
         Method::DELETE => {

@@ -209,6 +209,72 @@ fn what_the_moment_forbids_is_a_conflict() {
 }
 
 #[test]
+fn a_change_with_a_query_key_that_means_nothing_there_is_refused_and_not_made() {
+    unharmed(Setup::default(), |_, admin, machine| {
+        let stop = action("stop");
+        let text = admin.clone().with("Content-Type", "text/plain");
+        let new = "/compute/aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee?tilte=x";
+        for (method, target, body, key, known) in [
+            (
+                "DELETE",
+                "/compute/?fliter=occi.compute.cores=4",
+                "",
+                "fliter",
+                "filter",
+            ),
+            ("DELETE", "/?Filter=occi.compute.cores=4", "", "Filter", "filter"),
+            ("DELETE", "/compute/?page=2;number=1", "", "page", "filter"),
+            (
+                "DELETE",
+                &format!("{machine}?filter=occi.compute.cores=99"),
+                "",
+                "filter",
+                "project",
+            ),
+            (
+                "DELETE",
+                &format!("{machine}/?filter=occi.compute.cores=99"),
+                "",
+                "filter",
+                "project",
+            ),
+            ("DELETE", &format!("{machine}?action=stop"), "", "action", "project"),
+            (
+                "POST",
+                "/compute/?action=stop&fliter=a=b",
+                &stop,
+                "fliter",
+                "action, filter",
+            ),
+            (
+                "POST",
+                &format!("{machine}?action=stop&method=x"),
+                &stop,
+                "method",
+                "action",
+            ),
+            ("POST", &format!("{machine}?x"), COMPUTE, "x", "project"),
+            ("POST", "/compute/?acton=stop", COMPUTE, "acton", "project"),
+            ("PUT", &format!("{machine}?x=1"), COMPUTE, "x", "project"),
+            ("PUT", new, COMPUTE, "tilte", "project"),
+            ("DELETE", "/-/?x=1", "", "x", "project"),
+        ] {
+            let answer = text.send(method, target, body);
+            refused(&answer, &[400]);
+            assert!(
+                answer.body.contains(&format!("{key:?}")) && answer.body.contains(&format!("there are: {known}")),
+                "{method} {target}: {answer:#?}"
+            );
+        }
+        // A cache is led past with such keys by clients that only read.
+        admin.get(&format!("{machine}?_=1")).expect(200);
+        admin
+            .delete("/compute/?filter=occi.core.title=nobody&project=default")
+            .expect(200);
+    });
+}
+
+#[test]
 fn paths_lead_nowhere_but_to_entities() {
     unharmed(Setup::default(), |occid, admin, machine| {
         for target in [
