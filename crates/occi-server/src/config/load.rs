@@ -185,6 +185,18 @@ impl Config {
                 "use a loopback address (127.0.0.1:9090), unix:PATH, or off",
             );
         }
+        if self
+            .server
+            .data_dir
+            .as_ref()
+            .is_some_and(|dir| dir.as_os_str().is_empty())
+        {
+            return error(
+                "server.data_dir",
+                "the path is empty".into(),
+                "name a directory with --data-dir, or leave it out",
+            );
+        }
         if self.server.backends.is_empty() {
             return error(
                 "server.backends",

@@ -90,6 +90,11 @@ fn what_stands_in_the_way_of_a_start_is_named_with_its_remedy() {
             "--data-dir",
         ),
         (
+            Setup::default().flags(&["--data-dir", ""]),
+            "server.data_dir: the path is empty",
+            "--data-dir",
+        ),
+        (
             Setup::default().flags(&["--backend", "abacus"]),
             "no engine \"abacus\"",
             "memory",
