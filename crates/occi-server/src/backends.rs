@@ -1,24 +1,46 @@
 //! The engines that can stand behind the service: one line each.
 
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use occi_backend::Backend;
 use occi_backend::layers::{Faults, LayerConfig, standard};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Makes an engine from its section of the configuration. `data_dir` is the server's.
-type Open = fn(section: toml::Table, data_dir: &Path) -> Result<Arc<dyn Backend>, String>;
+/// Reads an engine's section of the configuration, and makes nothing. `data_dir` is the server's.
+type Read = fn(section: toml::Table, data_dir: &Path) -> Result<Open, String>;
 
-const BACKENDS: &[(&str, Open)] = &[
+/// Makes the engine.
+type Open = Box<dyn FnOnce() -> Result<Arc<dyn Backend>, String> + Send>;
+
+const BACKENDS: &[(&str, Read)] = &[
     #[cfg(feature = "memory")]
     ("memory", memory),
     #[cfg(feature = "qemu")]
     ("qemu", qemu),
 ];
 
-/// Opens the engine called `name`, with the layers around it that every engine has. Its kind is the key `type` of its
-/// section, else its name.
-pub fn open(name: &str, section: Option<&toml::Table>, data_dir: &Path) -> Result<Arc<dyn Backend>, ConfigError> {
+/// An engine whose section of the configuration has been read.
+pub struct Chosen {
+    name: String,
+    open: Open,
+    layers: LayerConfig,
+}
+
+/// The engines that the configuration names. Everything that can be known to be wrong before one is made is refused here.
+pub fn choose(config: &Config, data_dir: &Path) -> Result<Vec<Chosen>, ConfigError> {
+    let named = &config.server.backends;
+    if let Some(name) = config.backend.keys().find(|name| !named.contains(name)) {
+        return Err(ConfigError::new(
+            format!("the section [backend.{name}] is of no engine that is used"),
+            format!("server.backends names: {}", named.join(", ")),
+        ));
+    }
+    let one = |name: &String| read(name, config.backend.get(name), data_dir);
+    named.iter().map(one).collect()
+}
+
+/// Reads the section of the engine called `name`. Its kind is the key `type` of the section, else its name.
+fn read(name: &str, section: Option<&toml::Table>, data_dir: &Path) -> Result<Chosen, ConfigError> {
     let mut section = section.cloned().unwrap_or_default();
     let kind = match section.remove("type") {
         Some(toml::Value::String(kind)) => kind,
@@ -30,19 +52,14 @@ pub fn open(name: &str, section: Option<&toml::Table>, data_dir: &Path) -> Resul
         }
         None => name.to_owned(),
     };
-    let Some((_, open)) = BACKENDS.iter().find(|(known, _)| *known == kind) else {
+    let Some((_, read)) = BACKENDS.iter().find(|(known, _)| *known == kind) else {
         let known: Vec<_> = BACKENDS.iter().map(|(known, _)| *known).collect();
         return Err(ConfigError::new(
             format!("server.backends: there is no engine {kind:?}"),
             format!("there are: {}", known.join(", ")),
         ));
     };
-    let backend = open(section, data_dir).map_err(|problem| {
-        ConfigError::new(
-            format!("the engine {name} cannot be used: {problem}"),
-            format!("see the section [backend.{name}]"),
-        )
-    })?;
+    let open = read(section, data_dir).map_err(|problem| unusable(name, &problem))?;
     let faults = Faults::from_env().map_err(|problem| {
         ConfigError::new(
             problem,
@@ -53,30 +70,57 @@ pub fn open(name: &str, section: Option<&toml::Table>, data_dir: &Path) -> Resul
         faults,
         ..LayerConfig::default()
     };
-    Ok(standard(name, backend, layers))
+    Ok(Chosen {
+        name: name.to_owned(),
+        open,
+        layers,
+    })
+}
+
+impl Chosen {
+    /// Makes the engine, with the layers around it that every engine has, and says its name.
+    pub fn open(self) -> Result<(String, Arc<dyn Backend>), ConfigError> {
+        let backend = (self.open)().map_err(|problem| unusable(&self.name, &problem))?;
+        let layered = standard(&self.name, backend, self.layers);
+        Ok((self.name, layered))
+    }
+}
+
+fn unusable(name: &str, problem: &str) -> ConfigError {
+    ConfigError::new(
+        format!("the engine {name} cannot be used: {problem}"),
+        format!("see the section [backend.{name}]"),
+    )
 }
 
 #[cfg(feature = "memory")]
-fn memory(section: toml::Table, _data_dir: &Path) -> Result<Arc<dyn Backend>, String> {
-    use occi_backend_memory::{Config, Memory};
+fn memory(section: toml::Table, _data_dir: &Path) -> Result<Open, String> {
+    use occi_backend_memory::Memory;
+    type Behaviour = occi_backend_memory::Config;
     let personality = section.get("personality").and_then(toml::Value::as_str);
     // A personality alone brings its whole behaviour; further keys make an engine to order.
     let config = match (personality, section.len()) {
-        (None, 0) | (Some("local"), 1) => Config::local(),
-        (Some("remote"), 1) => Config::remote(),
+        (None, 0) | (Some("local"), 1) => Behaviour::local(),
+        (Some("remote"), 1) => Behaviour::remote(),
         _ => section.try_into().map_err(|error| error.message().to_owned())?,
     };
-    let memory = Memory::open(config).map_err(|error| error.to_string())?;
-    Ok(Arc::new(memory))
+    Ok(Box::new(|| {
+        let memory = Memory::open(config).map_err(|error| error.to_string())?;
+        Ok(Arc::new(memory))
+    }))
 }
 
 #[cfg(feature = "qemu")]
-fn qemu(section: toml::Table, data_dir: &Path) -> Result<Arc<dyn Backend>, String> {
+fn qemu(section: toml::Table, data_dir: &Path) -> Result<Open, String> {
     use occi_backend_qemu::{Qemu, QemuConfig};
     let config: QemuConfig = section
         .try_into()
         .map_err(|error: toml::de::Error| error.message().to_owned())?;
-    let qemu = Qemu::open(config.below(data_dir))
-        .map_err(|failure| format!("failed to {}", crate::admin::with_sources(&failure)))?;
-    Ok(Arc::new(qemu))
+    let config = config.below(data_dir);
+    config.validate()?;
+    Ok(Box::new(|| {
+        let qemu =
+            Qemu::open(config).map_err(|failure| format!("failed to {}", crate::admin::with_sources(&failure)))?;
+        Ok(Arc::new(qemu))
+    }))
 }

@@ -283,6 +283,7 @@ async fn execute(cli: Cli) -> Result<(), ConfigError> {
         None => {
             let config = options.load()?;
             if cli.check_config {
+                crate::backends::choose(&config, &config.data_dir()?)?;
                 println!("the configuration is valid");
                 return Ok(());
             }

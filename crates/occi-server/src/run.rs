@@ -3,13 +3,14 @@
 use crate::accounts::Accounts;
 use crate::admin::{Admin, Probe};
 use crate::auth::{Authenticator, Hasher};
+use crate::backends::{self, Chosen};
 use crate::config::{Config, ConfigError};
 use crate::http::listen::Listener;
 use crate::http::serve::{self, Limits};
 use crate::http::service::Service;
 use crate::http::tls::Tls;
 use crate::lock::DataLock;
-use crate::{backends, telemetry};
+use crate::telemetry;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use occi_engine::{Engine, EngineConfig, Retention};
 use occi_store::{SqliteStore, Store};
@@ -54,7 +55,15 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     telemetry::start_logging(&config.log)?;
     let metrics = start_metrics()?;
     let data_dir = config.data_dir()?;
+    let backends = backends::choose(&config, &data_dir)?;
     let _lock = DataLock::take(&data_dir)?;
+    // Before the store is made, so that a port in use leaves none behind. Who connects meanwhile waits.
+    let Some(listener) = Listener::bind("server.listen", &config.server.listen).await? else {
+        return Err(ConfigError::new(
+            "server.listen: the service cannot be off",
+            "write ADDR:PORT",
+        ));
+    };
     let store = open_store(&data_dir).await?;
 
     let hasher = Hasher::default();
@@ -64,16 +73,10 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     let accounts = Accounts::new(store.clone(), hasher, Some(authenticator.clone()));
     let first_password = first_start(&accounts, &data_dir).await?;
 
-    let engine = start_engine(&config, store.clone(), &data_dir).await?;
+    let engine = start_engine(&config, store.clone(), backends).await?;
 
     let signals = Signals::new()?;
     let stop = CancellationToken::new();
-    let Some(listener) = Listener::bind("server.listen", &config.server.listen).await? else {
-        return Err(ConfigError::new(
-            "server.listen: the service cannot be off",
-            "write ADDR:PORT",
-        ));
-    };
     let tls = (listener.is_remote() || config.http.tls_certificate.is_some())
         .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
         .transpose()?;
@@ -130,11 +133,8 @@ async fn first_start(accounts: &Accounts, data_dir: &Path) -> Result<Option<Stri
 
 const PASSWORD_FILE: &str = "initial-admin-password";
 
-async fn start_engine(config: &Config, store: Arc<dyn Store>, data_dir: &Path) -> Result<Engine, ConfigError> {
-    let mut opened = Vec::new();
-    for name in &config.server.backends {
-        opened.push((name.clone(), backends::open(name, config.backend.get(name), data_dir)?));
-    }
+async fn start_engine(config: &Config, store: Arc<dyn Store>, backends: Vec<Chosen>) -> Result<Engine, ConfigError> {
+    let opened = backends.into_iter().map(Chosen::open).collect::<Result<_, _>>()?;
     Engine::start(engine_config(config), store, opened)
         .await
         .map_err(|error| ConfigError::new(format!("the engine cannot start: {error}"), "see the log"))

@@ -69,6 +69,38 @@ fn a_configuration_can_be_checked_and_nothing_else_happens() {
 }
 
 #[test]
+fn a_configuration_whose_engines_cannot_start_is_not_valid() {
+    for (text, what, remedy) in [
+        (
+            "[server]\nbackends = [\"qemu\", \"zzz\"]",
+            "there is no engine \"zzz\"",
+            "memory",
+        ),
+        ("[backend.qemu]\nblah = 1", "blah", "[backend.qemu]"),
+        ("[backend.qemu]\nboots = 0", "boots", "[backend.qemu]"),
+        ("[backend.zork]", "[backend.zork]", "server.backends names: qemu"),
+        (
+            "[backend.qemu]\ntype = \"zork\"",
+            "there is no engine \"zork\"",
+            "memory",
+        ),
+    ] {
+        let setup = Setup::default().config(text);
+        // Without the flags of a start: the engine is the file's, or qemu.
+        for words in [
+            setup.run(&["--check-config"]).bad(),
+            setup.run(&["--listen", "127.0.0.1:0"]).bad(),
+        ] {
+            assert!(words.contains(what) && words.contains(remedy), "{text}: {words}");
+        }
+        assert!(!setup.data().exists(), "{text}");
+    }
+    let setup = Setup::default().config("[server]\nbackends = [\"east\"]\n[backend.east]\ntype = \"memory\"");
+    assert_eq!(setup.run(&["--check-config"]).good(), "the configuration is valid\n");
+    assert!(!setup.data().exists());
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_start_is_named_with_its_remedy() {
     let occid = Occid::start();
     let taken = occid.address.to_string();
@@ -125,6 +157,9 @@ fn what_stands_in_the_way_of_a_start_is_named_with_its_remedy() {
             words.contains(what) && words.contains(remedy),
             "{what}, {remedy}: {words}"
         );
+        for made in ["occid.db", "initial-admin-password"] {
+            assert!(!setup.data().join(made).exists(), "{what}: it left {made}");
+        }
     }
 }
 
