@@ -41,6 +41,7 @@ fn create<'a>(site: &'a Site, at: &str, entity: &Value) -> Thing<'a> {
 
 fn json_1_the_alias_is_the_same_rendering(site: &Site) {
     let network = create(site, "/network/", &network(json!({ "title": "one" })));
+    network.wait("active");
     let answers = ["application/occi+json", "application/json"].map(|media| {
         let answer = site.get(&network.url).accept(media).send().is(200);
         assert_eq!(answer.media(), media);

@@ -17,7 +17,10 @@ const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// Any request on the path of an entity, whether or not there is one.
 pub(super) async fn answer(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>, Fault> {
-    ask.heeds(&[])?;
+    // What an action of one entity does no key can widen, and the protocol ignores the others.
+    if !ask.is_action() {
+        ask.heeds(&[])?;
+    }
     match ask.method {
         Method::GET | Method::HEAD => get(service, ask, path).await,
         Method::POST if ask.is_action() => act(service, ask, path).await,

@@ -246,13 +246,6 @@ fn a_change_with_a_query_key_that_means_nothing_there_is_refused_and_not_made() 
                 "fliter",
                 "action, filter",
             ),
-            (
-                "POST",
-                &format!("{machine}?action=stop&method=x"),
-                &stop,
-                "method",
-                "action",
-            ),
             ("POST", &format!("{machine}?x"), COMPUTE, "x", "project"),
             ("POST", "/compute/?acton=stop", COMPUTE, "acton", "project"),
             ("PUT", &format!("{machine}?x=1"), COMPUTE, "x", "project"),
