@@ -12,7 +12,7 @@ use crate::operation::{Amendment, Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, place, quota, row};
 use occi_backend::{LinkEnds, Scope, TemplateKind};
-use occi_model::{AttributeName, EntityDraft, EntityId, LinkEnd, TypeId, core, templates};
+use occi_model::{AttributeName, Class, EntityDraft, EntityId, LinkEnd, TypeId, core, templates};
 use occi_store::{EntityRow, Require, Usage, Write};
 use serde_json::json;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Inner {
                     model.registry.check_replace(&found.entity, draft, keeps)?
                 }
             };
-            let plan = self.plan_change(caller, &model, &row, change).await;
+            let plan = self.plan_asked(caller, &model, &row, draft, change).await;
             let Some(plan) = self.outwait(began, plan).await? else {
                 continue;
             };
@@ -120,6 +120,52 @@ impl Inner {
             return self.done(caller, &row, operation).await;
         }
         Err(restless(path))
+    }
+
+    /// The change that a draft makes of an entity, ready to be recorded.
+    ///
+    /// While an operation runs, what is shown of the engine's need not be what stays: then a draft that names any of it
+    /// waits or is refused also where it changes nothing that is shown.
+    pub(crate) async fn plan_asked(
+        self: &Arc<Self>,
+        caller: &Caller,
+        model: &ProjectModel,
+        row: &EntityRow,
+        draft: &EntityDraft,
+        change: occi_model::Change,
+    ) -> Result<Plan> {
+        let plan = self.plan_change(caller, model, row, change).await?;
+        match row.operation {
+            Some(operation) if plan.joins.is_empty() && self.names_engines(model, row, draft) => {
+                Err(self.busy(row, operation).await)
+            }
+            _ => Ok(plan),
+        }
+    }
+
+    /// Whether a draft speaks of what a backend carries out.
+    fn names_engines(&self, model: &ProjectModel, row: &EntityRow, draft: &EntityDraft) -> bool {
+        let Some(carrier) = self.carrier_of(row) else {
+            return false;
+        };
+        let here = &self.carriers[carrier];
+        let is_carried = |mixin: &TypeId| {
+            let id = model.registry.resolve_id(mixin, Some(Class::Mixin));
+            id.is_ok_and(|mixin| {
+                let id = mixin.id();
+                !carried_mixins(here, &row.kind, std::slice::from_ref(id)).is_empty()
+                    || [templates::OS_TPL, templates::RESOURCE_TPL]
+                        .iter()
+                        .any(|parent| model.registry.depends_on(id.as_str(), parent))
+            })
+        };
+        draft.source.is_some()
+            || draft.target.is_some()
+            || draft.mixins.iter().any(is_carried)
+            || draft
+                .attributes
+                .iter()
+                .any(|(name, _)| is_engines(here, model, row, name))
     }
 
     /// A change that the model allows, ready to be recorded.

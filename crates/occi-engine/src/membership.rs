@@ -104,7 +104,7 @@ impl Inner {
                 };
                 let change = model.registry.check_update(&entity, &draft);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
-                let one = self.plan_change(caller, &model, row, change).await;
+                let one = self.plan_asked(caller, &model, row, &draft, change).await;
                 let Some(one) = self.outwait(began, one).await? else {
                     continue 'plan;
                 };
@@ -184,7 +184,9 @@ impl Inner {
         for row in add.iter().chain(&remove) {
             policy::may_change(caller, &row.project)?;
         }
-        let add = add.into_iter().filter(|row| !row.mixins.contains(mixin)).collect();
+        // Of one on which an operation runs nobody knows yet.
+        let is_new = |row: &EntityRow| row.operation.is_some() || !row.mixins.contains(mixin);
+        let add = add.into_iter().filter(is_new).collect();
         Ok((add, remove))
     }
 }

@@ -296,3 +296,53 @@ async fn http_18_a_replacement_leaves_the_addresses_of_a_network() {
     assert_eq!(shown(&seen, "occi.network.address"), "10.7.0.0/24");
     assert!(seen.mixins.contains(&names::IPNETWORK));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
+    // The engine takes its time for the first look already.
+    let slow = Config {
+        latency_ms: 100,
+        ..Config::local()
+    };
+    let on = Fixture::new(slow, EngineConfig::default()).await;
+    let path = on.made(storage()).await.location.clone();
+    let size = |kind: Option<TypeId>| EntityDraft {
+        kind,
+        ..draft(&names::STORAGE, &[("occi.storage.size", "2")])
+    };
+    let mut resize = call("resize");
+    resize
+        .parameters
+        .push((names::attribute("size"), Input::Token("3".into())));
+    let running = on.engine.act(&soon(), &path, resize, &NONE).await.unwrap().operation;
+    let error = refused(on.update(&path, size(None)).await, FailureKind::Conflict);
+    assert_eq!(error.operation, running);
+    let whole = size(Some(names::STORAGE.clone()));
+    let error = refused(on.replace(&path, whole).await, FailureKind::Conflict);
+    assert_eq!(error.operation, running);
+    on.update(&path, part(&[("occi.core.title", "mine")])).await.unwrap();
+    on.settled().await;
+    let seen = on.seen(&path).await;
+    assert_eq!(
+        (shown(&seen, "occi.storage.size"), shown(&seen, "occi.core.title")),
+        ("3.0".into(), "mine".into())
+    );
+
+    let mut medium = compute();
+    medium.mixins.push(profile("medium"));
+    let path = on.made(medium).await.location.clone();
+    let sized = |term: &str| EntityDraft {
+        mixins: vec![profile(term)],
+        ..part(&[])
+    };
+    let larger = on.engine.update(&soon(), &path, sized("large"), &NONE).await.unwrap();
+    let error = refused(on.update(&path, sized("medium")).await, FailureKind::Conflict);
+    assert_eq!(error.operation, larger.operation);
+    let again = on
+        .engine
+        .associate(&done(), &profile("medium"), vec![path.clone()])
+        .await;
+    assert_eq!(refused(again, FailureKind::Conflict).operation, larger.operation);
+    on.settled().await;
+    assert!(on.seen(&path).await.mixins.contains(&profile("large")));
+}
