@@ -233,7 +233,7 @@ impl Run {
             if error.kind == ErrorKind::Interrupted {
                 return Err(Failure::Stopped);
             }
-            // Of a host's engine nothing is on its way any more, unless the call was cut off.
+            // Of a host's engine nothing is on its way any more, unless the call was cut off: it may be called again.
             let is_over = self.carrier().capabilities().locality == Locality::Host && error.kind != ErrorKind::Timeout;
             if error.outcome == Outcome::Unknown && !is_over {
                 self.may_be_in_flight();
@@ -244,7 +244,7 @@ impl Run {
             if !self.may_pass(&error) || Instant::now() >= deadline {
                 return Err(Failure::Final(error));
             }
-            if error.outcome == Outcome::Nothing {
+            if error.outcome == Outcome::Nothing || is_over {
                 return Err(Failure::Later(error));
             }
             self.look_for_effect(deadline).await?;

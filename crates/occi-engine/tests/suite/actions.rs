@@ -286,3 +286,19 @@ async fn an_operation_that_is_cancelled_is_undone() {
     assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
     refused(on.engine.cancel(&caller(), operation).await, FailureKind::Conflict);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hosts_engine_that_failed_on_the_way_is_asked_again_without_waiting_for_the_first_call() {
+    // A call of a cloud might still be under way for hours.
+    let memory = Config {
+        call_timeout_ms: 3_600_000,
+        ..Config::local()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let path = on.compute().await.location.clone();
+    on.control
+        .fail_next(Verb::Act, ErrorKind::Unavailable, Outcome::Unknown);
+    let done = on.act_with(&path, "restart", "cold").await.unwrap();
+    assert_eq!(done.operation, None, "it has ended");
+    assert_eq!(state(&on.seen(&path).await), "active");
+}
