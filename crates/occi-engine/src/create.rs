@@ -13,7 +13,7 @@ use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{
     Caller, Created, EngineError, FailureKind, Precondition, ProjectModel, Result, Where, place, policy, quota, row,
 };
-use occi_backend::{Create, CreateLink, ErrorKind, LinkEnds, Scope, TemplateKind, names};
+use occi_backend::{BackendError, Create, CreateLink, ErrorKind, LinkEnds, Scope, TemplateKind, names};
 use occi_model::{
     Attributes, EntityDraft, EntityId, LinkEnd, NewEntity, NewLink, NewShape, Term, TypeId, builder, infrastructure,
     production, templates,
@@ -223,9 +223,41 @@ impl Inner {
         site: Site,
     ) -> Result<Plan> {
         let checked = model.registry.check_create(&draft)?;
+        self.refuse_if_leaving(&site).await?;
         match as_link(&checked) {
             Some((source, link)) => self.plan_link(caller, model, &source, link, site).await,
             None => self.plan_resource(caller, model, draft, checked, site).await,
+        }
+    }
+
+    /// Refuses a path or an id that an accepted DELETE has not freed yet, and names its operation.
+    async fn refuse_if_leaving(&self, site: &Site) -> Result<()> {
+        let Some(path) = &site.path else { return Ok(()) };
+        let there = [self.store.entity_at(path).await?, self.store.entity(&site.id).await?];
+        match there.into_iter().flatten().find(|row| row.hidden) {
+            Some(EntityRow {
+                operation: Some(operation),
+                ..
+            }) => {
+                let message = format!("what was at {path} is still being deleted");
+                Err(EngineError::new(FailureKind::Conflict, message).with_operation(operation))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A backend's refusal of a create. Where what it says to be in use is being freed by an accepted DELETE, that
+    /// operation is named.
+    async fn refusal(&self, error: BackendError, create: &Create) -> EngineError {
+        let is_in_use = error.kind == ErrorKind::InUse;
+        let error = EngineError::from(error);
+        if !is_in_use {
+            return error;
+        }
+        match self.deletion_freeing(&targets(create), None).await {
+            Ok(Some(operation)) => error.with_operation(operation),
+            Ok(None) => error,
+            Err(unknown) => unknown.into(),
         }
     }
 
@@ -282,7 +314,7 @@ impl Inner {
                 Err(error) if matches!(error.kind, ErrorKind::CapacityExhausted | ErrorKind::Unavailable) => {
                     refusal.get_or_insert_with(|| error.into());
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.refusal(error, &create).await),
             }
         }
         Err(refusal.unwrap_or_else(|| {
@@ -667,7 +699,9 @@ impl Inner {
         };
         let admitted = here.backend.admit(&scope, &create).await;
         here.learn(&admitted);
-        admitted?;
+        if let Err(error) = admitted {
+            return Err(self.refusal(error, &create).await);
+        }
         require.extend([Require::Exists(from.id.clone()), Require::Idle(from.id.clone())]);
         self.show_beginning(&mut row);
         let mut plan = self.planned(caller, row, Some(create), Vec::new());
@@ -740,6 +774,13 @@ impl Inner {
         plan.operations.extend(operation);
         plan
     }
+}
+
+/// What the links of a new entity lead to, or a new link does.
+pub(crate) fn targets(create: &Create) -> Vec<EntityId> {
+    let links = create.links.iter().filter_map(|link| link.target.as_ref());
+    let ends = create.ends.iter().map(|ends| &ends.target);
+    links.chain(ends).map(|target| target.mark.clone()).collect()
 }
 
 /// A checked link as that, with its source; none for a resource.

@@ -314,11 +314,12 @@ impl Inner {
         })
     }
 
-    /// What was planned; none if it has to be planned anew, because what it is about was still being made and is made
-    /// now. A creation is waited for as long as one may wait for an answer, from `began` on (decision 0007).
+    /// What was planned; none if it has to be planned anew, because what it is about was still being made, or what it needs
+    /// was still being taken away, and now is. That is waited for as long as one may wait for an answer, from `began` on
+    /// (decision 0007).
     ///
     /// # Errors
-    /// Those of the plan; of one that a creation is in the way of, after that time.
+    /// Those of the plan; of one that such an operation is in the way of, after that time.
     pub(crate) async fn outwait<T>(&self, began: Instant, planned: Result<T>) -> Result<Option<T>> {
         let error = match planned {
             Ok(planned) => return Ok(Some(planned)),
@@ -330,7 +331,7 @@ impl Inner {
         let mut pause = Duration::from_millis(10);
         loop {
             let until = match self.store.operation(operation).await? {
-                Some(open) if open.verb != "create" => return Err(error),
+                Some(open) if !matches!(open.verb.as_str(), "create" | "delete") => return Err(error),
                 Some(open) if !has_ended(open.state) => began + self.accept_wait(&open),
                 // The end of an operation frees its entities in the same transaction.
                 _ => return Ok(None),

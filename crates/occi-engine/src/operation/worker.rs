@@ -4,11 +4,11 @@ use super::finish::{self, Effect};
 use super::journal::{Claimed, LEASE, lease_ms};
 use super::{Intent, Task};
 use crate::carrier::Carrier;
+use crate::create::targets;
 use crate::engine::Inner;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
-use occi_model::EntityId;
-use occi_store::{Claim, Commit, EntityRow, OperationQuery, OperationRow, OperationState, Write};
+use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -260,35 +260,23 @@ impl Run {
         attempt > 1 && put_back != Some(attempt - 1) && self.carrier().capabilities().locality == Locality::Shared
     }
 
-    /// Whether a deletion is refused because of what is being deleted itself. What has ended in the moment of the first
-    /// refusal counts too.
+    /// Whether what is said to be in use is being freed by a deletion. For a deletion, what has ended in the moment of the
+    /// first refusal counts too.
     async fn is_being_freed(&self) -> bool {
-        if !matches!(self.intent.task, Task::Delete { .. }) {
-            return false;
-        }
-        if self.row.attempt == 1 {
-            return true;
-        }
-        let deletions = OperationQuery {
-            open: true,
-            limit: u32::MAX,
-            ..OperationQuery::default()
+        let targets = match &self.intent.task {
+            Task::Delete { .. } if self.row.attempt == 1 => return true,
+            Task::Delete { .. } => vec![self.intent.entity.clone()],
+            Task::Create(create) => targets(create),
+            Task::Update { .. } | Task::Act(_) => return false,
         };
-        let store = &self.inner().store;
-        let deletions = store.operations(&deletions).await.unwrap_or_default();
-        let going: Vec<EntityId> = deletions
-            .iter()
-            .filter(|row| row.id != self.row.id)
-            .filter_map(|row| Intent::from_row(row).ok())
-            .filter_map(|intent| match intent.task {
-                Task::Delete { links, .. } => Some(links.into_iter().chain([intent.entity])),
-                Task::Create(_) | Task::Update { .. } | Task::Act(_) => None,
-            })
-            .flatten()
-            .collect();
-        let going = store.entities(&going).await.unwrap_or_default();
-        let leads_here = |link: &EntityRow| link.target_id.as_ref() == Some(&self.intent.entity);
-        going.iter().any(leads_here)
+        let freeing = self.inner().deletion_freeing(&targets, Some(self.row.id)).await;
+        freeing.map_or_else(
+            |error| {
+                tracing::warn!(%error, "failed to look for what is being deleted: it is asked again");
+                true
+            },
+            |operation| operation.is_some(),
+        )
     }
 
     fn may_be_in_flight(&mut self) {

@@ -174,3 +174,43 @@ async fn a_deletion_that_fails_half_way_shows_what_is_left() {
     on.delete(&made.location).await.unwrap();
     assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_accepted_deletion_frees_can_be_used_at_once() {
+    for memory in [Config::local(), Config::remote()] {
+        let memory = Config { work_ms: 200, ..memory };
+        let on = Fixture::new(memory, EngineConfig::default()).await;
+        let disk = on.made(storage()).await.location.clone();
+        let computes = [on.compute().await, on.compute().await];
+        let to = |compute: usize| between(&names::STORAGELINK, &computes[compute].location, &disk);
+        let mut attached = on.made(to(0)).await;
+        for compute in [0, 1] {
+            on.engine.delete(&soon(), &attached.location, &NONE).await.unwrap();
+            attached = on.made(to(compute)).await;
+        }
+        on.engine.delete(&soon(), &computes[1].location, &NONE).await.unwrap();
+        let inline = link(&names::STORAGELINK, &disk);
+        let made = on.made(with_links(compute(), vec![inline])).await;
+        assert_eq!(links(&made).len(), 2);
+        // What nobody takes away is in use as before.
+        let error = refused(on.create(to(0)).await, FailureKind::Conflict);
+        assert_eq!(error.operation, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_an_accepted_deletion_frees_can_be_taken_at_once() {
+    let memory = Config {
+        work_ms: 200,
+        ..Config::local()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let put = async || on.engine.create_at(&done(), "/mine/vm-1", compute()).await;
+    for _ in 0..2 {
+        put().await.unwrap();
+        assert_eq!(state(&on.seen("/mine/vm-1").await), "active");
+        on.engine.delete(&soon(), "/mine/vm-1", &NONE).await.unwrap();
+    }
+    on.settled().await;
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
+}
