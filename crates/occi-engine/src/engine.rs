@@ -292,6 +292,27 @@ impl Inner {
         Ok(())
     }
 
+    /// Learns which of the operations that were opened here have ended elsewhere, and ends those of collections whose parts
+    /// have ended while nobody could write that down.
+    async fn catch_up(&self) {
+        for operation in self.waiting.all() {
+            self.hear(operation).await;
+        }
+        let open = OperationQuery {
+            open: true,
+            limit: u32::MAX,
+            ..OperationQuery::default()
+        };
+        match self.store.operations(&open).await {
+            Ok(rows) => {
+                for parent in rows.iter().filter(|row| row.entity.is_none()) {
+                    self.settle(parent.id).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "failed to read the open operations"),
+        }
+    }
+
     /// Forgets what is past its retention, as long as the engine lives.
     async fn sweep(self: Arc<Self>) {
         loop {
@@ -299,6 +320,7 @@ impl Inner {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(SWEEP) => {}
             }
+            self.catch_up().await;
             let now_ms = self.now_ms();
             let before = |age: Duration| now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
             let keep = &self.config.retention;

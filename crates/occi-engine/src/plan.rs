@@ -19,6 +19,11 @@ pub(crate) const TRIES: usize = 16;
 /// The least time that an answer waits for an engine to accept what it is about.
 const ACCEPT_WAIT: Duration = Duration::from_secs(2);
 
+/// When it is first asked what another process has done with an operation that is waited for here; then with growing
+/// pauses, up to [`LOOK_MAX`].
+const LOOK: Duration = Duration::from_millis(200);
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
 /// What a verb wants written.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -276,10 +281,17 @@ impl Inner {
             accept_wait,
         } = recorded;
         // Being late is no failure: then the answer is that it goes on.
+        let waited = waiter.operations();
         match caller.wait {
             Wait::Recorded | Wait::Async => {}
-            Wait::Accepted => drop(tokio::time::timeout(accept_wait, waiter.accepted()).await),
-            Wait::Outcome(limit) => drop(tokio::time::timeout(limit, waiter.ended()).await),
+            Wait::Accepted => tokio::select! {
+                () = waiter.accepted() => {}
+                () = self.follow(&waited, accept_wait) => {}
+            },
+            Wait::Outcome(limit) => tokio::select! {
+                () = waiter.ended() => {}
+                () = self.follow(&waited, limit) => {}
+            },
         }
         let phases = waiter.leave().await;
         let goes_on = phases.iter().any(|(_, phase)| !matches!(phase, Phase::Ended(_)));
@@ -295,6 +307,52 @@ impl Inner {
             operation: operation.filter(|_| goes_on || caller.answers_at_once()),
             failure,
         }
+    }
+
+    /// Looks, for so long, what other processes do with these operations, and tells those who wait for them here. What
+    /// this process does itself is told without a look.
+    async fn follow(&self, operations: &[Uuid], limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut pause = LOOK;
+        loop {
+            let look = Instant::now() + pause;
+            tokio::time::sleep_until(look.min(until).into()).await;
+            if look >= until {
+                return;
+            }
+            for operation in operations {
+                self.hear(*operation).await;
+            }
+            pause = (pause * 2).min(LOOK_MAX);
+        }
+    }
+
+    /// Tells those who wait here how far an operation is, by what the store knows.
+    pub(crate) async fn hear(&self, operation: Uuid) {
+        let row = match self.store.operation(operation).await {
+            Ok(Some(row)) => row,
+            // It ended so long ago that it is forgotten.
+            Ok(None) => return self.waiting.ended(operation, Ok(())),
+            Err(error) => return tracing::warn!(operation.id = %operation, %error, "failed to look how far it is"),
+        };
+        if !has_ended(row.state) {
+            if row.engine_accepted {
+                self.waiting.accepted(operation);
+            }
+            return;
+        }
+        let mut outcome = match (row.state, &row.error) {
+            (OperationState::Succeeded, _) | (_, None) => Ok(()),
+            (_, Some(error)) => Err(EngineError::from_json(error, operation)),
+        };
+        // What another process could not make is still shown there, for nobody knew that the answer could be a refusal.
+        if row.verb == "create"
+            && let Some(entity) = &row.entity
+            && matches!(self.store.entity(entity).await, Ok(Some(left)) if !left.hidden)
+        {
+            outcome = Ok(());
+        }
+        self.waiting.ended(operation, outcome);
     }
 
     /// Waits for operations that others began.

@@ -27,7 +27,8 @@ pub(crate) struct Waiting {
 }
 
 struct Open {
-    verb: Arc<str>,
+    /// None of what another process does and requests here wait for.
+    verb: Option<Arc<str>>,
     phase: watch::Sender<Phase>,
     stop: CancellationToken,
     /// Requests that have not been answered yet.
@@ -39,9 +40,9 @@ struct Open {
 }
 
 impl Open {
-    fn new(verb: &str, stop: CancellationToken) -> Self {
+    fn new(stop: CancellationToken) -> Self {
         Self {
-            verb: verb.into(),
+            verb: None,
             phase: watch::Sender::new(Phase::Recorded),
             stop,
             unanswered: 0,
@@ -67,10 +68,11 @@ impl Waiting {
     /// An operation is open: recorded by us just now, or found and claimed.
     pub(crate) fn opened(&self, operation: Uuid, verb: &str) -> CancellationToken {
         let mut open = self.lock();
-        open.entry(operation)
-            .or_insert_with(|| Open::new(verb, self.stopping.child_token()))
-            .stop
-            .clone()
+        let open = open
+            .entry(operation)
+            .or_insert_with(|| Open::new(self.stopping.child_token()));
+        open.verb.get_or_insert_with(|| verb.into());
+        open.stop.clone()
     }
 
     /// It was not recorded after all.
@@ -80,20 +82,24 @@ impl Waiting {
 
     /// The verb of an open operation of this process.
     pub(crate) fn verb(&self, operation: Uuid) -> Option<Arc<str>> {
-        self.lock().get(&operation).map(|open| open.verb.clone())
+        self.lock().get(&operation).and_then(|open| open.verb.clone())
     }
 
-    /// A request waits for all of these; what is not open here counts as ended. `at_once`: it will be answered whatever
-    /// comes of them, so a refusal never is the answer.
+    /// The open operations of this process, and those of others that requests here wait for.
+    pub(crate) fn all(&self) -> Vec<Uuid> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// A request waits for all of these. `at_once`: it will be answered whatever comes of them, so a refusal never is the
+    /// answer.
     pub(crate) fn join(self: &Arc<Self>, operations: &[Uuid], at_once: bool) -> Waiter {
         let mut all = self.lock();
         let mut phases = Vec::with_capacity(operations.len());
         for id in operations {
-            if let Some(open) = all.get_mut(id) {
-                open.unanswered += 1;
-                open.shown |= at_once;
-                phases.push((*id, open.phase.subscribe()));
-            }
+            let open = all.entry(*id).or_insert_with(|| Open::new(self.stopping.child_token()));
+            open.unanswered += 1;
+            open.shown |= at_once;
+            phases.push((*id, open.phase.subscribe()));
         }
         Waiter {
             waiting: self.clone(),
@@ -161,6 +167,11 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
+    /// What it waits for.
+    pub(crate) fn operations(&self) -> Vec<Uuid> {
+        self.phases.iter().map(|(id, _)| *id).collect()
+    }
+
     /// Waits until the engine has accepted all of them, or refused one.
     pub(crate) async fn accepted(&mut self) {
         for (_, phase) in &mut self.phases {
@@ -212,8 +223,10 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let mut all = self.waiting.lock();
         for (id, _) in &self.phases {
-            if let Some(open) = all.get_mut(id) {
-                open.unanswered = open.unanswered.saturating_sub(1);
+            let Some(open) = all.get_mut(id) else { continue };
+            open.unanswered = open.unanswered.saturating_sub(1);
+            if open.unanswered == 0 && open.verb.is_none() {
+                all.remove(id);
             }
         }
     }
@@ -245,6 +258,17 @@ mod tests {
         tokio::task::yield_now().await;
         waiting.ended(id, Err(EngineError::new(FailureKind::Invalid, "no")));
         assert!(matches!(leaving.await.unwrap()[..], [(_, Phase::Ended(Err(_)))]));
+    }
+
+    #[tokio::test]
+    async fn another_processs_operation_is_known_as_long_as_somebody_waits_for_it() {
+        let waiting = Arc::new(Waiting::new(CancellationToken::new()));
+        let id = Uuid::from_u128(1);
+        let (first, second) = (waiting.join(&[id], false), waiting.join(&[id], false));
+        drop(first);
+        waiting.accepted(id);
+        assert!(matches!(second.leave().await[..], [(_, Phase::Accepted)]));
+        assert!(waiting.all().is_empty());
     }
 
     #[tokio::test]

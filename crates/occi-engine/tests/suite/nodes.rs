@@ -3,7 +3,8 @@
 use crate::fixture::*;
 use occi_backend::{Backend, names};
 use occi_backend_memory::{Config, Control, Memory};
-use occi_engine::{Caller, Engine, EngineConfig, Freshness, Source, Where};
+use occi_engine::{Caller, Engine, EngineConfig, FailureKind, Freshness, Source, Where};
+use occi_model::Input;
 use occi_store::{Commit, OperationState, Refused, Require, SqliteStore, Store, StoreError, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,4 +150,34 @@ async fn nodes_whose_clocks_differ_agree() {
             assert_eq!(state(&seen.entity), "inactive");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_does_is_waited_for() {
+    let ground = Ground::new(Config {
+        latency_ms: 50,
+        work_ms: 300,
+        ..reliable()
+    })
+    .await;
+    let (first, second) = (ground.node("first", 0).await, ground.node("second", 0).await);
+    let root = Where::Unbound("/".into());
+    let made = first.create(&done(), &root, vec![compute()]).await.unwrap();
+    let path = &made.entities[0].location;
+    let stop = call_by("stop", "poweroff");
+    let running = first.act(&soon(), path, stop.clone(), &NONE).await.unwrap();
+    assert!(running.operation.is_some());
+    let joined = second.act(&done(), path, stop, &NONE).await.unwrap();
+    assert_eq!(joined.operation, None, "it has ended");
+    assert_eq!(state(&joined.found.unwrap().entity), "inactive");
+
+    // Nor is its failure taken for success.
+    let made = first.create(&done(), &root, vec![storage()]).await.unwrap();
+    let path = &made.entities[0].location;
+    let mut shrink = call("resize");
+    let size = (names::attribute("size"), Input::Token("1".into()));
+    shrink.parameters.push(size);
+    first.act(&soon(), path, shrink.clone(), &NONE).await.unwrap();
+    let joined = second.act(&done(), path, shrink, &NONE).await;
+    refused(joined, FailureKind::Conflict);
 }
