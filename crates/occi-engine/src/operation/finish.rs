@@ -1,6 +1,6 @@
 //! How operations end: what they made is written down, what failed is undone or explained.
 
-use super::worker::Run;
+use super::worker::{Run, unreadable};
 use super::{Intent, Task, blank};
 use crate::engine::Inner;
 use crate::plan::TRIES;
@@ -260,11 +260,9 @@ impl Run {
     /// While a native call of an interrupted create may still have its effect, what it makes is removed again.
     async fn outlive_call(&mut self) -> Result<(), BackendError> {
         while let Some(until) = self.in_flight_until_ms {
-            if self.inner().now_ms() >= until {
-                self.in_flight_until_ms = None;
-            }
-            let mut targets = vec![self.target().await];
-            let rows = self.own_rows().await.unwrap_or_default();
+            let is_last = self.inner().now_ms() >= until;
+            let mut targets = vec![self.target().await?];
+            let rows = self.own_rows().await.map_err(unreadable)?;
             let links = rows.into_iter().filter(|row| row.id != self.intent.entity);
             targets.extend(links.filter(|row| row.backend.is_some()).map(|row| row::target(&row)));
             for target in targets {
@@ -273,10 +271,12 @@ impl Run {
                     self.carrier().backend.delete(&context, &target).await?;
                 }
             }
-            if self.in_flight_until_ms.is_some() {
-                let _ = self.claimed.renew().await;
-                tokio::time::sleep((self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
+            if is_last {
+                self.in_flight_until_ms = None;
+                return Ok(());
             }
+            let _ = self.claimed.renew().await;
+            tokio::time::sleep((self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
         }
         Ok(())
     }
@@ -312,7 +312,10 @@ impl Run {
         let error = EngineError::from(error).with_operation(self.row.id);
         tracing::warn!(verb = %self.row.verb, context = error.context, "the operation failed: {error}");
         if matches!(self.intent.task, Task::Create(_)) {
-            let group = self.group().await;
+            let group = match self.group().await {
+                Ok(group) => group,
+                Err(error) => return self.lost(&error),
+            };
             let ids: Vec<_> = group.iter().map(|member| member.id).collect();
             if self.inner().waiting.can_refuse(&ids) {
                 self.claimed.compensate();
@@ -324,20 +327,16 @@ impl Run {
     }
 
     /// The operations of the same request, this one included.
-    async fn group(&self) -> Vec<OperationRow> {
-        match self.row.parent {
-            None => vec![self.row.clone()],
-            Some(parent) => self
-                .inner()
-                .store
-                .operations(&OperationQuery {
-                    parent: Some(parent),
-                    limit: u32::MAX,
-                    ..OperationQuery::default()
-                })
-                .await
-                .unwrap_or_default(),
-        }
+    async fn group(&self) -> Result<Vec<OperationRow>, StoreError> {
+        let Some(parent) = self.row.parent else {
+            return Ok(vec![self.row.clone()]);
+        };
+        let parts = OperationQuery {
+            parent: Some(parent),
+            limit: u32::MAX,
+            ..OperationQuery::default()
+        };
+        self.inner().store.operations(&parts).await
     }
 
     /// All entities of a request are made, or none: the others are told to stop, and what they have made is removed.
@@ -385,9 +384,13 @@ impl Run {
         let mut pause = Duration::from_millis(100);
         let mut refusals = 0;
         loop {
-            let target = self.target().await;
-            let context = self.context(self.row.attempt, give_up);
-            let mut outcome = self.carrier().backend.delete(&context, &target).await;
+            let mut outcome = match self.target().await {
+                Ok(target) => {
+                    let context = self.context(self.row.attempt, give_up);
+                    self.carrier().backend.delete(&context, &target).await
+                }
+                Err(error) => Err(error),
+            };
             if outcome.is_ok() {
                 outcome = self.outlive_call().await;
             }
@@ -415,8 +418,10 @@ impl Run {
     /// Shows the entity as it is now, with the failure as its message; what a deletion has removed after all is gone.
     /// `unknown`: the engine failed, or nobody knows.
     async fn explain(&mut self, error: EngineError, unknown: bool) -> &'static str {
-        let target = self.target().await;
-        let found = self.carrier().backend.find(&self.scope(), &target).await;
+        let found = match self.target().await {
+            Ok(target) => self.carrier().backend.find(&self.scope(), &target).await,
+            Err(error) => Err(error),
+        };
         if matches!((&self.intent.task, &found), (Task::Delete { .. }, Ok(None))) {
             // In a box: a failure there leads here again.
             return Box::pin(self.gone()).await;

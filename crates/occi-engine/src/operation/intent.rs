@@ -3,9 +3,10 @@
 //! The form is ours alone: private types, converted by naming every field, so that a field which is added to the contract
 //! and forgotten here does not compile.
 
+use crate::row;
 use occi_backend::{Change, Create, CreateLink, Invocation, LinkEnds, Target};
 use occi_model::{AttributeName, Attributes, EntityId, LinkEnd, TypeId};
-use occi_store::OperationRow;
+use occi_store::{EntityRow, OperationRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::str::FromStr;
@@ -103,6 +104,18 @@ impl Task {
 }
 
 impl Intent {
+    /// What the backend is told of the entity, whose row is `found` if it still has one.
+    pub(crate) fn target(&self, found: Option<&EntityRow>) -> Target {
+        found.map_or_else(
+            || Target {
+                kind: self.kind.clone(),
+                mark: self.entity.clone(),
+                native_id: None,
+            },
+            row::target,
+        )
+    }
+
     /// The form that the store keeps.
     pub(crate) fn to_json(&self) -> Json {
         let Self {

@@ -8,7 +8,7 @@ use crate::create::targets;
 use crate::engine::Inner;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
-use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, Write};
+use occi_store::{Claim, Commit, OperationRow, OperationState, StoreError, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -175,21 +175,11 @@ impl Run {
         }
     }
 
-    /// The entity as the store has it now.
-    pub(crate) async fn entity(&self) -> Option<EntityRow> {
-        self.inner().store.entity(&self.intent.entity).await.ok().flatten()
-    }
-
-    /// What the backend is told of the entity.
-    pub(crate) async fn target(&self) -> Target {
-        match self.entity().await {
-            Some(found) => row::target(&found),
-            None => Target {
-                kind: self.intent.kind.clone(),
-                mark: self.intent.entity.clone(),
-                native_id: None,
-            },
-        }
+    /// What the backend is told of the entity. Without the store nobody knows: by its mark alone a thing that was made
+    /// behind our back would not be found, and taken for gone.
+    pub(crate) async fn target(&self) -> occi_backend::Result<Target> {
+        let found = self.inner().store.entity(&self.intent.entity).await;
+        Ok(self.intent.target(found.map_err(unreadable)?.as_ref()))
     }
 
     fn deadline(&self) -> Instant {
@@ -385,7 +375,7 @@ impl Run {
             self.carrier().learn(&found);
             found
         };
-        if !self.shows(find(self.target().await).await?.as_ref()) {
+        if !self.shows(find(self.target().await?).await?.as_ref()) {
             return Ok(false);
         }
         if let Task::Create(create) = &self.intent.task {
@@ -517,17 +507,21 @@ impl Run {
     }
 }
 
+/// The failure of a step that cannot do without the store; the same step may succeed later.
+pub(crate) fn unreadable(error: StoreError) -> BackendError {
+    BackendError::new(ErrorKind::Unavailable, "the database cannot be read").with_source(error)
+}
+
 /// Calls the backend's verb.
 async fn perform(inner: Arc<Inner>, carrier: usize, context: Context, intent: Intent) -> occi_backend::Result<Effect> {
     let backend = inner.carriers[carrier].backend.clone();
-    let target = match inner.store.entity(&intent.entity).await {
-        Ok(Some(found)) => row::target(&found),
-        _ => Target {
-            kind: intent.kind.clone(),
-            mark: intent.entity.clone(),
-            native_id: None,
-        },
-    };
+    let found = inner.store.entity(&intent.entity).await;
+    // Whoever has it when the lease has ended begins with a store that can be read.
+    let found = found.map_err(|error| BackendError {
+        kind: ErrorKind::Interrupted,
+        ..unreadable(error)
+    })?;
+    let target = intent.target(found.as_ref());
     match intent.task {
         Task::Create(mut create) => {
             let links = create.links.iter_mut().filter_map(|link| link.target.as_mut());
