@@ -485,7 +485,7 @@ fn link_draft(incoming: &Incoming<'_>, link: LinkField) -> Result<LinkDraft, Par
         add_attribute(&mut entity, incoming, name, value, place)?;
     }
     if entity.kind.is_none() {
-        entity.kind = resolve::link_kind_towards(registry, entity.target_kind.as_ref());
+        entity.kind = resolve::link_kind_towards(registry, entity.target.as_deref(), entity.target_kind.as_ref());
     }
     Ok(LinkDraft {
         entity,

@@ -26,9 +26,15 @@ pub(crate) fn require<'r>(
     })
 }
 
-/// The kind of a link whose message names only what it leads to.
-pub(crate) fn link_kind_towards(registry: &Registry, target_kind: Option<&TypeId>) -> Option<TypeId> {
-    let kind = match target_kind {
+/// The kind of a link whose message names only what it leads to. To another service's resource leads a plain link: no
+/// engine could carry out more.
+pub(crate) fn link_kind_towards(
+    registry: &Registry,
+    target: Option<&str>,
+    target_kind: Option<&TypeId>,
+) -> Option<TypeId> {
+    let is_ours = target.is_some_and(|target| target.starts_with('/'));
+    let kind = match target_kind.filter(|_| is_ours) {
         Some(target) => registry.link_kind_to(target.as_str()),
         None => registry.kind(core::LINK),
     };

@@ -408,7 +408,7 @@ impl<'a> Reader<'a> {
             entity.target_kind = rel.and_then(|rel| known_kind(registry, rel));
         }
         if entity.kind.is_none() {
-            entity.kind = resolve::link_kind_towards(registry, entity.target_kind.as_ref());
+            entity.kind = resolve::link_kind_towards(registry, entity.target.as_deref(), entity.target_kind.as_ref());
         }
         let kind = entity.kind.as_ref().and_then(|kind| registry.kind(kind.as_str()));
         let own_location = match (node.get("location").and_then(Node::as_str), kind, &entity.id) {

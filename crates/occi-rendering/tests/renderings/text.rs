@@ -478,6 +478,11 @@ fn text_24_the_kind_of_a_link_follows_from_what_it_leads_to() {
         let draft = read(&format!("{KIND}\n{link}")).unwrap();
         let found = draft.links[0].entity.kind.clone().unwrap();
         assert_eq!(found, *format!("http://schemas.ogf.org/occi/{kind}"), "{rel}");
+        // What is elsewhere no engine here can attach.
+        let elsewhere = link.replace("</x/1>", "<http://elsewhere.example.org/x/1>");
+        let draft = read(&format!("{KIND}\n{elsewhere}")).unwrap();
+        let found = draft.links[0].entity.kind.clone().unwrap();
+        assert_eq!(found, *"http://schemas.ogf.org/occi/core#link", "{rel} elsewhere");
     }
 }
 
