@@ -376,6 +376,10 @@ impl Backend for Memory {
             .await?
     }
 
+    async fn projects(&self) -> Result<Vec<String>> {
+        self.client.read(Engine::projects).await
+    }
+
     async fn list(&self, scope: &Scope, kind: &TypeId) -> Result<Listing> {
         self.capability(kind)?;
         let pictures = self.client.read(|engine| engine.list(&scope.project, kind)).await?;

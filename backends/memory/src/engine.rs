@@ -199,6 +199,15 @@ impl Engine {
             .collect()
     }
 
+    /// The projects in which there are objects.
+    pub(crate) fn projects(&self) -> Vec<String> {
+        let shown = self.objects.iter().filter(|(_, object)| !object.is_hidden());
+        let mut projects: Vec<_> = shown.map(|(key, _)| key.project.clone()).collect();
+        // Keys are in order of their projects.
+        projects.dedup();
+        projects
+    }
+
     /// The state that an object shows.
     pub(crate) fn state(&self, object: &Object) -> State {
         let Some((source, target)) = &object.ends else {

@@ -14,6 +14,7 @@ use occi_backend::{
     Listing, Picture, Result, Scope, Target,
 };
 use occi_model::TypeId;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -106,6 +107,16 @@ impl Backend for Qemu {
             ("network", _, Some(network)) => networks::admit_change(&self.site, &network, change),
             _ => Ok(()),
         }
+    }
+
+    async fn projects(&self) -> Result<Vec<String>> {
+        let site = &self.site;
+        site.settled().await;
+        let machines = site.machines().into_iter().map(|one| one.record.get().project.clone());
+        let networks = site.networks().into_iter().map(|one| one.record.get().project.clone());
+        let volumes = site.volumes().into_iter().map(|one| one.record.get().project.clone());
+        let all: BTreeSet<String> = machines.chain(networks).chain(volumes).collect();
+        Ok(all.into_iter().collect())
     }
 
     async fn list(&self, scope: &Scope, kind: &TypeId) -> Result<Listing> {

@@ -20,6 +20,7 @@ pub(crate) fn capabilities() -> Capabilities {
         kinds: vec![compute(), network(), storage(), networkinterface(), storagelink()],
         default_network: true,
         assigns_ids: false,
+        lists_projects: true,
         events: true,
         accept_wait: Duration::from_secs(2),
         call_timeout: CALL,

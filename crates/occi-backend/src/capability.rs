@@ -25,6 +25,8 @@ pub struct Capabilities {
     pub default_network: bool,
     /// Whether the engine assigns the ids (then a client cannot choose one by PUT).
     pub assigns_ids: bool,
+    /// Whether [`crate::Backend::projects`] tells in which native projects there is something.
+    pub lists_projects: bool,
     /// Whether [`crate::Backend::events`] gives a stream.
     pub events: bool,
     /// How long a write may take to be accepted before the client gets its answer anyway (2 s local, 10 s remote).

@@ -144,6 +144,16 @@ pub trait Backend: Send + Sync + 'static {
         Ok(())
     }
 
+    /// The native projects in which there is something, whether anybody here knows them or not.
+    ///
+    /// # Behavior
+    /// - Reads only. Each once.
+    /// - Not declared by [`Capabilities::lists_projects`]: [`crate::ErrorKind::Unsupported`].
+    async fn projects(&self) -> Result<Vec<String>> {
+        let message = "this engine does not tell its projects";
+        Err(crate::BackendError::new(crate::ErrorKind::Unsupported, message))
+    }
+
     /// One bulk listing of a kind.
     ///
     /// # Behavior

@@ -14,6 +14,8 @@ pub enum Verb {
     Admit,
     /// [`crate::Backend::admit_change`].
     AdmitChange,
+    /// [`crate::Backend::projects`].
+    Projects,
     /// [`crate::Backend::list`].
     List,
     /// [`crate::Backend::find`].
@@ -30,11 +32,12 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, reads first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Catalogue,
         Self::Health,
         Self::Admit,
         Self::AdmitChange,
+        Self::Projects,
         Self::List,
         Self::Find,
         Self::Create,
@@ -50,6 +53,7 @@ impl Verb {
             Self::Health => "health",
             Self::Admit => "admit",
             Self::AdmitChange => "admit_change",
+            Self::Projects => "projects",
             Self::List => "list",
             Self::Find => "find",
             Self::Create => "create",

@@ -50,6 +50,7 @@ impl Stub {
                 default_network: false,
                 assigns_ids: false,
                 events: false,
+                lists_projects: false,
                 accept_wait: Duration::ZERO,
                 call_timeout: Duration::ZERO,
                 concurrency: 2,

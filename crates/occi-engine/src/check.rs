@@ -5,7 +5,7 @@ use crate::engine::{Engine, Inner};
 use crate::operation::has_ended;
 use occi_backend::Scope;
 use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationState, Sees};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Engine {
     /// Compares the store with the engines; one sentence per finding. What is being worked on is left out.
@@ -44,10 +44,12 @@ impl Engine {
                 ));
             }
         }
-        for project in inner.store.projects().await? {
-            for carrier in 0..inner.carriers.len() {
-                inner.compare(carrier, &project.name, &rows, &mut findings).await;
+        let projects: BTreeSet<_> = inner.store.projects().await?.into_iter().map(|one| one.name).collect();
+        for carrier in 0..inner.carriers.len() {
+            for project in &projects {
+                inner.compare(carrier, project, &rows, &mut findings).await;
             }
+            inner.look_beyond(carrier, &projects, &mut findings).await;
         }
         Ok(findings)
     }
@@ -72,6 +74,36 @@ impl Inner {
             match last {
                 Some(seq) => query.after = Some(Cursor(seq)),
                 None => return Ok(rows),
+            }
+        }
+    }
+
+    /// Names what a backend has in native projects that nobody here knows.
+    async fn look_beyond(&self, carrier: usize, known: &BTreeSet<String>, findings: &mut Vec<String>) {
+        let here = &self.carriers[carrier];
+        if !here.capabilities().lists_projects {
+            return;
+        }
+        let cannot = |error| format!("the backend {:?} cannot be asked: {error}", here.name);
+        let projects = match here.backend.projects().await {
+            Ok(projects) => projects,
+            Err(error) => return findings.push(cannot(error)),
+        };
+        for project in projects.into_iter().filter(|project| !known.contains(project)) {
+            let scope = Scope { project };
+            for kind in &here.capabilities().kinds {
+                match here.backend.list(&scope, &kind.kind).await {
+                    Ok(listing) => findings.extend(listing.pictures.iter().map(|picture| {
+                        format!(
+                            "the backend {:?} has a {} {} in the project {:?}, which is not known here",
+                            here.name,
+                            kind.kind.term(),
+                            picture.native_id,
+                            scope.project
+                        )
+                    })),
+                    Err(error) => return findings.push(cannot(error)),
+                }
             }
         }
     }

@@ -92,6 +92,11 @@ impl<L: Layer> Backend for Layered<L> {
         self.layer.around(call, send).await
     }
 
+    async fn projects(&self) -> Result<Vec<String>> {
+        let call = self.reads(Verb::Projects, None);
+        self.layer.around(call, |_| self.inner.projects()).await
+    }
+
     async fn list(&self, scope: &Scope, kind: &TypeId) -> Result<Listing> {
         let call = self.reads(Verb::List, Some(kind));
         self.layer.around(call, |_| self.inner.list(scope, kind)).await

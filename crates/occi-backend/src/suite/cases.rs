@@ -26,6 +26,7 @@ const OF_BACKEND: &[(&str, OfBackend)] = cases!(backend:
     readings::health_is_told_quickly,
     readings::the_catalogue_is_consistent,
     readings::every_declared_kind_is_listed,
+    readings::projects_are_told_as_declared,
     creation::what_is_not_declared_is_unsupported,
     actions::an_ignored_graceful_stop_leaves_it_active,
     actions::a_saved_compute_is_a_template,

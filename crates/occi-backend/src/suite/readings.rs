@@ -1,7 +1,8 @@
 //! What is read without making anything.
 
-use super::lab::{Lab, Verdict, ensure};
-use crate::TemplateKind;
+use super::lab::{Lab, Verdict, ensure, refused};
+use crate::names::NETWORK;
+use crate::{ErrorKind, TemplateKind};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,19 @@ pub(super) async fn health_is_told_quickly(lab: &Lab) -> Verdict {
     lab.backend.health().await?;
     let took = start.elapsed();
     ensure!(took < Duration::from_secs(1), "health took {took:?}");
+    Ok(())
+}
+
+/// An engine that tells its projects tells each once, and those in which there is something; another one says no.
+pub(super) async fn projects_are_told_as_declared(lab: &Lab) -> Verdict {
+    if !lab.backend.capabilities().lists_projects {
+        return refused("to tell projects", lab.backend.projects().await, ErrorKind::Unsupported);
+    }
+    let made = lab.resource(&NETWORK).await?;
+    lab.create(&made).await?;
+    let projects = lab.backend.projects().await?;
+    let own = projects.iter().filter(|project| **project == lab.config.project);
+    ensure!(own.count() == 1, "the projects do not name ours once: {projects:?}");
     Ok(())
 }
 

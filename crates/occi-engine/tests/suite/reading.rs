@@ -254,3 +254,19 @@ async fn who_hangs_up_leaves_nothing_half_done() {
         assert_eq!(operation.attempt, 1, "nobody waits for a lease to end: {operation:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_names_what_is_in_projects_that_nobody_knows() {
+    let on = Fixture::local().await;
+    on.compute().await;
+    assert_eq!(on.engine.check().await.unwrap(), [""; 0]);
+    let storage = &names::STORAGE;
+    let id = on.control.make_behind_our_back("green", storage, Attributes::new());
+    let findings = on.engine.check().await.unwrap();
+    let [finding] = findings.as_slice() else {
+        panic!("{findings:?}");
+    };
+    for word in [id.as_str(), "storage", "\"green\"", "\"memory\""] {
+        assert!(finding.contains(word), "{finding}");
+    }
+}
