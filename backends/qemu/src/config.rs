@@ -17,66 +17,75 @@ pub enum OnHostBoot {
     Leave,
 }
 
-/// The configuration of this engine. Every key has a default.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QemuConfig {
+/// A key of the configuration, as sample files show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means, line by line.
+    pub doc: &'static [&'static str],
+    /// Its default in TOML, or an example of what has none.
+    pub example: &'static str,
+}
+
+/// Declares the keys: documentation, type, default, and how the default is written in TOML, or an example.
+macro_rules! keys {
+    ($( $(#[doc = $doc:literal])* $field:ident : $type:ty = $default:expr, like $example:literal; )*) => {
+        /// The configuration of this engine. Every key has a default.
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct QemuConfig {
+            $( $(#[doc = $doc])* pub $field: $type, )*
+        }
+
+        impl Default for QemuConfig {
+            fn default() -> Self {
+                Self { $( $field: $default, )* }
+            }
+        }
+
+        impl QemuConfig {
+            /// Its keys, in order.
+            pub const KEYS: &[Key] = &[$( Key { name: stringify!($field), doc: &[$($doc),*], example: $example } ),*];
+        }
+    };
+}
+
+keys! {
     /// Where everything of this engine is kept. Default `<data-dir>/qemu`.
-    pub directory: PathBuf,
+    directory: PathBuf = PathBuf::new(), like "\"/var/lib/occid/qemu\"";
     /// Directories with images to boot from; of two with one name the first counts. Default `<data-dir>/images`, then
     /// `occid/images` of the user's and of the system's data directories.
-    pub images: Vec<PathBuf>,
+    images: Vec<PathBuf> = Vec::new(), like "[\"/var/lib/occid/images\"]";
     /// The image for a compute that names none. Never a saved one. Default: the first of the image
     /// directories, by name.
-    pub default_image: Option<String>,
+    default_image: Option<String> = None, like "\"debian-12\"";
     /// The emulator. Default `qemu-system-x86_64`, searched in `PATH`.
-    pub qemu: PathBuf,
+    qemu: PathBuf = "qemu-system-x86_64".into(), like "\"qemu-system-x86_64\"";
     /// The image tool. Default `qemu-img`, searched in `PATH`.
-    pub qemu_img: PathBuf,
+    qemu_img: PathBuf = "qemu-img".into(), like "\"qemu-img\"";
     /// How guests are run: `kvm` or `tcg`. Default: KVM where it works, else TCG.
-    pub accelerator: Option<Accelerator>,
+    accelerator: Option<Accelerator> = None, like "\"kvm\"";
     /// The program that takes this engine's hidden sub-commands. Default: the running one.
-    pub launcher: PathBuf,
+    launcher: PathBuf = "/proc/self/exe".into(), like "\"/proc/self/exe\"";
     /// The addresses from which networks are cut, 256 for each. Default `10.213.0.0/16`.
-    pub addresses: Ipv4Net,
+    addresses: Ipv4Net = Ipv4Net::new_assert([10, 213, 0, 0].into(), 16), like "\"10.213.0.0/16\"";
     /// The first and the last port of the loopback on which guests' ssh is published. Default 20000 to 29999.
-    pub ssh_ports: [u16; 2],
+    ssh_ports: [u16; 2] = [20_000, 29_999], like "[20000, 29999]";
     /// The first and the last of the users as whom virtual machines run, one each, where the server is root; the first is
     /// for image tools. Two servers of one host need two ranges. Default 1900000000 to 1900065535, which no
     /// distribution gives out.
-    pub users: [u32; 2],
+    users: [u32; 2] = [1_900_000_000, 1_900_065_535], like "[1900000000, 1900065535]";
     /// How many guests may boot at the same time. Default: one per processor.
-    pub boots: Option<usize>,
+    boots: Option<usize> = None, like "4";
     /// How many virtual processors a processor of the host may stand for. Default 16.
-    pub cores_ratio: u32,
+    cores_ratio: u32 = 16, like "16";
     /// How long a guest may take to switch itself off, in seconds. Default 60.
-    pub stop_grace: u64,
+    stop_grace: u64 = 60, like "60";
     /// `resume` or `leave` what ran when the host went down. Default `resume`.
-    pub on_host_boot: OnHostBoot,
+    on_host_boot: OnHostBoot = OnHostBoot::Resume, like "\"resume\"";
     /// How much of a guest's serial output is kept, in KiB. Default 1024.
-    pub console_log: u64,
-}
-
-impl Default for QemuConfig {
-    fn default() -> Self {
-        Self {
-            directory: PathBuf::new(),
-            images: Vec::new(),
-            default_image: None,
-            qemu: "qemu-system-x86_64".into(),
-            qemu_img: "qemu-img".into(),
-            accelerator: None,
-            launcher: "/proc/self/exe".into(),
-            addresses: Ipv4Net::new_assert([10, 213, 0, 0].into(), 16),
-            ssh_ports: [20_000, 29_999],
-            users: [1_900_000_000, 1_900_065_535],
-            boots: None,
-            cores_ratio: 16,
-            stop_grace: 60,
-            on_host_boot: OnHostBoot::Resume,
-            console_log: 1024,
-        }
-    }
+    console_log: u64 = 1024, like "1024";
 }
 
 impl QemuConfig {
@@ -152,5 +161,22 @@ mod tests {
         assert_eq!(config.images.first().unwrap(), Path::new("/var/lib/occid/images"));
         let error = toml::from_str::<QemuConfig>("acelerator = \"tcg\"").unwrap_err();
         assert!(error.message().contains("acelerator"), "{error}");
+    }
+
+    #[test]
+    fn what_the_sample_shows_is_the_default_where_there_is_one() {
+        let line = |key: &Key| format!("{} = {}\n", key.name, key.example);
+        let all: String = QemuConfig::KEYS.iter().map(line).collect();
+        let shown: QemuConfig = toml::from_str(&all).unwrap();
+        shown.validate().unwrap();
+        let default = QemuConfig {
+            directory: shown.directory.clone(),
+            images: shown.images.clone(),
+            default_image: shown.default_image.clone(),
+            accelerator: shown.accelerator,
+            boots: shown.boots,
+            ..QemuConfig::default()
+        };
+        assert_eq!(shown, default);
     }
 }

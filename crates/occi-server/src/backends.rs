@@ -19,6 +19,20 @@ const BACKENDS: &[(&str, Read)] = &[
     ("qemu", qemu),
 ];
 
+/// A key of an engine as the sample file shows it: name, meaning line by line, default or example in TOML.
+type SampleKey = (&'static str, &'static [&'static str], &'static str);
+
+/// The keys of the engines that operators choose among; the engine for tests documents its own.
+pub fn sample_keys() -> Vec<(&'static str, Vec<SampleKey>)> {
+    vec![
+        #[cfg(feature = "qemu")]
+        ("qemu", {
+            let keys = occi_backend_qemu::QemuConfig::KEYS.iter();
+            keys.map(|key| (key.name, key.doc, key.example)).collect()
+        }),
+    ]
+}
+
 /// An engine whose section of the configuration has been read.
 pub struct Chosen {
     name: String,

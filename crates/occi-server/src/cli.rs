@@ -3,7 +3,7 @@
 use crate::accounts::{Accounts, DEFAULT_PROJECT};
 use crate::admin::{Admin, AdminClient};
 use crate::auth::Hasher;
-use crate::config::{Address, Config, ConfigError, Overrides};
+use crate::config::{self, Address, Config, ConfigError, Overrides};
 use crate::lock::DataLock;
 use crate::run::{database, open_store, run};
 use clap::{Args, Parser, Subcommand};
@@ -284,6 +284,9 @@ async fn execute(cli: Cli) -> Result<(), ConfigError> {
             let config = options.load()?;
             if cli.check_config {
                 crate::backends::choose(&config, &config.data_dir()?)?;
+                for idle in config::idle_variables(std::env::vars_os().map(|(name, _)| name)) {
+                    eprintln!("{idle}");
+                }
                 println!("the configuration is valid");
                 return Ok(());
             }

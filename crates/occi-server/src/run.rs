@@ -4,7 +4,7 @@ use crate::accounts::Accounts;
 use crate::admin::{Admin, Probe};
 use crate::auth::{Authenticator, Hasher};
 use crate::backends::{self, Chosen};
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::http::listen::Listener;
 use crate::http::serve::{self, Limits};
 use crate::http::service::Service;
@@ -53,6 +53,9 @@ pub async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, ConfigError> 
 /// Runs the service until it is told to stop.
 pub async fn run(config: Config) -> Result<(), ConfigError> {
     telemetry::start_logging(&config.log)?;
+    for idle in config::idle_variables(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!("{idle}");
+    }
     let metrics = start_metrics()?;
     let data_dir = config.data_dir()?;
     let backends = backends::choose(&config, &data_dir)?;

@@ -3,7 +3,9 @@
 use super::sections::{Auth, Engine, Http, Log, Rate, Retention, Server};
 use super::{Address, Key};
 use miette::{Diagnostic, NamedSource, SourceSpan};
+use occi_backend::layers::Faults;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Everything that can be configured.
@@ -51,6 +53,31 @@ impl Overrides {
         });
         Self(found.collect())
     }
+}
+
+/// The variables of this environment that look like ours and set nothing, one sentence each. They are no error: who runs
+/// containers may put variables of such names into each of them.
+pub fn idle_variables(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    const PREFIX: &str = "OCCID_";
+    let keys = Config::sections().into_iter().flat_map(|(_, _, keys)| keys);
+    let known: Vec<_> = keys
+        .map(|key| key.variable())
+        .chain(["OCCID_CONFIG".to_owned(), Faults::VARIABLE.to_owned()])
+        .collect();
+    let is_idle =
+        |name: &String| name.starts_with(PREFIX) && !name.starts_with("OCCID_BACKEND_") && !known.contains(name);
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    names
+        .filter(is_idle)
+        .map(|name| {
+            // All begin alike.
+            let candidates = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+            match nearest(name.strip_prefix(PREFIX).unwrap_or(&name), candidates) {
+                Some(candidate) => format!("the variable {name} sets nothing: did you mean {PREFIX}{candidate}?"),
+                None => format!("the variable {name} sets nothing: occid --sample-config names those that do"),
+            }
+        })
+        .collect()
 }
 
 /// A start-up or a command that failed: what, where, and what to do.
@@ -310,16 +337,20 @@ fn check_names(table: &toml::de::DeTable<'_>, source: &Source<'_>) -> Result<(),
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> ConfigError {
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(candidate, name), *candidate))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let help = match nearest {
-        Some((_, candidate)) => format!("did you mean {candidate:?}?"),
+    let help = match nearest(name, known.iter().copied()) {
+        Some(candidate) => format!("did you mean {candidate:?}?"),
         None => format!("there are: {}", known.join(", ")),
     };
     ConfigError::new(format!("unknown {what} {name:?}"), help)
+}
+
+/// The one that `name` is most like, if it is like any.
+fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(candidate, name), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
 }
 
 /// A text for an engine's own key, whose type is not known here: what looks like a number or a truth value is one.
@@ -374,13 +405,18 @@ mod tests {
         let set: String = sample
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(rest) if !rest.starts_with(' ') && rest.contains(" = ") => format!("{rest}\n"),
+                Some(rest) if !rest.starts_with(' ') && (rest.contains(" = ") || rest.starts_with('[')) => {
+                    format!("{rest}\n")
+                }
                 _ => format!("{line}\n"),
             })
             .collect();
         let config = parse(&set, &[]).unwrap();
         assert_eq!(config.http.body_limit, Config::default().http.body_limit);
         assert!(config.http.tls_key.is_some());
+        if cfg!(feature = "qemu") {
+            assert_eq!(config.backend["qemu"]["cores_ratio"].as_integer(), Some(16));
+        }
     }
 
     #[test]
@@ -426,6 +462,21 @@ mod tests {
         .unwrap();
         assert_eq!(config.backend["qemu"]["on_host_boot"].as_str(), Some("leave"));
         assert_eq!(config.backend["qemu"]["cores"].as_integer(), Some(2));
+    }
+
+    #[test]
+    fn variables_that_set_nothing_are_named_with_the_one_that_may_be_meant() {
+        let names = ["OCCID_LISTN", "OCCID_BACKEND", "OCCID_LISTEN", "OCCID_CONFIG", "PATH"];
+        let words = idle_variables(names.map(Into::into));
+        assert_eq!(
+            words,
+            [
+                "the variable OCCID_LISTN sets nothing: did you mean OCCID_LISTEN?",
+                "the variable OCCID_BACKEND sets nothing: did you mean OCCID_BACKENDS?",
+            ]
+        );
+        let words = idle_variables(["OCCID_8787_ZZ".into()]);
+        assert!(words[0].contains("--sample-config"), "{words:?}");
     }
 
     #[test]

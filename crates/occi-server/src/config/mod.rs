@@ -8,7 +8,7 @@ mod sections;
 mod value;
 
 pub use key::Key;
-pub use load::{Config, ConfigError, Overrides};
+pub use load::{Config, ConfigError, Overrides, idle_variables};
 pub use sample::sample;
 pub use sections::{Auth, Engine, Http, Log, Rate, Retention, Server};
 pub use value::{Address, Size, Span};

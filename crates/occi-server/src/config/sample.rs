@@ -1,6 +1,7 @@
 //! The sample file, generated from the structures.
 
 use super::load::Config;
+use crate::backends;
 use std::fmt::Write;
 
 /// A file that holds every key with its documentation and default, each commented out: as it is, it changes nothing.
@@ -36,9 +37,20 @@ pub fn sample() -> String {
             ));
         }
     }
-    text.push_str(
-        "\n# One section per engine named in server.backends: its keys are its own. The variable of images is\n\
-         # OCCID_BACKEND_QEMU_IMAGES.\n[backend]\n",
-    );
+    write(format_args!(
+        "\n# One section per engine named in server.backends: its keys are its own.\n"
+    ));
+    for (engine, keys) in backends::sample_keys() {
+        // A section of an engine that is not used is an error.
+        write(format_args!("#[backend.{engine}]\n"));
+        for (name, doc, example) in keys {
+            write(format_args!("\n"));
+            for line in doc {
+                write(format_args!("#{line}\n"));
+            }
+            let variable = format!("occid_backend_{engine}_{name}").to_ascii_uppercase();
+            write(format_args!("# {variable}\n#{name} = {example}\n"));
+        }
+    }
     text
 }
