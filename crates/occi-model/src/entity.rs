@@ -1,33 +1,48 @@
 //! Entities: resources and links as the service shows them (GFD.221, section 4.5).
 
 use crate::{AttributeName, EntityId, TypeId, Value};
-use std::collections::BTreeMap;
 
 /// The attributes of one entity, by name. `occi.core.title` and `occi.core.summary` are here; `occi.core.id`,
 /// `occi.core.source` and `occi.core.target` are members of [`Entity`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Attributes(BTreeMap<AttributeName, Value>);
+pub struct Attributes(
+    /// Ordered by name. Of a dozen, a list is smaller than a tree, and made and copied faster.
+    Vec<(AttributeName, Value)>,
+);
+
+/// So many attributes an entity has, as a rule.
+const USUAL: usize = 12;
 
 impl Attributes {
     /// No attributes.
     pub fn new() -> Self {
         Self::default()
     }
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.as_str().cmp(name))
+    }
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.find(name).ok().map(|at| &self.0[at].1)
     }
     /// Sets `name`, and returns what it was.
     pub fn set(&mut self, name: AttributeName, value: impl Into<Value>) -> Option<Value> {
-        self.0.insert(name, value.into())
+        let value = value.into();
+        match self.find(name.as_str()) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (name, value));
+                None
+            }
+        }
     }
     /// Removes `name`, and returns what it was.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name)
+        self.find(name).ok().map(|at| self.0.remove(at).1)
     }
     /// All of them, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&AttributeName, &Value)> {
-        self.0.iter()
+        self.0.iter().map(|(name, value)| (name, value))
     }
     /// How many there are.
     pub fn len(&self) -> usize {
@@ -39,8 +54,7 @@ impl Attributes {
     }
     /// This as a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
-        self.0
-            .iter()
+        self.iter()
             .map(|(name, value)| (name.to_string(), value.to_json()))
             .collect()
     }
@@ -49,19 +63,28 @@ impl Attributes {
         json.as_object()?
             .iter()
             .map(|(name, value)| Some((name.parse().ok()?, Value::from_json(value)?)))
-            .collect::<Option<_>>()
-            .map(Self)
+            .collect()
     }
 }
 
 impl FromIterator<(AttributeName, Value)> for Attributes {
+    /// The last of equal names counts.
     fn from_iter<I: IntoIterator<Item = (AttributeName, Value)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        let pairs = pairs.into_iter();
+        let mut all = Self(Vec::with_capacity(pairs.size_hint().0.max(USUAL)));
+        for (name, value) in pairs {
+            // Most come in order.
+            match all.0.last() {
+                Some((last, _)) if *last >= name => drop(all.set(name, value)),
+                _ => all.0.push((name, value)),
+            }
+        }
+        all
     }
 }
 impl IntoIterator for Attributes {
     type Item = (AttributeName, Value);
-    type IntoIter = std::collections::btree_map::IntoIter<AttributeName, Value>;
+    type IntoIter = std::vec::IntoIter<(AttributeName, Value)>;
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }

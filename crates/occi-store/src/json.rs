@@ -64,11 +64,7 @@ pub(crate) fn read_attributes(text: &str) -> Result<Attributes> {
             f.write_str("attributes")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Attributes, A::Error> {
-            let mut pairs = Vec::with_capacity(16);
-            while let Some(name) = map.next_key_seed(Name)? {
-                pairs.push((name, map.next_value_seed(In)?));
-            }
-            Ok(pairs.into_iter().collect())
+            std::iter::from_fn(|| map.next_entry_seed(Name, In).transpose()).collect()
         }
     }
     let mut json = serde_json::Deserializer::from_str(text);
