@@ -203,13 +203,14 @@ impl Inner {
 
     /// Takes in a listing, and says whether that was possible.
     async fn take_in(&self, carrier: usize, project: &str, kind: &TypeId, listing: Listing, began_ms: i64) -> bool {
-        let observations = self.observations(carrier, project, &listing.pictures).await;
+        let shown = listing.pictures.len();
+        let observations = self.observations(carrier, project, listing.pictures).await;
         let refresh = Refresh {
             backend: self.carriers[carrier].name.clone(),
             native_project: project.to_owned(),
             kind: kind.clone(),
             began_ms,
-            complete: listing.complete && observations.len() == listing.pictures.len(),
+            complete: listing.complete && observations.len() == shown,
             observations,
         };
         match self.store.refresh(refresh).await {
@@ -489,7 +490,7 @@ impl Inner {
     }
 
     /// Pictures as the store takes them in. A link whose ends are not known yet is left out.
-    async fn observations(&self, carrier: usize, project: &str, pictures: &[Picture]) -> Vec<Observation> {
+    async fn observations(&self, carrier: usize, project: &str, pictures: Vec<Picture>) -> Vec<Observation> {
         let refs = pictures
             .iter()
             .filter_map(|picture| picture.ends.as_ref())
@@ -498,10 +499,11 @@ impl Inner {
         let end = |end: &NativeRef| ends.get(&(end.kind.clone(), end.native_id.clone()));
         let mut observations = Vec::with_capacity(pictures.len());
         for picture in pictures {
+            let (owned_mixins, native) = (picture.mixins.clone(), picture.ends.clone());
             let Some(mut row) = self.new_row(carrier, project, picture) else {
                 continue;
             };
-            if let Some(native) = &picture.ends {
+            if let Some(native) = &native {
                 let (Some(source), Some(target)) = (end(&native.source), end(&native.target)) else {
                     continue;
                 };
@@ -509,13 +511,13 @@ impl Inner {
                 row.target = Some(link_end(target));
                 row.target_id = Some(target.id.clone());
             }
-            let declared = self.carriers[carrier].kind(&picture.kind);
+            let declared = self.carriers[carrier].kind(&row.kind);
             let mut owned: Vec<_> = declared.map(|kind| kind.owned.clone()).unwrap_or_default();
             if self.scopes.is_explained(&row.id) {
                 let message = row::message_attribute(&row.kind);
                 owned.retain(|name| *name != message);
             }
-            for (name, _) in picture.attributes.iter() {
+            for (name, _) in row.attributes.iter() {
                 if !owned.contains(name) {
                     owned.push(name.clone());
                 }
@@ -523,7 +525,7 @@ impl Inner {
             observations.push(Observation {
                 usage: quota::usage(&row.kind, &row.attributes),
                 owned,
-                owned_mixins: picture.mixins.clone(),
+                owned_mixins,
                 adopt: true,
                 row,
             });
@@ -532,11 +534,11 @@ impl Inner {
     }
 
     /// How the row of a native object would look if it were new to us.
-    fn new_row(&self, carrier: usize, project: &str, picture: &Picture) -> Option<EntityRow> {
+    fn new_row(&self, carrier: usize, project: &str, picture: Picture) -> Option<EntityRow> {
         let here = &self.carriers[carrier];
         let location = &self.base.kind(picture.kind.as_str())?.location;
-        let id = match &picture.mark {
-            Some(mark) => mark.clone(),
+        let id = match picture.mark {
+            Some(mark) => mark,
             None => native_entity_id(&here.name, &picture.native_id)?,
         };
         let templates = [
@@ -546,7 +548,7 @@ impl Inner {
         let mixins = templates
             .into_iter()
             .filter_map(|(kind, term)| Some(self.template_id(kind, term.as_ref()?)))
-            .chain(picture.mixins.iter().cloned())
+            .chain(picture.mixins)
             .collect();
         let now_ms = self.now_ms();
         Some(EntityRow {
@@ -555,14 +557,14 @@ impl Inner {
             owner: here.name.clone(),
             backend: Some(here.name.clone()),
             native_project: project.to_owned(),
-            native_id: Some(picture.native_id.clone()),
+            native_id: Some(picture.native_id),
             mixins,
-            attributes: picture.attributes.clone(),
             state: row::state_in(&picture.kind, &picture.attributes),
+            attributes: picture.attributes,
             created_ms: now_ms,
             modified_ms: now_ms,
             untouched: false,
-            ..row::blank(id, picture.kind.clone())
+            ..row::blank(id, picture.kind)
         })
     }
 

@@ -11,7 +11,6 @@ use crate::row::EventRow;
 use crate::tx::{Command, Locks, Tx, params};
 use crate::writing::{OverQuota, Writing};
 use occi_model::EntityId;
-use std::collections::{HashMap, HashSet};
 
 /// For so long after we removed it, a listing that still shows an object brings nothing back.
 const TOMBSTONE_GRACE_MS: i64 = 10 * 60 * 1000;
@@ -44,59 +43,27 @@ impl Refresh {
                 absent: Vec::new(),
             });
         }
-        let rows = self.rows(tx).await?;
-        let by_id: HashMap<&str, &Stored> = rows.iter().map(|known| (known.row.id.as_str(), known)).collect();
-        let by_native: HashMap<&str, &Stored> = rows
-            .iter()
-            .filter_map(|known| Some((known.row.native_id.as_deref()?, known)))
-            .collect();
-        let mut seen = HashSet::with_capacity(self.observations.len());
-        let observations = std::mem::take(&mut self.observations);
-        for observation in observations {
-            let known = by_id
-                .get(observation.row.id.as_str())
-                .filter(|known| self.is_of(known, &observation))
-                .or_else(|| by_native.get(observation.row.native_id.as_deref()?));
-            let same = known.is_some_and(|known| {
-                seen.insert(known.row.id.clone());
-                self.picture(known, &observation).is_none()
-            });
-            if !same {
-                self.observations.push(observation);
-            }
-        }
-        // What never was in the engine, or was removed there by us, cannot be missing: its message says what happened.
-        let absent = rows
-            .iter()
-            .filter(|known| known.row.native_id.is_some())
-            .filter(|known| self.complete && self.may_touch(known) && !seen.contains(&known.row.id))
-            .map(|known| known.row.id.clone())
-            .collect();
-        Ok(Differing { listing: self, absent })
-    }
-
-    /// What we know of the scope; hidden entities are in the care of the operation that hid them.
-    async fn rows<T: Tx>(&self, tx: &mut T) -> Result<Vec<Stored>> {
+        let mut compared = Compared::new(&self);
         let sql = format!(
             "SELECT {ENTITY} FROM entity e WHERE e.hidden = 0 AND e.kind = ?1 AND e.seq > ?2 \
              AND e.backend = ?3 AND e.native_project = ?4 ORDER BY e.seq LIMIT {BATCH}"
         );
-        let (mut rows, mut after): (Vec<Stored>, i64) = (Vec::new(), 0);
+        // Hidden entities are in the care of the operation that hid them.
+        let mut after = 0;
         loop {
-            let page = tx
-                .rows(
-                    &sql,
-                    params![&self.kind, after, &self.backend, &self.native_project],
-                    stored,
-                )
-                .await?;
+            let params = params![&self.kind, after, &self.backend, &self.native_project];
+            let page = tx.rows(&sql, params, stored).await?;
             let last = page.last().filter(|_| page.len() == BATCH).map(|known| known.row.seq);
-            rows.extend(page);
+            page.into_iter().for_each(|known| compared.take(known));
             match last {
                 Some(seq) => after = seq,
-                None => return Ok(rows),
+                None => break,
             }
         }
+        let (same, absent) = compared.finish();
+        let mut same = same.into_iter();
+        self.observations.retain(|_| !same.next().unwrap_or_default());
+        Ok(Differing { listing: self, absent })
     }
 
     /// Whether the entity that bears the id of the observation is the observed object: an id can also be a native id that
@@ -229,6 +196,108 @@ impl Refresh {
         );
         Ok(())
     }
+}
+
+/// A listing beside what we know of its scope, which is looked at row by row and not held.
+struct Compared<'l> {
+    listing: &'l Refresh,
+    /// The observations by id and by native id, ordered.
+    by_id: Vec<(&'l str, usize)>,
+    by_native: Vec<(&'l str, usize)>,
+    /// What is known of each observation.
+    seen: Vec<Seen>,
+    /// Rows that only a native id leads to: another row may have the id of the observation.
+    by_native_only: Vec<Stored>,
+    absent: Vec<EntityId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nowhere,
+    Same,
+    Different,
+}
+
+impl<'l> Compared<'l> {
+    fn new(listing: &'l Refresh) -> Self {
+        let observations = || {
+            listing
+                .observations
+                .iter()
+                .map(|observation| &observation.row)
+                .enumerate()
+        };
+        let mut by_id: Vec<_> = observations().map(|(at, row)| (row.id.as_str(), at)).collect();
+        let mut by_native: Vec<_> = observations()
+            .filter_map(|(at, row)| Some((row.native_id.as_deref()?, at)))
+            .collect();
+        by_id.sort_unstable();
+        by_native.sort_unstable();
+        Self {
+            listing,
+            by_id,
+            by_native,
+            seen: vec![Seen::Nowhere; listing.observations.len()],
+            by_native_only: Vec::new(),
+            absent: Vec::new(),
+        }
+    }
+
+    /// Looks at one row of the scope.
+    fn take(&mut self, known: Stored) {
+        let listing = self.listing;
+        let mut is_shown = false;
+        for at in among(&self.by_id, known.row.id.as_str()) {
+            if listing.is_of(&known, &listing.observations[at]) {
+                self.seen[at] = self.compare(&known, at);
+                is_shown = true;
+            }
+        }
+        if is_shown {
+            return;
+        }
+        let native_id = known.row.native_id.as_deref();
+        if native_id.is_some_and(|id| among(&self.by_native, id).next().is_some()) {
+            self.by_native_only.push(known);
+        } else {
+            self.miss(&known);
+        }
+    }
+
+    fn compare(&self, known: &Stored, at: usize) -> Seen {
+        match self.listing.picture(known, &self.listing.observations[at]) {
+            None => Seen::Same,
+            Some(_) => Seen::Different,
+        }
+    }
+
+    /// What never was in the engine, or was removed there by us, cannot be missing: its message says what happened.
+    fn miss(&mut self, known: &Stored) {
+        if self.listing.complete && known.row.native_id.is_some() && self.listing.may_touch(known) {
+            self.absent.push(known.row.id.clone());
+        }
+    }
+
+    /// Which observations are known already, and which entities were not shown.
+    fn finish(mut self) -> (Vec<bool>, Vec<EntityId>) {
+        for known in std::mem::take(&mut self.by_native_only) {
+            let native_id = known.row.native_id.as_deref().unwrap_or_default();
+            let unclaimed = among(&self.by_native, native_id).find(|at| self.seen[*at] == Seen::Nowhere);
+            match unclaimed {
+                Some(at) => self.seen[at] = self.compare(&known, at),
+                None => self.miss(&known),
+            }
+        }
+        let same = self.seen.iter().map(|seen| *seen == Seen::Same).collect();
+        (same, self.absent)
+    }
+}
+
+/// The places of `key` in an ordered list.
+fn among<'a>(list: &'a [(&str, usize)], key: &str) -> impl Iterator<Item = usize> + use<'a> {
+    let from = list.partition_point(|(known, _)| *known < key);
+    let to = from + list[from..].partition_point(|(known, _)| *known == key);
+    list[from..to].iter().map(|(_, at)| *at)
 }
 
 impl Command for Differing {
