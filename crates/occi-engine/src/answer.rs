@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::operation::has_ended;
 use futures::stream::BoxStream;
-use occi_model::{Entity, EntityId, Mixin, TypeId, Value};
+use occi_model::{Entity, Mixin, TypeId, Value};
 use occi_store::OperationRow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,24 @@ use uuid::Uuid;
 /// An entity, with what HTTP says around it.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// The number of the entity, see [`Stamp`].
+    pub seq: i64,
     /// The entity as the caller sees it: owned links that are visible, actions that are applicable now.
     pub entity: Arc<Entity>,
     /// The generation, for the ETag. Covers the rendered links too.
     pub generation: i64,
     /// How old the picture is, and the backend that cannot be reached, if it cannot.
     pub stale: Option<(Duration, String)>,
+}
+
+impl Found {
+    /// What names the entity in this state.
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            seq: self.seq,
+            generation: self.generation,
+        }
+    }
 }
 
 /// The outcome of a create.
@@ -107,11 +119,24 @@ pub struct Call {
 }
 
 /// The entities of a collection.
-pub struct Listing {
+pub struct Listing<K> {
     /// The entities in the order of creation, read from the store as they are taken.
-    pub entities: BoxStream<'static, Result<Found>>,
+    pub entities: BoxStream<'static, Result<Shown<K>>>,
     /// What there is to say about all of them.
     pub head: ListingHead,
+}
+
+/// An entity of a listing.
+pub enum Shown<K> {
+    /// What the caller has of it, because it did not change since.
+    Known {
+        /// What the caller has.
+        known: K,
+        /// Whether the entity is a link.
+        is_link: bool,
+    },
+    /// What was read.
+    Found(Found),
 }
 
 /// The paths of a collection, without their entities.
@@ -133,11 +158,11 @@ pub struct ListingHead {
     pub more: bool,
 }
 
-/// What a fast look at a hot entity tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which entity, and which state of it: what was rendered for a stamp is right as long as a reading gives the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    /// The entity.
-    pub id: EntityId,
+    /// The entity's number. Unlike an id, no other entity ever has it: something that vanished and came back is another.
+    pub seq: i64,
     /// Its generation, as in [`Found`].
     pub generation: i64,
 }

@@ -2,38 +2,41 @@
 
 use crate::engine::{Engine, Inner};
 use crate::{
-    Caller, EngineError, FailureKind, Found, Freshness, Listing, ListingHead, Page, PathListing, ProjectModel, Result,
-    Selection, Where, policy,
+    Caller, EngineError, FailureKind, Freshness, Listing, ListingHead, Page, PathListing, ProjectModel, Result,
+    Selection, Shown, Stamp, Where, policy,
 };
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use occi_model::{Category, TypeId, core};
-use occi_store::{Cursor, EntityQuery, EntityRow};
+use occi_store::{Cursor, EntityQuery, EntityRow, Listed};
 use std::sync::Arc;
 
-/// So many rows are read and shown at a time.
+/// So many entities are read and shown at a time.
 const BATCH: u32 = 500;
 
 impl Engine {
-    /// The entities of a collection; all of them without `page`.
+    /// The entities of a collection; all of them without `page`. What the caller has of an entity that did not change
+    /// since is not read again: `known` gives it by stamp.
     ///
     /// # Errors
     /// `NotFound`: an unknown category in the selection, or an unbound path with nothing below.
     /// `TooLarge`: a page above the limit.
-    pub async fn list(
+    pub async fn list<K: Send + 'static>(
         &self,
         caller: &Caller,
         at: &Where,
         selection: &Selection,
         page: Option<Page>,
-    ) -> Result<Listing> {
-        let (rows, head) = self.inner.listed(caller, at, selection, page).await?;
+        known: impl Fn(Stamp) -> Option<K> + Send + Sync + 'static,
+    ) -> Result<Listing<K>> {
+        let (listed, query, head) = self.inner.listed(caller, at, selection, page).await?;
         let (inner, caller) = (self.inner.clone(), caller.clone());
-        let entities = rows
-            .and_then(move |rows| {
-                let (inner, caller) = (inner.clone(), caller.clone());
-                async move { inner.show_all(&caller, rows).await }
+        let entities = listed
+            .and_then(move |listed| {
+                let looked_up = inner.look_up(listed, &known);
+                let (inner, caller, query) = (inner.clone(), caller.clone(), query.clone());
+                async move { inner.read_missing(&caller, query, looked_up).await }
             })
-            .map_ok(|found| futures::stream::iter(found.into_iter().map(Ok::<Found, EngineError>)))
+            .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok::<_, EngineError>)))
             .try_flatten()
             .boxed();
         Ok(Listing { entities, head })
@@ -50,23 +53,23 @@ impl Engine {
         selection: &Selection,
         page: Option<Page>,
     ) -> Result<PathListing> {
-        let (rows, head) = self.inner.listed(caller, at, selection, page).await?;
-        let paths = rows
-            .map_ok(|rows| rows.into_iter().map(|row| row.path).collect())
+        let (listed, _, head) = self.inner.listed(caller, at, selection, page).await?;
+        let paths = listed
+            .map_ok(|batch| batch.into_iter().map(|listed| listed.path).collect())
             .boxed();
         Ok(PathListing { paths, head })
     }
 }
 
 impl Inner {
-    /// The rows of a collection in batches.
+    /// What is in a collection, in batches, and the query that they answer.
     async fn listed(
         self: &Arc<Self>,
         caller: &Caller,
         at: &Where,
         selection: &Selection,
         page: Option<Page>,
-    ) -> Result<(BoxStream<'static, Result<Vec<EntityRow>>>, ListingHead)> {
+    ) -> Result<(BoxStream<'static, Result<Vec<Listed>>>, EntityQuery, ListingHead)> {
         if let Some(page) = page
             && page.number > self.config.page_max
         {
@@ -79,9 +82,9 @@ impl Inner {
             ));
         }
         let model = self.model_for(caller).await?;
-        let mut query = self.query(caller, &model, at, selection)?;
+        let whole = self.query(caller, &model, at, selection)?;
         if caller.freshness != Freshness::Any {
-            let kinds = match query.kinds.as_slice() {
+            let kinds = match whole.kinds.as_slice() {
                 [] => self.base.kinds().iter().map(|kind| kind.id.clone()).collect(),
                 kinds => kinds.to_vec(),
             };
@@ -101,20 +104,18 @@ impl Inner {
         let mut head = ListingHead {
             // Taken before the rows are read: what changes in between counts as a change.
             generation: self.newest_event(),
-            stale: self.stale_of(caller, &query.kinds).await,
+            stale: self.stale_of(caller, &whole.kinds).await,
             more: false,
         };
-        let mut first = match page {
-            Some(page) => {
-                query.offset = page.page.max(1).saturating_sub(1).saturating_mul(page.number.into());
-                query.limit = page.number.saturating_add(1);
-                self.store.select(&query).await?
-            }
-            None => {
-                query.limit = BATCH;
-                self.store.select(&query).await?
-            }
+        let mut query = EntityQuery {
+            limit: BATCH,
+            ..whole.clone()
         };
+        if let Some(page) = page {
+            query.offset = page.page.max(1).saturating_sub(1).saturating_mul(page.number.into());
+            query.limit = page.number.saturating_add(1);
+        }
+        let mut first = self.store.list(&query).await?;
         if first.is_empty()
             && let Where::Unbound(path) = at
             && path != "/"
@@ -124,35 +125,72 @@ impl Inner {
                 limit: 1,
                 ..EntityQuery::new(policy::eyes(caller))
             };
-            if self.store.select(&anything).await?.is_empty() {
+            if self.store.list(&anything).await?.is_empty() {
                 return Err(policy::not_found(path));
             }
         }
-        let number = page.map(|page| page.number as usize);
-        if let Some(number) = number {
+        if let Some(page) = page {
+            let number = page.number as usize;
             head.more = first.len() > number;
             first.truncate(number);
-            return Ok((futures::stream::once(async { Ok(first) }).boxed(), head));
+            return Ok((futures::stream::once(async { Ok(first) }).boxed(), whole, head));
         }
         let store = self.store.clone();
         let rest = futures::stream::try_unfold(Some((first, query)), move |state| {
             let store = store.clone();
             async move {
-                let Some((rows, mut query)) = state else {
+                let Some((batch, mut query)) = state else {
                     return Ok(None);
                 };
-                let next = match rows.last().filter(|_| rows.len() == BATCH as usize) {
+                let next = match batch.last().filter(|_| batch.len() == BATCH as usize) {
                     Some(last) => {
                         query.after = Some(Cursor(last.seq));
-                        let next = store.select(&query).await?;
+                        let next = store.list(&query).await?;
                         (!next.is_empty()).then_some((next, query))
                     }
                     None => None,
                 };
-                Ok::<_, EngineError>(Some((rows, next)))
+                Ok::<_, EngineError>(Some((batch, next)))
             }
         });
-        Ok((rest.boxed(), head))
+        Ok((rest.boxed(), whole, head))
+    }
+
+    /// What the caller has of each entity.
+    fn look_up<K>(&self, listed: Vec<Listed>, known: impl Fn(Stamp) -> Option<K>) -> Vec<(Stamp, Option<Shown<K>>)> {
+        let look_up = |listed: Listed| {
+            let stamp = Stamp {
+                seq: listed.seq,
+                generation: listed.generation,
+            };
+            let known = known(stamp).map(|known| Shown::Known {
+                known,
+                is_link: self.base.is_link(listed.kind.as_str()),
+            });
+            (stamp, known)
+        };
+        listed.into_iter().map(look_up).collect()
+    }
+
+    /// Reads what the caller does not have. What has left the collection meanwhile is left out.
+    async fn read_missing<K>(
+        &self,
+        caller: &Caller,
+        query: EntityQuery,
+        listed: Vec<(Stamp, Option<Shown<K>>)>,
+    ) -> Result<Vec<Shown<K>>> {
+        let missing = listed.iter().filter(|(_, known)| known.is_none());
+        let among: Vec<_> = missing.map(|(stamp, _)| stamp.seq).collect();
+        let mut found = Vec::new();
+        if let Ok(limit @ 1..) = u32::try_from(among.len()) {
+            let query = EntityQuery { among, limit, ..query };
+            found = self.show_all(caller, self.store.select(&query).await?).await?;
+        }
+        let mut found = found.into_iter().peekable();
+        let shown = |(stamp, known): (Stamp, Option<Shown<K>>)| {
+            known.or_else(|| found.next_if(|found| found.seq == stamp.seq).map(Shown::Found))
+        };
+        Ok(listed.into_iter().filter_map(shown).collect())
     }
 
     /// All rows of a collection, for verbs about its members.

@@ -63,7 +63,7 @@ impl Hot {
             visibility: row.visibility.clone(),
             backend,
             stamp: Stamp {
-                id: row.id.clone(),
+                seq: row.seq,
                 generation,
             },
             count: before.0,
@@ -91,7 +91,7 @@ impl Hot {
             && entry.path == path
             && entry.backend.is_none_or(usable)
             && policy::sees(principal, &entry.project, &entry.visibility);
-        fresh.then(|| entry.stamp.clone())
+        fresh.then_some(entry.stamp)
     }
 }
 

@@ -29,7 +29,8 @@ mod row;
 mod view;
 
 pub use answer::{
-    Call, Created, Deleted, Done, Found, Listing, ListingHead, OperationView, PathListing, Selection, Stamp, Where,
+    Call, Created, Deleted, Done, Found, Listing, ListingHead, OperationView, PathListing, Selection, Shown, Stamp,
+    Where,
 };
 pub use caller::{Caller, Freshness, Page, Precondition, Principal, Wait};
 pub use config::{EngineConfig, Retention, Source};

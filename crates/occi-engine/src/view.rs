@@ -49,7 +49,7 @@ impl Inner {
         let mut shown = Vec::with_capacity(rows.len());
         for row in rows {
             let links = owned.remove(&row.id).unwrap_or_default();
-            let generation = row.generation;
+            let (seq, generation) = (row.seq, row.generation);
             let stale = stale.of(self, &row).await;
             let entity = if self.base.is_link(row.kind.as_str()) {
                 self.link(row, &ends)
@@ -58,6 +58,7 @@ impl Inner {
                 self.entity(row, Shape::Resource { links })
             };
             shown.push(Found {
+                seq,
                 entity: Arc::new(entity),
                 generation,
                 stale,

@@ -211,6 +211,11 @@ pub fn entity(entity: &Entity, view: &View<'_>, media: MediaType) -> Result<Rend
     }
 }
 
+/// One entity, in full, as JSON: the same bytes alone and in a collection.
+pub fn entity_as_json(entity: &Entity, view: &View<'_>) -> Vec<u8> {
+    json(MediaType::OcciJson, &Json(entity, view)).body
+}
+
 /// A listing by location: the text renderings of every collection of entities.
 ///
 /// # Errors
@@ -367,17 +372,32 @@ impl CollectionWriter {
 
     /// Appends an entity. One that the collection cannot hold is left out.
     pub fn entity(&mut self, entity: &Entity, view: &View<'_>, out: &mut Vec<u8>) {
-        let is_link = matches!(entity.shape, Shape::Link { .. });
+        if let Some(out) = self.next(matches!(entity.shape, Shape::Link { .. }), out) {
+            append(out, &Json(entity, view));
+        }
+    }
+
+    /// The same with what [`entity_as_json`] made of one before.
+    pub fn ready(&mut self, json: &[u8], is_link: bool, out: &mut Vec<u8>) {
+        if let Some(out) = self.next(is_link, out) {
+            out.extend_from_slice(json);
+        }
+    }
+
+    /// Where the next entity goes.
+    fn next<'o>(&'o mut self, is_link: bool, out: &'o mut Vec<u8>) -> Option<&'o mut Vec<u8>> {
         if is_link == self.in_links {
             if std::mem::replace(&mut self.has_item, true) {
                 out.push(b',');
             }
-            append(out, &Json(entity, view));
+            Some(out)
         } else if is_link && self.contents == Contents::Mixed {
             if !self.held_links.is_empty() {
                 self.held_links.push(b',');
             }
-            append(&mut self.held_links, &Json(entity, view));
+            Some(&mut self.held_links)
+        } else {
+            None
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::json::{corrupt, read_attributes, read_types, write_attributes, write_types};
 use crate::row::{
-    Audit, EntityRow, EventRow, IdempotencyRow, OperationRow, OperationState, Project, Quota, Role, Usage,
+    Audit, EntityRow, EventRow, IdempotencyRow, Listed, OperationRow, OperationState, Project, Quota, Role, Usage,
     UserMixinRow, Visibility,
 };
 use crate::tx::{Cells, Tx, params};
@@ -54,6 +54,18 @@ pub(crate) fn entity(cells: &mut Cells<'_>) -> Result<EntityRow> {
         operation: cells.opt_parse()?,
         hidden: cells.truth()?,
         untouched: cells.truth()?,
+    })
+}
+
+/// The columns that [`listed`] reads, in their order.
+pub(crate) const LISTED: &str = "seq, path, kind, generation";
+
+pub(crate) fn listed(cells: &mut Cells<'_>) -> Result<Listed> {
+    Ok(Listed {
+        seq: cells.int()?,
+        path: cells.string()?,
+        kind: cells.type_id()?,
+        generation: cells.int()?,
     })
 }
 

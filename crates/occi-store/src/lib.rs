@@ -29,8 +29,8 @@ pub use error::{Refused, StoreError};
 pub use postgres::PostgresStore;
 pub use query::{AuditQuery, Cursor, EntityQuery, EventPage, OperationQuery, Sees};
 pub use row::{
-    Audit, Change, EntityRow, EventRow, IdempotencyRow, OperationRow, OperationState, Project, Quota, Role, Usage,
-    User, UserMixinRow, Visibility,
+    Audit, Change, EntityRow, EventRow, IdempotencyRow, Listed, OperationRow, OperationState, Project, Quota, Role,
+    Usage, User, UserMixinRow, Visibility,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -35,6 +35,8 @@ pub struct EntityQuery {
     pub contains: Vec<(String, String)>,
     /// Below this path (ends with `/`).
     pub below: Option<String>,
+    /// One of these ([`crate::EntityRow::seq`]); empty means any.
+    pub among: Vec<i64>,
     /// After this row.
     pub after: Option<Cursor>,
     /// Skip so many rows (page numbers).
@@ -54,6 +56,7 @@ impl EntityQuery {
             attributes: Vec::new(),
             contains: Vec::new(),
             below: None,
+            among: Vec::new(),
             after: None,
             offset: 0,
             limit: 500,

@@ -18,7 +18,8 @@ pub enum Visibility {
 /// An entity as it is remembered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntityRow {
-    /// Order of creation; given by the store, ignored on insert.
+    /// Order of creation; given by the store, ignored on insert. No other entity ever has it, also not one that comes
+    /// back with the same id.
     pub seq: i64,
     /// Its id, unique.
     pub id: EntityId,
@@ -64,6 +65,30 @@ pub struct EntityRow {
     pub hidden: bool,
     /// No client has acted on it since it was created: the first `start` is never refused.
     pub untouched: bool,
+}
+
+/// An entity in a listing: which one it is, and whether what was shown of it before still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// As [`EntityRow::seq`].
+    pub seq: i64,
+    /// Its path.
+    pub path: String,
+    /// Its kind.
+    pub kind: TypeId,
+    /// As [`EntityRow::generation`].
+    pub generation: i64,
+}
+
+impl From<EntityRow> for Listed {
+    fn from(row: EntityRow) -> Self {
+        Self {
+            seq: row.seq,
+            path: row.path,
+            kind: row.kind,
+            generation: row.generation,
+        }
+    }
 }
 
 /// A change of an existing entity. `None` and empty mean: as it is.

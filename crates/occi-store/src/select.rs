@@ -6,9 +6,9 @@
 //! them (`kind || '' = ...`). Attributes without an index are compared in Rust, where `1` equals `1.0`.
 
 use crate::Result;
-use crate::codec::{self, ENTITY, TITLE};
+use crate::codec::{self, ENTITY, LISTED, TITLE};
 use crate::query::{EntityQuery, Sees};
-use crate::row::EntityRow;
+use crate::row::{EntityRow, Listed};
 use crate::tx::{Param, Tx, in_list};
 use occi_model::Value;
 use std::collections::BTreeSet;
@@ -22,14 +22,14 @@ const BATCH: u32 = 500;
 /// A page.
 pub(crate) async fn select<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec<EntityRow>> {
     let statement = Statement::new(query);
-    let mut after = query.after.map_or(0, |cursor| cursor.0);
-    if statement.compared.is_empty() && query.contains.is_empty() {
-        let (sql, params) = statement.page(after, query.limit, query.offset);
+    let mut after = statement.begin();
+    if !statement.compares() {
+        let (sql, params) = statement.page(ENTITY, after, query.limit, query.offset);
         return tx.rows(&sql, &params, codec::entity).await;
     }
     let (mut page, mut skip) = (Vec::new(), query.offset);
     while page.len() < query.limit as usize {
-        let (sql, params) = statement.page(after, BATCH, 0);
+        let (sql, params) = statement.page(ENTITY, after, BATCH, 0);
         let rows = tx.rows(&sql, &params, codec::entity).await?;
         let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows.len() == BATCH as usize) else {
             statement.keep(rows, &mut skip, &mut page);
@@ -42,17 +42,27 @@ pub(crate) async fn select<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec
     Ok(page)
 }
 
+/// The same page, in short.
+pub(crate) async fn list<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec<Listed>> {
+    let statement = Statement::new(query);
+    if statement.compares() {
+        return Ok(select(tx, query).await?.into_iter().map(Listed::from).collect());
+    }
+    let (sql, params) = statement.page(LISTED, statement.begin(), query.limit, query.offset);
+    tx.rows(&sql, &params, codec::listed).await
+}
+
 /// How many there are; `after`, `offset` and `limit` do not count.
 pub(crate) async fn count<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<u64> {
     let statement = Statement::new(query);
-    if statement.compared.is_empty() && query.contains.is_empty() {
+    if !statement.compares() {
         let (sql, params) = statement.count();
         let counted = tx.row(&sql, &params, |cells| cells.int()).await?.unwrap_or_default();
         return Ok(u64::try_from(counted).unwrap_or_default());
     }
     let (mut after, mut matching) = (0, 0);
     loop {
-        let (sql, params) = statement.page(after, BATCH, 0);
+        let (sql, params) = statement.page(ENTITY, after, BATCH, 0);
         let rows = tx.rows(&sql, &params, codec::entity).await?;
         matching += rows.iter().filter(|row| statement.matches(row)).count() as u64;
         match rows.last() {
@@ -142,9 +152,19 @@ impl<'q> Statement<'q> {
             && self.state.is_none()
     }
 
-    fn page(&self, after: i64, limit: u32, offset: u64) -> (String, Vec<Param<'q>>) {
+    /// The row after which it begins.
+    fn begin(&self) -> i64 {
+        self.query.after.map_or(0, |cursor| cursor.0)
+    }
+
+    /// Whether rows have to be compared here.
+    fn compares(&self) -> bool {
+        !(self.compared.is_empty() && self.query.contains.is_empty())
+    }
+
+    fn page(&self, columns: &str, after: i64, limit: u32, offset: u64) -> (String, Vec<Param<'q>>) {
         let mut params = Vec::new();
-        let mut sql = self.union(ENTITY, Some(after), &mut params);
+        let mut sql = self.union(columns, Some(after), &mut params);
         params.push(i64::from(limit).into());
         sql.push_str(&format!(" ORDER BY seq LIMIT ?{}", params.len()));
         if offset > 0 {
@@ -192,6 +212,10 @@ impl<'q> Statement<'q> {
             led: false,
         };
         let (mut from, mut seq) = ("entity e", "e.seq");
+        if !self.query.among.is_empty() {
+            let list = in_list(where_.params, self.query.among.iter().map(|seq| Param::from(*seq)));
+            where_.lead(&format!("e.seq IN {list}"));
+        }
         for (column, value) in &self.columns {
             where_.equal(&[(column, value)]);
         }
@@ -339,7 +363,7 @@ mod tests {
         for (_, migration) in crate::schema::pending(0).unwrap() {
             database.execute_batch(migration).unwrap();
         }
-        let (sql, params) = Statement::new(query).page(7, 10, 0);
+        let (sql, params) = Statement::new(query).page(ENTITY, 7, 10, 0);
         let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let lines: Vec<String> = statement
             .query_map(rusqlite::params_from_iter(&params), |row| row.get::<_, String>(3))

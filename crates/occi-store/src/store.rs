@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
 use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
-use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage, User, UserMixinRow};
+use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
 use async_trait::async_trait;
 use occi_model::{EntityId, TypeId};
 use std::path::Path;
@@ -41,6 +41,8 @@ pub trait Store: Send + Sync + 'static {
     async fn natives(&self, backend: &str, kind: &TypeId, native_ids: &[String]) -> Result<Vec<EntityRow>>;
     /// A page of entities that are not hidden.
     async fn select(&self, query: &EntityQuery) -> Result<Vec<EntityRow>>;
+    /// The same page, with no more of each entity than a listing needs: cheaper.
+    async fn list(&self, query: &EntityQuery) -> Result<Vec<Listed>>;
     /// How many there are.
     async fn count(&self, query: &EntityQuery) -> Result<u64>;
     /// The links that these resources own, not hidden, in the order of creation.

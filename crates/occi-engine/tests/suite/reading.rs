@@ -4,9 +4,11 @@ use crate::fixture::*;
 use futures::TryStreamExt;
 use occi_backend::names;
 use occi_backend_memory::Config;
-use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Page, Selection, Where};
-use occi_model::{Attributes, EntityDraft, Value, core};
-use occi_store::Store;
+use occi_engine::{Caller, EngineConfig, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where};
+use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
+use occi_store::{Commit, EntityRow, Store, Usage, Write};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn fresh() -> Caller {
@@ -52,6 +54,13 @@ async fn core_30_base_kinds_list_descendants() {
     );
 }
 
+fn found<K>(shown: &Shown<K>) -> &Found {
+    match shown {
+        Shown::Found(found) => found,
+        Shown::Known { .. } => panic!("nothing was known"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn http_56_listings_come_in_pages() {
     let on = Fixture::local().await;
@@ -67,11 +76,15 @@ async fn http_56_listings_come_in_pages() {
                 &at(&names::STORAGE),
                 &Selection::default(),
                 Some(Page { page, number }),
+                |_| None::<()>,
             )
             .await?;
         let more = listing.head.more;
         let entities: Vec<_> = listing.entities.try_collect().await?;
-        let paths: Vec<_> = entities.iter().map(|found| found.entity.location.clone()).collect();
+        let paths: Vec<_> = entities
+            .iter()
+            .map(|shown| found(shown).entity.location.clone())
+            .collect();
         Ok::<_, occi_engine::EngineError>((paths, more))
     };
     assert_eq!(page(1, 2).await.unwrap(), (made[..2].to_vec(), true));
@@ -190,6 +203,123 @@ async fn a_native_id_is_an_alias() {
     );
 }
 
+/// What was shown so far, by stamp.
+#[derive(Clone, Default)]
+struct Remembered(Arc<Mutex<HashMap<Stamp, Arc<Entity>>>>);
+
+impl Remembered {
+    /// The computes of a listing, and the paths of those that were read for it.
+    async fn list(&self, on: &Fixture, caller: &Caller) -> (Vec<Arc<Entity>>, Vec<String>) {
+        let known = {
+            let remembered = self.0.clone();
+            move |stamp| remembered.lock().unwrap().get(&stamp).cloned()
+        };
+        let (kind, all) = (at(&names::COMPUTE), Selection::default());
+        let listing = on.engine.list(caller, &kind, &all, None, known).await.unwrap();
+        let shown: Vec<_> = listing.entities.try_collect().await.unwrap();
+        let (mut all, mut read) = (Vec::new(), Vec::new());
+        for shown in shown {
+            all.push(match shown {
+                Shown::Known { known, is_link } => {
+                    assert!(!is_link);
+                    known
+                }
+                Shown::Found(found) => {
+                    read.push(found.entity.location.clone());
+                    self.0.lock().unwrap().insert(found.stamp(), found.entity.clone());
+                    found.entity
+                }
+            });
+        }
+        (all, read)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_reads_what_has_changed_and_nothing_else() {
+    let on = Fixture::local().await;
+    let computes = [on.compute().await, on.compute().await, on.compute().await];
+    let [first, second, third] = computes.each_ref().map(|compute| compute.location.as_str());
+    let disk = on.made(storage()).await;
+    on.settled().await;
+    let remembered = Remembered::default();
+    let all = [first, second, third].map(str::to_owned);
+    assert_eq!(remembered.list(&on, &caller()).await.1, all);
+    // Lists, and expects that these were read; then that nothing is left to be read.
+    let reads = async |paths: &[&str]| {
+        on.settled().await;
+        let (shown, read) = remembered.list(&on, &caller()).await;
+        assert_eq!(read, paths);
+        for entity in &shown {
+            assert_eq!(*entity, on.seen(&entity.location).await);
+        }
+        assert_eq!(remembered.list(&on, &caller()).await, (shown, Vec::new()));
+    };
+    reads(&[]).await;
+    on.act(second, "stop").await.unwrap();
+    reads(&[second]).await;
+    let title = EntityDraft {
+        kind: None,
+        ..draft(&names::COMPUTE, &[("occi.core.title", "new")])
+    };
+    on.engine.update(&done(), third, title, &NONE).await.unwrap();
+    reads(&[third]).await;
+    let link = on.made(between(&names::STORAGELINK, first, &disk.location)).await;
+    reads(&[first]).await;
+    on.delete(&link.location).await.unwrap();
+    reads(&[first]).await;
+    let tag = MixinDraft {
+        id: "http://example.com/tags#tag".parse().unwrap(),
+        title: None,
+        depends: Vec::new(),
+        location: Some("/tags/tag/".into()),
+        has_capabilities: false,
+    };
+    on.engine.add_mixins(&caller(), vec![tag.clone()]).await.unwrap();
+    reads(&[]).await;
+    let both = vec![first.to_owned(), third.to_owned()];
+    on.engine.associate(&caller(), &tag.id, both).await.unwrap();
+    reads(&[first, third]).await;
+    on.engine.remove_mixins(&caller(), vec![tag.id]).await.unwrap();
+    reads(&[first, third]).await;
+    on.delete(second).await.unwrap();
+    reads(&[]).await;
+    // An engine that is down takes nothing away from what is known, and the listing says so.
+    on.control.set_down(true);
+    refused(on.create(storage()).await, FailureKind::Unavailable);
+    let (asking, kind, everything) = (caller(), at(&names::COMPUTE), Selection::default());
+    let listing = on.engine.list(&asking, &kind, &everything, None, |_| Some(()));
+    assert!(listing.await.unwrap().head.stale.is_some());
+    assert_eq!(remembered.list(&on, &blue()).await.0, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_back_with_the_id_of_another_is_not_taken_for_it() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    on.settled().await;
+    let row = on.store.entity(&made.id).await.unwrap().unwrap();
+    let again = |row: EntityRow| Commit {
+        writes: vec![
+            Write::RemoveEntity(row.id.clone()),
+            Write::InsertEntity {
+                row: Box::new(row),
+                usage: Usage::default(),
+            },
+        ],
+        ..Commit::default()
+    };
+    let remembered = Remembered::default();
+    for title in ["before", "after"] {
+        let mut row = row.clone();
+        row.attributes.set("occi.core.title".parse().unwrap(), title);
+        on.store.commit(again(row)).await.unwrap();
+        let (all, read) = remembered.list(&on, &caller()).await;
+        assert_eq!(read, [made.location.as_str()]);
+        assert_eq!(shown(&all[0], "occi.core.title"), title);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_entity_is_known_until_it_changes() {
     let on = Fixture::local().await;
@@ -232,7 +362,7 @@ async fn who_hangs_up_leaves_nothing_half_done() {
             let Some(stamp) = on.engine.peek(&caller, &path) else {
                 break;
             };
-            let row = on.store.entity(&stamp.id).await.unwrap().unwrap();
+            let row = on.store.entity_at(&path).await.unwrap().unwrap();
             if stamp.generation == row.generation {
                 break;
             }

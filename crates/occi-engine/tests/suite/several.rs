@@ -87,7 +87,9 @@ async fn the_first_backend_that_has_room_gets_it() {
     );
     let listing = on
         .engine
-        .list(&caller(), &at(&names::COMPUTE), &Selection::default(), None)
+        .list(&caller(), &at(&names::COMPUTE), &Selection::default(), None, |_| {
+            None::<()>
+        })
         .await
         .unwrap();
     assert_eq!(listing.head.stale.map(|(_, names)| names), Some(vec!["one".to_owned()]));

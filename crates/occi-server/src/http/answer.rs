@@ -68,13 +68,21 @@ pub(super) fn rendered(status: StatusCode, rendered: Rendered) -> Response<Body>
     *response.status_mut() = status;
     let map = response.headers_mut();
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    for (name, value) in headers {
-        // Names are the standard's, and values hold no control characters.
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes())) {
-            map.append(name, value);
-        }
+    for (name, value) in fields(headers) {
+        map.append(name, value);
     }
     response
+}
+
+/// The headers of a rendering.
+pub(super) fn fields(headers: Vec<(&'static str, String)>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    // Names are the standard's, and values hold no control characters.
+    headers.into_iter().filter_map(|(name, value)| {
+        Some((
+            name.parse().ok()?,
+            HeaderValue::from_maybe_shared(Bytes::from(value)).ok()?,
+        ))
+    })
 }
 
 /// Sets a header whose value is made of our own words or of a URL.

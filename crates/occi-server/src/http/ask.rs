@@ -1,6 +1,7 @@
 //! A request, read once: path, query, manners, who asks.
 
 use super::fault::Fault;
+use super::ready::Reading;
 use super::status::Part;
 use crate::auth::Sight;
 use crate::http::paths;
@@ -145,6 +146,11 @@ impl Ask {
             order: &self.order,
             limits: self.limits,
         }
+    }
+
+    /// For whom an answer is kept.
+    pub(super) fn reading(&self, media: MediaType) -> Reading {
+        Reading::new(self.sight, media, self.manners.agent, self.model.epoch)
     }
 
     pub(super) fn is_action(&self) -> bool {

@@ -4,6 +4,7 @@ use super::answer;
 use super::ask::{Ask, FILTER_KEYS, X_OCCI_PROJECT};
 use super::entity::{call, changed, created, deleted};
 use super::fault::Fault;
+use super::ready::{Answers, Reading, Ready};
 use super::serve::Body;
 use super::service::Service;
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use http::{Method, Response, StatusCode, header};
 use http_body_util::Either;
-use occi_engine::{Found, ListingHead, Page, Result as EngineResult, Selection, Where};
-use occi_model::{Input, Registry, TypeId, Value};
+use occi_engine::{ListingHead, Page, Result as EngineResult, Selection, Shown, Where};
+use occi_model::{Input, Registry, Shape, TypeId, Value};
 use occi_rendering::render::{self, AttributeOrder, CollectionWriter, Contents, HeaderLimits, LocationWriter};
 use occi_rendering::request::{self, Filter, Operator};
 use occi_rendering::{Base, MediaType, View};
@@ -22,7 +23,7 @@ const ALLOW_KIND: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 const ALLOW_MIXIN: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// A streamed answer is sent in pieces of about this size.
-const PIECE: usize = 32 << 10;
+const PIECE: usize = 64 << 10;
 
 /// Any request on a collection.
 pub(super) async fn answer(service: &Service, ask: &Ask, at: &Where) -> Result<Response<Body>, Fault> {
@@ -120,12 +121,20 @@ async fn listing(
     let tag =
         |head: &ListingHead| tagged.then(|| answer::listing_tag(head.generation, service.instance, ask.sight, media));
     let (head, body) = if media.is_json() {
-        let listing = service.engine.list(&ask.caller, at, &selection, page).await?;
+        let reading = ask.reading(media);
+        let answers = service.answers.clone();
+        let known = move |stamp| answers.get(reading, stamp).map(|ready| ready.body);
+        let listing = service.engine.list(&ask.caller, at, &selection, page, known).await?;
         let head = listing.head;
-        let body = match not_modified(ask, tag(&head).as_deref()) {
-            Some(response) => return Ok(response),
-            None => entities(reader, contents(&ask.model.registry, at), listing.entities).await?,
+        if let Some(response) = not_modified(ask, tag(&head).as_deref()) {
+            return Ok(response);
+        }
+        let keeper = Keeper {
+            answers: service.answers.clone(),
+            reading,
+            left: service.answers.share(),
         };
+        let body = entities(reader, keeper, contents(&ask.model.registry, at), listing.entities).await?;
         (head, body)
     } else {
         let listing = service.engine.list_paths(&ask.caller, at, &selection, page).await?;
@@ -209,27 +218,62 @@ impl Reader {
     }
 }
 
+/// Keeps what a listing renders, from its beginning until its share of the memory is full.
+struct Keeper {
+    answers: Arc<Answers>,
+    reading: Reading,
+    left: usize,
+}
+
+impl Keeper {
+    /// This entity as JSON, and whether it is a link.
+    fn ready(&mut self, shown: Shown<Bytes>, view: &View<'_>) -> (Bytes, bool) {
+        let (json, is_link) = match shown {
+            Shown::Known { known, is_link } => (known, is_link),
+            Shown::Found(found) => {
+                let ready = Ready::json(render::entity_as_json(&found.entity, view));
+                let json = ready.body.clone();
+                if self.left > 0 {
+                    self.answers.keep(self.reading, found.stamp(), &ready);
+                }
+                (json, matches!(found.entity.shape, Shape::Link { .. }))
+            }
+        };
+        self.left = self.left.saturating_sub(json.len());
+        (json, is_link)
+    }
+}
+
 /// Entities in full, as JSON, in pieces.
 async fn entities(
     reader: Reader,
+    keeper: Keeper,
     contents: Contents,
-    entities: BoxStream<'static, EngineResult<Found>>,
+    entities: BoxStream<'static, EngineResult<Shown<Bytes>>>,
 ) -> Result<Body, Fault> {
-    let mut piece = Vec::with_capacity(PIECE);
+    let empty = || Vec::with_capacity(PIECE + PIECE / 8);
+    let mut piece = empty();
     let writer = CollectionWriter::new(contents, &mut piece);
-    let state = (entities, Some(writer), piece, reader);
-    let pieces = stream::try_unfold(state, |(mut entities, writer, mut piece, reader)| async move {
-        let Some(mut writer) = writer else { return Ok(None) };
-        while piece.len() < PIECE {
-            let Some(found) = entities.try_next().await? else {
-                writer.finish(&mut piece);
-                return Ok(Some((Bytes::from(piece), (entities, None, Vec::new(), reader))));
-            };
-            writer.entity(&found.entity, &reader.view(), &mut piece);
-        }
-        let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE));
-        Ok(Some((Bytes::from(full), (entities, Some(writer), piece, reader))))
-    });
+    let state = (entities, Some(writer), piece, reader, keeper);
+    let pieces = stream::try_unfold(
+        state,
+        move |(mut entities, writer, mut piece, reader, mut keeper)| async move {
+            let Some(mut writer) = writer else { return Ok(None) };
+            while piece.len() < PIECE {
+                let Some(shown) = entities.try_next().await? else {
+                    writer.finish(&mut piece);
+                    return Ok(Some((Bytes::from(piece), (entities, None, Vec::new(), reader, keeper))));
+                };
+                let (json, is_link) = keeper.ready(shown, &reader.view());
+                writer.ready(&json, is_link, &mut piece);
+            }
+            let full = std::mem::replace(&mut piece, empty());
+            Ok(Some((
+                Bytes::from(full),
+                (entities, Some(writer), piece, reader, keeper),
+            )))
+        },
+    );
     begin(pieces.boxed()).await
 }
 

@@ -4,7 +4,7 @@ use super::answer;
 use super::ask::Ask;
 use super::fault::Fault;
 use super::operation;
-use super::ready::Key;
+use super::ready::Ready;
 use super::serve::Body;
 use super::service::Service;
 use http::{Method, Response, StatusCode, header};
@@ -35,28 +35,16 @@ pub(super) async fn answer(service: &Service, ask: &Ask, path: &str) -> Result<R
 async fn get(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>, Fault> {
     let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let found = service.engine.retrieve(&ask.caller, path).await?;
-    let etag = answer::entity_tag(found.generation, media);
-    if ask.has(&etag) {
-        let mut response = answer::empty(StatusCode::NOT_MODIFIED);
-        answer::set(&mut response, header::ETAG, &etag);
-        return Ok(response);
-    }
-    let rendered = render::entity(&found.entity, &ask.view(), media)?;
-    let body = bytes::Bytes::from(rendered.body.clone());
-    let mut response = answer::rendered(StatusCode::OK, rendered);
-    answer::set(&mut response, header::ETAG, &etag);
-    response.headers_mut().insert(header::VARY, answer::VARY);
-    if found.stale.is_none() {
-        let key = Key {
-            sight: ask.sight,
-            entity: found.entity.id.clone(),
-            media,
-            agent: ask.manners.agent,
-            generation: found.generation,
-            epoch: ask.model.epoch,
-        };
-        service.keep(ask, key, &response, body);
-    }
+    let (reading, stamp) = (ask.reading(media), found.stamp());
+    let ready = match service.answers.get(reading, stamp) {
+        Some(ready) => ready,
+        None => {
+            let ready = Ready::new(render::entity(&found.entity, &ask.view(), media)?);
+            service.answers.keep(reading, stamp, &ready);
+            ready
+        }
+    };
+    let mut response = ready.answer(&ask.headers, found.generation, media);
     set_stale(&mut response, &found);
     Ok(response)
 }

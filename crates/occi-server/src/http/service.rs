@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::meters::{Meters, RouteClass};
 use super::paths::{self, BadPath, Route};
 use super::places::{Full, Places};
-use super::ready::{Answers, Key, Ready};
+use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::{collection, discovery, entity, operation};
 use crate::auth::{Authenticator, Refusal, Visitor};
@@ -44,7 +44,7 @@ pub struct Service {
     challenge: HeaderValue,
     limiter: Option<DefaultKeyedRateLimiter<String>>,
     working: Places,
-    pub(super) answers: Answers,
+    pub(super) answers: Arc<Answers>,
     orders: Cache<usize, Arc<Known>>,
     meters: Meters,
     server: ArcSwap<HeaderValue>,
@@ -101,7 +101,7 @@ impl Service {
             challenge: challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"occid\"")),
             limiter,
             working: Places::new(config.http.requests),
-            answers: Answers::new(config.engine.cache_of_answers()),
+            answers: Arc::new(Answers::new(config.engine.cache_of_answers())),
             orders: Cache::new(256),
             meters: Meters::new(),
             server: ArcSwap::from_pointee(server_tokens(None)),
@@ -192,7 +192,8 @@ impl Service {
         // 8. The whole request, and what it is for.
         let manners = manners();
         let path = path.into_owned();
-        match self.route(head, body, path, &manners, visitor, trace).await {
+        // In a box: a request whose answer is ready shall not carry the room for this.
+        match Box::pin(self.route(head, body, path, &manners, visitor, trace)).await {
             Ok(response) => response,
             Err(fault) => fault.answer(&manners),
         }
@@ -279,35 +280,9 @@ impl Service {
         let stamp = self.engine.peek(&caller, path)?;
         let media = wishes.accept.choose(&answer::TEXT_AND_JSON)?;
         let model = self.engine.model(&caller).await.ok()?;
-        let key = Key {
-            sight: visitor.sight,
-            entity: stamp.id,
-            media,
-            agent: wishes.agent,
-            generation: stamp.generation,
-            epoch: model.epoch,
-        };
-        let ready = self.answers.get(&key)?;
-        let etag = ready.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok());
-        let mut response = if etag.is_some_and(|etag| ask::none_match(&head.headers, etag)) {
-            answer::empty(StatusCode::NOT_MODIFIED)
-        } else {
-            Response::new(answer::full(ready.body))
-        };
-        *response.headers_mut() = ready.headers;
-        Some(response)
-    }
-
-    /// Keeps the answer to a GET of an entity.
-    pub(super) fn keep(&self, ask: &Ask, key: Key, response: &Response<Body>, body: Bytes) {
-        if ask.caller.project.is_none() && ask.caller.freshness == Freshness::Any {
-            let mut headers = response.headers().clone();
-            // What every answer gets anew has its place already: a copy of a map has no room to grow.
-            for name in [header::SERVER, header::ACCEPT, X_REQUEST_ID] {
-                headers.insert(name, HeaderValue::from_static(""));
-            }
-            self.answers.insert(key, Ready { headers, body });
-        }
+        let reading = Reading::new(visitor.sight, media, wishes.agent, model.epoch);
+        let ready = self.answers.get(reading, stamp)?;
+        Some(ready.answer(&head.headers, stamp.generation, media))
     }
 
     fn caller(&self, visitor: &Visitor, project: Option<String>, request: String) -> Caller {

@@ -1,6 +1,7 @@
 //! Answers that are kept: exact after every write, and for those only who may see them.
 
-use crate::kinds::{COMPUTE, action, compute};
+use crate::client::Client;
+use crate::kinds::{COMPUTE, STORAGE, action, compute};
 use crate::occid::{Occid, wait_for_all_operations, wait_until};
 
 #[test]
@@ -111,6 +112,68 @@ fn what_is_kept_is_never_older_than_the_last_write() {
     occid.user("eve", &["--project", "elsewhere"]).get(&machine).expect(404);
     waits.delete(&machine).expect(200);
     admin.get(&machine).expect(404);
+}
+
+#[test]
+fn a_listing_from_memory_is_never_older_than_the_last_write() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    setup.run(&["project", "add", "lab"]).good();
+    let plain = occid.user("ann", &["--project", "lab"]);
+    let json = |who: &Client| who.clone().with("Accept", "application/json").with("Prefer", "wait=20");
+    let (ann, eve) = (json(&plain), json(&occid.user("eve", &["--project", "elsewhere"])));
+    let machine = ann.make("/compute/", &compute("first"));
+    let other = ann.make("/compute/", &compute("other"));
+    // Twice: from the store and from memory. The second machine never changes.
+    let shows = |words: &[&str], lacks: &[&str]| {
+        wait_for_all_operations(&plain);
+        let body = ann.get("/compute/").expect(200).body;
+        assert_eq!(ann.get("/compute/").expect(200).body, body);
+        assert!(body.contains("\"other\""), "{body}");
+        for word in words {
+            assert!(body.contains(word), "{word}: {body}");
+        }
+        for word in lacks {
+            assert!(!body.contains(word), "{word}: {body}");
+        }
+        let one = |path: &str| ann.clone().with("Cache-Control", "no-cache").get(path).expect(200).body;
+        assert_eq!(body, format!("{{\"resources\":[{},{}]}}", one(&machine), one(&other)));
+        assert_eq!(eve.get("/compute/").expect(200).body, "{\"resources\":[]}");
+    };
+    shows(&["\"first\""], &[]);
+    ann.post(&machine, "X-OCCI-Attribute: occi.core.title=\"second\"\n")
+        .expect(200);
+    shows(&["\"second\""], &["\"first\""]);
+    ann.post(&format!("{machine}?action=stop"), &action("stop")).expect(200);
+    shows(&["\"inactive\""], &[]);
+    let tag = "Category: mine; scheme=\"http://example.org/mine#\"; class=\"mixin\"; location=\"/mine/\"\n";
+    ann.post("/-/", tag).expect(200);
+    shows(&[], &["example.org/mine"]);
+    ann.post("/mine/", &format!("X-OCCI-Location: {machine}\n")).expect(200);
+    shows(&["example.org/mine"], &[]);
+    ann.clone()
+        .with("Content-Type", "text/plain")
+        .send("DELETE", "/-/", tag)
+        .expect(200);
+    shows(&[], &["example.org/mine"]);
+    let volume = ann.make("/storage/", STORAGE);
+    let link = format!(
+        "{}X-OCCI-Attribute: occi.core.source=\"{machine}\"\nX-OCCI-Attribute: occi.core.target=\"{volume}\"\n",
+        COMPUTE.replace("compute", "storagelink")
+    );
+    let link = ann.make("/storagelink/", &link);
+    shows(&[&volume], &[]);
+    ann.delete(&link).expect(200);
+    shows(&[], &[&volume]);
+    ann.delete(&machine).expect(200);
+    let left = ann.get("/compute/").expect(200).body;
+    assert_eq!(
+        left,
+        format!("{{\"resources\":[{}]}}", ann.get(&other).expect(200).body)
+    );
+    // Who comes to the project sees it with their own eyes.
+    setup.run(&["project", "member", "add", "lab", "eve"]).good();
+    assert!(eve.get("/compute/").expect(200).body.contains(&other));
 }
 
 #[test]

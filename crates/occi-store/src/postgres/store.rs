@@ -4,7 +4,7 @@ use super::engine::{PgTx, failure, is_conflict, migrate};
 use crate::codec::insert_audit;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
 use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
-use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage, User, UserMixinRow};
+use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
 use crate::sweep::Sweep;
 use crate::tx::{Command, Tx};
 use crate::{Result, Store, StoreError, check, read, select};
@@ -167,6 +167,10 @@ impl Store for PostgresStore {
 
     async fn select(&self, query: &EntityQuery) -> Result<Vec<EntityRow>> {
         reading!(self, tx => select::select(tx, query))
+    }
+
+    async fn list(&self, query: &EntityQuery) -> Result<Vec<Listed>> {
+        reading!(self, tx => select::list(tx, query))
     }
 
     async fn count(&self, query: &EntityQuery) -> Result<u64> {

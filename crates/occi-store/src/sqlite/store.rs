@@ -5,7 +5,7 @@ use super::engine::{SqliteTx, failure, now, open_reader, open_writer};
 use super::writer::Writer;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
 use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
-use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage, User, UserMixinRow};
+use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
 use crate::sweep::Sweep;
 use crate::{Result, Store, StoreError, check, read, select};
 use async_trait::async_trait;
@@ -174,6 +174,11 @@ impl Store for SqliteStore {
     async fn select(&self, query: &EntityQuery) -> Result<Vec<EntityRow>> {
         let query = query.clone();
         self.read(move |tx| now(select::select(tx, &query))).await
+    }
+
+    async fn list(&self, query: &EntityQuery) -> Result<Vec<Listed>> {
+        let query = query.clone();
+        self.read(move |tx| now(select::list(tx, &query))).await
     }
 
     async fn count(&self, query: &EntityQuery) -> Result<u64> {

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use occi_model::Value;
-use occi_store::{Change, Cursor, EntityQuery, Sees, Visibility, Write};
+use occi_store::{Change, Cursor, EntityQuery, Listed, Sees, Visibility, Write};
 
 behaviours![
     a_reader_sees_own_shared_and_public_entities,
@@ -14,6 +14,17 @@ behaviours![
 
 async fn names(store: &Shared, query: &EntityQuery) -> Vec<String> {
     let rows = store.select(query).await.unwrap();
+    let short: Vec<_> = rows.iter().cloned().map(Listed::from).collect();
+    assert_eq!(store.list(query).await.unwrap(), short, "{query:?}");
+    let among = EntityQuery {
+        among: rows.iter().map(|row| row.seq).step_by(2).collect(),
+        offset: 0,
+        ..query.clone()
+    };
+    if !among.among.is_empty() {
+        let some: Vec<_> = rows.iter().step_by(2).cloned().collect();
+        assert_eq!(store.select(&among).await.unwrap(), some, "{among:?}");
+    }
     let counted = store
         .count(&EntityQuery {
             offset: 0,
