@@ -2,8 +2,8 @@
 
 use crate::config::QemuConfig;
 use crate::error::Failure;
-use crate::image;
 use crate::links::{self, id};
+use crate::qemu_img;
 use crate::site::Site;
 use crate::{capabilities, compute, networks, probe, templates, translate, volume};
 use async_trait::async_trait;
@@ -79,7 +79,7 @@ impl Backend for Qemu {
 
     async fn health(&self) -> Result<()> {
         let is_there = |program: &Path, package| probe::locate(program, package).map(drop);
-        is_there(&self.site.qemu_img.program, image::PACKAGE)?;
+        is_there(&self.site.qemu_img.program, qemu_img::PACKAGE)?;
         is_there(&self.site.config.qemu, probe::PACKAGE)?;
         // The first look at QEMU, which began at the start, may last; until it is over nothing is known to be wrong.
         match tokio::time::timeout(HEALTH, self.site.host()).await {

@@ -1,28 +1,15 @@
-//! Disk images: what there is to boot from, and what `qemu-img` does with files.
+//! Disk images: what there is to boot from.
 //!
 //! An image can name other files (a backing file, an external data file), and QEMU would read them with its own
 //! rights; so images in the catalogue must not name any. Their format is said, never guessed by QEMU: only a raw file
 //! can be made to look like something else, and of a template nothing is ever written.
 
-use crate::confine::Confinement;
 use crate::error::Failure;
-use crate::launch;
-use crate::program;
 use occi_model::Term;
 use serde::Deserialize;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// The package that holds `qemu-img`.
-pub const PACKAGE: &str = "qemu-utils";
-/// Address space of `qemu-img`. It needs a fraction; an image made to break it asks for more.
-const MEMORY: u64 = 2 << 30;
-/// How long an operation on metadata may take.
-const SHORT: Duration = Duration::from_secs(30);
-/// How long a copy may take.
-const LONG: Duration = Duration::from_secs(3600);
 
 /// The formats this engine takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, Deserialize)]
@@ -262,118 +249,6 @@ fn read(path: &Path) -> Result<Image, Failure> {
         path: path.to_owned(),
         header: read_header(path)?,
         description,
-    })
-}
-
-/// `qemu-img`. It works in a directory on files that a guest, or a QEMU that a guest has taken over, may have written;
-/// so it is kept to that directory.
-#[derive(Clone, Debug)]
-pub struct QemuImg {
-    /// The program; a bare name is searched in `PATH`.
-    pub program: PathBuf,
-    /// The program that takes our hidden sub-commands.
-    pub launcher: PathBuf,
-}
-
-/// Where an image tool works, and as whom.
-#[derive(Clone, Debug)]
-pub struct Workplace {
-    /// The directory of the files, which are named relative to it.
-    pub directory: PathBuf,
-    /// What it reads besides, relative to the directory.
-    pub read: Vec<PathBuf>,
-    /// The user, where we are root.
-    pub user: Option<u32>,
-}
-
-impl QemuImg {
-    async fn run(&self, place: &Workplace, limit: Duration, args: &[&str]) -> Result<program::Ended, Failure> {
-        let bounds = Confinement {
-            write: vec![".".into()],
-            read: place.read.clone(),
-            user: place.user,
-            memory: Some(MEMORY),
-            ..Confinement::default()
-        };
-        let bounds = serde_json::to_string(&bounds).map_err(|error| Failure::Record {
-            file: "the bounds of qemu-img".to_owned(),
-            reason: error.to_string(),
-        })?;
-        let program = text(&self.program)?;
-        let words = [launch::CONFINED, &bounds, program]
-            .into_iter()
-            .chain(args.iter().copied());
-        program::run_well(&self.launcher, PACKAGE, words, &place.directory, limit).await
-    }
-
-    /// Makes `target`, a copy-on-write layer over `base`, of at least the base's size.
-    ///
-    /// # Errors
-    /// [`Failure::Missing`], [`Failure::Program`].
-    pub async fn overlay(
-        &self,
-        place: &Workplace,
-        (base, header): (&str, Header),
-        target: &str,
-        size: u64,
-    ) -> Result<(), Failure> {
-        let size = size.max(header.size).to_string();
-        let format = header.format.as_str();
-        let args = ["create", "-q", "-f", "qcow2", "-F", format, "-b", base, target, &size];
-        self.run(place, SHORT, &args).await.map(drop)
-    }
-
-    /// Makes an empty volume of `size` bytes.
-    ///
-    /// # Errors
-    /// As [`QemuImg::overlay`].
-    pub async fn create(&self, place: &Workplace, target: &str, size: u64) -> Result<(), Failure> {
-        let args = ["create", "-q", "-f", "qcow2", target, &size.to_string()];
-        self.run(place, SHORT, &args).await.map(drop)
-    }
-
-    /// Grows `image` to `size` bytes while nobody uses it.
-    ///
-    /// # Errors
-    /// As [`QemuImg::overlay`].
-    pub async fn resize(&self, place: &Workplace, image: &str, size: u64) -> Result<(), Failure> {
-        let args = ["resize", "-q", "-f", "qcow2", image, &size.to_string()];
-        self.run(place, SHORT, &args).await.map(drop)
-    }
-
-    /// Copies the whole content of `image` into `target`, which depends on nothing.
-    ///
-    /// # Errors
-    /// As [`QemuImg::overlay`].
-    pub async fn copy(&self, place: &Workplace, image: &str, target: &str) -> Result<(), Failure> {
-        let args = ["convert", "-q", "-f", "qcow2", "-O", "qcow2", image, target];
-        self.run(place, LONG, &args).await.map(drop)
-    }
-
-    /// Whether `image` keeps an earlier content under `name`.
-    ///
-    /// # Errors
-    /// As [`QemuImg::overlay`].
-    pub async fn has_snapshot(&self, place: &Workplace, image: &str, name: &str) -> Result<bool, Failure> {
-        let listed = self.run(place, SHORT, &["snapshot", "-l", image]).await?;
-        Ok(listed.stdout.split_whitespace().any(|word| word == name))
-    }
-
-    /// Keeps the present content of `image` under `name`, while nobody uses it.
-    ///
-    /// # Errors
-    /// As [`QemuImg::overlay`].
-    pub async fn snapshot(&self, place: &Workplace, image: &str, name: &str) -> Result<(), Failure> {
-        self.run(place, SHORT, &["snapshot", "-q", "-c", name, image])
-            .await
-            .map(drop)
-    }
-}
-
-fn text(path: &Path) -> Result<&str, Failure> {
-    path.to_str().ok_or_else(|| Failure::Image {
-        image: path.display().to_string(),
-        reason: "its path is no UTF-8 text".to_owned(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod backend;
+mod bases;
 mod capabilities;
 mod command_line;
 mod compute;
@@ -17,9 +18,11 @@ mod links;
 mod machine;
 mod network;
 mod networks;
+mod placing;
 pub mod probe;
 pub mod process;
 pub mod program;
+pub mod qemu_img;
 pub mod qmp;
 mod record;
 mod saving;
