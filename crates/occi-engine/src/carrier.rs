@@ -18,6 +18,8 @@ pub(crate) struct Carrier {
     /// Rung when there may be an operation to claim.
     pub(crate) bell: Notify,
     health: ArcSwap<std::result::Result<(), String>>,
+    /// What it said of its health last.
+    told: ArcSwap<std::result::Result<(), String>>,
 }
 
 impl Carrier {
@@ -28,6 +30,7 @@ impl Carrier {
             backend,
             bell: Notify::new(),
             health: ArcSwap::from_pointee(Ok(())),
+            told: ArcSwap::from_pointee(Ok(())),
         }
     }
 
@@ -72,9 +75,19 @@ impl Carrier {
         }
     }
 
-    /// Asks it whether it can be used.
+    /// Asks it whether it can be used, and says what has changed since it was asked last.
     pub(crate) async fn probe(&self) {
         let outcome = self.backend.health().await;
+        let answer = outcome.as_ref().map_err(|error| error.message.clone()).copied();
+        if **self.told.load() != answer {
+            match &outcome {
+                Ok(()) => tracing::info!(backend.name = %self.name, "the backend can be used again"),
+                Err(error) => {
+                    tracing::warn!(backend.name = %self.name, context = error.context, "the backend cannot be used: {error}");
+                }
+            }
+            self.told.store(Arc::new(answer));
+        }
         match outcome {
             // What health() reports is the operator's to mend, whatever its kind.
             Err(error) => self.health.store(Arc::new(Err(error.message))),
