@@ -243,7 +243,7 @@ fn core_11_what_a_mixin_depends_on_comes_with_it(site: &Site) {
 }
 
 fn core_12_a_mixin_stays_with_the_kinds_it_applies_to(site: &Site) {
-    let key = "X-OCCI-Attribute: occi.credentials.ssh.publickey=\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA test\"";
+    let key = "X-OCCI-Attribute: occi.credentials.ssh.publickey=\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tL test\"";
     site.post("/network/")
         .text(&[&kind("network"), &mixin(SSH_KEY), key])
         .send()

@@ -112,7 +112,7 @@ fn text_35_http_82_infra_28_infra_38_im_launches_and_finishes(site: &Site) {
          X-OCCI-Attribute: occi.core.title=\"im_userimage\"\n\
          X-OCCI-Attribute: occi.compute.hostname=\"vnode-0.localdomain\"\n\
          X-OCCI-Attribute: org.openstack.compute.user_data=\"I2Nsb3VkLWNvbmZpZwo=\"\n\
-         X-OCCI-Attribute: org.openstack.credentials.publickey.data=\"ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB im\"\n\
+         X-OCCI-Attribute: org.openstack.credentials.publickey.data=\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tL im\"\n\
          Link: <{base}/storage/{volume_id}>; rel=\"{INFRA}storage\"; category=\"{INFRA}storagelink\"; \
          occi.core.target=\"{base}/storage/{volume_id}\"; occi.core.source=\"{base}/compute/{compute_id}\"; \
          occi.core.id=\"{}\";occi.storagelink.deviceid=\"/dev/vdb\"\n\n",

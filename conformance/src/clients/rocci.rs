@@ -303,7 +303,7 @@ fn http_17_http_18_http_20_infra_28_rocci_plain_from_create_to_delete(site: &Sit
             own_id(),
             title("build node"),
             "X-OCCI-Attribute: occi.compute.hostname=\"build node\"".to_owned(),
-            "X-OCCI-Attribute: org.openstack.credentials.publickey.data=\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA ann\""
+            "X-OCCI-Attribute: org.openstack.credentials.publickey.data=\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tL ann\""
                 .to_owned(),
             "X-OCCI-Attribute: org.openstack.compute.user_data=\"IyEvYmluL3NoCg==\"".to_owned(),
             own_link(&storage, "storage", "storagelink"),

@@ -10,6 +10,8 @@ use crate::table::{
     one_of, stays,
 };
 use crate::{Value, ValueType, core};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use std::borrow::Cow;
 
 /// `compute`: a machine.
@@ -56,6 +58,31 @@ fn not_empty(value: &Value) -> Result<(), std::string::String> {
         Some("") => Err("a text that is not empty".to_owned()),
         _ => Ok(()),
     }
+}
+
+/// An OpenSSH public key, as in a `.pub` file: the algorithm, the key in Base64, perhaps a comment. What is in the key is
+/// its algorithm's; its frame (RFC 4253, section 6.6) is the same for all, and begins with the algorithm's name.
+pub(crate) fn ssh_public_key(value: &Value) -> Result<(), std::string::String> {
+    let is_key = |line: &str| {
+        let mut words = line.split(' ');
+        let (algorithm, key) = (words.next()?, words.next()?);
+        let bytes = BASE64.decode(key).ok()?;
+        let mut fields = Vec::new();
+        let mut rest = bytes.as_slice();
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+            let (field, after) = after.split_at_checked(length)?;
+            fields.push(field);
+            rest = after;
+        }
+        let [name, _, ..] = fields.as_slice() else { return None };
+        (rest.is_empty() && *name == algorithm.as_bytes()).then_some(())
+    };
+    let line = value.as_str().unwrap_or_default().trim();
+    if line.contains(char::is_control) || is_key(line).is_none() {
+        return Err("one OpenSSH public key, such as the line of ~/.ssh/id_ed25519.pub".to_owned());
+    }
+    Ok(())
 }
 
 /// The categories of GFD.224. The templates' parents, `os_tpl` and `resource_tpl`, are in [`crate::templates`].
@@ -324,7 +351,7 @@ pub static TABLE: Table = Table {
             applies: &[COMPUTE],
             attributes: &[attribute(SSH_PUBLIC_KEY, String)
                 .required()
-                .checked(not_empty)
+                .checked(ssh_public_key)
                 // What the OCCI interface of OpenStack reads and advertises.
                 .aliases(&[
                     "occi.credentials.ssh_key",

@@ -6,7 +6,7 @@
 use crate::ValueType::{Boolean, IpAddr, List, String, Uri};
 use crate::infrastructure::{
     ACTIVE_INACTIVE, COMPUTE, NETWORK, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGE, STORAGELINK, USER_DATA,
-    USERDATA,
+    USERDATA, ssh_public_key,
 };
 use crate::table::{
     DefaultRow::{self, Word},
@@ -258,7 +258,9 @@ pub static TABLE: Table = Table {
             applies: &[COMPUTE],
             attributes: &[
                 attribute("org.openstack.credentials.publickey.name", String),
-                attribute(OPENSTACK_PUBLIC_KEY_DATA, String).required(),
+                attribute(OPENSTACK_PUBLIC_KEY_DATA, String)
+                    .required()
+                    .checked(ssh_public_key),
             ],
             location: "/mixin/openstack/public_key/",
             kept: true,

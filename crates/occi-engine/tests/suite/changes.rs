@@ -81,7 +81,7 @@ async fn a_change_needs_a_state_in_which_the_engine_can_do_it() {
     key.mixins.push(names::SSH_KEY.clone());
     key.attributes.push((
         names::attribute("occi.credentials.ssh.publickey"),
-        Input::Quoted("ssh-rsa A".into()),
+        Input::Quoted("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB".into()),
     ));
     refused(on.update(&path, key).await, FailureKind::Unsupported);
 }

@@ -13,7 +13,7 @@ fn compute(model: &Registry) -> Entity {
         &[
             ("occi.core.title", "build node"),
             ("occi.compute.hostname", "build"),
-            ("occi.credentials.ssh.publickey", "ssh-ed25519 AAAA"),
+            ("occi.credentials.ssh.publickey", KEY),
             ("occi.compute.userdata", "IyEvYmluL3NoCg=="),
         ],
     );
@@ -140,7 +140,7 @@ fn core_14_and_core_38_mixins_come_later_where_they_may() {
         add(&[SSH_KEY], &[]).unwrap_err().path,
         "attributes.occi.credentials.ssh.publickey"
     );
-    let change = add(&[SSH_KEY], &[("occi.credentials.ssh_key", "ssh-ed25519 BBBB")]).unwrap();
+    let change = add(&[SSH_KEY], &[("occi.credentials.ssh_key", OTHER_KEY)]).unwrap();
     assert_eq!(names(&change), ["occi.credentials.ssh.publickey"]);
     let network = create(&model, &draft(NETWORK, &[], &[]));
     let blue = model.check_update(&network, &partial(&[VLAN], &[])).unwrap();
@@ -179,7 +179,7 @@ fn infra_26_user_data_is_set_once() {
 fn infra_28_a_twin_does_not_come_later_either() {
     let twin = partial(
         &[production::OPENSTACK_PUBLIC_KEY],
-        &[("org.openstack.credentials.publickey.data", "ssh-ed25519 BBBB")],
+        &[("org.openstack.credentials.publickey.data", OTHER_KEY)],
     );
     assert_eq!(update(&twin).unwrap_err().kind, Conflict);
 }

@@ -219,3 +219,7 @@ pub(crate) fn echo(entity: &Entity) -> EntityDraft {
 pub(crate) fn text(attributes: &Attributes, name: &str) -> Option<String> {
     attributes.get(name).map(ToString::to_string)
 }
+
+/// Two public keys.
+pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB";
+pub(crate) const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJC";

@@ -448,15 +448,44 @@ fn infra_25_and_infra_26_key_and_user_data_need_their_attributes() {
 #[case(SSH_KEY, "occi.crendentials.ssh.publickey")]
 #[case(USER_DATA, "occi.compute.user_data")]
 fn infra_27_misspelt_attributes_are_understood(#[case] mixin: &str, #[case] name: &str) {
-    let made = create(&model(), &draft(COMPUTE, &[mixin], &[(name, "x")]));
+    let made = create(&model(), &draft(COMPUTE, &[mixin], &[(name, KEY)]));
     assert!(made.attributes.get(name).is_none());
     let found = production::public_key(&made.attributes).or_else(|| production::user_data(&made.attributes));
-    assert_eq!(found, Some("x"));
+    assert_eq!(found, Some(KEY));
+}
+
+#[rstest]
+#[case::nothing("")]
+#[case::a_private_one("-----BEGIN OPENSSH PRIVATE KEY-----")]
+#[case::no_key_after_the_algorithm("ssh-ed25519")]
+#[case::no_base64("ssh-ed25519 AAAA?")]
+#[case::cut_off("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA")]
+#[case::of_another_algorithm("ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB")]
+#[case::with_options("no-pty ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB")]
+#[case::two(concat!(
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB\n",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB",
+))]
+fn infra_42_what_lets_nobody_in_is_no_key(#[case] garbage: &str) {
+    for (mixin, name) in [
+        (SSH_KEY, "occi.credentials.ssh.publickey"),
+        (
+            production::OPENSTACK_PUBLIC_KEY,
+            "org.openstack.credentials.publickey.data",
+        ),
+    ] {
+        let wish = draft(COMPUTE, &[mixin], &[(name, garbage)]);
+        let (kind, place, _) = refused(&wish);
+        assert_eq!((kind, place), (Invalid, format!("attributes.{name}")));
+        // A file is sent with its end of line, and its comment.
+        let file = format!("{KEY} ann@example.org\n");
+        create(&model(), &draft(COMPUTE, &[mixin], &[(name, &file)]));
+    }
 }
 
 #[test]
 fn infra_28_the_twins_of_openstack_are_understood_but_not_together() {
-    let key = ("org.openstack.credentials.publickey.data", "ssh-ed25519 AAAA");
+    let key = ("org.openstack.credentials.publickey.data", KEY);
     let data = ("org.openstack.compute.user_data", "IyEvYmluL3NoCg==");
     let twins = [production::OPENSTACK_PUBLIC_KEY, production::OPENSTACK_USER_DATA];
     let made = create(&model(), &draft(COMPUTE, &twins, &[key, data]));
@@ -466,7 +495,7 @@ fn infra_28_the_twins_of_openstack_are_understood_but_not_together() {
     let both = draft(
         COMPUTE,
         &[SSH_KEY, production::OPENSTACK_PUBLIC_KEY],
-        &[key, ("occi.credentials.ssh.publickey", "ssh-ed25519 BBBB")],
+        &[key, ("occi.credentials.ssh.publickey", OTHER_KEY)],
     );
     assert_eq!(refused(&both).0, Conflict);
     let both = draft(

@@ -94,11 +94,7 @@ fn likely_draft() -> impl Strategy<Value = EntityDraft> {
         prop::option::of("[a-z ]{1,9}"),
     );
     compute.prop_map(|(mixins, cores, title)| {
-        let mut draft = draft(
-            COMPUTE,
-            &mixins,
-            &[("occi.credentials.ssh.publickey", "ssh-ed25519 AAAA")],
-        );
+        let mut draft = draft(COMPUTE, &mixins, &[("occi.credentials.ssh.publickey", KEY)]);
         if !mixins.contains(&SSH_KEY) {
             draft.attributes.clear();
         }
