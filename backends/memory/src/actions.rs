@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::object::{Key, Object, State};
 use crate::resources::{name_ephemeral, size, template};
 use crate::templates::{Saved, free_term};
-use occi_backend::names::attribute;
+use occi_backend::names::{STORAGE, attribute};
 use occi_backend::{BackendError, Change, ErrorKind, Invocation, KindCapability, Result, TemplateKind};
 use occi_model::TypeId;
 use occi_model::templates::EPHEMERAL_DEVICEID;
@@ -35,6 +35,28 @@ pub(crate) fn check_state(what: &str, key: &Key, state: State, states: &[&'stati
             state.as_str()
         ),
     ))
+}
+
+/// Refuses to take a volume away from a compute that is on or held.
+pub(crate) fn check_unused(engine: &Engine, key: &Key) -> Result<()> {
+    let is_used = |link: &Object| {
+        let source = link.ends.as_ref().and_then(|(source, _)| engine.get(source));
+        let is_off = source.is_none_or(|source| !matches!(source.state, State::Active | State::Suspended));
+        !link.held_down && !is_off
+    };
+    if key.kind == *STORAGE
+        && engine
+            .links_to(key)
+            .iter()
+            .filter_map(|link| engine.get(link))
+            .any(is_used)
+    {
+        return Err(BackendError::new(
+            ErrorKind::InUse,
+            "the volume is in use by a compute; stop that, or take the link offline",
+        ));
+    }
+    Ok(())
 }
 
 /// Takes a link up or down; its state follows from its ends too.

@@ -1,6 +1,6 @@
 //! The verbs.
 
-use crate::actions::{changed, check_state, grow, hold_link, reached, save};
+use crate::actions::{changed, check_state, check_unused, grow, hold_link, reached, save};
 use crate::capabilities::capabilities;
 use crate::client::Client;
 use crate::config::Config;
@@ -442,6 +442,9 @@ impl Backend for Memory {
             });
         }
         check_state(term, &key, state, &declared.states)?;
+        if term == "offline" {
+            self.client.read(|engine| check_unused(engine, &key)).await??;
+        }
         self.invoke(context, &key, invocation).await
     }
 

@@ -60,6 +60,13 @@ impl Volume {
         })
     }
 
+    /// The machine whose guest has it, running or held.
+    fn user(&self, site: &Site) -> Option<Arc<Machine>> {
+        let (machine, disk) = site.attachment(&self.id)?;
+        let is_there = machine.status().has_process() || machine.is_held();
+        (is_there && site.attached(&machine.record.get()).contains(&disk)).then_some(machine)
+    }
+
     /// The running machine that has it, and under which name.
     fn in_use(&self, site: &Site) -> Option<(Arc<Machine>, DiskRecord)> {
         let (machine, disk) = site.attachment(&self.id)?;
@@ -210,7 +217,18 @@ pub(crate) async fn act(
     }
     match term {
         "online" => set_online(site, volume, true).await?,
-        "offline" => set_online(site, volume, false).await?,
+        "offline" => {
+            if let Some(machine) = volume.user(site).filter(|_| record.online) {
+                return refuse(
+                    ErrorKind::InUse,
+                    format!(
+                        "the volume is in use by the compute {}; stop that, or take the link offline",
+                        machine.id
+                    ),
+                );
+            }
+            set_online(site, volume, false).await?;
+        }
         "resize" => resize(site, volume, size(invocation.parameters.get("size"))?).await?,
         "snapshot" => snapshot(site, volume, &operation).await?,
         "backup" => backup(site, volume, &operation).await?,

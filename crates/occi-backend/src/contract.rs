@@ -193,6 +193,7 @@ pub trait Backend: Send + Sync + 'static {
     ///   [`crate::ErrorKind::Unsupported`].
     /// - A graceful stop that the guest ignores fails with [`crate::ErrorKind::Timeout`] and leaves the state as it was.
     async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> Result<Acted>;
+    /// - A storage is not taken `offline` from under a compute that is on or held: [`crate::ErrorKind::InUse`].
 
     /// Removes an entity with its links, and everything a half-made `create` of the same mark left behind.
     ///

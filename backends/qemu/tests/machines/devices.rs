@@ -80,8 +80,9 @@ pub(crate) async fn devices(lab: &Lab, config: QemuConfig) {
         .unwrap();
     assert!(converted.success() && std::fs::read(&raw).unwrap().starts_with(b"written\n"));
 
-    act(&qemu, &volume, "offline", &[]).await.unwrap();
+    act(&qemu, &disk, "offline", &[]).await.unwrap();
     at = console(&serial, at, "GUEST-DISK-GONE vdb").await;
+    act(&qemu, &volume, "offline", &[]).await.unwrap();
     qemu.delete(&context(), &target(&nic)).await.unwrap();
     console(&serial, at, "GUEST-NIC-GONE eth1").await;
 

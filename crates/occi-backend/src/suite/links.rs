@@ -2,10 +2,10 @@
 
 use super::actions::walk;
 use super::journal::Notes;
-use super::lab::{End, Lab, Verdict, ensure, name, refused, target};
+use super::lab::{End, Lab, Verdict, ensure, invocation, name, refused, target};
 use super::samples;
 use super::updates::change_everywhere;
-use crate::names::COMPUTE;
+use crate::names::{COMPUTE, action};
 use crate::{Create, ErrorKind, Picture, Target};
 use occi_model::TypeId;
 use uuid::Uuid;
@@ -43,6 +43,7 @@ pub(super) async fn links_live_and_die_with_their_compute(lab: &Lab, kind: &Type
         let deleted = lab.delete(&end).await;
         refused("a delete of what a link leads to", deleted, ErrorKind::InUse)?;
         lab.picture(&end).await?;
+        stays_while_used(lab, &machine, &link, &end).await?;
         walk(lab, &link).await?;
         lab.go(&machine, "active").await?;
         change_everywhere(lab, &link).await?;
@@ -57,6 +58,32 @@ pub(super) async fn links_live_and_die_with_their_compute(lab: &Lab, kind: &Type
     lab.picture(&end).await?;
     lab.delete(&end).await?;
     lab.gone(&leads_to).await
+}
+
+/// What a compute uses goes offline when it is off, and its link with it.
+async fn stays_while_used(lab: &Lab, machine: &Target, link: &Target, end: &Target) -> Verdict {
+    let offline = action(end.kind.term(), "offline");
+    if lab.capability(&end.kind)?.action(&offline).is_none() {
+        return Ok(());
+    }
+    for state in ["active", "suspended"] {
+        if lab.ways(&COMPUTE, &lab.state(machine).await?)?.contains_key(state) {
+            lab.go(machine, state).await?;
+            let taken = lab.act(end, &invocation(&offline, None)).await;
+            refused(
+                format!("offline of what a compute uses that is {state}"),
+                taken,
+                ErrorKind::InUse,
+            )?;
+            follows(lab, link, if state == "active" { "active" } else { "inactive" }).await?;
+        }
+    }
+    lab.go(machine, "inactive").await?;
+    lab.go(end, "offline").await?;
+    lab.go(machine, "active").await?;
+    follows(lab, link, "inactive").await?;
+    lab.go(end, "online").await?;
+    follows(lab, link, "active").await
 }
 
 /// Links that are made on an existing compute: in the declared states, and in no other.
