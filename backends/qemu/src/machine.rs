@@ -38,6 +38,9 @@ const START: Duration = Duration::from_secs(30);
 /// How long QEMU may take to end when it is told to, or to answer when it is to end, before it is killed.
 const QUIT: Duration = Duration::from_secs(5);
 /// The power button is pressed again after this: a guest that was still booting did not hear the first time.
+/// So many times as long if it waits for the disk meanwhile: what it holds of the guest's writes has to get there, and a
+/// kill would throw it away.
+const FLUSHES: u32 = 6;
 const BUTTON: Duration = Duration::from_secs(3);
 /// A guest without agent counts as booted after this, for the queue of those that wait to boot.
 const BOOTED: Duration = Duration::from_secs(12);
@@ -465,14 +468,17 @@ impl Machine {
         let Some(process) = Process::recorded(&self.directory)? else {
             return Ok(());
         };
-        // An error is an answer as well: who asks next finds out what it means.
-        let asked = async {
+        let ask = || async {
             match self.live() {
                 Some(live) => query_status(&live.qmp).await.map(drop),
                 None => Qmp::connect(&self.inside().join(MONITOR)).await.map(drop),
             }
         };
-        if tokio::time::timeout(QUIT, asked).await.is_err() {
+        let answers = unless_it_hangs(&process, || async {
+            // Any other error is an answer as well: who asks next finds out what it means.
+            !matches!(ask().await, Err(Failure::Slow { .. }))
+        });
+        if !answers.await {
             tracing::warn!(machine = self.id, "QEMU does not answer, and is killed");
             self.quitting.store(true, Ordering::Release);
             process.kill().await?;
@@ -498,7 +504,11 @@ impl Machine {
         };
         if let Some(process) = process {
             self.quitting.store(true, Ordering::Release);
-            if tokio::time::timeout(QUIT, process.ended()).await.is_err() {
+            let ends = || async {
+                process.ended().await;
+                true
+            };
+            if !unless_it_hangs(&process, ends).await {
                 process.kill().await?;
             }
         }
@@ -608,6 +618,19 @@ async fn watch_process(
     mut events: broadcast::Receiver<QmpEvent>,
 ) {
     loop {
+/// Whether something comes true of a process, in the time that one may take that does not hang.
+async fn unless_it_hangs<W: Future<Output = bool>>(process: &Process, comes_true: impl Fn() -> W) -> bool {
+    for _ in 0..FLUSHES {
+        if let Ok(true) = tokio::time::timeout(QUIT, comes_true()).await {
+            return true;
+        }
+        if !process.waits_for_disk() {
+            return false;
+        }
+    }
+    false
+}
+
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,

@@ -160,6 +160,16 @@ impl Process {
         &self.identity
     }
 
+    /// Whether one of its threads waits for a disk: then it is at work, however silent it is.
+    pub fn waits_for_disk(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.identity.pid));
+        let states = threads.into_iter().flatten().flatten().filter_map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+            Some(Stat::parse(&stat)?.state)
+        });
+        states.into_iter().any(|state| state == 'D')
+    }
+
     /// Returns when it has ended.
     pub async fn ended(&self) {
         // A pidfd becomes readable when its process ends and stays so; an error of the reactor counts as the end, and
