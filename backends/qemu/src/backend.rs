@@ -1,5 +1,6 @@
 //! The contract, one short method per verb.
 
+use crate::blocking::blocking;
 use crate::config::QemuConfig;
 use crate::error::Failure;
 use crate::links::{self, id};
@@ -74,7 +75,8 @@ impl Backend for Qemu {
     }
 
     async fn catalogue(&self, scope: &Scope) -> Result<Catalogue> {
-        Ok(templates::catalogue(&self.site, &scope.project))
+        let (site, project) = (self.site.clone(), scope.project.clone());
+        blocking(move || Ok(templates::catalogue(&site, &project))).await
     }
 
     async fn health(&self) -> Result<()> {
@@ -103,7 +105,7 @@ impl Backend for Qemu {
             self.site.machine(id(target)),
             self.site.network(id(target)),
         ) {
-            ("compute", Some(machine), _) => compute::admit_change(&self.site, scope, &machine, change),
+            ("compute", Some(machine), _) => compute::admit_change(&self.site, scope, &machine, change).await,
             ("network", _, Some(network)) => networks::admit_change(&self.site, &network, change),
             _ => Ok(()),
         }
@@ -254,5 +256,88 @@ impl Backend for Qemu {
 
     async fn shutdown(&self) {
         self.site.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+    use std::fs::{self, File, Permissions};
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc;
+
+    #[test]
+    fn reading_images_holds_nobody_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let images = directory.path().join("images");
+        fs::create_dir(&images).unwrap();
+        let image = images.join("slow.img");
+        fs::write(&image, [0; 512]).unwrap();
+        fs::set_permissions(&image, Permissions::from_mode(0o444)).unwrap();
+        // Whoever reads its description waits until somebody writes it.
+        let pipe = images.join("slow.toml");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let config = QemuConfig {
+            images: vec![images],
+            ..QemuConfig::new(directory.path())
+        };
+        let (alive, is_alive) = mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            let lives = is_alive.recv_timeout(Duration::from_secs(5)).is_ok();
+            // Until nobody asks any more.
+            while is_alive.try_recv() != Err(mpsc::TryRecvError::Disconnected) {
+                if let Ok(pipe) = open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+                    File::from(pipe).write_all(b"# slow\n").unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            lives
+        });
+        let scope = Scope {
+            project: "lab".to_owned(),
+        };
+        let catalogue = runtime.block_on(async {
+            let qemu = Qemu::open(config).unwrap();
+            let (catalogue, ()) = tokio::join!(qemu.catalogue(&scope), async { alive.send(()).unwrap() });
+            qemu.shutdown().await;
+            catalogue.unwrap()
+        });
+        // Waits for whoever is still reading.
+        drop(runtime);
+        drop(alive);
+        assert!(writer.join().unwrap(), "nothing else went on while images were read");
+        assert_eq!(catalogue.templates.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_image_that_comes_or_goes_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let images = directory.path().join("images");
+        let qemu = Qemu::open(QemuConfig {
+            images: vec![images.clone()],
+            ..QemuConfig::new(directory.path())
+        })
+        .unwrap();
+        let mut events = qemu.events().unwrap();
+        fs::create_dir(&images).unwrap();
+        // What is there at the first look is not told.
+        let come = async {
+            for number in 0.. {
+                fs::write(images.join(format!("{number}.img")), [0; 512]).unwrap();
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+        };
+        tokio::select! {
+            event = events.next() => assert!(matches!(event, Some(Event::Catalogue))),
+            () = come => {}
+        }
+        fs::remove_dir_all(&images).unwrap();
+        assert!(matches!(events.next().await, Some(Event::Catalogue)));
     }
 }

@@ -1,19 +1,16 @@
 //! The images of this host: what there is to boot from, and what stays of them below the disks of machines.
 
 use crate::error::Failure;
-use crate::image::{self, Image, Images};
+use crate::image::{Image, Images};
 use crate::site::{BASES, SAVED, Site};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 impl Site {
     /// What there is to boot from, for `project`.
     pub(crate) fn images(&self, project: &str) -> Images {
-        let saved = self.config.directory.join(SAVED);
-        let mut found =
-            image::scan(std::iter::once(saved.as_path()).chain(self.config.images.iter().map(PathBuf::as_path)));
+        let mut found = self.library.look();
         found.images.retain(|image| {
             image
                 .description
@@ -30,36 +27,30 @@ impl Site {
     }
 
     /// Keeps `image` as it is now for the overlays on it, whatever becomes of its file; gives its name among the bases.
-    /// The caller holds [`Site::placing`].
-    pub(crate) async fn freeze(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Failure> {
-        let site = self.clone();
-        let path = image.path.clone();
-        let frozen = tokio::task::spawn_blocking(move || {
-            let meta = fs::metadata(&path).map_err(Failure::host("read the image"))?;
-            let time = format!("{:x}-{:x}", meta.mtime(), meta.mtime_nsec());
-            let name = format!("{:x}-{:x}-{time}-{:x}", meta.dev(), meta.ino(), meta.len());
-            let base = site.base(Path::new(&name));
-            if base.exists() {
-                return Ok(name);
-            }
-            // A link costs nothing and keeps the file when its directory gets a new one of the name; but what somebody
-            // may write to is copied (as a clone where the file system can). Machines that run as users of their own
-            // must be able to read it.
-            let is_readable = meta.mode() & 0o004 != 0 || !rustix::process::geteuid().is_root();
-            let may_change = meta.mode() & 0o222 != 0;
-            if !is_readable || may_change || fs::hard_link(&path, &base).is_err() {
-                let copy = base.with_extension("new");
-                fs::copy(&path, &copy).map_err(Failure::host("copy the image"))?;
-                let mode = fs::Permissions::from_mode(0o444);
-                fs::set_permissions(&copy, mode).map_err(Failure::host("copy the image"))?;
-                fs::rename(&copy, &base).map_err(Failure::host("copy the image"))?;
-            }
-            Ok(name)
-        });
-        frozen
-            .await
-            .unwrap_or_else(|error| Err(Failure::host("copy the image")(std::io::Error::other(error))))
-            .map(PathBuf::from)
+    /// For [`Site::place`].
+    pub(crate) fn freeze(&self, image: &Image) -> Result<PathBuf, Failure> {
+        let path = &image.path;
+        let meta = fs::metadata(path).map_err(Failure::host("read the image"))?;
+        let time = format!("{:x}-{:x}", meta.mtime(), meta.mtime_nsec());
+        let name = format!("{:x}-{:x}-{time}-{:x}", meta.dev(), meta.ino(), meta.len());
+        let name = PathBuf::from(name);
+        let base = self.base(&name);
+        if base.exists() {
+            return Ok(name);
+        }
+        // A link costs nothing and keeps the file when its directory gets a new one of the name; but what somebody may
+        // write to is copied (as a clone where the file system can). Machines that run as users of their own must be
+        // able to read it.
+        let is_readable = meta.mode() & 0o004 != 0 || !rustix::process::geteuid().is_root();
+        let may_change = meta.mode() & 0o222 != 0;
+        if !is_readable || may_change || fs::hard_link(path, &base).is_err() {
+            let copy = base.with_extension("new");
+            fs::copy(path, &copy).map_err(Failure::host("copy the image"))?;
+            let mode = fs::Permissions::from_mode(0o444);
+            fs::set_permissions(&copy, mode).map_err(Failure::host("copy the image"))?;
+            fs::rename(&copy, &base).map_err(Failure::host("copy the image"))?;
+        }
+        Ok(name)
     }
 
     /// The path of a base.
@@ -67,7 +58,7 @@ impl Site {
         self.config.directory.join(BASES).join(name)
     }
 
-    /// Removes the bases that no machine needs. The caller holds [`Site::placing`].
+    /// Removes the bases that no machine needs. For [`Site::place`].
     pub(crate) fn drop_unused_bases(&self) -> Result<(), Failure> {
         let used: Vec<PathBuf> = self
             .machines()

@@ -1,9 +1,10 @@
 //! Computes: the steps of each verb and action.
 
+use crate::blocking::blocking;
 use crate::command_line::{BASE, EPHEMERAL, MAX_NICS, ROOT, SEED};
 use crate::confine;
 use crate::error::{Failure, refuse};
-use crate::image::Image;
+use crate::image::{self, Header, Image, Images};
 use crate::links;
 use crate::machine::{Machine, Status};
 use crate::network::Network;
@@ -45,7 +46,7 @@ fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
 fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> {
     let attributes = &create.attributes;
     let number = |name: &str| attributes.get(name).and_then(occi_model::Value::as_f64);
-    let image = image(site, scope, create)?;
+    let image = image_of(site, scope, create)?;
     let cores = attributes
         .get("occi.compute.cores")
         .and_then(occi_model::Value::as_i64)
@@ -94,7 +95,8 @@ fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> 
     })
 }
 
-fn image(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
+/// The image that it boots.
+fn image_of(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
     let images = site.images(&scope.project);
     let asked = create.os_template.as_ref().map(|term| term.as_str());
     let wanted = asked.or(site.config.default_image.as_deref());
@@ -104,11 +106,18 @@ fn image(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
     };
     match (image, wanted) {
         (Some(image), _) => Ok(image.clone()),
-        (None, Some(name)) => refuse(ErrorKind::Invalid, format!("there is no image {name} to boot from")),
+        (None, Some(name)) => refuse(ErrorKind::Invalid, no_image(&images, name)),
         (None, None) => refuse(
             ErrorKind::CapacityExhausted,
             "there is no image to boot from; the operator has to put one into an image directory",
         ),
+    }
+}
+
+fn no_image(images: &Images, name: &str) -> String {
+    match images.refusal(name) {
+        Some(reason) => format!("the image {name} cannot be used: {reason}"),
+        None => format!("there is no image {name} to boot from"),
     }
 }
 
@@ -118,8 +127,8 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
     if site.machine(create.mark.as_str()).is_some() {
         return Ok(());
     }
-    let wish = wish(site, scope, create)?;
-    check(site, create, &wish)
+    let (site, scope, create) = (site.clone(), scope.clone(), create.clone());
+    blocking(move || check(&site, &create, &wish(&site, &scope, &create)?)).await
 }
 
 fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
@@ -154,8 +163,9 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
             (machine, room)
         }
         None => {
-            site.host().await?;
-            let placed = place(site, context, create).await?;
+            let machine = site.host().await?.machine.clone();
+            let (scope, create) = (context.scope.clone(), create.clone());
+            let placed = site.place(move |site| place(site, &scope, &create, machine)).await?;
             context.step("machine recorded").await?;
             placed
         }
@@ -167,7 +177,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     }
     context.accepted(&translate::machine(&machine)).await?;
     if create.bring_up && machine.status() != Status::Running {
-        machine.power_on().await?;
+        machine.power_on(context.stopped()).await?;
         context.step("machine started").await?;
     } else {
         machine.look().await?;
@@ -188,26 +198,29 @@ fn reserve(site: &Arc<Site>, machine: &Machine) -> Result<Reservation> {
 }
 
 /// Gives a new machine its place: name, addresses, image, and room if it is to start. Only a record is made.
-async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<(Arc<Machine>, Option<Reservation>)> {
-    let _alone = site.placing.lock().await;
-    let wish = wish(site, &context.scope, create)?;
+fn place(
+    site: &Arc<Site>,
+    scope: &Scope,
+    create: &Create,
+    machine: String,
+) -> Result<(Arc<Machine>, Option<Reservation>)> {
+    let wish = wish(site, scope, create)?;
     check(site, create, &wish)?;
     let room = || site.reserve(create.mark.as_str(), wish.cores, mib(wish.memory));
     let room = create.bring_up.then(room).transpose()?;
-    let host = site.host().await?;
     let mut nics: Vec<NicRecord> = Vec::new();
     for link in create.links.iter().filter(|link| link.kind == *names::NETWORKINTERFACE) {
         let index = u8::try_from(nics.len()).unwrap_or(MAX_NICS);
         let network = match &link.target {
             Some(target) => links::target_network(site, target)?,
-            None => site.default_network(&context.scope.project)?,
+            None => site.default_network(&scope.project)?,
         };
         nics.push(place_nic(site, &network, link, index, &nics)?);
     }
-    let base = site.freeze(&wish.image).await?;
+    let base = site.freeze(&wish.image)?;
     let mut record = MachineRecord {
         mark: create.mark.to_string(),
-        project: context.scope.project.clone(),
+        project: scope.project.clone(),
         user: site.free_user()?,
         made: false,
         wanted: Wanted::Off,
@@ -217,7 +230,7 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<(
         template: wish.image.term.to_string(),
         base,
         ssh_user: wish.image.ssh_user().map(str::to_owned),
-        machine: host.machine.clone(),
+        machine,
         key: wish.key.map(|key| key.trim().to_owned()),
         user_data: wish.user_data.map(str::to_owned),
         ephemeral: wish.ephemeral,
@@ -238,7 +251,7 @@ async fn place(site: &Arc<Site>, context: &Context, create: &Create) -> Result<(
     Ok((site.add_machine(record)?, room))
 }
 
-/// Gives an interface its addresses. The caller holds [`Site::placing`].
+/// Gives an interface its addresses. For [`Site::place`].
 pub(crate) fn place_nic(
     site: &Site,
     network: &Network,
@@ -295,33 +308,48 @@ pub(crate) fn place_nic(
 }
 
 /// Makes the files that a machine lacks, and its seed.
-async fn make(site: &Site, machine: &Machine) -> Result<()> {
+async fn make(site: &Site, machine: &Arc<Machine>) -> Result<()> {
     let record = machine.record.get();
-    let inside = machine.inside();
-    std::fs::create_dir_all(&inside).map_err(Failure::host("make the machine's directory"))?;
+    let (inside, frozen) = (machine.inside(), site.base(&record.base));
+    let (own, of) = (machine.clone(), record.clone());
+    let base = blocking(move || lay_out(&own, &of, &frozen)).await?;
     let place = machine.workplace();
-    confine::give(&inside, record.user)?;
     // A file under its name is whole.
     let new = inside.join(NEW);
     let keep = |name: &str| std::fs::rename(&new, inside.join(name)).map_err(Failure::host("make a disk"));
-    if !inside.join(ROOT).exists() {
-        let (frozen, base) = (site.base(&record.base), machine.directory.join(BASE));
-        let header = crate::image::read_header(&frozen)?;
-        remove(&base)?;
-        std::fs::hard_link(&frozen, &base).map_err(Failure::host("make a disk"))?;
-        remove(&new)?;
+    if let Some(header) = base {
         let below = format!("../{BASE}");
         site.qemu_img
             .overlay(&place, (&below, header), NEW, header.size)
             .await?;
         keep(ROOT)?;
     }
-    if let Some(gib) = record.ephemeral.filter(|_| !inside.join(EPHEMERAL).exists()) {
-        remove(&new)?;
-        site.qemu_img.create(&place, NEW, bytes(gib)).await?;
-        keep(EPHEMERAL)?;
+    match record.ephemeral.map(bytes) {
+        Some(size) if inside.join(EPHEMERAL).exists() => site.qemu_img.resize(&place, EPHEMERAL, size).await?,
+        Some(size) => {
+            site.qemu_img.create(&place, NEW, size).await?;
+            keep(EPHEMERAL)?;
+        }
+        None => {}
     }
-    write_seed(machine, &record)
+    Ok(())
+}
+
+/// Makes a machine's directory and seed; where there is no root disk yet, what belongs below it, and says what that is.
+fn lay_out(machine: &Machine, record: &MachineRecord, frozen: &Path) -> Result<Option<Header>> {
+    let inside = machine.inside();
+    std::fs::create_dir_all(&inside).map_err(Failure::host("make the machine's directory"))?;
+    confine::give(&inside, record.user)?;
+    remove(&inside.join(NEW))?;
+    write_seed(machine, record)?;
+    if inside.join(ROOT).exists() {
+        return Ok(None);
+    }
+    let header = image::read_header(frozen)?;
+    let base = machine.directory.join(BASE);
+    remove(&base)?;
+    std::fs::hard_link(frozen, &base).map_err(Failure::host("make a disk"))?;
+    Ok(Some(header))
 }
 
 /// Writes what the guest of `record` reads at its next start. One that runs keeps the seed that it has.
@@ -360,11 +388,17 @@ fn with_networks(site: &Site, machine: &Machine) -> Vec<Picture> {
 }
 
 pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
-    if let Some(machine) = site.machine(id) {
-        machine.end_if_silent().await?;
-        machine.power_off().await?;
-        context.step("machine stopped").await?;
-    }
+    let machine = site.machine(id);
+    // Nobody starts it any more until it is gone.
+    let _off = match &machine {
+        Some(machine) => {
+            machine.end_if_silent().await?;
+            let off = machine.power_off().await?;
+            context.step("machine stopped").await?;
+            Some(off)
+        }
+        None => None,
+    };
     site.remove_machine(id).await?;
     context.step("machine removed").await
 }
@@ -388,7 +422,7 @@ pub(crate) async fn act(
                 }
                 let to_start = !machine.status().has_process();
                 let _room = to_start.then(|| reserve(site, machine)).transpose()?;
-                machine.power_on().await?;
+                machine.power_on(context.stopped()).await?;
                 context.step("machine started").await?;
             }
         }
@@ -477,7 +511,7 @@ async fn save(
         .as_ref()
         .is_some_and(|(by, _)| *by == context.operation.to_string());
     if stopped_for_this && !machine.status().has_process() {
-        machine.power_on().await?;
+        machine.power_on(context.stopped()).await?;
         context.step("machine started").await?;
     }
     Ok(Acted {
@@ -486,8 +520,14 @@ async fn save(
     })
 }
 
-pub(crate) fn admit_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<()> {
-    changed(site, scope, machine, change).map(drop)
+pub(crate) async fn admit_change(
+    site: &Arc<Site>,
+    scope: &Scope,
+    machine: &Arc<Machine>,
+    change: &Change,
+) -> Result<()> {
+    let (site, scope, machine, change) = (site.clone(), scope.clone(), machine.clone(), change.clone());
+    blocking(move || changed(&site, &scope, &machine, &change).map(drop)).await
 }
 
 /// What a change makes of a machine's record, and the image of its new root disk if it gets one.
@@ -499,7 +539,7 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
         None => None,
         Some(term) => match images.get(term.as_str()) {
             Some(image) => Some(image.clone()),
-            None => return refuse(ErrorKind::Invalid, format!("there is no image {term} to boot from")),
+            None => return refuse(ErrorKind::Invalid, no_image(&images, term.as_str())),
         },
     };
     let number = |name: &str| change.set.get(name).and_then(occi_model::Value::as_f64);
@@ -562,47 +602,10 @@ pub(crate) async fn update(
     change: &Change,
 ) -> Result<Vec<Picture>> {
     machine.look().await?;
-    // Until the record says so: links are placed, and bases removed, by who holds this.
-    let placing = site.placing.lock().await;
-    let (mut wanted, image) = changed(site, &context.scope, machine, change)?;
-    if !is_off(machine) {
-        write_seed(machine, &wanted)?;
-        machine
-            .record
-            .change(|record| record.hostname = wanted.hostname)
-            .await?;
-        context.step("change recorded").await?;
-        return Ok(translate::machine_and_links(site, machine));
-    }
-    if let Some(image) = image {
-        wanted.base = site.freeze(&image).await?;
-        wanted.template = image.term.to_string();
-        wanted.ssh_user = image.ssh_user().map(str::to_owned);
-    }
-    let is_new_disk = change.os_template.is_some();
-    let seed_changes = wanted.hostname != machine.record.get().hostname;
-    let ephemeral_changes = wanted.ephemeral != machine.record.get().ephemeral;
-    // Until its files are made anew it is not whole; whoever finds it so makes them.
-    wanted.made = !(is_new_disk || seed_changes || ephemeral_changes);
-    if ephemeral_changes && machine.inside().join(EPHEMERAL).exists() {
-        let size = bytes(wanted.ephemeral.unwrap_or_default());
-        site.qemu_img.resize(&machine.workplace(), EPHEMERAL, size).await?;
-    }
-    // Links that come and go meanwhile stay as they are.
-    let change = move |record: &mut MachineRecord| {
-        record.cores = wanted.cores;
-        record.memory = wanted.memory;
-        record.hostname = wanted.hostname;
-        record.ephemeral = wanted.ephemeral;
-        record.base = wanted.base;
-        record.template = wanted.template;
-        record.ssh_user = wanted.ssh_user;
-        record.made = wanted.made;
-    };
-    machine.record.change(change).await?;
-    drop(placing);
+    let (scope, own, wish) = (context.scope.clone(), machine.clone(), change.clone());
+    site.place(move |site| record_change(site, &scope, &own, &wish)).await?;
     context.step("change recorded").await?;
-    if is_new_disk {
+    if change.os_template.is_some() {
         remove(&machine.inside().join(ROOT))?;
     }
     if !machine.record.get().made {
@@ -611,6 +614,38 @@ pub(crate) async fn update(
         context.step("files made").await?;
     }
     Ok(translate::machine_and_links(site, machine))
+}
+
+/// Records what a compute is to be. For [`Site::place`].
+fn record_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<()> {
+    let (mut wanted, image) = changed(site, scope, machine, change)?;
+    if !is_off(machine) {
+        write_seed(machine, &wanted)?;
+        machine
+            .record
+            .blocking_change(|record| record.hostname = wanted.hostname)?;
+        return Ok(());
+    }
+    let now = machine.record.get();
+    // Until its files are made anew it is not whole; whoever finds it so makes them.
+    wanted.made &= image.is_none() && wanted.hostname == now.hostname && wanted.ephemeral == now.ephemeral;
+    if let Some(image) = image {
+        wanted.base = site.freeze(&image)?;
+        wanted.template = image.term.to_string();
+        wanted.ssh_user = image.ssh_user().map(str::to_owned);
+    }
+    // Links that come and go meanwhile stay as they are.
+    machine.record.blocking_change(|record| {
+        record.cores = wanted.cores;
+        record.memory = wanted.memory;
+        record.hostname = wanted.hostname;
+        record.ephemeral = wanted.ephemeral;
+        record.base = wanted.base;
+        record.template = wanted.template;
+        record.ssh_user = wanted.ssh_user;
+        record.made = wanted.made;
+    })?;
+    Ok(())
 }
 
 fn remove(file: &Path) -> Result<()> {
@@ -633,7 +668,7 @@ async fn stop(site: &Site, machine: &Arc<Machine>, method: &str) -> Result<()> {
         (_, Status::Paused) => return not_now("stop", machine),
         ("acpioff" | "graceful", Status::Running) => ask_off(site, machine, method == "graceful").await?,
         // Nothing listens in a guest that does not run.
-        _ => machine.power_off().await?,
+        _ => drop(machine.power_off().await?),
     }
     Ok(())
 }
@@ -683,7 +718,7 @@ async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, me
             }
             context.step("machine stopped").await?;
         }
-        machine.power_on().await?;
+        machine.power_on(context.stopped()).await?;
         context.step("machine started").await?;
     }
     machine.record.change(|record| record.restart = None).await?;

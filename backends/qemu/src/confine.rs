@@ -6,6 +6,7 @@
 //! still holds.
 
 use crate::error::Failure;
+use crate::launch::CONFINED;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     Scope, path_beneath_rules,
@@ -14,6 +15,7 @@ use rustix::fs::{Gid, Uid};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +100,24 @@ impl Confinement {
             Some(user) => become_user(user).map_err(|e| Failure::host("become another user")(e.into())),
             None => Ok(()),
         }
+    }
+
+    /// The words for our own program that make it `program` in these bounds.
+    ///
+    /// # Errors
+    /// [`Failure::Record`] if they cannot be written down.
+    pub fn command<'a>(
+        &self,
+        program: &'a Path,
+        args: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<OsString>, Failure> {
+        let bounds = serde_json::to_string(self).map_err(|error| Failure::Record {
+            file: "the bounds of a program".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let mut words: Vec<OsString> = vec![CONFINED.into(), bounds.into(), program.into()];
+        words.extend(args.into_iter().map(OsString::from));
+        Ok(words)
     }
 
     fn lock_in(&self) -> Result<(), RulesetError> {

@@ -1,5 +1,6 @@
 //! Records on disk: small JSON files that are either the old one or the new one, whatever happens in between.
 
+use crate::blocking::blocking;
 use crate::error::Failure;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File};
@@ -123,17 +124,20 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Record<T> 
     /// As [`write_json`]; the value is then what it was.
     pub async fn change(self: &Arc<Self>, change: impl FnOnce(&mut T) + Send + 'static) -> Result<Arc<T>, Failure> {
         let record = self.clone();
-        let changed = tokio::task::spawn_blocking(move || {
-            let _one_at_a_time = record.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut value = T::clone(&record.get());
-            change(&mut value);
-            write_json(&record.path, &value)?;
-            let value = Arc::new(value);
-            *record.value.write().unwrap_or_else(PoisonError::into_inner) = value.clone();
-            Ok(value)
-        });
-        changed
-            .await
-            .unwrap_or_else(|error| Err(Failure::host("change a record")(std::io::Error::other(error))))
+        blocking(move || record.blocking_change(change)).await
+    }
+
+    /// [`Record::change`] as a part of other work that may wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocking_change(&self, change: impl FnOnce(&mut T)) -> Result<Arc<T>, Failure> {
+        let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut value = T::clone(&self.get());
+        change(&mut value);
+        write_json(&self.path, &value)?;
+        let value = Arc::new(value);
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = value.clone();
+        Ok(value)
     }
 }

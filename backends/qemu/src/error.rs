@@ -3,7 +3,7 @@
 //! [`Failure`] is what the lower modules return: it names the step that failed. [`BackendError`] is what the contract
 //! knows; one function folds the first into the second. Host paths and QEMU's own words go to the operator's half.
 
-use occi_backend::{BackendError, ErrorKind};
+use occi_backend::{BackendError, ErrorKind, Interrupted};
 use rustix::io::Errno;
 use std::time::Duration;
 
@@ -62,6 +62,12 @@ pub enum Failure {
         /// What is wrong with it.
         reason: String,
     },
+    /// Whoever asked does not want it any more.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// The machine was removed while something waited for it.
+    #[error("start the compute: it is gone")]
+    Removed,
     /// An image that this engine does not take.
     #[error("use the image {image}: {reason}")]
     Image {
@@ -154,6 +160,8 @@ impl From<Failure> for BackendError {
             ),
             Failure::Refused { command, .. } => (ErrorKind::Unexpected, format!("QEMU refused {command}")),
             Failure::Record { .. } => (ErrorKind::Unexpected, "a record of the engine is damaged".to_owned()),
+            Failure::Interrupted(interrupted) => (ErrorKind::Interrupted, interrupted.to_string()),
+            Failure::Removed => (ErrorKind::NotFound, "the compute is gone".to_owned()),
             Failure::Image { .. } => (ErrorKind::Invalid, failure.to_string()),
         };
         // Whether something happened is known to the step that failed, not to this table; doubt is the safe answer.

@@ -4,12 +4,16 @@
 //! rights; so images in the catalogue must not name any. Their format is said, never guessed by QEMU: only a raw file
 //! can be made to look like something else, and of a template nothing is ever written.
 
-use crate::error::Failure;
+use crate::error::{Failure, chain};
+use crate::qcow2::Head;
 use occi_model::Term;
 use serde::Deserialize;
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// The formats this engine takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, Deserialize)]
@@ -45,56 +49,49 @@ pub struct Header {
 /// # Errors
 /// [`Failure::Image`] if it names other files or is damaged; [`Failure::Host`].
 pub fn read_header(path: &Path) -> Result<Header, Failure> {
-    let refuse = |reason: &str| Failure::Image {
-        image: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        reason: reason.to_owned(),
-    };
-    let mut file = File::open(path).map_err(Failure::host(format!("open {}", path.display())))?;
-    let length = file
-        .metadata()
-        .map_err(Failure::host(format!("open {}", path.display())))?
-        .len();
-    let mut head = Vec::new();
-    file.by_ref()
-        .take(80)
-        .read_to_end(&mut head)
-        .map_err(Failure::host(format!("read {}", path.display())))?;
+    open(path, |_, _| Ok(true))
+}
+
+/// The same, and checks that the file holds all that it speaks of: it may have been cut off, or a copy may not have ended.
+///
+/// # Errors
+/// As [`read_header`].
+fn read_whole(path: &Path) -> Result<Header, Failure> {
+    open(path, |head, file| head.is_whole(file))
+}
+
+fn open(path: &Path, is_whole: impl FnOnce(&Head, &mut File) -> std::io::Result<bool>) -> Result<Header, Failure> {
+    let host = |error| Failure::host(format!("read {}", path.display()))(error);
+    let mut file = File::open(path).map_err(host)?;
     let named_qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
-    if !head.starts_with(b"QFI\xfb") {
-        return match (named_qcow2, length) {
-            (true, _) => Err(refuse("it is no qcow2 image")),
-            (false, 0) => Err(refuse("it is empty")),
+    let Some(head) = Head::read(&mut file).map_err(host)? else {
+        return match (named_qcow2, file.metadata().map_err(host)?.len()) {
+            (true, _) => Err(refusal(path, "it is no qcow2 image")),
+            (false, 0) => Err(refusal(path, "it is empty")),
             (false, size) => Ok(Header {
                 format: Format::Raw,
                 size,
             }),
         };
-    }
-    parse_qcow2(&head).map_err(refuse)
-}
-
-/// The fixed part of a qcow2 header (docs/interop/qcow2.txt): magic, version (4), backing file offset (8), ...,
-/// size at 24, incompatible features at 72 from version 3 on.
-fn parse_qcow2(head: &[u8]) -> Result<Header, &'static str> {
-    const EXTERNAL_DATA_FILE: u64 = 1 << 2;
-    let number = |at: usize| {
-        let bytes = head.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(u64::from_be_bytes).ok_or("its header is cut off")
     };
-    let version = number(0)? & 0xFFFF_FFFF;
-    if !matches!(version, 2 | 3) {
-        return Err("its qcow2 version is unknown");
-    }
-    if number(8)? != 0 {
-        return Err("it names a backing file; flatten it with `qemu-img convert`");
-    }
-    if version == 3 && number(72)? & EXTERNAL_DATA_FILE != 0 {
-        return Err("it keeps its data in another file; convert it with `qemu-img convert`");
+    let head = head.map_err(|reason| refusal(path, reason))?;
+    if !is_whole(&head, &mut file).map_err(host)? {
+        return Err(refusal(
+            path,
+            "it is cut off: its tables speak of more than the file has",
+        ));
     }
     Ok(Header {
         format: Format::Qcow2,
-        size: number(24)?,
+        size: head.size,
     })
+}
+
+fn refusal(image: &Path, reason: impl Into<String>) -> Failure {
+    Failure::Image {
+        image: image.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        reason: reason.into(),
+    }
 }
 
 /// The optional description next to an image, `NAME.toml`.
@@ -163,12 +160,12 @@ impl Image {
 }
 
 /// What is found in directories of images.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Images {
     /// By name.
     pub images: Vec<Image>,
-    /// What was left out, and why.
-    pub refused: Vec<Failure>,
+    /// What was left out: the name, and why.
+    pub refused: Vec<(String, String)>,
 }
 
 impl Images {
@@ -183,29 +180,110 @@ impl Images {
         let mut given = self.images.iter().filter(|image| !image.path.starts_with(saved));
         given.find(|image| configured.is_none_or(|name| image.term.as_str() == name))
     }
+
+    /// Why the image called `term` is left out.
+    pub fn refusal(&self, term: &str) -> Option<&str> {
+        let refused = self.refused.iter().find(|(name, _)| name == term);
+        refused.map(|(_, reason)| reason.as_str())
+    }
 }
 
-/// Reads the directories, in order; of two images with one name the first counts. A directory that is not there is
-/// empty.
-pub fn scan<'a>(directories: impl IntoIterator<Item = &'a Path>) -> Images {
-    let mut found = Images::default();
-    for directory in directories {
-        let mut paths: Vec<PathBuf> = fs::read_dir(directory)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| is_image(path))
-            .collect();
-        paths.sort();
-        for path in paths {
-            match read(&path) {
-                Ok(image) if found.get(image.term.as_str()).is_none() => found.images.push(image),
-                Ok(_hidden) => {}
-                Err(failure) => found.refused.push(failure),
-            }
+/// Directories of images, and what was found there last: only what has changed since is read again.
+#[derive(Debug)]
+pub struct Library {
+    directories: Vec<PathBuf>,
+    known: Mutex<HashMap<PathBuf, (Stamp, Found)>>,
+}
+
+/// What a file is, or why it is left out.
+type Found = Result<Image, String>;
+
+impl Library {
+    /// Of two images with one name the one in the earlier directory counts. A directory that is not there is empty.
+    pub fn new(directories: Vec<PathBuf>) -> Self {
+        Self {
+            directories,
+            known: Mutex::default(),
         }
     }
-    found
+
+    /// What there is now.
+    pub fn look(&self) -> Images {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *known);
+        let mut found = Images::default();
+        for directory in &self.directories {
+            let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+            let mut paths: Vec<PathBuf> = entries
+                .map(|entry| entry.path())
+                .filter(|path| is_image(path))
+                .collect();
+            paths.sort();
+            for path in paths {
+                let stamp = Stamp::of(&path);
+                let image = match before.remove(&path) {
+                    Some((then, image)) if then == stamp => image,
+                    _ if !stamp.rests => Err("somebody writes to it; it is taken when that has ended".to_owned()),
+                    _ => read(&path).map_err(|failure| match failure {
+                        Failure::Image { reason, .. } => reason,
+                        other => chain(&other),
+                    }),
+                };
+                match &image {
+                    Ok(image) if found.get(image.term.as_str()).is_none() => found.images.push(image.clone()),
+                    Ok(_hidden) => {}
+                    Err(reason) => found.refused.push((name(&path), reason.clone())),
+                }
+                known.insert(path, (stamp, image));
+            }
+        }
+        found
+    }
+}
+
+/// An image file that may be written to is taken for whole when nobody has done so for this long.
+const REST: Duration = Duration::from_secs(2);
+
+/// Device, number, length and time of a file.
+type Facts = (u64, u64, u64, i64, i64);
+
+/// What changes when an image or its description does.
+#[derive(Debug, PartialEq)]
+struct Stamp {
+    files: [Option<Facts>; 2],
+    rests: bool,
+}
+
+impl Stamp {
+    fn of(image: &Path) -> Self {
+        let meta = fs::metadata(image).ok();
+        let description = fs::metadata(image.with_extension("toml")).ok();
+        let rests = meta.as_ref().is_none_or(|meta| {
+            let age = meta.modified().ok().and_then(|then| then.elapsed().ok());
+            meta.mode() & 0o222 == 0 || age.is_none_or(|age| age >= REST)
+        });
+        let facts = |meta: Metadata| (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+        Self {
+            files: [meta.map(facts), description.map(facts)],
+            rests,
+        }
+    }
+}
+
+/// The name of an image, as a term has it.
+fn name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    name.trim_start_matches(['-', '_', '.']).to_owned()
 }
 
 fn is_image(path: &Path) -> bool {
@@ -216,38 +294,28 @@ fn is_image(path: &Path) -> bool {
     matches!(extension, Some("qcow2" | "raw" | "img")) && !hidden && path.is_file()
 }
 
-fn read(path: &Path) -> Result<Image, Failure> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let term: String = stem
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let refuse = |reason: String| Failure::Image {
-        image: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        reason,
-    };
-    let term = term
-        .trim_start_matches(['-', '_', '.'])
+/// Reads the image at `path`, and what is said beside it.
+///
+/// # Errors
+/// As [`read_header`]; [`Failure::Image`] also if its name or its description cannot be used, or it is not whole.
+pub fn read(path: &Path) -> Result<Image, Failure> {
+    let term = name(path)
         .parse()
-        .map_err(|_| refuse("its name makes no term".to_owned()))?;
+        .map_err(|_| refusal(path, "its name makes no term"))?;
+    let described = |error: &dyn std::fmt::Display| refusal(path, format!("its description: {error}"));
     let description = match fs::read_to_string(path.with_extension("toml")) {
-        Ok(text) => toml::from_str(&text).map_err(|error| refuse(format!("its description: {}", error.message())))?,
+        Ok(text) => toml::from_str(&text).map_err(|error: toml::de::Error| described(&error.message()))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Description::default(),
-        Err(error) => return Err(refuse(format!("its description: {error}"))),
+        Err(error) => return Err(described(&error)),
     };
     if let Some(other) = description.architecture.as_deref().filter(|name| *name != "x86_64") {
-        return Err(refuse(format!("it is for {other}, and this engine emulates x86_64")));
+        let reason = format!("it is for {other}, and this engine emulates x86_64");
+        return Err(refusal(path, reason));
     }
     Ok(Image {
         term,
         path: path.to_owned(),
-        header: read_header(path)?,
+        header: read_whole(path)?,
         description,
     })
 }
@@ -262,6 +330,17 @@ mod tests {
             .current_dir(directory)
             .output();
         assert!(done.unwrap().status.success(), "{args:?}");
+    }
+
+    /// As if nobody had written to it for long.
+    fn rest(file: &Path) {
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(60);
+        File::options()
+            .write(true)
+            .open(file)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
     }
 
     #[test]
@@ -311,7 +390,11 @@ mod tests {
         )
         .unwrap();
 
-        let found = scan([directory.path(), Path::new("/no/such/directory")]);
+        for file in fs::read_dir(directory.path()).unwrap() {
+            rest(&file.unwrap().path());
+        }
+        let library = Library::new(vec![directory.path().to_owned(), "/no/such/directory".into()]);
+        let found = library.look();
         let names: Vec<_> = found.images.iter().map(|image| image.term.as_str()).collect();
         assert_eq!(names, ["bare", "good-one"]);
         let good = found.get("good-one").unwrap();
@@ -340,20 +423,74 @@ mod tests {
         assert_eq!(default(Some("gone"), none), None);
         // Saved ones are nobody's default, not even if there is no other.
         assert_eq!(default(None, directory.path()), None);
-        let reasons = found
-            .refused
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n");
-        for reason in [
-            "thief.qcow2: it names a backing file",
-            "split.qcow2: it keeps its data",
-            "titel",
-            "cut off",
-            "no qcow2",
+        for (name, reason) in [
+            ("thief", "it names a backing file"),
+            ("split", "it keeps its data"),
+            ("odd", "titel"),
+            ("cut", "cut off"),
+            ("liar", "no qcow2"),
         ] {
-            assert!(reasons.contains(reason), "{reason} is missing in\n{reasons}");
+            let said = found.refusal(name).unwrap_or_default();
+            assert!(said.contains(reason), "{name}: {said}");
         }
+        // Looked at again, it is what it has become.
+        fs::write(at("odd.toml"), "title = \"Even\"").unwrap();
+        assert_eq!(library.look().get("odd").unwrap().title(), "Even");
+    }
+
+    #[test]
+    fn an_image_is_taken_when_it_is_whole_in_every_variant_that_qemu_makes() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let random: Vec<u8> = (0..1 << 17).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
+        fs::write(at("content"), random).unwrap();
+        let library = Library::new(vec![directory.path().to_owned()]);
+        for options in [
+            &[][..],
+            &["-c"],
+            &["-o", "compat=0.10"],
+            &["-o", "extended_l2=on"],
+            &["-o", "cluster_size=512"],
+            &["-o", "cluster_size=2M"],
+            &["-o", "preallocation=metadata"],
+        ] {
+            let convert = [
+                &["convert", "-f", "raw", "-O", "qcow2"],
+                options,
+                &["content", "x.qcow2"],
+            ];
+            qemu_img(directory.path(), &convert.concat());
+            let image = at("x.qcow2");
+            rest(&image);
+            let whole = library.look();
+            assert!(whole.get("x").is_some(), "{options:?}: {:?}", whole.refused);
+            let length = fs::metadata(&image).unwrap().len();
+            for part in [length / 4 * 3, length / 2, length / 4, 100] {
+                File::options().write(true).open(&image).unwrap().set_len(part).unwrap();
+                rest(&image);
+                let said = library.look();
+                let said = said
+                    .refusal("x")
+                    .unwrap_or_else(|| panic!("{options:?} at {part} of {length}"));
+                assert!(said.contains("cut off"), "{said}");
+            }
+            fs::remove_file(&image).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_image_to_which_somebody_writes_is_taken_when_that_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = directory.path().join("x.raw");
+        fs::write(&image, [0; 512]).unwrap();
+        let library = Library::new(vec![directory.path().to_owned()]);
+        let said = library.look();
+        assert!(said.refusal("x").unwrap().contains("writes"), "{said:?}");
+        rest(&image);
+        assert!(library.look().get("x").is_some());
+        // To this one nobody can.
+        fs::write(&image, [1; 512]).unwrap();
+        fs::set_permissions(&image, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+        assert!(library.look().get("x").is_some());
     }
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// The hidden sub-command.
 pub const SUBCOMMAND: &str = "qemu-launch";
-/// The hidden sub-command for helpers: `qemu-confined BOUNDS PROGRAM ARGUMENT...`.
+/// The hidden sub-command for helpers: `qemu-confined BOUNDS PROGRAM ARGUMENT...`; see [`Confinement::command`].
 pub const CONFINED: &str = "qemu-confined";
 
 const ORDER: &str = "launch.json";

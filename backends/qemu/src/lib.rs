@@ -3,6 +3,7 @@
 pub mod agent;
 mod backend;
 mod bases;
+pub mod blocking;
 mod capabilities;
 mod command_line;
 mod compute;
@@ -22,6 +23,7 @@ mod placing;
 pub mod probe;
 pub mod process;
 pub mod program;
+mod qcow2;
 pub mod qemu_img;
 pub mod qmp;
 mod record;

@@ -53,7 +53,7 @@ fn free_place(taken: impl Iterator<Item = u8> + Clone, most: u8, what: &str) -> 
     }
 }
 
-/// Gives a volume its place in a machine. The caller holds [`Site::placing`].
+/// Gives a volume its place in a machine. For [`Site::place`].
 pub(crate) fn place_disk(
     site: &Site,
     machine: &MachineRecord,
@@ -164,7 +164,8 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     machine.look().await?;
     let mark = create.mark.as_str();
     if find(site, mark).is_none() {
-        place(site, &machine, create, target).await?;
+        let (machine, create, target) = (machine.clone(), create.clone(), target.clone());
+        site.place(move |site| place(site, &machine, &create, &target)).await?;
         context.step("link recorded").await?;
     }
     if let Some(first) = changed(site, mark)?.first() {
@@ -175,8 +176,8 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     changed(site, mark)
 }
 
-async fn place(site: &Site, machine: &Machine, create: &Create, target: &Target) -> Result<()> {
-    let _alone = site.placing.lock().await;
+/// Gives a link its place in a machine. For [`Site::place`].
+fn place(site: &Site, machine: &Machine, create: &Create, target: &Target) -> Result<()> {
     check_state(machine)?;
     let link = CreateLink {
         mark: create.mark.clone(),
@@ -191,10 +192,10 @@ async fn place(site: &Site, machine: &Machine, create: &Create, target: &Target)
         let taken = record.nics.iter().chain(&record.former_nics).map(|nic| nic.index);
         let index = free_place(taken, MAX_NICS, "network interfaces")?;
         let nic = place_nic(site, &network, &link, index, &record.nics)?;
-        machine.record.change(|record| record.nics.push(nic)).await?;
+        machine.record.blocking_change(|record| record.nics.push(nic))?;
     } else {
         let disk = place_disk(site, &record, &link, target)?;
-        machine.record.change(|record| record.disks.push(disk)).await?;
+        machine.record.blocking_change(|record| record.disks.push(disk))?;
     }
     Ok(())
 }

@@ -24,23 +24,24 @@ use crate::qemu_img::Workplace;
 use crate::qmp::{Qmp, QmpEvent};
 use crate::record::{MachineRecord, Wanted};
 use crate::saving;
-use crate::site::Site;
+use crate::site::{Site, Turn};
+use occi_backend::Interrupted;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{MutexGuard, broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 /// From `exec` until the monitor answers; 0.2 s on a quiet host.
 const START: Duration = Duration::from_secs(30);
 /// How long QEMU may take to end when it is told to, or to answer when it is to end, before it is killed.
 const QUIT: Duration = Duration::from_secs(5);
-/// The power button is pressed again after this: a guest that was still booting did not hear the first time.
 /// So many times as long if it waits for the disk meanwhile: what it holds of the guest's writes has to get there, and a
 /// kill would throw it away.
 const FLUSHES: u32 = 6;
+/// The power button is pressed again after this: a guest that was still booting did not hear the first time.
 const BUTTON: Duration = Duration::from_secs(3);
 /// A guest without agent counts as booted after this, for the queue of those that wait to boot.
 const BOOTED: Duration = Duration::from_secs(12);
@@ -279,9 +280,27 @@ impl Machine {
         self.site.upgrade().ok_or_else(gone)
     }
 
-    /// Starts it, or lets it go on; fine if it runs.
-    pub(crate) async fn power_on(self: &Arc<Self>) -> Result<(), Failure> {
+    /// Starts it, or lets it go on; fine if it runs. Gives up waiting for its turn when `stopped` says so.
+    pub(crate) async fn power_on(self: &Arc<Self>, stopped: impl Future<Output = Interrupted>) -> Result<(), Failure> {
+        if self.go_on(None).await? {
+            return Ok(());
+        }
+        // Whoever stops or removes it meanwhile does not wait for the queue.
+        let site = self.site()?;
+        let turn = tokio::select! {
+            turn = site.turn_to_boot() => turn,
+            interrupted = stopped => return Err(interrupted.into()),
+        };
+        self.go_on(Some(turn)).await.map(drop)
+    }
+
+    /// Lets it go on; what has to boot for that is started if there is a `turn`. Whether it runs now.
+    async fn go_on(self: &Arc<Self>, turn: Option<Turn>) -> Result<bool, Failure> {
         let _alone = self.work.lock().await;
+        let site = self.site()?;
+        if site.machine(&self.id).is_none() {
+            return Err(Failure::Removed);
+        }
         self.look_alone().await?;
         self.wait_until_left().await?;
         let hibernated = self.record.get().wanted == Wanted::Hibernated;
@@ -290,25 +309,29 @@ impl Machine {
             self.end_alone().await?;
         }
         match (self.status(), self.live()) {
-            (Status::Running, _) => {}
+            (Status::Running, _) => return Ok(true),
             (Status::Paused | Status::Starting, Some(live)) => {
                 self.record.change(|record| record.wanted = Wanted::Running).await?;
                 live.qmp.execute("cont", json!({})).await?;
                 self.set_status(query_status(&live.qmp).await?);
-                self.clear_up(&self.site()?);
+                self.clear_up(&site);
+                return Ok(true);
             }
             (Status::Failed(_), Some(live)) => {
                 // A disk that has room again lets the guest go on; whatever else holds it ends with a new start.
                 let continued = live.qmp.execute("cont", json!({})).await.is_ok();
-                if !continued || query_status(&live.qmp).await? != Status::Running {
-                    self.end_alone().await?;
-                    self.launch().await?;
+                if continued && query_status(&live.qmp).await? == Status::Running {
+                    self.look_alone().await?;
+                    return Ok(true);
                 }
-                self.look_alone().await?;
+                self.end_alone().await?;
             }
-            _ => self.launch().await?,
+            _ => {}
         }
-        Ok(())
+        match turn {
+            Some(turn) => self.launch(&site, turn).await.map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Keeps the guest's state on its disk and ends the process.
@@ -336,10 +359,8 @@ impl Machine {
         Ok(())
     }
 
-    async fn launch(self: &Arc<Self>) -> Result<(), Failure> {
-        let site = self.site()?;
+    async fn launch(self: &Arc<Self>, site: &Arc<Site>, turn: Turn) -> Result<(), Failure> {
         let host = site.host().await?;
-        let turn = site.turn_to_boot().await;
         let mut record = self.record.get();
         let hibernated = record.wanted == Wanted::Hibernated;
         if !hibernated {
@@ -352,8 +373,8 @@ impl Machine {
         }
         self.quitting.store(false, Ordering::Release);
         let disks = site.attached(&record);
-        devices::provide(&site, self, &disks)?;
-        devices::withdraw(&site, self, &disks)?;
+        devices::provide(site, self, &disks)?;
+        devices::withdraw(site, self, &disks)?;
         let order = Order {
             program: site.config.qemu.clone(),
             args: command_line::arguments(&record, &disks, host, hibernated),
@@ -373,7 +394,7 @@ impl Machine {
             self.attach(process).await
         };
         // A guest needs its networks long after its QEMU has begun; both start at once.
-        let (started, connected) = tokio::join!(start, self.connect(&site));
+        let (started, connected) = tokio::join!(start, self.connect(site));
         started?;
         if let Err(failure) = connected {
             if !hibernated {
@@ -405,10 +426,10 @@ impl Machine {
             });
         }
         // The switches find the guest's sockets at once, instead of at their next round.
-        self.connect(&site).await?;
-        devices::plug(&site, self).await?;
+        self.connect(site).await?;
+        devices::plug(site, self).await?;
         if hibernated {
-            self.clear_up(&site);
+            self.clear_up(site);
         }
         Ok(())
     }
@@ -455,12 +476,13 @@ impl Machine {
         *self.clearing_up.lock().unwrap_or_else(PoisonError::into_inner) = task;
     }
 
-    /// Ends it at once, and it is not wanted any more; fine if it is off.
-    pub(crate) async fn power_off(self: &Arc<Self>) -> Result<(), Failure> {
-        let _alone = self.work.lock().await;
+    /// Ends it at once, and it is not wanted any more; fine if it is off. Nobody starts it as long as the guard lives.
+    pub(crate) async fn power_off(self: &Arc<Self>) -> Result<MutexGuard<'_, ()>, Failure> {
+        let alone = self.work.lock().await;
         self.record.change(|record| record.wanted = Wanted::Off).await?;
         self.look_alone().await?;
-        self.end_alone().await
+        self.end_alone().await?;
+        Ok(alone)
     }
 
     /// Kills its process if its monitor does not answer. Waits for no turn: whoever has it waits for that answer.
@@ -596,6 +618,19 @@ impl Machine {
     }
 }
 
+/// Whether something comes true of a process, in the time that one may take that does not hang.
+async fn unless_it_hangs<W: Future<Output = bool>>(process: &Process, comes_true: impl Fn() -> W) -> bool {
+    for _ in 0..FLUSHES {
+        if let Ok(true) = tokio::time::timeout(QUIT, comes_true()).await {
+            return true;
+        }
+        if !process.waits_for_disk() {
+            return false;
+        }
+    }
+    false
+}
+
 async fn query_status(qmp: &Qmp) -> Result<Status, Failure> {
     let answer = qmp.execute("query-status", json!({})).await?;
     let word = answer.get("status").and_then(Value::as_str);
@@ -618,19 +653,6 @@ async fn watch_process(
     mut events: broadcast::Receiver<QmpEvent>,
 ) {
     loop {
-/// Whether something comes true of a process, in the time that one may take that does not hang.
-async fn unless_it_hangs<W: Future<Output = bool>>(process: &Process, comes_true: impl Fn() -> W) -> bool {
-    for _ in 0..FLUSHES {
-        if let Ok(true) = tokio::time::timeout(QUIT, comes_true()).await {
-            return true;
-        }
-        if !process.waits_for_disk() {
-            return false;
-        }
-    }
-    false
-}
-
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,

@@ -3,6 +3,7 @@
 //! Both outlive us. What they should do follows from the records of the network and of the machines on it; `settle`
 //! makes it so, whatever was there before.
 
+use crate::blocking::blocking;
 use crate::command_line::INSIDE;
 use crate::confine::{self, Confinement};
 use crate::durable::{self, Record};
@@ -209,7 +210,8 @@ impl Network {
     pub(crate) async fn remove(&self) -> Result<(), Failure> {
         let mut parts = self.parts.lock().await;
         self.end_parts(&mut parts).await?;
-        durable::remove_dir(&self.directory)
+        let directory = self.directory.clone();
+        blocking(move || durable::remove_dir(&directory)).await
     }
 
     /// Lets go of its processes, which go on.

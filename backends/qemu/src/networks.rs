@@ -6,7 +6,7 @@ use crate::record::NetworkRecord;
 use crate::site::Site;
 use crate::translate;
 use ipnet::{Ipv4Net, Ipv6Net};
-use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result, names};
+use occi_backend::{Acted, BackendError, Change, Context, Create, ErrorKind, Invocation, Picture, Result, names};
 use occi_model::Attributes;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -66,23 +66,26 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     let network = match site.network(create.mark.as_str()) {
         Some(network) => network,
         None => {
-            let _alone = site.placing.lock().await;
             let (subnet, gateway, fixed) = wish(&create.attributes)?;
-            let subnet = match subnet {
-                Some(subnet) => subnet,
-                None => site.free_subnet()?,
+            let (mark, project) = (create.mark.to_string(), context.scope.project.clone());
+            let place = move |site: &Arc<Site>| {
+                let subnet = match subnet {
+                    Some(subnet) => subnet,
+                    None => site.free_subnet()?,
+                };
+                Ok(site.add_network(NetworkRecord {
+                    id: mark.clone(),
+                    mark: Some(mark),
+                    project,
+                    user: site.free_user()?,
+                    default: false,
+                    subnet,
+                    gateway,
+                    fixed,
+                    up: false,
+                })?)
             };
-            site.add_network(NetworkRecord {
-                id: create.mark.to_string(),
-                mark: Some(create.mark.to_string()),
-                project: context.scope.project.clone(),
-                user: site.free_user()?,
-                default: false,
-                subnet,
-                gateway,
-                fixed,
-                up: false,
-            })?
+            site.place::<_, BackendError>(place).await?
         }
     };
     context.step("network recorded").await?;
@@ -136,11 +139,13 @@ pub(crate) async fn update(
     network: &Arc<Network>,
     change: &Change,
 ) -> Result<Vec<Picture>> {
-    {
-        let _alone = site.placing.lock().await;
-        let wanted = changed(site, network, change)?;
-        network.record.change(move |record| *record = wanted).await?;
-    }
+    let (own, wish) = (network.clone(), change.clone());
+    let place = move |site: &Arc<Site>| {
+        let wanted = changed(site, &own, &wish)?;
+        own.record.blocking_change(|record| *record = wanted)?;
+        Ok(())
+    };
+    site.place::<_, BackendError>(place).await?;
     context.step("change recorded").await?;
     Ok(vec![translate::network(network)])
 }

@@ -1,6 +1,7 @@
 //! What is given out on this host, one at a time: addresses, ports, users, room.
 
-use crate::error::refuse;
+use crate::blocking::blocking;
+use crate::error::{Failure, refuse};
 use crate::network::Network;
 use crate::record::{NetworkRecord, NicRecord, Wanted};
 use crate::site::{Site, lock};
@@ -22,7 +23,25 @@ const HOST_MIB: u64 = 256;
 const LEAST_FREE: u64 = 256 << 20;
 
 impl Site {
-    /// The default network of `project`, made if it is not there. The caller holds [`Site::placing`].
+    /// Gives something out and records who has it, while nobody else does so. Done in full, also if the caller goes away.
+    pub(crate) async fn place<T, E>(
+        self: &Arc<Self>,
+        give: impl FnOnce(&Arc<Self>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let alone = self.placing.clone().lock_owned().await;
+        let site = self.clone();
+        blocking(move || {
+            let _until_recorded = alone;
+            give(&site)
+        })
+        .await
+    }
+
+    /// The default network of `project`, made if it is not there. For [`Site::place`].
     pub(crate) fn default_network(&self, project: &str) -> Result<Arc<Network>, BackendError> {
         let own = |network: &Arc<Network>| {
             let record = network.record.get();
@@ -66,7 +85,7 @@ impl Site {
         })
     }
 
-    /// An address on `network`: the wished one, or the lowest that is free. The caller holds [`Site::placing`].
+    /// An address on `network`: the wished one, or the lowest that is free. For [`Site::place`].
     pub(crate) fn free_address(
         &self,
         network: &NetworkRecord,
@@ -107,7 +126,7 @@ impl Site {
         }
     }
 
-    /// A hardware address that no interface on `network` has. The caller holds [`Site::placing`].
+    /// A hardware address that no interface on `network` has. For [`Site::place`].
     pub(crate) fn free_mac(&self, network: &str, also_taken: &[Mac]) -> Mac {
         loop {
             let random = uuid::Uuid::new_v4();
@@ -143,7 +162,7 @@ impl Site {
         rustix::process::geteuid().is_root().then_some(first)
     }
 
-    /// A user that no machine and no network has, if we are root. The caller holds [`Site::placing`].
+    /// A user that no machine and no network has, if we are root. For [`Site::place`].
     pub(crate) fn free_user(&self) -> Result<Option<u32>, BackendError> {
         let Some(tools) = self.tools_user() else {
             return Ok(None);

@@ -1,9 +1,12 @@
 //! Which QEMU this host has, and how it can run guests.
 //!
 //! `/dev/kvm` may lie: it can be there, open and answer, and still run no ordinary guest (a nested host whose module
-//! only runs guests built for it). QEMU then aborts or hangs, and does not fall back. So an accelerator is believed
-//! after it has run something: a boot sector that asks QEMU to exit with 33.
+//! only runs guests built for it). QEMU then aborts or hangs, and does not fall back. Or it may be there for root, and not
+//! for the users as whom guests run. So an accelerator is believed after it has run something, as they would: a boot
+//! sector that asks QEMU to exit with 33.
 
+use crate::blocking::blocking;
+use crate::confine::{self, Confinement};
 use crate::durable;
 use crate::error::Failure;
 use crate::process::boot_id;
@@ -24,6 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `mov dx,0x501; mov al,0x10; out dx,al; hlt; jmp`: the debug-exit device turns 0x10 into exit code 33.
 const BOOT_SECTOR: [u8; 9] = [0xBA, 0x01, 0x05, 0xB0, 0x10, 0xEE, 0xF4, 0xEB, 0xFD];
 const WORKS: i32 = 33;
+const KVM: &str = "/dev/kvm";
+/// What is wrong with a device that only root may use, and what to do.
+const CLOSED: &str = ": the users as whom guests run may not open /dev/kvm (chgrp kvm /dev/kvm; chmod g+rw /dev/kvm)";
+
+/// Whether the device of a [`Host`] is not open to its user, who has the device's group.
+fn is_closed(device: Option<(u32, u32, u32)>, user: Option<u32>) -> bool {
+    device.is_some_and(|(mode, _, group)| {
+        let (all, ours) = (mode & 0o006 == 0o006, mode & 0o060 == 0o060);
+        user.is_some() && !(all || (ours && group != 0))
+    })
+}
 
 /// How guests are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +47,17 @@ pub enum Accelerator {
     Kvm,
     /// By translation: works everywhere, ten to thirty times slower.
     Tcg,
+}
+
+impl Host {
+    /// Why guests are emulated, if they are.
+    pub(crate) fn why_slow(&self) -> Option<&'static str> {
+        match self.accelerator {
+            Accelerator::Kvm => None,
+            Accelerator::Tcg if is_closed(self.device, self.user) => Some(CLOSED),
+            Accelerator::Tcg => Some(": KVM does not work on this host"),
+        }
+    }
 }
 
 impl Accelerator {
@@ -54,6 +79,10 @@ pub struct Host {
     boot: String,
     /// Path, size and time of the program.
     program: (PathBuf, u64, i64),
+    /// Mode, owner and group of `/dev/kvm`, if there is one.
+    device: Option<(u32, u32, u32)>,
+    /// As whom guests run, if not as we do.
+    user: Option<u32>,
     /// QEMU's version, major and minor.
     pub version: (u32, u32),
     /// The machine type that `pc` means to this QEMU. A guest keeps the one that it was made with.
@@ -68,6 +97,8 @@ impl Host {
         Self {
             boot: String::new(),
             program: (PathBuf::new(), 0, 0),
+            device: None,
+            user: None,
             version: OLDEST,
             machine: "pc-i440fx-7.2".to_owned(),
             accelerator,
@@ -75,16 +106,35 @@ impl Host {
     }
 }
 
-/// Finds out what `qemu` can do, or remembers it from `cache`.
+/// Somebody else, as whom guests run, and the program that becomes that user.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest<'a> {
+    /// The user.
+    pub user: u32,
+    /// The program that takes our hidden sub-commands.
+    pub launcher: &'a Path,
+}
+
+/// Finds out what `qemu` can do for `guest`, or remembers it from `cache`.
 ///
 /// # Errors
 /// [`Failure::Missing`] with the package to install; [`Failure::Program`] if it is too old or cannot run anything.
-pub async fn probe(qemu: &Path, wish: Option<Accelerator>, cache: &Path) -> Result<Host, Failure> {
+pub async fn probe(
+    qemu: &Path,
+    wish: Option<Accelerator>,
+    guest: Option<Guest<'_>>,
+    cache: &Path,
+) -> Result<Host, Failure> {
     let boot = boot_id()?;
     let program = locate(qemu, PACKAGE)?;
+    let device = fs::metadata(KVM).ok();
+    let device = device.map(|device| (device.mode(), device.uid(), device.gid()));
+    let user = guest.map(|guest| guest.user);
     if let Ok(Some(known)) = durable::read_json::<Host>(cache)
         && known.boot == boot
         && known.program == program
+        && known.device == device
+        && known.user == user
         && wish.is_none_or(|wish| wish == known.accelerator)
     {
         return Ok(known);
@@ -96,22 +146,28 @@ pub async fn probe(qemu: &Path, wish: Option<Accelerator>, cache: &Path) -> Resu
         None => vec![Accelerator::Kvm, Accelerator::Tcg],
     };
     for accelerator in candidates {
-        if works(qemu, accelerator).await? {
+        if works(qemu, accelerator, guest).await? {
             let host = Host {
                 boot,
                 program,
+                device,
+                user,
                 version,
                 machine,
                 accelerator,
             };
-            durable::write_json(cache, &host)?;
+            let (cache, known) = (cache.to_owned(), host.clone());
+            blocking(move || durable::write_json(&cache, &known)).await?;
             return Ok(host);
         }
     }
     Err(Failure::Program {
         program: qemu.display().to_string(),
         said: match wish {
-            Some(Accelerator::Kvm) => "it runs no guest with KVM on this host; set `accelerator` to \"tcg\"".to_owned(),
+            Some(Accelerator::Kvm) => format!(
+                "it runs no guest with KVM on this host{}; set `accelerator` to \"tcg\"",
+                if is_closed(device, user) { CLOSED } else { "" }
+            ),
             _ => "it runs no guest on this host".to_owned(),
         },
     })
@@ -169,8 +225,8 @@ fn parse_machine(text: &str) -> Option<&str> {
     line.split("(alias of ").nth(1)?.split(')').next()
 }
 
-async fn works(qemu: &Path, accelerator: Accelerator) -> Result<bool, Failure> {
-    if accelerator == Accelerator::Kvm && OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
+async fn works(qemu: &Path, accelerator: Accelerator, guest: Option<Guest<'_>>) -> Result<bool, Failure> {
+    if accelerator == Accelerator::Kvm && OpenOptions::new().read(true).write(true).open(KVM).is_err() {
         return Ok(false);
     }
     let directory = tempfile::tempdir().map_err(Failure::host("make a temporary directory"))?;
@@ -182,7 +238,6 @@ async fn works(qemu: &Path, accelerator: Accelerator) -> Result<bool, Failure> {
         .and_then(|mut file| file.write_all(&sector))
         .map_err(Failure::host("write the probe"))?;
     let (accel, cpu) = accelerator.arguments();
-    let drive = format!("file={},format=raw,if=floppy,readonly=on", image.display());
     let args = [
         "-machine",
         "pc",
@@ -199,9 +254,22 @@ async fn works(qemu: &Path, accelerator: Accelerator) -> Result<bool, Failure> {
         "-device",
         "isa-debug-exit,iobase=0x501,iosize=1",
         "-drive",
-        &drive,
+        "file=probe.img,format=raw,if=floppy,readonly=on",
     ];
-    match program::run(qemu, PACKAGE, args, directory.path(), PATIENCE).await {
+    let ended = match guest {
+        None => program::run(qemu, PACKAGE, args, directory.path(), PATIENCE).await,
+        Some(Guest { user, launcher }) => {
+            confine::give(directory.path(), Some(user))?;
+            let bounds = Confinement {
+                write: vec![".".into()],
+                user: Some(user),
+                ..Confinement::default()
+            };
+            let words = bounds.command(qemu, args)?;
+            program::run(launcher, PACKAGE, words, directory.path(), PATIENCE).await
+        }
+    };
+    match ended {
         Ok(ended) => Ok(ended.status.code() == Some(WORKS)),
         Err(Failure::Slow { .. }) => Ok(false),
         Err(failure) => Err(failure),
@@ -227,25 +295,51 @@ mod tests {
     #[tokio::test]
     async fn a_missing_qemu_is_an_error_that_names_the_package() {
         let directory = tempfile::tempdir().unwrap();
-        let error = probe(Path::new("no-such-qemu"), None, &directory.path().join("probe.json"))
-            .await
-            .unwrap_err();
+        let cache = directory.path().join("probe.json");
+        let error = probe(Path::new("no-such-qemu"), None, None, &cache).await.unwrap_err();
         assert!(error.to_string().contains("apt-get install qemu-system-x86"), "{error}");
     }
 
+    fn script(path: &Path, answers: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let text = format!("#!/bin/sh\ncase \"$*\" in {answers} esac\n");
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    const FACTS: &str =
+        "*--version*) echo 'QEMU emulator version 8.1.0';; *help*) echo 'pc  x (alias of pc-i440fx-8.1)';;";
+
     #[tokio::test]
     async fn an_accelerator_that_aborts_or_hangs_is_not_believed_and_the_answer_is_remembered() {
-        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let (qemu, cache) = (directory.path().join("qemu"), directory.path().join("probe.json"));
-        let script = "#!/bin/sh\ncase \"$*\" in *--version*) echo 'QEMU emulator version 8.1.0';;\n\
-            *help*) echo 'pc  x (alias of pc-i440fx-8.1)';; *kvm*) exit 134;; *tcg*) exit 33;; esac\n";
-        fs::write(&qemu, script).unwrap();
-        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
-        let host = probe(&qemu, None, &cache).await.unwrap();
+        script(&qemu, &format!("{FACTS} *kvm*) exit 134;; *tcg*) exit 33;;"));
+        let host = probe(&qemu, None, None, &cache).await.unwrap();
         assert_eq!(host.accelerator, Accelerator::Tcg);
-        assert_eq!(probe(&qemu, None, &cache).await.unwrap(), host);
-        let error = probe(&qemu, Some(Accelerator::Kvm), &cache).await.unwrap_err();
+        assert_eq!(probe(&qemu, None, None, &cache).await.unwrap(), host);
+        let error = probe(&qemu, Some(Accelerator::Kvm), None, &cache).await.unwrap_err();
         assert!(error.to_string().contains("tcg"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_accelerator_that_only_we_may_use_is_not_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        script(&at("qemu"), &format!("{FACTS} *) exit 33;;"));
+        script(&at("launcher"), "*kvm*) exit 1;; *) exit 33;;");
+        let guest = Guest {
+            user: rustix::process::geteuid().as_raw(),
+            launcher: &at("launcher"),
+        };
+        let host = probe(&at("qemu"), None, Some(guest), &at("probe.json")).await.unwrap();
+        assert_eq!(host.accelerator, Accelerator::Tcg);
+        // What was found out for others is not believed for it, nor what was before the device was opened to it.
+        probe(&at("qemu"), None, None, &at("probe.json")).await.unwrap();
+        let host = probe(&at("qemu"), None, Some(guest), &at("probe.json")).await.unwrap();
+        assert_eq!(host.accelerator, Accelerator::Tcg);
+        let closed = |mode| is_closed(Some((mode, 0, 0)), Some(1));
+        assert!(closed(0o600) && closed(0o660) && !closed(0o666));
+        assert!(!is_closed(Some((0o660, 0, 107)), Some(1)) && !is_closed(Some((0o600, 0, 0)), None));
     }
 }

@@ -3,9 +3,8 @@
 use crate::confine::Confinement;
 use crate::error::Failure;
 use crate::image::Header;
-use crate::launch;
 use crate::program;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The package that holds `qemu-img`.
@@ -47,14 +46,7 @@ impl QemuImg {
             memory: Some(MEMORY),
             ..Confinement::default()
         };
-        let bounds = serde_json::to_string(&bounds).map_err(|error| Failure::Record {
-            file: "the bounds of qemu-img".to_owned(),
-            reason: error.to_string(),
-        })?;
-        let program = text(&self.program)?;
-        let words = [launch::CONFINED, &bounds, program]
-            .into_iter()
-            .chain(args.iter().copied());
+        let words = bounds.command(&self.program, args.iter().copied())?;
         program::run_well(&self.launcher, PACKAGE, words, &place.directory, limit).await
     }
 
@@ -120,11 +112,4 @@ impl QemuImg {
             .await
             .map(drop)
     }
-}
-
-fn text(path: &Path) -> Result<&str, Failure> {
-    path.to_str().ok_or_else(|| Failure::Image {
-        image: path.display().to_string(),
-        reason: "its path is no UTF-8 text".to_owned(),
-    })
 }

@@ -1,6 +1,7 @@
 //! Guests and disks kept for later: hibernation, and templates made of machines.
 
 use crate::agent;
+use crate::blocking::blocking;
 use crate::command_line::{AGENT, ROOT};
 use crate::confine;
 use crate::error::Failure;
@@ -48,8 +49,7 @@ pub(crate) async fn forget_state(live: &Live) {
 /// Copies the root disk of a machine into a new image called `term`; of a running one as it is now, its file systems
 /// at rest if the guest has an agent.
 pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str) -> Result<Image, Failure> {
-    let saved = site.config.directory.join(SAVED);
-    let done = saved.join(format!("{term}.qcow2"));
+    let done = site.config.directory.join(SAVED).join(format!("{term}.qcow2"));
     let copy = machine.inside().join(COPY);
     let _alone = machine.copying.lock().await;
     if !done.exists() {
@@ -70,16 +70,17 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
             }
             None => or_remove(site.qemu_img.copy(&machine.workplace(), ROOT, COPY).await, &copy)?,
         }
-        let record = machine.record.get();
-        std::fs::write(saved.join(format!("{term}.toml")), description(&record, title))
-            .map_err(Failure::host("describe the saved image"))?;
-        take(&copy, &done)?;
     }
-    let found = image::scan([saved.as_path()]);
-    found.get(term).cloned().ok_or_else(|| Failure::Image {
-        image: term.to_owned(),
-        reason: "it is not found after it was saved".to_owned(),
-    })
+    let description = description(&machine.record.get(), title);
+    let keep = move || {
+        if !done.exists() {
+            std::fs::write(done.with_extension("toml"), description)
+                .map_err(Failure::host("describe the saved image"))?;
+            take(&copy, &done)?;
+        }
+        image::read(&done)
+    };
+    blocking(keep).await
 }
 
 /// A copy that failed leaves nothing: it may have failed for want of room.

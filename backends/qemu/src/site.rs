@@ -1,10 +1,12 @@
 //! Everything of this engine on this host: what exists, and where it is.
 
+use crate::blocking::blocking;
 use crate::command_line::CONSOLE_LOG;
 use crate::config::QemuConfig;
 use crate::confine;
 use crate::durable::{self, Record};
 use crate::error::Failure;
+use crate::image::{Images, Library};
 use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::probe::{self, Host};
@@ -18,13 +20,15 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks at the guests' serial logs.
 const LOG_ROUND: Duration = Duration::from_secs(5);
+/// Between two looks at the directories of images.
+const IMAGE_ROUND: Duration = Duration::from_secs(2);
 
 /// The version of how things lie in the engine's directory, as its file `layout` says.
 const LAYOUT: &str = "3\n";
@@ -40,12 +44,13 @@ pub(crate) const SAVED: &str = "saved";
 pub(crate) struct Site {
     pub(crate) config: QemuConfig,
     pub(crate) qemu_img: QemuImg,
+    pub(crate) library: Library,
     host: OnceCell<Host>,
     machines: Mutex<BTreeMap<String, Arc<Machine>>>,
     networks: Mutex<BTreeMap<String, Arc<Network>>>,
     volumes: Mutex<BTreeMap<String, Arc<Volume>>>,
-    /// Held while addresses, ports, memory and names are given out.
-    pub(crate) placing: tokio::sync::Mutex<()>,
+    /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
+    pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
     /// Cores and MiB of what is about to start, by machine.
     pub(crate) reserved: Mutex<BTreeMap<String, (u32, u64)>>,
     boots: Arc<Semaphore>,
@@ -75,17 +80,20 @@ impl Site {
             durable::remove_dir(&left)?;
         }
         let (events, receiver) = mpsc::unbounded_channel();
+        let mut images = vec![config.directory.join(SAVED)];
+        images.extend(config.images.iter().cloned());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let site = Arc::new(Self {
             qemu_img: QemuImg {
                 program: config.qemu_img.clone(),
                 launcher: config.launcher.clone(),
             },
+            library: Library::new(images),
             host: OnceCell::new(),
             machines: Mutex::default(),
             networks: Mutex::default(),
             volumes: Mutex::default(),
-            placing: tokio::sync::Mutex::default(),
+            placing: Arc::default(),
             reserved: Mutex::default(),
             boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
             events,
@@ -122,19 +130,15 @@ impl Site {
                 }
             );
         }
-        let weak = Arc::downgrade(&site);
         let early = site.clone();
         let tasks = [
             // Whoever needs to know asks again, and is told what is wrong.
             tokio::spawn(async move { drop(early.host().await) }),
             tokio::spawn(revive(site.clone())),
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOG_ROUND).await;
-                    let Some(site) = weak.upgrade() else { return };
-                    let _done = tokio::task::spawn_blocking(move || site.trim_logs()).await;
-                }
-            }),
+            tokio::spawn(keep_looking(Arc::downgrade(&site), LOG_ROUND, |site, ()| {
+                site.trim_logs()
+            })),
+            tokio::spawn(keep_looking(Arc::downgrade(&site), IMAGE_ROUND, Site::look_at_images)),
         ];
         lock(&site.tasks).extend(tasks.map(AbortOnDropHandle::new));
         Ok((site, receiver))
@@ -163,15 +167,17 @@ impl Site {
     pub(crate) async fn host(&self) -> Result<&Host, Failure> {
         let cache = self.config.directory.join("probe.json");
         let host = self.host.get_or_try_init(|| async {
-            let host = probe::probe(&self.config.qemu, self.config.accelerator, &cache).await?;
+            let guest = self.tools_user().map(|user| probe::Guest {
+                user,
+                launcher: &self.config.launcher,
+            });
+            let host = probe::probe(&self.config.qemu, self.config.accelerator, guest, &cache).await?;
             tracing::info!(
                 qemu = format!("{}.{}", host.version.0, host.version.1),
                 accelerator = ?host.accelerator,
-                "virtual machines run{}",
-                match host.accelerator {
-                    probe::Accelerator::Kvm => "",
-                    probe::Accelerator::Tcg => " by emulation (TCG), which is slow: KVM does not work on this host",
-                }
+                "virtual machines run{}{}",
+                host.why_slow().map_or("", |_| " by emulation (TCG), which is slow"),
+                host.why_slow().unwrap_or_default()
             );
             Ok(host)
         });
@@ -186,8 +192,11 @@ impl Site {
     }
 
     /// Waits for a free place among those that boot.
-    pub(crate) async fn turn_to_boot(&self) -> Option<OwnedSemaphorePermit> {
-        self.boots.clone().acquire_owned().await.ok()
+    pub(crate) async fn turn_to_boot(&self) -> Turn {
+        Turn {
+            // Never closed, so it is given in the end.
+            _permit: self.boots.clone().acquire_owned().await.ok(),
+        }
     }
 
     // What exists.
@@ -212,7 +221,7 @@ impl Site {
         self.config.directory.join(MACHINES).join(id)
     }
 
-    /// Records a new machine. The caller holds [`Site::placing`].
+    /// Records a new machine. For [`Site::place`].
     pub(crate) fn add_machine(self: &Arc<Self>, record: MachineRecord) -> Result<Arc<Machine>, Failure> {
         let directory = self.machine_directory(&record.mark);
         make_private(&directory)?;
@@ -227,8 +236,12 @@ impl Site {
 
     /// Removes what is left of a machine; it has no process any more.
     pub(crate) async fn remove_machine(self: &Arc<Self>, id: &str) -> Result<(), Failure> {
-        let trash = self.discard(&self.machine_directory(id))?;
-        let machine = lock(&self.machines).remove(id);
+        let (site, own) = (self.clone(), id.to_owned());
+        let removed = blocking(move || {
+            let trash = site.discard(&site.machine_directory(&own))?;
+            Ok::<_, Failure>((trash, lock(&site.machines).remove(&own)))
+        });
+        let (trash, machine) = removed.await?;
         if let Some(machine) = machine {
             for nic in &machine.record.get().nics {
                 if let Some(network) = self.network(&nic.network) {
@@ -237,11 +250,10 @@ impl Site {
             }
         }
         self.empty(trash).await?;
-        let _alone = self.placing.lock().await;
-        self.drop_unused_bases()
+        self.place(|site| site.drop_unused_bases()).await
     }
 
-    /// Records a new network. The caller holds [`Site::placing`].
+    /// Records a new network. For [`Site::place`].
     pub(crate) fn add_network(&self, record: NetworkRecord) -> Result<Arc<Network>, Failure> {
         let directory = self.config.directory.join(NETWORKS).join(&record.id);
         make_private(&directory)?;
@@ -265,16 +277,20 @@ impl Site {
     }
 
     /// Records a new volume.
-    pub(crate) fn add_volume(&self, record: VolumeRecord) -> Result<Arc<Volume>, Failure> {
-        let directory = self.config.directory.join(VOLUMES).join(&record.mark);
-        make_private(&directory)?;
-        let record = Record::create(record::path(&directory), record)?;
-        let volume = Volume::new(directory, record);
-        lock(&self.volumes).insert(volume.id.clone(), volume.clone());
-        Ok(volume)
+    pub(crate) async fn add_volume(self: &Arc<Self>, record: VolumeRecord) -> Result<Arc<Volume>, Failure> {
+        let site = self.clone();
+        blocking(move || {
+            let directory = site.config.directory.join(VOLUMES).join(&record.mark);
+            make_private(&directory)?;
+            let record = Record::create(record::path(&directory), record)?;
+            let volume = Volume::new(directory, record);
+            lock(&site.volumes).insert(volume.id.clone(), volume.clone());
+            Ok(volume)
+        })
+        .await
     }
 
-    /// Removes what is left of a volume; nobody uses it. The caller holds [`Site::placing`].
+    /// Removes what is left of a volume; nobody uses it. For [`Site::place`].
     pub(crate) fn remove_volume(&self, id: &str) -> Result<Trash, Failure> {
         let trash = self.discard(&self.config.directory.join(VOLUMES).join(id))?;
         lock(&self.volumes).remove(id);
@@ -318,10 +334,7 @@ impl Site {
 
     /// Gives the space of what was removed back, which may take its time: nobody else waits for it.
     pub(crate) async fn empty(&self, Trash(directory): Trash) -> Result<(), Failure> {
-        let removed = tokio::task::spawn_blocking(move || durable::remove_dir(&directory));
-        removed
-            .await
-            .unwrap_or_else(|error| Err(Failure::host("remove a directory")(std::io::Error::other(error))))
+        blocking(move || durable::remove_dir(&directory)).await
     }
 
     // What happens.
@@ -347,6 +360,34 @@ impl Site {
         self.publish(Event::Changed(Box::new(translate::network(network))));
     }
 
+    /// Tells of images that came and went since `known`.
+    fn look_at_images(&self, known: Option<Images>) -> Option<Images> {
+        let images = self.library.look();
+        if known.as_ref() == Some(&images) {
+            return known;
+        }
+        let is_new = |refused: &&(String, String)| !known.as_ref().is_some_and(|known| known.refused.contains(refused));
+        for (name, reason) in images.refused.iter().filter(is_new) {
+            tracing::warn!("the image {name} is left out: {reason}");
+        }
+        if self.default_image(&images).is_none() {
+            let name = self.config.default_image.as_deref().unwrap_or("NAME");
+            let directories = self
+                .config
+                .images
+                .iter()
+                .map(|directory| directory.display().to_string());
+            tracing::warn!(
+                "there is no image for a compute that names none: put {name}.qcow2, {name}.raw or {name}.img into {}",
+                directories.collect::<Vec<_>>().join(" or ")
+            );
+        }
+        if known.is_some() {
+            self.publish(Event::Catalogue);
+        }
+        Some(images)
+    }
+
     /// Keeps the guests' serial logs within bounds: the older half goes.
     fn trim_logs(&self) {
         let limit = self.config.console_log << 10;
@@ -360,6 +401,11 @@ impl Site {
             }
         }
     }
+}
+
+/// A place among the machines that boot, until this goes.
+pub(crate) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A directory that was removed and whose space is not given back yet.
@@ -379,6 +425,22 @@ fn halve(log: &Path, old: &Path, keep: u64) -> std::io::Result<()> {
     file.by_ref().take(keep).read_to_end(&mut tail)?;
     fs::write(old, tail)?;
     file.set_len(0)
+}
+
+/// Looks again and again, at something that is on the disk; each time told what it has seen before.
+async fn keep_looking<T: Default + Send + 'static>(
+    site: Weak<Site>,
+    round: Duration,
+    look: impl Fn(&Site, T) -> T + Copy + Send + 'static,
+) {
+    let mut seen = T::default();
+    while let Some(site) = site.upgrade() {
+        let before = seen;
+        seen = blocking(move || Ok::<_, Failure>(look(&site, before)))
+            .await
+            .unwrap_or_default();
+        tokio::time::sleep(round).await;
+    }
 }
 
 /// Finds what ran when we ended, and after a boot of the host starts what should run.
@@ -407,7 +469,7 @@ async fn revive(site: Arc<Site>) {
             tokio::spawn(async move { machine.thaw_left().await });
         }
         if machine.record.get().wanted == Wanted::Running && machine.status() == Status::Off {
-            let started = machine.power_on().await;
+            let started = machine.power_on(std::future::pending()).await;
             if let Err(failure) = started {
                 tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not started after the host's boot");
             }

@@ -8,9 +8,6 @@ use occi_model::Attributes;
 
 pub(crate) fn catalogue(site: &Site, project: &str) -> Catalogue {
     let images = site.images(project);
-    for refused in &images.refused {
-        tracing::warn!("an image is left out: failed to {refused}");
-    }
     Catalogue {
         default_os: site.default_image(&images).map(|image| image.term.clone()),
         templates: images.images.iter().map(template).collect(),

@@ -92,13 +92,14 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         Some(volume) => volume,
         None => {
             admit(site, create)?;
-            let volume = site.add_volume(VolumeRecord {
+            let record = VolumeRecord {
                 mark: create.mark.to_string(),
                 project: context.scope.project.clone(),
                 size: size(create.attributes.get("occi.storage.size"))?,
                 made: false,
                 online: false,
-            })?;
+            };
+            let volume = site.add_volume(record).await?;
             context.step("volume recorded").await?;
             volume
         }
@@ -265,16 +266,15 @@ pub(crate) async fn update(
 }
 
 pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Result<()> {
-    let trash = {
-        let _alone = site.placing.lock().await;
-        if let Some((machine, _)) = site.attachment(id) {
-            return refuse(
-                ErrorKind::InUse,
-                format!("the volume is attached to the compute {}", machine.id),
-            );
-        }
-        site.remove_volume(id)?
+    let own = id.to_owned();
+    let remove = move |site: &Arc<Site>| match site.attachment(&own) {
+        Some((machine, _)) => refuse(
+            ErrorKind::InUse,
+            format!("the volume is attached to the compute {}", machine.id),
+        ),
+        None => Ok(site.remove_volume(&own)?),
     };
+    let trash = site.place(remove).await?;
     site.empty(trash).await?;
     context.step("volume removed").await
 }

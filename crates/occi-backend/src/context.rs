@@ -35,6 +35,11 @@ pub trait Journal: Send + Sync {
     fn progress(&self, percent: u8);
     /// The object looks like this now, while the verb goes on (a compute that is made but has not booted).
     async fn picture(&self, picture: &Picture) -> Result<(), Interrupted>;
+    /// Returns when the verb is told to stop, which the next of the others would say. For a verb that waits for something
+    /// that may last: it gives up.
+    async fn stopped(&self) -> Interrupted {
+        std::future::pending().await
+    }
 }
 
 /// The operation in which a verb runs.
@@ -60,6 +65,10 @@ impl Context {
     /// See [`Journal::accepted`].
     pub async fn accepted(&self, picture: &Picture) -> crate::Result<()> {
         Ok(self.journal.accepted(picture).await?)
+    }
+    /// See [`Journal::stopped`].
+    pub async fn stopped(&self) -> Interrupted {
+        self.journal.stopped().await
     }
     /// See [`Journal::picture`].
     pub async fn picture(&self, picture: &Picture) -> crate::Result<()> {

@@ -3,9 +3,9 @@
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::{QemuConfig, agent};
 use serde_json::json;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The demonstration guest's image directory: `OCCI_TEST_IMAGES`, else the user's; or why there is none.
 pub(crate) fn images() -> Result<PathBuf, String> {
@@ -37,7 +37,16 @@ impl Lab {
     pub(crate) fn config(&self) -> Result<QemuConfig, String> {
         let own = self.directory.path().join("images");
         fs::create_dir_all(&own).unwrap();
-        fs::write(own.join("deaf.img"), vec![0; 1 << 20]).unwrap();
+        let deaf = own.join("deaf.img");
+        fs::write(&deaf, vec![0; 1 << 20]).unwrap();
+        // An image that was just written to may not be whole.
+        let long_ago = SystemTime::now() - Duration::from_secs(60);
+        File::options()
+            .write(true)
+            .open(deaf)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
         Ok(QemuConfig {
             images: vec![images()?, own],
             default_image: Some("tiny".to_owned()),

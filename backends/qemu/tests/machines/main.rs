@@ -8,6 +8,7 @@ mod isolation;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod network;
+mod queue;
 mod survival;
 mod world;
 
@@ -80,6 +81,10 @@ fn main() -> ExitCode {
         trial(
             "a_machine_that_ends_at_any_moment_is_read_and_deleted",
             |lab, config| Box::pin(survival::sudden_ends(lab, config)),
+        ),
+        trial(
+            "a_machine_that_waits_for_its_turn_is_stopped_and_deleted_at_once",
+            |lab, config| Box::pin(queue::queue(lab, config)),
         ),
         trial("two_backups_of_one_machine_do_not_meet", |lab, config| {
             Box::pin(devices::backups(lab, config))

@@ -191,6 +191,9 @@ impl Journal for Sabotaged {
     async fn picture(&self, picture: &Picture) -> Result<(), Interrupted> {
         self.record(self.journal.picture(picture)).await
     }
+    async fn stopped(&self) -> Interrupted {
+        self.journal.stopped().await
+    }
 }
 
 fn injected(verb: Verb) -> BackendError {

@@ -175,4 +175,12 @@ impl Journal for Claimed {
         writes.push(self.sign(None));
         self.write(self.require(), writes).await
     }
+
+    async fn stopped(&self) -> Interrupted {
+        if self.compensating.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
+        self.stop.cancelled().await;
+        Interrupted
+    }
 }

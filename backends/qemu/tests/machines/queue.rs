@@ -1,0 +1,86 @@
+//! Machines that wait for their turn to boot.
+
+use crate::lab::Lab;
+use crate::world::{act, context, deaf, target};
+use occi_backend::{Backend, Context, Create, ErrorKind, Interrupted, Journal, Picture};
+use occi_backend_qemu::{Qemu, QemuConfig};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// An operation that is told to stop.
+#[derive(Default)]
+struct Told(Notify);
+
+#[async_trait::async_trait]
+impl Journal for Told {
+    async fn accepted(&self, _: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn step(&self, _: &str) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    fn progress(&self, _: u8) {}
+    async fn picture(&self, _: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn stopped(&self) -> Interrupted {
+        self.0.notified().await;
+        Interrupted
+    }
+}
+
+/// One guest boots, and nobody knows when it has; so the next ones wait.
+pub(crate) async fn queue(lab: &Lab, mut config: QemuConfig) {
+    config.boots = Some(1);
+    let qemu = Qemu::open(config).unwrap();
+    let boots = deaf();
+    qemu.create(&context(), &boots).await.unwrap();
+
+    // Looked at, stopped and deleted at once.
+    let waits = deaf();
+    let scope = context();
+    let end = async {
+        made(&qemu, &waits).await;
+        act(&qemu, &waits, "stop", &[("method", "poweroff".into())])
+            .await
+            .unwrap();
+        qemu.delete(&context(), &target(&waits)).await.unwrap();
+    };
+    tokio::select! {
+        created = qemu.create(&scope, &waits) => panic!("it had its turn: {created:?}"),
+        () = end => {}
+    }
+    assert!(!lab.machine(waits.mark.as_str()).exists());
+
+    // Told to stop, it does not wait for its turn either, and is removed as a whole.
+    let stops = deaf();
+    let told = Arc::new(Told::default());
+    let scope = Context {
+        journal: told.clone(),
+        ..context()
+    };
+    let tell = async {
+        made(&qemu, &stops).await;
+        told.0.notify_one();
+    };
+    let (created, ()) = tokio::join!(qemu.create(&scope, &stops), tell);
+    assert_eq!(created.unwrap_err().kind, ErrorKind::Interrupted);
+    for create in [&stops, &boots] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
+/// Returns when a machine is there in full.
+async fn made(qemu: &Qemu, create: &Create) {
+    let scope = context().scope;
+    let is_made = |picture: &Picture| picture.attributes.get("occi.compute.state.message").is_none();
+    while !qemu
+        .find(&scope, &target(create))
+        .await
+        .unwrap()
+        .is_some_and(|picture| is_made(&picture))
+    {
+        tokio::task::yield_now().await;
+    }
+}
