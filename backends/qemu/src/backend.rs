@@ -81,8 +81,8 @@ impl Backend for Qemu {
 
     async fn health(&self) -> Result<()> {
         let is_there = |program: &Path, package| probe::locate(program, package).map(drop);
-        is_there(&self.site.qemu_img.program, qemu_img::PACKAGE)?;
         is_there(&self.site.config.qemu, probe::PACKAGE)?;
+        is_there(&self.site.qemu_img.program, qemu_img::PACKAGE)?;
         // The first look at QEMU, which began at the start, may last; until it is over nothing is known to be wrong.
         match tokio::time::timeout(HEALTH, self.site.host()).await {
             Ok(known) => Ok(known.map(drop)?),

@@ -18,8 +18,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The package that holds the emulator.
-pub const PACKAGE: &str = "qemu-system-x86";
+/// The package that holds the emulator, and the one with its image tool, which is missing then as well.
+pub const PACKAGE: &str = "qemu-system-x86 qemu-utils";
 /// The oldest QEMU with everything that is used here (`-netdev stream`).
 const OLDEST: (u32, u32) = (7, 2);
 /// How long a probe may take; TCG needs 0.1 s, a lying KVM hangs.

@@ -37,6 +37,23 @@ fn there_is_no_operator_whose_password_could_not_be_kept() {
 }
 
 #[test]
+fn an_engine_that_cannot_be_used_is_told_at_the_start_and_by_the_first_request() {
+    // Nothing is in the PATH of this environment.
+    let occid = Setup::default().flags(&["--backend", "qemu"]).start();
+    let words = "apt-get install qemu-system-x86 qemu-utils";
+    occid.has_said(words);
+    occid.has_said("there is no image for a compute that names none");
+    let refused = occid
+        .admin()
+        .post(
+            "/compute/",
+            "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"",
+        )
+        .expect(503);
+    assert!(refused.body.contains(words), "{}", refused.body);
+}
+
+#[test]
 fn a_data_directory_has_one_process() {
     let occid = Occid::start();
     let words = occid.setup.clone().fail_to_start().bad();
