@@ -17,7 +17,7 @@ use occi_backend::{
     Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation,
     KindCapability, Listing, Picture, Result, Scope, Target, Verb,
 };
-use occi_model::{EntityId, TypeId};
+use occi_model::{EntityId, Term, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -456,6 +456,11 @@ impl Backend for Memory {
             self.remove(context, &key).await?;
         }
         Ok(())
+    }
+
+    async fn remove_template(&self, scope: &Scope, term: &Term) -> Result<()> {
+        let remove = |engine: &mut Engine| engine.remove_template(&scope.project, term);
+        self.client.write(Verb::RemoveTemplate, remove).await
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

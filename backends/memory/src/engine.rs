@@ -4,11 +4,11 @@
 use crate::config::Config;
 use crate::file::{Change, Log};
 use crate::object::{Key, Object, State, Then};
-use crate::templates::Saved;
+use crate::templates::{Saved, is_given};
 use ipnet::IpNet;
 use occi_backend::names::{COMPUTE, IPNETWORK, IPRESERVATION, NETWORK, attribute, state_attribute};
 use occi_backend::{BackendError, ErrorKind, Event, NativeEnds, NativeRef, Picture, Result, Target};
-use occi_model::{EntityId, TypeId};
+use occi_model::{EntityId, Term, TypeId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::sync::mpsc::UnboundedSender;
@@ -67,6 +67,7 @@ impl Engine {
                     }
                     Change::Gone(key) => engine.put(&key, None),
                     Change::Template(saved) => engine.templates.push(saved),
+                    Change::TemplateGone(term) => engine.templates.retain(|saved| saved.term != term),
                 }
             }
             engine.log = Some(log);
@@ -392,6 +393,29 @@ impl Engine {
         }
         self.templates.push(saved);
         self.tell(Event::Catalogue);
+    }
+
+    /// Removes a template of `project` of which nothing is made, and tells that the catalogue changed.
+    pub(crate) fn remove_template(&mut self, project: &str, term: &Term) -> Result<()> {
+        let refuse = |kind, message: String| Err(BackendError::new(kind, message));
+        match self.templates.iter().find(|saved| saved.term == *term) {
+            Some(saved) if saved.project == project => {}
+            None if !is_given(term) => return Ok(()),
+            _ => return refuse(ErrorKind::Forbidden, format!("{term} is not the project's own")),
+        }
+        if self
+            .objects
+            .values()
+            .any(|object| object.os_template.as_ref() == Some(term))
+        {
+            return refuse(ErrorKind::InUse, format!("there are computes of {term}"));
+        }
+        if let Some(Err(error)) = self.log.as_mut().map(|log| log.template_gone(term)) {
+            self.broken = Some(error.to_string());
+        }
+        self.templates.retain(|saved| saved.term != *term);
+        self.tell(Event::Catalogue);
+        Ok(())
     }
 
     /// The project's default network, made if it is missing.

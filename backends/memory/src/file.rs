@@ -5,7 +5,7 @@
 
 use crate::object::{Key, Object, State, Then};
 use crate::templates::Saved;
-use occi_model::{Attributes, TypeId};
+use occi_model::{Attributes, Term, TypeId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
@@ -23,6 +23,9 @@ enum Line {
         key: KeyRow,
     },
     Template(TemplateRow),
+    TemplateGone {
+        term: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +65,7 @@ pub(crate) enum Change {
     Put(u64, Key, Box<Object>),
     Gone(Key),
     Template(Saved),
+    TemplateGone(Term),
 }
 
 /// The open file.
@@ -117,6 +121,10 @@ impl Log {
         }))
     }
 
+    pub(crate) fn template_gone(&mut self, term: &Term) -> Result<()> {
+        self.write(&Line::TemplateGone { term: term.to_string() })
+    }
+
     fn write(&mut self, line: &Line) -> Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
@@ -136,6 +144,7 @@ fn read_line(line: &[u8]) -> Option<Change> {
     Some(match serde_json::from_slice(line).ok()? {
         Line::Put { next, key, object } => Change::Put(next, read_key(key)?, Box::new(read_object(*object)?)),
         Line::Gone { key } => Change::Gone(read_key(key)?),
+        Line::TemplateGone { term } => Change::TemplateGone(term.parse().ok()?),
         Line::Template(TemplateRow {
             term,
             title,

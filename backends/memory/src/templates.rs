@@ -26,11 +26,8 @@ impl Saved {
 
 /// What `project` may use.
 pub(crate) fn catalogue(personality: Personality, saved: &[Saved], project: &str) -> Catalogue {
-    let tiny = term("tiny");
-    let mut templates = vec![
-        operating_system(tiny.clone(), "A machine that boots at once and does nothing"),
-        operating_system(term("debian12"), "Debian 12 (bookworm), in name only"),
-    ];
+    let given = GIVEN.map(|(name, title)| operating_system(term(name), title));
+    let mut templates = given.to_vec();
     if personality == Personality::Remote {
         templates.extend([size("m1-small", 1, 1.0), size("m1-large", 2, 4.0)]);
     }
@@ -42,8 +39,19 @@ pub(crate) fn catalogue(personality: Personality, saved: &[Saved], project: &str
     );
     Catalogue {
         templates,
-        default_os: Some(tiny),
+        default_os: Some(term(GIVEN[0].0)),
     }
+}
+
+/// The operating systems that everybody may use, the default one first.
+const GIVEN: [(&str, &str); 2] = [
+    ("tiny", "A machine that boots at once and does nothing"),
+    ("debian12", "Debian 12 (bookworm), in name only"),
+];
+
+/// Whether it is one of those.
+pub(crate) fn is_given(term: &Term) -> bool {
+    GIVEN.iter().any(|(name, _)| term.as_str() == *name)
 }
 
 /// A term for a compute saved under `name`, different from those in `taken`.
@@ -59,11 +67,10 @@ pub(crate) fn free_term(name: &str, taken: &[Saved]) -> Term {
     let base = Some(cleaned.trim_matches(['-', '_']))
         .filter(|base| !base.is_empty())
         .unwrap_or("saved");
-    let reserved = ["tiny", "debian12"];
     (1..)
-        .map(|n| if n == 1 { base.to_owned() } else { format!("{base}-{n}") })
-        .find(|free| !reserved.contains(&free.as_str()) && taken.iter().all(|saved| saved.term.as_str() != free))
-        .map_or_else(|| term("saved"), |free| term(&free))
+        .map(|n| term(&if n == 1 { base.to_owned() } else { format!("{base}-{n}") }))
+        .find(|free| !is_given(free) && taken.iter().all(|saved| saved.term != *free))
+        .unwrap_or_else(|| term("saved"))
 }
 
 fn operating_system(term: Term, title: &str) -> Template {

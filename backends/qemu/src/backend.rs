@@ -14,7 +14,7 @@ use occi_backend::{
     Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation,
     Listing, Picture, Result, Scope, Target,
 };
-use occi_model::TypeId;
+use occi_model::{Term, TypeId};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -247,6 +247,13 @@ impl Backend for Qemu {
             "storage" => volume::delete(&self.site, context, id(target)).await,
             _ => links::delete(&self.site, context, id(target)).await,
         }
+    }
+
+    async fn remove_template(&self, scope: &Scope, term: &Term) -> Result<()> {
+        let (project, term) = (scope.project.clone(), term.clone());
+        self.site
+            .place(move |site| templates::remove(site, &project, term.as_str()))
+            .await
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

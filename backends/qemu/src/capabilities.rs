@@ -21,6 +21,7 @@ pub(crate) fn capabilities() -> Capabilities {
         default_network: true,
         assigns_ids: false,
         lists_projects: true,
+        removes_templates: true,
         events: true,
         accept_wait: Duration::from_secs(2),
         call_timeout: CALL,

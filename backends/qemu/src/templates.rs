@@ -1,10 +1,13 @@
 //! Images as OS templates.
 
+use crate::error::{Failure, refuse};
 use crate::image::Image;
-use crate::site::Site;
+use crate::machine::Machine;
+use crate::site::{SAVED, Site};
 use crate::translate::gib;
-use occi_backend::{Catalogue, Template, TemplateKind};
+use occi_backend::{Catalogue, ErrorKind, Result, Template, TemplateKind};
 use occi_model::Attributes;
+use std::sync::Arc;
 
 pub(crate) fn catalogue(site: &Site, project: &str) -> Catalogue {
     let images = site.images(project);
@@ -23,4 +26,39 @@ pub(crate) fn template(image: &Image) -> Template {
         min_memory_gib: Some(gib(image.min_memory_mib())),
         project: image.description.project.clone(),
     }
+}
+
+/// Removes an image that `save` has made for `project`. For [`Site::place`]: nobody makes a machine of it meanwhile.
+pub(crate) fn remove(site: &Site, project: &str, term: &str) -> Result<()> {
+    let images = site.images(project);
+    let Some(image) = images.get(term) else {
+        return Ok(());
+    };
+    let is_saved = image.path.starts_with(site.config.directory.join(SAVED));
+    if !is_saved || image.description.project.as_deref() != Some(project) {
+        return refuse(
+            ErrorKind::Forbidden,
+            format!("the image {term} is not the project's own"),
+        );
+    }
+    let is_of_it = |machine: &&Arc<Machine>| {
+        let record = machine.record.get();
+        record.project == project && record.template == term
+    };
+    if let Some(machine) = site.machines().iter().find(is_of_it) {
+        return refuse(
+            ErrorKind::InUse,
+            format!("the compute {} was made of the image {term}", machine.id),
+        );
+    }
+    // The image first: without what is said of it, it would be everybody's.
+    for file in [image.path.clone(), image.path.with_extension("toml")] {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::host("remove a saved image")(error).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub assigns_ids: bool,
     /// Whether [`crate::Backend::projects`] tells in which native projects there is something.
     pub lists_projects: bool,
+    /// Whether [`crate::Backend::remove_template`] removes what `save` has made.
+    pub removes_templates: bool,
     /// Whether [`crate::Backend::events`] gives a stream.
     pub events: bool,
     /// How long a write may take to be accepted before the client gets its answer anyway (2 s local, 10 s remote).

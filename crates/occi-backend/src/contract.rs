@@ -1,6 +1,8 @@
 //! The trait.
 
-use crate::{Capabilities, Catalogue, Context, Event, Listing, Picture, Result, Scope, Target, Template};
+use crate::{
+    BackendError, Capabilities, Catalogue, Context, ErrorKind, Event, Listing, Picture, Result, Scope, Target, Template,
+};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use occi_model::{AttributeName, Attributes, EntityId, Term, TypeId};
@@ -191,9 +193,9 @@ pub trait Backend: Send + Sync + 'static {
     /// - Idempotent: an action whose effect is there succeeds. `restart` and `save` look at [`Context::attempt`].
     /// - Missing: [`crate::ErrorKind::NotFound`]. Not in this state: [`crate::ErrorKind::Conflict`]. Not declared:
     ///   [`crate::ErrorKind::Unsupported`].
+    /// - A storage is not taken `offline` from under a compute that is on or held: [`crate::ErrorKind::InUse`].
     /// - A graceful stop that the guest ignores fails with [`crate::ErrorKind::Timeout`] and leaves the state as it was.
     async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> Result<Acted>;
-    /// - A storage is not taken `offline` from under a compute that is on or held: [`crate::ErrorKind::InUse`].
 
     /// Removes an entity with its links, and everything a half-made `create` of the same mark left behind.
     ///
@@ -203,6 +205,22 @@ pub trait Backend: Send + Sync + 'static {
     /// - Returns when the thing is gone.
     /// - Others depend on it: [`crate::ErrorKind::InUse`].
     async fn delete(&self, context: &Context, target: &Target) -> Result<()>;
+
+    /// Removes a template of `scope` that `save` has made: one whose [`Template::project`] is that of the scope.
+    ///
+    /// # Behavior
+    /// - Missing: succeeds.
+    /// - Belongs to everybody or to another project: [`crate::ErrorKind::Forbidden`].
+    /// - There are computes of it: [`crate::ErrorKind::InUse`].
+    /// - Returns when it is gone from the catalogue. There is no operation to it: it takes one call and no steps.
+    /// - [`Capabilities::removes_templates`] is false: [`crate::ErrorKind::Unsupported`].
+    async fn remove_template(&self, scope: &Scope, term: &Term) -> Result<()> {
+        let _ = scope;
+        Err(BackendError::new(
+            ErrorKind::Unsupported,
+            format!("the template {term} is not removed by the engine that made it"),
+        ))
+    }
 
     /// What happens in the engine by itself, in order per object; `None` where [`Capabilities::events`] is false.
     /// Called once.

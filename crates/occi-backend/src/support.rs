@@ -95,6 +95,12 @@ fn engine(table: &mut Table, column: usize, capabilities: &Capabilities) {
     );
     table.set(
         section,
+        "removes what `save` has made",
+        column,
+        yes(capabilities.removes_templates),
+    );
+    table.set(
+        section,
         "default network per project",
         column,
         yes(capabilities.default_network),

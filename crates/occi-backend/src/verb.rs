@@ -28,11 +28,13 @@ pub enum Verb {
     Act,
     /// [`crate::Backend::delete`].
     Delete,
+    /// [`crate::Backend::remove_template`].
+    RemoveTemplate,
 }
 
 impl Verb {
     /// All of them, reads first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Catalogue,
         Self::Health,
         Self::Admit,
@@ -44,6 +46,7 @@ impl Verb {
         Self::Update,
         Self::Act,
         Self::Delete,
+        Self::RemoveTemplate,
     ];
 
     /// The method's name.
@@ -60,12 +63,16 @@ impl Verb {
             Self::Update => "update",
             Self::Act => "act",
             Self::Delete => "delete",
+            Self::RemoveTemplate => "remove_template",
         }
     }
 
     /// Whether it may change something in the engine.
     pub fn writes(self) -> bool {
-        matches!(self, Self::Create | Self::Update | Self::Act | Self::Delete)
+        matches!(
+            self,
+            Self::Create | Self::Update | Self::Act | Self::Delete | Self::RemoveTemplate
+        )
     }
 }
 

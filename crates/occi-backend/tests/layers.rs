@@ -49,6 +49,7 @@ impl Stub {
                 kinds: vec![compute],
                 default_network: false,
                 assigns_ids: false,
+                removes_templates: false,
                 events: false,
                 lists_projects: false,
                 accept_wait: Duration::ZERO,

@@ -1,8 +1,12 @@
-//! Users' mixins, made and removed through the query interface (GFD.223, section 5.4).
+//! Users' mixins, made and removed through the query interface (GFD.223, section 5.4), and the templates that they have
+//! saved.
 
+use crate::create::unsupported;
 use crate::engine::Engine;
+use crate::model::Offered;
 use crate::plan::{Admitted, Plan, Request, lost_key, restless};
 use crate::{Caller, EngineError, FailureKind, Precondition, Result, policy};
+use occi_backend::Scope;
 use occi_model::{Mixin, MixinDraft, NewMixin, Origin, TypeId};
 use occi_store::{EntityQuery, Role, Sees, UserMixinRow, Write};
 use serde_json::json;
@@ -44,19 +48,32 @@ impl Engine {
                 .with([mixin])
                 .map_err(|error| EngineError::new(FailureKind::Conflict, error.to_string()))?;
         }
+        if !plan.writes.is_empty() {
+            plan.writes.push(Write::ModelChanged(Some(project.to_owned())));
+        }
         self.record_mixins(caller, "add mixin", plan).await
     }
 
-    /// Removes user mixins of the caller's project and all associations with them, all or none.
+    /// Removes user mixins of the caller's project and all associations with them, all or none. A template that the
+    /// project has saved is removed by itself.
     ///
     /// # Errors
-    /// `NotFound`: an unknown mixin. `Forbidden`: it is not a user's, or another user's.
+    /// `NotFound`: an unknown mixin. `Forbidden`: it is not a user's, or another user's. `Conflict`: computes are made of
+    /// the template. `Invalid`: a template beside other mixins.
     pub async fn remove_mixins(&self, caller: &Caller, ids: Vec<TypeId>) -> Result<()> {
-        self.may_have_mixins(caller)?;
         if self.inner.replay_done(caller).await?.is_some() {
             return Ok(());
         }
         let model = self.inner.model_for(caller).await?;
+        let own = |id: &&TypeId| model.templates.get(*id).is_some_and(|offer| offer.is_own);
+        if let Some(id) = ids.iter().find(own) {
+            if ids.len() > 1 {
+                let message = format!("{id} is a template, and is removed by a request of its own");
+                return Err(EngineError::new(FailureKind::Invalid, message));
+            }
+            return self.remove_template(caller, id, &model.templates[id]).await;
+        }
+        self.may_have_mixins(caller)?;
         let mut plan = Plan::default();
         for id in ids {
             let Some(mixin) = model.registry.mixin(id.as_str()) else {
@@ -84,7 +101,42 @@ impl Engine {
                 id,
             });
         }
+        if !plan.writes.is_empty() {
+            let project = caller.effective_project().to_owned();
+            plan.writes.push(Write::ModelChanged(Some(project)));
+        }
         self.record_mixins(caller, "remove mixin", plan).await
+    }
+
+    /// Removes a template that the caller's project has saved.
+    async fn remove_template(&self, caller: &Caller, id: &TypeId, offer: &Offered) -> Result<()> {
+        let inner = &self.inner;
+        let project = caller.effective_project();
+        policy::may_change(caller, project)?;
+        let here = &inner.carriers[offer.carrier];
+        if !here.capabilities().removes_templates {
+            return Err(unsupported(here, "remove templates"));
+        }
+        here.require_up()?;
+        let made_of_it = EntityQuery {
+            mixins: vec![vec![id.clone()]],
+            project: Some(project.to_owned()),
+            limit: 1,
+            ..EntityQuery::new(Sees::All)
+        };
+        if let Some(row) = inner.store.select(&made_of_it).await?.first() {
+            let message = format!("{id} is in use: {} was made of it", row.path);
+            return Err(EngineError::new(FailureKind::Conflict, message).with_code("in_use"));
+        }
+        let scope = Scope {
+            project: project.to_owned(),
+        };
+        here.backend.remove_template(&scope, &offer.term).await?;
+        let plan = Plan {
+            writes: vec![Write::ModelChanged(Some(project.to_owned()))],
+            ..Plan::default()
+        };
+        self.record_mixins(caller, "remove template", plan).await
     }
 
     fn may_have_mixins(&self, caller: &Caller) -> Result<()> {
@@ -115,11 +167,8 @@ impl Engine {
         Ok(!self.inner.store.select(&below).await?.is_empty())
     }
 
-    async fn record_mixins(&self, caller: &Caller, verb: &str, mut plan: Plan) -> Result<()> {
+    async fn record_mixins(&self, caller: &Caller, verb: &str, plan: Plan) -> Result<()> {
         let project = caller.effective_project();
-        if !plan.writes.is_empty() {
-            plan.writes.push(Write::ModelChanged(Some(project.to_owned())));
-        }
         let request = Request {
             caller,
             project,

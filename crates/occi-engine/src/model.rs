@@ -39,6 +39,8 @@ pub(crate) struct Offered {
     pub(crate) kind: TemplateKind,
     /// The least memory that boots it, in GiB.
     pub(crate) min_memory_gib: Option<f64>,
+    /// Whether the project has made it, by `save`.
+    pub(crate) is_own: bool,
 }
 
 /// How long a catalogue is believed.
@@ -260,6 +262,7 @@ impl Inner {
                     term: template.term.clone(),
                     kind: template.kind,
                     min_memory_gib: template.min_memory_gib,
+                    is_own: template.project.is_some(),
                 };
                 offered.insert(id, offer);
             }

@@ -7,7 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use occi_model::TypeId;
+use occi_model::{Term, TypeId};
 use std::sync::Arc;
 
 /// A verb on its way to a backend.
@@ -47,7 +47,7 @@ impl<L: Layer> Layered<L> {
         Self { inner, layer }
     }
 
-    fn reads<'a>(&'a self, verb: Verb, kind: Option<&'a TypeId>) -> Call<'a> {
+    fn without_context<'a>(&'a self, verb: Verb, kind: Option<&'a TypeId>) -> Call<'a> {
         Call {
             capabilities: self.inner.capabilities(),
             verb,
@@ -60,7 +60,7 @@ impl<L: Layer> Layered<L> {
     fn writes<'a>(&'a self, verb: Verb, kind: &'a TypeId, context: &'a Context) -> Call<'a> {
         Call {
             context: Some(context),
-            ..self.reads(verb, Some(kind))
+            ..self.without_context(verb, Some(kind))
         }
     }
 }
@@ -72,38 +72,38 @@ impl<L: Layer> Backend for Layered<L> {
     }
 
     async fn catalogue(&self, scope: &Scope) -> Result<Catalogue> {
-        let call = self.reads(Verb::Catalogue, None);
+        let call = self.without_context(Verb::Catalogue, None);
         self.layer.around(call, |_| self.inner.catalogue(scope)).await
     }
 
     async fn health(&self) -> Result<()> {
-        let call = self.reads(Verb::Health, None);
+        let call = self.without_context(Verb::Health, None);
         self.layer.around(call, |_| self.inner.health()).await
     }
 
     async fn admit(&self, scope: &Scope, create: &Create) -> Result<()> {
-        let call = self.reads(Verb::Admit, Some(&create.kind));
+        let call = self.without_context(Verb::Admit, Some(&create.kind));
         self.layer.around(call, |_| self.inner.admit(scope, create)).await
     }
 
     async fn admit_change(&self, scope: &Scope, target: &Target, change: &Change) -> Result<()> {
-        let call = self.reads(Verb::AdmitChange, Some(&target.kind));
+        let call = self.without_context(Verb::AdmitChange, Some(&target.kind));
         let send = |_| self.inner.admit_change(scope, target, change);
         self.layer.around(call, send).await
     }
 
     async fn projects(&self) -> Result<Vec<String>> {
-        let call = self.reads(Verb::Projects, None);
+        let call = self.without_context(Verb::Projects, None);
         self.layer.around(call, |_| self.inner.projects()).await
     }
 
     async fn list(&self, scope: &Scope, kind: &TypeId) -> Result<Listing> {
-        let call = self.reads(Verb::List, Some(kind));
+        let call = self.without_context(Verb::List, Some(kind));
         self.layer.around(call, |_| self.inner.list(scope, kind)).await
     }
 
     async fn find(&self, scope: &Scope, target: &Target) -> Result<Option<Picture>> {
-        let call = self.reads(Verb::Find, Some(&target.kind));
+        let call = self.without_context(Verb::Find, Some(&target.kind));
         self.layer.around(call, |_| self.inner.find(scope, target)).await
     }
 
@@ -148,6 +148,13 @@ impl<L: Layer> Backend for Layered<L> {
             Box::pin(async move { self.inner.delete(other.as_ref().unwrap_or(context), target).await })
         };
         self.layer.around(call, send).await
+    }
+
+    async fn remove_template(&self, scope: &Scope, term: &Term) -> Result<()> {
+        let call = self.without_context(Verb::RemoveTemplate, None);
+        self.layer
+            .around(call, |_| self.inner.remove_template(scope, term))
+            .await
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

@@ -4,8 +4,8 @@ use super::journal::Notes;
 use super::lab::{End, Lab, Verdict, ensure, invocation, name, refused, state, target};
 use super::samples;
 use crate::names::{COMPUTE, action, attribute};
-use crate::{ActionCapability, ErrorKind, Invocation, Target, TemplateKind};
-use occi_model::{TypeId, Value};
+use crate::{ActionCapability, Context, Create, ErrorKind, Invocation, Target, TemplateKind};
+use occi_model::{Term, TypeId, Value};
 use uuid::Uuid;
 
 /// Every declared action of a resource.
@@ -179,5 +179,37 @@ pub(super) async fn a_saved_compute_is_a_template(lab: &Lab) -> Verdict {
         template.is_none_or(|made_from| made_from == term),
         "the copy is made from something else"
     );
+    if lab.backend.capabilities().removes_templates {
+        removed_when_unused(lab, term, &copy).await?;
+    }
     Ok(())
+}
+
+/// A saved template goes when nothing is made of it any more, and no other does.
+async fn removed_when_unused(lab: &Lab, term: &Term, copy: &Create) -> Verdict {
+    let remove = async |term: &Term| {
+        let verb = async |_: &Context| lab.backend.remove_template(&lab.scope(), term).await;
+        lab.send(verb).await
+    };
+    refused(
+        "a removal of a template of a compute",
+        remove(term).await,
+        ErrorKind::InUse,
+    )?;
+    if let Some(given) = lab.backend.catalogue(&lab.scope()).await?.default_os {
+        refused(
+            "a removal of what nobody saved",
+            remove(&given).await,
+            ErrorKind::Forbidden,
+        )?;
+    }
+    lab.delete(&target(copy)).await?;
+    for _again in 0..2 {
+        remove(term).await?;
+        let left = lab.backend.catalogue(&lab.scope()).await?.templates;
+        let left = left.iter().any(|template| template.term == *term);
+        ensure!(!left, "the catalogue holds {term}, which was removed");
+    }
+    let admitted = lab.backend.admit(&lab.scope(), copy).await;
+    refused("a compute of a removed template", admitted, ErrorKind::Invalid)
 }

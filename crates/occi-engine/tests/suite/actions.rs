@@ -139,7 +139,22 @@ async fn infra_4_save_gives_a_template_that_can_be_used_at_once() {
     assert!(other.registry.mixin(mixin.id.as_str()).is_none(), "another project's");
     let mut copy = compute();
     copy.mixins.push(mixin.id.clone());
-    assert!(on.made(copy).await.mixins.contains(&mixin.id));
+    let copy = on.made(copy).await;
+    assert!(copy.mixins.contains(&mixin.id));
+
+    // Its project removes it, when nothing is made of it any more.
+    let remove = async |caller: Caller| on.engine.remove_mixins(&caller, vec![mixin.id.clone()]).await;
+    refused(remove(caller()).await, FailureKind::Conflict);
+    on.engine.delete(&self::done(), &copy.location, &NONE).await.unwrap();
+    refused(remove(blue()).await, FailureKind::NotFound);
+    refused(
+        remove(caller_in(PROJECT, Role::Reader, occi_engine::Wait::Accepted)).await,
+        FailureKind::Forbidden,
+    );
+    remove(caller()).await.unwrap();
+    let model = on.engine.model(&caller()).await.unwrap();
+    assert!(model.registry.mixin(mixin.id.as_str()).is_none());
+    refused(remove(caller()).await, FailureKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]
