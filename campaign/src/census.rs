@@ -57,6 +57,7 @@ impl Engine {
                     token_life_ms,
                     stop_grace_ms,
                     call_timeout_ms,
+                    private_networks: _,
                     memory_gib: _,
                     path: _,
                 } = Config::remote();

@@ -28,6 +28,7 @@ pub(crate) fn capabilities(config: &Config) -> Capabilities {
             kind(&SECURITYGROUPLINK, &[]),
         ],
         default_network: true,
+        shared_networks: !config.private_networks,
         assigns_ids: !is_local,
         lists_projects: true,
         removes_templates: true,

@@ -43,6 +43,8 @@ pub struct Config {
     pub stop_grace_ms: u64,
     /// The declared time-out of a native call, in milliseconds. Default: 0.
     pub call_timeout_ms: u64,
+    /// Whether a network is for its own project alone, as in clouds that cannot share one. Default: false.
+    pub private_networks: bool,
     /// The memory of all computes together, in GiB; none means boundless. Default: none.
     pub memory_gib: Option<f64>,
     /// The file in which the engine's objects outlive this process (one process at a time); none keeps them in memory.

@@ -261,10 +261,11 @@ impl Engine {
         })
     }
 
-    /// The pictures of an object and of all that shows its state, the object first.
+    /// The pictures of an object and of all in its project that shows its state, the object first.
     pub(crate) fn pictures(&self, key: &Key) -> Vec<Picture> {
         self.around(key, None)
             .iter()
+            .filter(|around| around.project == key.project)
             .filter_map(|key| self.picture(key))
             .collect()
     }

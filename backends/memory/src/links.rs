@@ -19,7 +19,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) attributes: &'a Attributes,
 }
 
-/// The object that a link may lead to.
+/// The object that a link in `project` may lead to.
 pub(crate) fn link_target(engine: &Engine, project: &str, link: &TypeId, target: &Target) -> Result<Key> {
     let allowed: &[&TypeId] = if *link == *NETWORKINTERFACE {
         &[&NETWORK, &IPRESERVATION]
@@ -37,7 +37,7 @@ pub(crate) fn link_target(engine: &Engine, project: &str, link: &TypeId, target:
         ));
     }
     let key = engine
-        .named(project, target)
+        .named(target.project_in(project), target)
         .into_iter()
         .next()
         .ok_or_else(|| missing(target))?;

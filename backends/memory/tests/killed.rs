@@ -54,6 +54,7 @@ fn target() -> Target {
         kind: COMPUTE.clone(),
         mark: compute().mark,
         native_id: None,
+        project: None,
     }
 }
 

@@ -54,6 +54,7 @@ fn target(create: &Create) -> Target {
         kind: create.kind.clone(),
         mark: create.mark.clone(),
         native_id: None,
+        project: None,
     }
 }
 

@@ -95,7 +95,7 @@ impl Backend for Qemu {
             "compute" => compute::admit(&self.site, scope, create).await,
             "network" => networks::admit(&self.site, create),
             "storage" => volume::admit(&self.site, create),
-            _ => links::admit(&self.site, create),
+            _ => links::admit(&self.site, scope, create),
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn capabilities() -> Capabilities {
         locality: Locality::Host,
         kinds: vec![compute(), network(), storage(), networkinterface(), storagelink()],
         default_network: true,
+        shared_networks: true,
         assigns_ids: false,
         lists_projects: true,
         removes_templates: true,

@@ -128,10 +128,10 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
         return Ok(());
     }
     let (site, scope, create) = (site.clone(), scope.clone(), create.clone());
-    blocking(move || check(&site, &create, &wish(&site, &scope, &create)?)).await
+    blocking(move || check(&site, &scope, &create, &wish(&site, &scope, &create)?)).await
 }
 
-fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
+fn check(site: &Site, scope: &Scope, create: &Create, wish: &Wish<'_>) -> Result<()> {
     site.check_room(create.mark.as_str(), wish.cores, mib(wish.memory))?;
     site.check_disk(0)?;
     let nics = create
@@ -148,7 +148,7 @@ fn check(site: &Site, create: &Create, wish: &Wish<'_>) -> Result<()> {
     for link in &create.links {
         match &link.target {
             Some(target) if link.kind == *names::STORAGELINK => drop(links::target_volume(site, target)?),
-            Some(target) => drop(links::target_network(site, target)?),
+            Some(target) => drop(links::target_network(site, scope, target)?),
             None => {}
         }
     }
@@ -205,14 +205,14 @@ fn place(
     machine: String,
 ) -> Result<(Arc<Machine>, Option<Reservation>)> {
     let wish = wish(site, scope, create)?;
-    check(site, create, &wish)?;
+    check(site, scope, create, &wish)?;
     let room = || site.reserve(create.mark.as_str(), wish.cores, mib(wish.memory));
     let room = create.bring_up.then(room).transpose()?;
     let mut nics: Vec<NicRecord> = Vec::new();
     for link in create.links.iter().filter(|link| link.kind == *names::NETWORKINTERFACE) {
         let index = u8::try_from(nics.len()).unwrap_or(MAX_NICS);
         let network = match &link.target {
-            Some(target) => links::target_network(site, target)?,
+            Some(target) => links::target_network(site, scope, target)?,
             None => site.default_network(&scope.project)?,
         };
         nics.push(place_nic(site, &network, link, index, &nics)?);
@@ -372,7 +372,7 @@ fn write_seed(machine: &Machine, record: &MachineRecord) -> Result<()> {
     Ok(())
 }
 
-/// A machine, its links, and the networks on which it is.
+/// A machine, its links, and the networks of its project on which it is.
 fn with_networks(site: &Site, machine: &Machine) -> Vec<Picture> {
     let mut pictures = translate::machine_and_links(site, machine);
     let record = machine.record.get();
@@ -382,6 +382,7 @@ fn with_networks(site: &Site, machine: &Machine) -> Vec<Picture> {
         networks
             .into_iter()
             .filter_map(|id| site.network(id))
+            .filter(|network| network.record.get().project == record.project)
             .map(|network| translate::network(&network)),
     );
     pictures

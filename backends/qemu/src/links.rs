@@ -10,7 +10,7 @@ use crate::record::{DiskRecord, MachineRecord, NicRecord};
 use crate::site::Site;
 use crate::translate;
 use crate::volume::Volume;
-use occi_backend::{Acted, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Target, names};
+use occi_backend::{Acted, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Scope, Target, names};
 use std::sync::Arc;
 
 /// The name under which this engine knows a target: native ids are our marks, except for what it makes by itself.
@@ -19,10 +19,10 @@ pub(crate) fn id(target: &Target) -> &str {
 }
 
 /// The network that an interface is to lead to.
-pub(crate) fn target_network(site: &Site, target: &Target) -> Result<Arc<Network>> {
+pub(crate) fn target_network(site: &Site, scope: &Scope, target: &Target) -> Result<Arc<Network>> {
     match site.network(id(target)) {
-        Some(network) => Ok(network),
-        None => refuse(
+        Some(network) if network.record.get().project == target.project_in(&scope.project) => Ok(network),
+        _ => refuse(
             ErrorKind::Conflict,
             "the network that the interface is to lead to does not exist",
         ),
@@ -146,14 +146,14 @@ fn ends<'a>(site: &Site, create: &'a Create) -> Result<(Arc<Machine>, &'a Target
     }
 }
 
-pub(crate) fn admit(site: &Site, create: &Create) -> Result<()> {
+pub(crate) fn admit(site: &Site, scope: &Scope, create: &Create) -> Result<()> {
     let (machine, target) = ends(site, create)?;
     if find(site, create.mark.as_str()).is_some() {
         return Ok(());
     }
     check_state(&machine)?;
     if create.kind == *names::NETWORKINTERFACE {
-        target_network(site, target).map(drop)
+        target_network(site, scope, target).map(drop)
     } else {
         target_volume(site, target).map(drop)
     }
@@ -164,8 +164,10 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     machine.look().await?;
     let mark = create.mark.as_str();
     if find(site, mark).is_none() {
-        let (machine, create, target) = (machine.clone(), create.clone(), target.clone());
-        site.place(move |site| place(site, &machine, &create, &target)).await?;
+        let (scope, machine) = (context.scope.clone(), machine.clone());
+        let (create, target) = (create.clone(), target.clone());
+        site.place(move |site| place(site, &scope, &machine, &create, &target))
+            .await?;
         context.step("link recorded").await?;
     }
     if let Some(first) = changed(site, mark)?.first() {
@@ -177,7 +179,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
 }
 
 /// Gives a link its place in a machine. For [`Site::place`].
-fn place(site: &Site, machine: &Machine, create: &Create, target: &Target) -> Result<()> {
+fn place(site: &Site, scope: &Scope, machine: &Machine, create: &Create, target: &Target) -> Result<()> {
     check_state(machine)?;
     let link = CreateLink {
         mark: create.mark.clone(),
@@ -188,7 +190,7 @@ fn place(site: &Site, machine: &Machine, create: &Create, target: &Target) -> Re
     };
     let record = machine.record.get();
     if create.kind == *names::NETWORKINTERFACE {
-        let network = target_network(site, target)?;
+        let network = target_network(site, scope, target)?;
         let taken = record.nics.iter().chain(&record.former_nics).map(|nic| nic.index);
         let index = free_place(taken, MAX_NICS, "network interfaces")?;
         let nic = place_nic(site, &network, &link, index, &record.nics)?;

@@ -175,7 +175,9 @@ pub(crate) async fn act(
     set_up(site, network, up).await?;
     context.step(if up { "network up" } else { "network down" }).await?;
     let mut pictures = vec![translate::network(network)];
-    for machine in machines_on(site, &network.id) {
+    let mut machines = machines_on(site, &network.id);
+    machines.retain(|machine| machine.record.get().project == context.scope.project);
+    for machine in machines {
         pictures.extend(translate::machine_and_links(site, &machine).into_iter().skip(1));
     }
     pictures.retain(|picture| {
@@ -194,11 +196,11 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, id: &str) -> Res
     };
     {
         let _alone = site.placing.lock().await;
-        if let Some(machine) = machines_on(site, id).first() {
-            return refuse(
-                ErrorKind::InUse,
-                format!("interfaces lead to the network, one of the compute {}", machine.id),
-            );
+        // Whose they are is not said: they may be another project's.
+        match machines_on(site, id).len() {
+            0 => {}
+            1 => return refuse(ErrorKind::InUse, "a compute is on the network"),
+            several => return refuse(ErrorKind::InUse, format!("{several} computes are on the network")),
         }
         network.record.change(|record| record.up = false).await?;
         network.remove().await?;

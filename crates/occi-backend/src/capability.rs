@@ -23,6 +23,9 @@ pub struct Capabilities {
     /// Whether every project has a default network: the engine above adds a [`crate::CreateLink`] without target to a
     /// compute that has no network link.
     pub default_network: bool,
+    /// Whether an interface may lead to a network of another native project ([`crate::Target::project`]). Then the native
+    /// ids of the engine's networks are unique over all projects.
+    pub shared_networks: bool,
     /// Whether the engine assigns the ids (then a client cannot choose one by PUT).
     pub assigns_ids: bool,
     /// Whether [`crate::Backend::projects`] tells in which native projects there is something.

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use occi_model::{AttributeName, Attributes, EntityId, Term, TypeId};
 
-/// The ends of a link to be made. Both are in this backend.
+/// The ends of a link to be made. Both are in this backend; the source is in the scope's project, and so is the target
+/// unless it says otherwise ([`Target::project`]). Whether the link may lead there has been decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkEnds {
     /// The resource that will own the link.
@@ -94,7 +95,7 @@ impl Invocation {
 /// What an action left behind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Acted {
-    /// Every object whose picture changed, the entity itself first.
+    /// Every object of the scope whose picture changed, the entity itself first.
     pub pictures: Vec<Picture>,
     /// The template that `save` made.
     pub template: Option<Template>,
@@ -113,6 +114,8 @@ pub struct Acted {
 ///   what it has done: the engine above calls `delete` for that, which also removes what a half-made `create` left.
 /// - **Steps.** After every side effect a verb calls [`Context::step`], and returns the error at once if that fails.
 /// - **Dropping.** A verb's future may be dropped at any `await` (a time-out does); that leaves what a crash there would.
+/// - **Scope.** A link is in the project of its source. A verb gives the pictures of what is in its scope; what it changes
+///   in another project (links that lead to a network of this one) the engine above looks at by itself.
 /// - **Caching.** A driver never caches entities. Templates, catalogues and tokens it may.
 /// - **Layers.** Retry, time-outs, concurrency limits, metrics and fault injection are layers around this trait; a
 ///   driver does none of it.

@@ -15,6 +15,16 @@ pub struct Target {
     pub mark: EntityId,
     /// Its native id, once it is known. Without it the mark is the only way to find the object.
     pub native_id: Option<NativeId>,
+    /// The native project in which it is, if that is not the scope's: a network to which an interface of another project
+    /// leads ([`crate::Capabilities::shared_networks`]). Of what a verb is about: none.
+    pub project: Option<String>,
+}
+
+impl Target {
+    /// The native project in which it is, for a verb in the scope of `project`.
+    pub fn project_in<'a>(&'a self, project: &'a str) -> &'a str {
+        self.project.as_deref().unwrap_or(project)
+    }
 }
 
 /// A native object by name, as the end of a link.

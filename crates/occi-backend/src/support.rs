@@ -105,6 +105,12 @@ fn engine(table: &mut Table, column: usize, capabilities: &Capabilities) {
         column,
         yes(capabilities.default_network),
     );
+    table.set(
+        section,
+        "interfaces on networks of other projects",
+        column,
+        yes(capabilities.shared_networks),
+    );
 }
 
 fn rows(table: &mut Table, column: usize, capability: &KindCapability) {

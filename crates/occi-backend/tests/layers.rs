@@ -48,6 +48,7 @@ impl Stub {
                 locality: Locality::Host,
                 kinds: vec![compute],
                 default_network: false,
+                shared_networks: false,
                 assigns_ids: false,
                 removes_templates: false,
                 events: false,
@@ -188,6 +189,7 @@ fn target() -> Target {
         kind: COMPUTE.clone(),
         mark: uuid::Uuid::nil().into(),
         native_id: None,
+        project: None,
     }
 }
 

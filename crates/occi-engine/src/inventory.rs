@@ -430,6 +430,7 @@ impl Inner {
                 kind: end.kind.clone(),
                 mark: mark.or_else(|| native_entity_id(&self.carriers[carrier].name, &end.native_id))?,
                 native_id: Some(end.native_id.clone()),
+                project: None,
             };
             if let Ok(Some(picture)) = self.carriers[carrier].backend.find(&scope, &target).await {
                 // In a box: taking in a link asks for its ends in turn.

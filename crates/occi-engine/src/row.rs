@@ -39,6 +39,7 @@ pub(crate) fn target(row: &EntityRow) -> Target {
         kind: row.kind.clone(),
         mark: row.id.clone(),
         native_id: row.native_id.clone(),
+        project: None,
     }
 }
 

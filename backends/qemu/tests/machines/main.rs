@@ -59,6 +59,10 @@ fn main() -> ExitCode {
             |lab, config| Box::pin(network::neighbours(lab, config)),
         ),
         trial(
+            "guests_of_two_projects_reach_each_other_on_a_shared_network_and_nowhere_else",
+            |lab, config| Box::pin(network::strangers(lab, config)),
+        ),
+        trial(
             "a_guest_sees_what_is_plugged_and_continues_after_a_hibernation_and_its_copy_boots",
             |lab, config| Box::pin(devices::devices(lab, config)),
         ),

@@ -4,7 +4,7 @@ use crate::lab::{Lab, console};
 use crate::world::{compute, context, deaf, greets, other, state, target, text};
 use base64::Engine;
 use occi_backend::names::{COMPUTE, NETWORK, STORAGE, attribute};
-use occi_backend::{Backend, Create, ErrorKind};
+use occi_backend::{Backend, Context, Create, CreateLink, ErrorKind, Scope, Target};
 use occi_backend_qemu::{Qemu, QemuConfig};
 use occi_model::{Value, infrastructure};
 use std::process::Command;
@@ -67,6 +67,62 @@ pub(crate) async fn neighbours(lab: &Lab, config: QemuConfig) {
             .all(|(directory, _)| !directory.starts_with(lab.machine(""))),
         "{living:?}"
     );
+}
+
+/// A guest of each of two projects: on its project's network, and both on one that the first project shares.
+pub(crate) async fn strangers(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let annex = Context {
+        scope: Scope {
+            project: "annex".to_owned(),
+        },
+        ..context()
+    };
+    let network = other(&NETWORK, None);
+    qemu.create(&context(), &network).await.unwrap();
+    let also_on = |mut create: Create, network: Target| {
+        create.links.push(CreateLink {
+            mark: other(&NETWORK, None).mark,
+            target: Some(network),
+            ..create.links[0].clone()
+        });
+        create
+    };
+
+    let first = also_on(compute(&[("occi.compute.hostname", "first-guest")]), target(&network));
+    let made = qemu.create(&context(), &first).await.unwrap();
+    let address = |link: &CreateLink| {
+        let picture = made.iter().find(|picture| picture.mark.as_ref() == Some(&link.mark));
+        text(picture.unwrap(), "occi.networkinterface.address").to_owned()
+    };
+    let (own, shared) = (address(&first.links[0]), address(&first.links[1]));
+    console(&lab.inside(first.mark.as_str()), 0, "GUEST-READY").await;
+
+    let script = format!(
+        "#!/bin/sh\nping -c 3 -w 9 {shared} >/dev/null && echo reached-where-shared\n\
+         printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 9 {shared} 80 | grep -q first-guest && echo served-where-shared\n\
+         ping -c 1 -w 3 {own} >/dev/null && echo reached-elsewhere\n\
+         printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {own} 80 | grep -q first-guest && echo served-elsewhere\nexit 0\n"
+    );
+    let of_lab = Target {
+        project: Some("lab".to_owned()),
+        ..target(&network)
+    };
+    let second = also_on(compute(&[(infrastructure::USERDATA, &script)]), of_lab);
+    qemu.create(&annex, &second).await.unwrap();
+    let serial = lab.inside(second.mark.as_str());
+    console(&serial, 0, "GUEST-USERDATA-DONE 0").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    assert!(log.contains("ud| reached-where-shared"), "{log}");
+    assert!(log.contains("ud| served-where-shared"), "{log}");
+    assert!(!log.contains("-elsewhere"), "{log}");
+
+    let used = qemu.delete(&context(), &target(&network)).await.unwrap_err();
+    assert_eq!(used.kind, ErrorKind::InUse);
+    qemu.delete(&annex, &target(&second)).await.unwrap();
+    qemu.delete(&context(), &target(&first)).await.unwrap();
+    qemu.delete(&context(), &target(&network)).await.unwrap();
+    qemu.shutdown().await;
 }
 
 /// User data of each kind, plain and in base64, and a key with which `ssh` gets in.

@@ -55,6 +55,7 @@ pub(crate) fn target(create: &Create) -> Target {
         kind: create.kind.clone(),
         mark: create.mark.clone(),
         native_id: None,
+        project: None,
     }
 }
 

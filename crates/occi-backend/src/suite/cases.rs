@@ -31,6 +31,7 @@ const OF_BACKEND: &[(&str, OfBackend)] = cases!(backend:
     actions::an_ignored_graceful_stop_leaves_it_active,
     actions::a_saved_compute_is_a_template,
     events::a_guest_that_powers_itself_off_is_told,
+    links::an_interface_leads_to_a_network_of_another_project,
 );
 const OF_COMPUTES: &[(&str, OfKind)] = cases!(kind: creation::an_unknown_system_is_refused);
 const OF_RESOURCES: &[(&str, OfKind)] = cases!(kind:

@@ -150,6 +150,7 @@ pub(super) async fn what_is_missing_is_not_found(lab: &Lab, kind: &TypeId) -> Ve
         kind: kind.clone(),
         mark: samples::mark(),
         native_id: None,
+        project: None,
     };
     for native_id in [None, Some("no-such-object".to_owned())] {
         missing.native_id = native_id;
@@ -193,6 +194,7 @@ pub(super) async fn what_is_not_declared_is_unsupported(lab: &Lab) -> Verdict {
         kind: capability.kind.clone(),
         mark: samples::mark(),
         native_id: None,
+        project: None,
     };
     let brewed = lab.act(&target, &super::lab::invocation(&teapot, None)).await;
     refused("brewing", brewed, ErrorKind::Unsupported)

@@ -86,6 +86,21 @@ impl Lab {
         }
     }
 
+    /// The same backend, for another project.
+    pub(super) fn next_door(&self) -> Self {
+        let config = SuiteConfig {
+            project: format!("{}-next-door", self.config.project),
+            ..self.config.clone()
+        };
+        Self::new(
+            self.name,
+            self.backend.clone(),
+            config,
+            self.registry.clone(),
+            self.seen.clone(),
+        )
+    }
+
     pub(super) fn scope(&self) -> Scope {
         Scope {
             project: self.config.project.clone(),
@@ -359,6 +374,7 @@ pub(super) fn target(create: &Create) -> Target {
         kind: create.kind.clone(),
         mark: create.mark.clone(),
         native_id: None,
+        project: None,
     }
 }
 
@@ -370,6 +386,7 @@ pub(super) fn link_targets(create: &Create) -> Vec<Target> {
             kind: link.kind.clone(),
             mark: link.mark.clone(),
             native_id: None,
+            project: None,
         })
         .collect()
 }

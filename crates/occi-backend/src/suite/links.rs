@@ -5,7 +5,7 @@ use super::journal::Notes;
 use super::lab::{End, Lab, Verdict, ensure, invocation, name, refused, target};
 use super::samples;
 use super::updates::change_everywhere;
-use crate::names::{COMPUTE, action};
+use crate::names::{COMPUTE, NETWORK, NETWORKINTERFACE, action};
 use crate::{Create, ErrorKind, Picture, Target};
 use occi_model::TypeId;
 use uuid::Uuid;
@@ -86,6 +86,80 @@ async fn stays_while_used(lab: &Lab, machine: &Target, link: &Target, end: &Targ
     follows(lab, link, "active").await
 }
 
+/// A network that one project shares with another.
+pub(super) async fn an_interface_leads_to_a_network_of_another_project(lab: &Lab) -> Verdict {
+    if !lab.backend.capabilities().shared_networks {
+        return Err(End::Skip("it is not declared".to_owned()));
+    }
+    let owner = lab.next_door();
+    let verdict = share(lab, &owner).await;
+    let clean = lab.clean().await;
+    verdict.and(clean).and(owner.clean().await)
+}
+
+async fn share(lab: &Lab, owner: &Lab) -> Verdict {
+    let kind: &TypeId = &NETWORKINTERFACE;
+    let compute = lab.capability(&COMPUTE)?;
+    let network = owner.resource(&NETWORK).await?;
+    owner.create(&network).await?;
+    let unsaid = target(&network);
+    let end = Target {
+        project: Some(owner.config.project.clone()),
+        ..unsaid.clone()
+    };
+    let mut create = lab.resource(&COMPUTE).await?;
+    create.bring_up = false;
+    create.links = vec![samples::inline(kind, Some(unsaid.clone()))];
+    let made = lab
+        .send(async |context| lab.backend.create(context, &create).await)
+        .await;
+    ensure!(
+        made.is_err(),
+        "a network of another project is found although nobody says whose"
+    );
+    lab.gone(&create).await?;
+
+    create.mark = samples::mark();
+    create.links = vec![samples::inline(kind, Some(end.clone()))];
+    let made = lab.create(&create).await?;
+    ensure!(
+        made.iter().all(|picture| picture.mark.as_ref() != Some(&network.mark)),
+        "the network is among the pictures of another project"
+    );
+    let (machine, link) = (target(&create), by_mark(kind, &create));
+    is_between(&lab.picture(&link).await?, &machine, &end)?;
+    lab.listed(&link, 1).await?;
+    owner.listed(&link, 0).await?;
+    ensure!(lab.find(&unsaid).await?.is_none(), "the network is in both projects");
+    let later = compute.later_links.iter().find(|(later, _)| later == kind);
+    if later.is_some_and(|(_, states)| states.contains(&"inactive")) {
+        let second = samples::link(kind, machine.clone(), end.clone());
+        lab.create(&second).await?;
+        is_between(&lab.picture(&target(&second)).await?, &machine, &end)?;
+        lab.delete(&target(&second)).await?;
+        lab.gone(&second).await?;
+    }
+    lab.go(&machine, "active").await?;
+    follows(lab, &link, "active").await?;
+    let deleted = owner.delete(&unsaid).await;
+    refused("a delete of what another project uses", deleted, ErrorKind::InUse)?;
+    for (term, state) in [("down", "inactive"), ("up", "active")] {
+        let acted = owner.act(&unsaid, &invocation(&action("network", term), None)).await?;
+        ensure!(
+            acted
+                .pictures
+                .iter()
+                .all(|picture| picture.mark.as_ref() != Some(&link.mark)),
+            "the link is among the pictures of another project"
+        );
+        follows(lab, &link, state).await?;
+    }
+    lab.delete(&machine).await?;
+    lab.gone(&create).await?;
+    owner.delete(&unsaid).await?;
+    owner.gone(&network).await
+}
+
 /// Links that are made on an existing compute: in the declared states, and in no other.
 async fn made_later(lab: &Lab, kind: &TypeId, machine: &Target) -> Verdict {
     let compute = lab.capability(&COMPUTE)?;
@@ -153,5 +227,6 @@ fn by_mark(kind: &TypeId, create: &Create) -> Target {
         kind: kind.clone(),
         mark: link.map_or_else(samples::mark, |link| link.mark.clone()),
         native_id: None,
+        project: None,
     }
 }

@@ -111,6 +111,7 @@ impl Intent {
                 kind: self.kind.clone(),
                 mark: self.entity.clone(),
                 native_id: None,
+                project: None,
             },
             row::target,
         )
@@ -203,6 +204,8 @@ struct TargetForm {
     kind: String,
     mark: String,
     native_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -396,11 +399,17 @@ impl EndsForm {
 
 impl TargetForm {
     fn of(target: &Target) -> Self {
-        let Target { kind, mark, native_id } = target;
+        let Target {
+            kind,
+            mark,
+            native_id,
+            project,
+        } = target;
         Self {
             kind: kind.to_string(),
             mark: mark.to_string(),
             native_id: native_id.clone(),
+            project: project.clone(),
         }
     }
 
@@ -409,6 +418,7 @@ impl TargetForm {
             kind: parse(&self.kind)?,
             mark: parse(&self.mark)?,
             native_id: self.native_id.clone(),
+            project: self.project.clone(),
         })
     }
 }
@@ -500,6 +510,7 @@ mod tests {
             kind: names::NETWORK.clone(),
             mark: id(text),
             native_id: Some("n-1".into()),
+            project: (text == "b").then(|| "q".into()),
         };
         let mut values = Attributes::new();
         values.set(names::attribute("occi.compute.memory"), 2.0);

@@ -384,6 +384,7 @@ impl Run {
                     kind: link.kind.clone(),
                     mark: link.mark.clone(),
                     native_id: None,
+                    project: None,
                 };
                 if find(target).await?.is_none() {
                     return Ok(false);
