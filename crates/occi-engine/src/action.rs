@@ -82,7 +82,7 @@ impl Engine {
             let rows = inner.members(caller, &model, at, selection).await?;
             let mut plan = Plan::default();
             for row in &rows {
-                policy::may_change(caller, &row.project)?;
+                policy::may_change_row(caller, row)?;
                 let action = inner
                     .called(&model, row, &call)
                     .map_err(|error| error.within(&row.path))?;

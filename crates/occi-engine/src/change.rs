@@ -5,7 +5,7 @@
 //! alone passes while an operation is running.
 
 use crate::carrier::Carrier;
-use crate::create::{carried_mixins, occi_twin, template, unsupported};
+use crate::create::{carried_mixins, native_end, occi_twin, stays, template, unsupported};
 use crate::engine::{Engine, Inner};
 use crate::inventory::link_end;
 use crate::operation::{Amendment, Intent, Task};
@@ -212,6 +212,8 @@ impl Inner {
             .carriers_half(model, row, &set, &unset, &mixins_added, &mixins_removed, (&source, &to))
             .await?;
         let used = quota::usage(&row.kind, &row::changed(&row.attributes, &set, &unset));
+        plan.require
+            .extend(to.iter().filter_map(|(_, to)| Some(stays(row, to.as_ref()?))));
         let then = Amendment {
             set,
             unset,
@@ -349,8 +351,8 @@ impl Inner {
             None => known(row.target_id.as_ref()).await?,
         };
         Ok(LinkEnds {
-            source: self.native_end(here, source.as_ref())?,
-            target: self.native_end(here, target.as_ref())?,
+            source: native_end(here, row, source.as_ref())?,
+            target: native_end(here, row, target.as_ref())?,
         })
     }
 

@@ -193,7 +193,7 @@ impl Inner {
         Ok(listed.into_iter().filter_map(shown).collect())
     }
 
-    /// All rows of a collection, for verbs about its members.
+    /// All rows of a collection, for verbs about its members: what is only shown to the caller is none of them.
     pub(crate) async fn members(
         &self,
         caller: &Caller,
@@ -207,7 +207,7 @@ impl Inner {
         loop {
             let page = self.store.select(&query).await?;
             let last = page.last().filter(|_| page.len() == BATCH as usize).map(|row| row.seq);
-            all.extend(page);
+            all.extend(page.into_iter().filter(|row| policy::is_own(caller, row)));
             match last {
                 Some(seq) => query.after = Some(Cursor(seq)),
                 None => return Ok(all),

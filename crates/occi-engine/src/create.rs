@@ -462,7 +462,7 @@ impl Inner {
                 let what = format!("make a {} together with a {}", link.kind.term(), source.kind.term());
                 return Err(unsupported(here, &what));
             }
-            let target = self.native_end(here, target.as_ref())?;
+            let target = native_end(here, &row, target.as_ref())?;
             carried = Some(create_link(here, &row, Some(target)));
             self.show_beginning(&mut row);
         }
@@ -555,33 +555,6 @@ impl Inner {
         self.carriers.iter().any(|carrier| carrier.kind(kind).is_some())
     }
 
-    /// The end of a link that `here` carries out: a finished entity of the same backend.
-    pub(crate) fn native_end(&self, here: &Carrier, end: Option<&EntityRow>) -> Result<occi_backend::Target> {
-        let Some(end) = end else {
-            return Err(EngineError::new(
-                FailureKind::Conflict,
-                format!("the backend {:?} cannot link to somebody else's resource", here.name),
-            ));
-        };
-        if end.backend.as_ref() != Some(&here.name) {
-            return Err(EngineError::new(
-                FailureKind::Conflict,
-                format!(
-                    "{} is not in the backend {:?}: both ends of this link must be",
-                    end.path, here.name
-                ),
-            ));
-        }
-        let conflict = |message: String| EngineError::new(FailureKind::Conflict, message);
-        match (&end.native_id, end.operation) {
-            (Some(_), _) => Ok(row::target(end)),
-            (None, Some(operation)) => {
-                Err(conflict(format!("{} is still being made", end.path)).with_operation(operation))
-            }
-            (None, None) => Err(conflict(format!("{} could not be made: delete it", end.path))),
-        }
-    }
-
     /// A link between entities that exist.
     async fn plan_link(
         self: &Arc<Self>,
@@ -599,7 +572,7 @@ impl Inner {
             }
             Err(error) => return Err(error),
         };
-        policy::may_change(caller, &from.project)?;
+        policy::may_change_row(caller, &from)?;
         let to = self
             .link_target(caller, &link.target)
             .await
@@ -637,7 +610,7 @@ impl Inner {
         let chosen = site.path.is_some();
         let mut row = self.link_row(from, &link, to.as_ref(), Some(site));
         row.owner.clone_from(&caller.principal.name);
-        let mut require: Vec<_> = to.iter().map(|row| Require::Exists(row.id.clone())).collect();
+        let mut require: Vec<_> = to.iter().map(|to| stays(&row, to)).collect();
         if !self.is_carried_somewhere(&link.kind) {
             require.push(Require::Exists(from.id.clone()));
             let mut plan = self.planned(caller, row, None, Vec::new());
@@ -680,8 +653,8 @@ impl Inner {
             ));
         }
         let ends = LinkEnds {
-            source: self.native_end(here, Some(from))?,
-            target: self.native_end(here, to.as_ref())?,
+            source: native_end(here, &row, Some(from))?,
+            target: native_end(here, &row, to.as_ref())?,
         };
         let create = Create {
             mark: row.id.clone(),
@@ -764,7 +737,7 @@ impl Inner {
             target,
         } in links
         {
-            plan.require.extend(target.map(|row| Require::Exists(row.id)));
+            plan.require.extend(target.map(|target| stays(&row, &target)));
             row.operation = carried.and(open);
             plan.writes.push(Write::InsertEntity {
                 usage: quota::usage(&row.kind, &row.attributes),
@@ -849,6 +822,54 @@ fn create_link(here: &Carrier, row: &EntityRow, target: Option<occi_backend::Tar
         mixins: carried_mixins(here, &row.kind, &row.mixins),
         attributes: told(&row.kind, &row.attributes),
         target,
+    }
+}
+
+/// The end of a link that `here` carries out: a finished entity of the same backend, in the project of the link or shared
+/// with it.
+pub(crate) fn native_end(here: &Carrier, link: &EntityRow, end: Option<&EntityRow>) -> Result<occi_backend::Target> {
+    let conflict = |message: String| EngineError::new(FailureKind::Conflict, message);
+    let Some(end) = end else {
+        let message = format!("the backend {:?} cannot link to somebody else's resource", here.name);
+        return Err(conflict(message));
+    };
+    if end.backend.as_ref() != Some(&here.name) {
+        return Err(conflict(format!(
+            "{} is not in the backend {:?}: both ends of this link must be",
+            end.path, here.name
+        )));
+    }
+    if !policy::may_lead(&link.project, end) {
+        let message = format!(
+            "{} belongs to another project, and no operator has shared it with {:?}",
+            end.path, link.project
+        );
+        return Err(EngineError::new(FailureKind::Forbidden, message));
+    }
+    let project = (end.native_project != link.native_project).then(|| end.native_project.clone());
+    if project.is_some() && !here.capabilities().shared_networks {
+        return Err(unsupported(here, "lead interfaces to networks of other projects"));
+    }
+    match (&end.native_id, end.operation) {
+        (Some(_), _) => Ok(occi_backend::Target {
+            project,
+            ..row::target(end)
+        }),
+        (None, Some(operation)) => Err(conflict(format!("{} is still being made", end.path)).with_operation(operation)),
+        (None, None) => Err(conflict(format!("{} could not be made: delete it", end.path))),
+    }
+}
+
+/// What must hold of a link's target until the link is recorded. One of another project must be as it was read: its owner
+/// may stop to share it at any time.
+pub(crate) fn stays(link: &EntityRow, target: &EntityRow) -> Require {
+    let id = target.id.clone();
+    if target.project == link.project {
+        return Require::Exists(id);
+    }
+    Require::Generation {
+        id,
+        generation: target.generation,
     }
 }
 

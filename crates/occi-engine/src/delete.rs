@@ -7,6 +7,7 @@ use crate::create::unsupported;
 use crate::engine::{Engine, Inner};
 use crate::operation::{Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
+use crate::view::is_seen;
 use crate::{Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, place, policy};
 use occi_backend::names;
 use occi_model::EntityId;
@@ -75,11 +76,14 @@ impl Engine {
                 let wanted: HashSet<_> = only.iter().map(|path| place::of_entity(path)).collect();
                 rows.retain(|row| wanted.contains(&row.path));
                 if let Some(missing) = wanted.iter().find(|path| !rows.iter().any(|row| row.path == **path)) {
-                    return Err(policy::not_found(missing));
+                    return Err(match inner.seen_at(caller, missing).await {
+                        Ok(seen) if !policy::is_own(caller, &seen) => policy::only_shown(&seen),
+                        _ => policy::not_found(missing),
+                    });
                 }
             }
             for row in &rows {
-                policy::may_change(caller, &row.project)?;
+                policy::may_change_row(caller, row)?;
             }
             let none = Precondition::None;
             let project = caller.effective_project();
@@ -161,6 +165,7 @@ impl Inner {
     ) -> Result<Plan> {
         let owned = self.store.links_of(std::slice::from_ref(&row.id)).await?;
         let mut loose = Vec::new();
+        let mut users = Vec::new();
         let mut carried = Plan::default();
         for link in self.store.links_to(&row.id).await? {
             let goes = going.contains(&link.id) || link.source.as_ref().is_some_and(|source| going.contains(source));
@@ -172,16 +177,16 @@ impl Inner {
                 continue;
             }
             if link.kind == *names::STORAGELINK || link.kind == *names::NETWORKINTERFACE {
-                let error = EngineError::new(
-                    FailureKind::Conflict,
-                    format!("{} is in use: {} leads to it", row.path, link.path),
-                );
-                return Err(error.with_code("in_use"));
+                users.push(link);
+                continue;
             }
             // Its backend takes it away first.
             let one = Box::pin(self.plan_delete(caller, &link, going, Vec::new())).await?;
             after.extend(one.operations.iter().map(|operation| operation.id));
             carried = carried.and(one);
+        }
+        if !users.is_empty() {
+            return Err(in_use(caller, row, &users));
         }
         let mut plan = Plan {
             require: vec![
@@ -283,4 +288,20 @@ impl Inner {
         }
         Ok(None)
     }
+}
+
+/// The failure for an entity to which these links lead. What the caller does not see is counted and not named.
+fn in_use(caller: &Caller, row: &EntityRow, users: &[EntityRow]) -> EngineError {
+    let mut seen = users.iter().filter(|link| is_seen(caller, link));
+    let first = seen.next();
+    let strangers = users.len() - usize::from(first.is_some()) - seen.count();
+    let strangers = match strangers {
+        0 => None,
+        1 => Some("a network interface of another project leads to it".to_owned()),
+        many => Some(format!("{many} network interfaces of other projects lead to it")),
+    };
+    let first = first.map(|link| format!("{} leads to it", link.path));
+    let words: Vec<_> = first.into_iter().chain(strangers).collect();
+    let message = format!("{} is in use: {}", row.path, words.join(", and "));
+    EngineError::new(FailureKind::Conflict, message).with_code("in_use")
 }

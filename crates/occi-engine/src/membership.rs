@@ -182,7 +182,7 @@ impl Inner {
             Members::Without(None) => (Vec::new(), there),
         };
         for row in add.iter().chain(&remove) {
-            policy::may_change(caller, &row.project)?;
+            policy::may_change_row(caller, row)?;
         }
         // Of one on which an operation runs nobody knows yet.
         let is_new = |row: &EntityRow| row.operation.is_some() || !row.mixins.contains(mixin);

@@ -117,7 +117,8 @@ impl Inner {
     ) -> Result<Admitted> {
         match self.record(request, plan).await {
             Ok(recorded) => Ok(Admitted::Recorded(recorded)),
-            Err(StoreError::Refused(Refused::Busy { .. })) => Ok(Admitted::PlanAgain),
+            // Who leads to it now is told in the caller's eyes.
+            Err(StoreError::Refused(Refused::Busy { .. } | Refused::Targeted { .. })) => Ok(Admitted::PlanAgain),
             Err(StoreError::Refused(Refused::Generation { .. }))
                 if !matches!(precondition, Precondition::Generations(_)) =>
             {

@@ -1,6 +1,7 @@
 //! Who sees and changes what. What a principal may not see does not exist: it is not found, never forbidden.
 
 use crate::{Caller, EngineError, FailureKind, Principal, Result};
+use occi_backend::names;
 use occi_store::{EntityRow, OperationRow, Role, Sees, Visibility};
 
 /// Whether `principal` sees an entity.
@@ -11,6 +12,22 @@ pub(crate) fn sees(principal: &Principal, project: &str, visibility: &Visibility
             Visibility::Projects(others) => others.iter().any(|other| principal.role_in(other).is_some()),
             Visibility::Public => true,
         }
+}
+
+/// Whether links of `project` may lead to an entity: it is of that project, or a network that is shared with it.
+pub(crate) fn may_lead(project: &str, to: &EntityRow) -> bool {
+    to.project == project
+        || to.kind == *names::NETWORK
+            && match &to.visibility {
+                Visibility::Project => false,
+                Visibility::Projects(others) => others.iter().any(|other| other == project),
+                Visibility::Public => true,
+            }
+}
+
+/// Whether an entity that the caller sees is of one of its projects, and not only shown to it.
+pub(crate) fn is_own(caller: &Caller, row: &EntityRow) -> bool {
+    caller.principal.role_in(&row.project).is_some()
 }
 
 /// The row, if the caller sees it and no accepted DELETE hides it.
@@ -25,6 +42,25 @@ pub(crate) fn eyes(caller: &Caller) -> Sees {
     } else {
         Sees::Projects(caller.principal.projects.iter().map(|(name, _)| name.clone()).collect())
     }
+}
+
+/// Refuses what takes more than looking at an entity that the caller sees.
+pub(crate) fn may_change_row(caller: &Caller, row: &EntityRow) -> Result<()> {
+    if is_own(caller, row) {
+        return may_change(caller, &row.project);
+    }
+    Err(only_shown(row))
+}
+
+/// The failure for a change of what belongs to others and is shown to the caller.
+pub(crate) fn only_shown(row: &EntityRow) -> EngineError {
+    EngineError::new(
+        FailureKind::Forbidden,
+        format!(
+            "{} belongs to another project, which shares it: it can be read and linked to, not changed",
+            row.path
+        ),
+    )
 }
 
 /// Refuses what takes more than looking at things of `project`.

@@ -61,7 +61,7 @@ impl Inner {
         precondition: &Precondition,
     ) -> Result<EntityRow> {
         let row = self.seen_at(caller, &place::of_entity(path)).await?;
-        policy::may_change(caller, &row.project)?;
+        policy::may_change_row(caller, &row)?;
         check(precondition, &row)?;
         Ok(row)
     }

@@ -144,7 +144,7 @@ impl Inner {
 }
 
 /// Whether a link is rendered: visible, and its target is known.
-fn is_seen(caller: &Caller, link: &EntityRow) -> bool {
+pub(crate) fn is_seen(caller: &Caller, link: &EntityRow) -> bool {
     !link.hidden && link.target.is_some() && policy::sees(&caller.principal, &link.project, &link.visibility)
 }
 

@@ -13,3 +13,4 @@ mod nodes;
 mod reading;
 mod resumption;
 mod several;
+mod sharing;

@@ -1,0 +1,110 @@
+//! Networks that one project shares with others.
+
+use crate::fixture::*;
+use occi_backend::names;
+use occi_engine::{Caller, FailureKind, Freshness, Selection, Wait, Where};
+use occi_model::{Entity, Shape};
+use occi_store::{Change, Commit, Role, Store, Visibility, Write};
+use std::time::Duration;
+
+fn blue_done() -> Caller {
+    caller_in("blue", Role::Member, Wait::Outcome(Duration::from_secs(20)))
+}
+
+async fn set(on: &Fixture, path: &str, visibility: Visibility) {
+    let row = on.store.entity_at(path).await.unwrap().unwrap();
+    let change = Change {
+        visibility: Some(visibility),
+        ..Change::default()
+    };
+    let commit = Commit {
+        writes: vec![Write::UpdateEntity {
+            id: row.id,
+            change: Box::new(change),
+            usage: None,
+        }],
+        ..Commit::default()
+    };
+    on.engine.commit(commit).await.unwrap();
+}
+
+fn leads_to(link: &Entity) -> &str {
+    match &link.shape {
+        Shape::Link { target, .. } => &target.location,
+        Shape::Resource { .. } => panic!("no link"),
+    }
+}
+
+/// The engine assigns ids, loses requests and answers, and is seen by listings only.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_to_a_shared_network_are_right_however_bad_the_way_to_the_engine_is() {
+    let on = Fixture::remote().await;
+    let own = on.made(network()).await;
+    // A default network carries no mark.
+    let machine = on.compute().await;
+    let default = leads_to(&links(&machine)[0]).to_owned();
+    for shared in [&own.location, &default] {
+        set(&on, shared, Visibility::Projects(vec!["blue".into()])).await;
+        let to = link(&names::NETWORKINTERFACE, shared);
+        let made = on
+            .create_as(&blue_done(), with_links(compute(), vec![to]))
+            .await
+            .unwrap();
+        let compute = &made.entities[0];
+        let nic = &links(compute)[0];
+        assert_eq!((leads_to(nic), state(nic).as_str()), (shared.as_str(), "active"));
+        let fresh = Caller {
+            freshness: Freshness::Now,
+            ..blue()
+        };
+        let seen = on.engine.retrieve(&fresh, &compute.location).await.unwrap().entity;
+        assert_eq!(leads_to(&links(&seen)[0]), shared);
+        on.act(shared, "down").await.unwrap();
+        let seen = on.engine.retrieve(&blue(), &nic.location).await.unwrap().entity;
+        assert_eq!(state(&seen), "inactive");
+        let in_use = refused(on.delete(shared).await, FailureKind::Conflict);
+        assert_eq!(in_use.code, Some("in_use"));
+        assert!(
+            in_use
+                .message
+                .ends_with("a network interface of another project leads to it")
+        );
+    }
+    let interfaces = at(&names::NETWORKINTERFACE);
+    assert_eq!(on.paths(&blue(), &interfaces).await.unwrap().len(), 2);
+    assert_eq!(
+        on.paths(&caller(), &interfaces).await.unwrap(),
+        [links(&machine)[0].location.as_str()]
+    );
+    on.engine
+        .delete_collection(&blue_done(), &Where::Unbound("/".into()), &Selection::default(), None)
+        .await
+        .unwrap();
+    on.delete(&own.location).await.unwrap();
+}
+
+/// What was allowed when the link was planned is looked at again when it is recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_link_is_made_after_the_sharing_has_ended() {
+    let on = Fixture::local().await;
+    let own = on.made(network()).await;
+    for _ in 0..20 {
+        set(&on, &own.location, Visibility::Public).await;
+        let to = link(&names::NETWORKINTERFACE, &own.location);
+        let caller = blue_done();
+        let (made, ended) = tokio::join!(on.create_as(&caller, with_links(compute(), vec![to])), async {
+            set(&on, &own.location, Visibility::Project).await;
+            let row = on.store.entity_at(&own.location).await.unwrap().unwrap();
+            on.store.links_to(&row.id).await.unwrap().len()
+        });
+        settled(&*on.store).await;
+        let row = on.store.entity_at(&own.location).await.unwrap().unwrap();
+        assert_eq!(on.store.links_to(&row.id).await.unwrap().len(), ended);
+        assert_eq!(made.is_ok(), ended == 1, "{made:?}");
+        on.engine
+            .delete_collection(&caller, &Where::Unbound("/".into()), &Selection::default(), None)
+            .await
+            .unwrap();
+        settled(&*on.store).await;
+    }
+}
