@@ -1,7 +1,11 @@
 //! Users and projects, as an operator manages them.
 
 use crate::auth::{Authenticator, HashError, Hasher, random_password};
-use occi_store::{Audit, Commit, Project, Quota, Refused, Role, Store, StoreError, User, Write};
+use occi_backend::names;
+use occi_store::{
+    Audit, Commit, Cursor, EntityQuery, EntityRow, Project, Quota, Refused, Role, Sees, Store, StoreError, User,
+    Visibility, Write,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -10,7 +14,7 @@ pub const DEFAULT_PROJECT: &str = "default";
 /// The operator of the first start.
 pub const FIRST_USER: &str = "admin";
 
-/// Why an account could not be managed.
+/// Why an operator's command was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// What was asked for makes no sense.
@@ -183,9 +187,26 @@ impl Accounts {
             .await
     }
 
-    /// The project is gone; refused while it has entities.
+    /// The project is gone; refused while it has entities, and while networks are shared with it: who makes a project of
+    /// that name again is to find nothing there.
     pub async fn remove_project(&self, name: &str) -> Result<(), AccountError> {
         self.project(name).await?;
+        let mut query = EntityQuery {
+            kinds: vec![names::NETWORK.clone()],
+            ..EntityQuery::new(Sees::Projects(vec![name.to_owned()]))
+        };
+        loop {
+            let page = self.store.select(&query).await?;
+            let shared = |row: &&EntityRow| matches!(&row.visibility, Visibility::Projects(with) if with.iter().any(|with| with == name));
+            if let Some(row) = page.iter().find(shared) {
+                let message = format!("{} is shared with {name:?}: unshare it first", row.path);
+                return Err(AccountError::Invalid(message));
+            }
+            match page.last() {
+                Some(last) => query.after = Some(Cursor(last.seq)),
+                None => break,
+            }
+        }
         let write = Write::RemoveProject(name.to_owned());
         self.commit("remove", project_path(name), vec![write]).await
     }
@@ -253,7 +274,7 @@ impl Accounts {
 /// Who can open the side door is an operator; which one, it does not know.
 const SIDE_DOOR: &str = "(side door)";
 
-fn audit(verb: &str, path: String, outcome: &str, detail: String) -> Audit {
+pub(crate) fn audit(verb: &str, path: String, outcome: &str, detail: String) -> Audit {
     Audit {
         id: Uuid::now_v7(),
         at_ms: jiff::Timestamp::now().as_millisecond(),

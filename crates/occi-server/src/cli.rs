@@ -78,6 +78,9 @@ enum Command {
     /// Projects, their quotas and members.
     #[command(subcommand)]
     Project(Project),
+    /// Networks, and with which projects they are shared.
+    #[command(subcommand)]
+    Network(Network),
     /// Look for damage in the store and, if the service runs, compare it with the engines.
     Check,
     /// Write a consistent copy of the store; the service may run. Disks of machines are not in it.
@@ -229,6 +232,35 @@ enum Member {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Network {
+    /// Let other projects see a network and put interfaces on it: those that are named, and no others.
+    Share {
+        /// Its path or id.
+        #[arg(value_name = "PATH-OR-ID")]
+        network: String,
+        /// One of the projects.
+        #[arg(
+            long,
+            value_name = "PROJECT",
+            required_unless_present = "public",
+            conflicts_with = "public"
+        )]
+        with: Vec<String>,
+        /// All projects, also those to come.
+        #[arg(long)]
+        public: bool,
+    },
+    /// Leave a network to its own project. Interfaces of others that are on it stay there.
+    Unshare {
+        /// Its path or id.
+        #[arg(value_name = "PATH-OR-ID")]
+        network: String,
+    },
+    /// List the networks: path, title, project, and with whom each is shared.
+    List,
+}
+
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -257,6 +289,7 @@ async fn execute(cli: Cli) -> Result<(), ConfigError> {
     match cli.command {
         Some(Command::User(user)) => carry_out_user(options, user).await,
         Some(Command::Project(project)) => carry_out_project(options, project).await,
+        Some(Command::Network(network)) => carry_out_network(options, network).await,
         Some(Command::Check) => check(options).await,
         Some(Command::Backup { file }) => {
             let file = std::path::absolute(&file).unwrap_or(file);
@@ -384,6 +417,36 @@ async fn carry_out_project(options: &Options, project: Project) -> Result<(), Co
         }
         Project::Member(Member::Remove { project, user }) => {
             tell(options, Method::DELETE, &["projects", &project, "members", &user], None).await
+        }
+    }
+}
+
+async fn carry_out_network(options: &Options, network: Network) -> Result<(), ConfigError> {
+    match network {
+        Network::Share { network, with, public } => {
+            let document = json!({ "with": with, "public": public });
+            tell(options, Method::PUT, &["networks", &network, "share"], Some(document)).await
+        }
+        Network::Unshare { network } => tell(options, Method::DELETE, &["networks", &network, "share"], None).await,
+        Network::List => {
+            let networks = ask(options, Method::GET, &["networks"], None).await?;
+            for network in list(Some(&networks)) {
+                let text = |key: &str| network.get(key).and_then(Value::as_str).unwrap_or("-");
+                let with = list(network.get("shared_with")).iter().filter_map(Value::as_str);
+                let with = match network.get("public") {
+                    Some(Value::Bool(true)) => "(everybody)".to_owned(),
+                    _ => with.collect::<Vec<_>>().join(","),
+                };
+                println!(
+                    "{}\t{}\t{}\t{}",
+                    text("path"),
+                    // Whoever gave the title is not to write on an operator's terminal.
+                    text("title").replace(char::is_control, " "),
+                    text("project"),
+                    if with.is_empty() { "-" } else { with.as_str() }
+                );
+            }
+            Ok(())
         }
     }
 }

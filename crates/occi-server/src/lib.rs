@@ -8,5 +8,6 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod lock;
+pub mod networks;
 pub mod run;
 pub mod telemetry;

@@ -1,8 +1,9 @@
 //! The side door's HTTP: `/healthz`, `/readyz`, `/metrics`, and a small JSON interface for the commands `occid user`,
-//! `occid project`, `occid check` and `occid backup`. Whoever can open its socket is an operator.
+//! `occid project`, `occid network`, `occid check` and `occid backup`. Whoever can open its socket is an operator.
 
 use crate::accounts::{AccountError, Accounts};
 use crate::http::serve::{Body, Door, Peer};
+use crate::networks::Networks;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,7 @@ use http::{StatusCode, header};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use occi_engine::Engine;
-use occi_store::{Quota, Refused, Role, Store};
+use occi_store::{Quota, Refused, Role, Store, Visibility};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub struct Admin {
 
 struct Inner {
     accounts: Accounts,
+    networks: Networks,
     store: Arc<dyn Store>,
     /// None when a command opened the store without a service.
     probe: Option<Probe>,
@@ -45,8 +47,10 @@ struct Inner {
 impl Admin {
     /// `commands` is false on a TCP socket, which every process of this machine can open.
     pub fn new(accounts: Accounts, store: Arc<dyn Store>, probe: Option<Probe>, commands: bool) -> Self {
+        let engine = probe.as_ref().map(|probe| probe.engine.clone());
         Self {
             inner: Arc::new(Inner {
+                networks: Networks::new(accounts.clone(), store.clone(), engine),
                 accounts,
                 store,
                 probe,
@@ -69,6 +73,8 @@ impl Admin {
             .route("/projects/{name}", put(add_project).delete(remove_project))
             .route("/projects/{name}/quota", get(quota).put(set_quota))
             .route("/projects/{name}/members/{user}", put(set_member).delete(remove_member))
+            .route("/networks", get(networks))
+            .route("/networks/{name}/share", put(share).delete(unshare))
             .route("/check", post(check))
             .route("/backup", post(backup))
             .layer(middleware::from_fn_with_state(self.clone(), audit_refused));
@@ -355,6 +361,65 @@ async fn set_member(
 
 async fn remove_member(State(admin): State<Admin>, Path((project, user)): Path<(String, String)>) -> Answer {
     admin.inner.accounts.set_member(&project, &user, None).await?;
+    done()
+}
+
+/// A network, as the commands show it.
+#[derive(Serialize)]
+struct NetworkView {
+    path: String,
+    title: Option<String>,
+    project: String,
+    public: bool,
+    shared_with: Vec<String>,
+}
+
+async fn networks(State(admin): State<Admin>) -> Answer {
+    let networks = admin.inner.networks.all().await?;
+    let views: Vec<_> = networks
+        .into_iter()
+        .map(|row| NetworkView {
+            title: row
+                .attributes
+                .get("occi.core.title")
+                .and_then(|title| Some(title.as_str()?.to_owned())),
+            path: row.path,
+            project: row.project,
+            public: row.visibility == Visibility::Public,
+            shared_with: match row.visibility {
+                Visibility::Projects(projects) => projects,
+                Visibility::Project | Visibility::Public => Vec::new(),
+            },
+        })
+        .collect();
+    Ok(Json(views).into_response())
+}
+
+/// With whom a network is shared: with everybody, or with these projects.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Share {
+    #[serde(default)]
+    public: bool,
+    #[serde(default)]
+    with: Vec<String>,
+}
+
+async fn share(State(admin): State<Admin>, Path(name): Path<String>, Json(share): Json<Share>) -> Answer {
+    let networks = &admin.inner.networks;
+    match (share.public, share.with) {
+        (true, with) if with.is_empty() => networks.publish(&name).await?,
+        (false, with) if !with.is_empty() => networks.share(&name, with).await?,
+        _ => {
+            let words = "name the projects, or say that it is for everybody";
+            return Err(Failed(StatusCode::BAD_REQUEST, words.to_owned()));
+        }
+    }
+    done()
+}
+
+async fn unshare(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
+    admin.inner.networks.unshare(&name).await?;
     done()
 }
 

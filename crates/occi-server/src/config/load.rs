@@ -345,7 +345,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> ConfigError {
 }
 
 /// The one that `name` is most like, if it is like any.
-fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|candidate| (strsim::jaro_winkler(candidate, name), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)

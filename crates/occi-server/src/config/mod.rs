@@ -8,6 +8,7 @@ mod sections;
 mod value;
 
 pub use key::Key;
+pub(crate) use load::nearest;
 pub use load::{Config, ConfigError, Overrides, idle_variables};
 pub use sample::sample;
 pub use sections::{Auth, Engine, Http, Log, Rate, Retention, Server};

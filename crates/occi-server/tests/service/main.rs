@@ -12,6 +12,7 @@ mod limits;
 mod occid;
 mod operations;
 mod projects;
+mod sharing;
 mod start;
 mod stop;
 mod support;
