@@ -468,8 +468,14 @@ pub(crate) async fn act(
 }
 
 async fn hibernate(site: &Site, machine: &Arc<Machine>) -> Result<()> {
-    site.check_disk(bytes(machine.record.get().memory))?;
-    Ok(machine.hibernate().await?)
+    let room = bytes(machine.record.get().memory);
+    site.check_disk(room)?;
+    let kept = machine.hibernate().await;
+    if kept.is_err() {
+        // QEMU only says that it could not write. If there is no room now, it was that.
+        site.check_disk(room)?;
+    }
+    Ok(kept?)
 }
 
 /// Makes a template of the compute: `hot` as it runs, `deferred` by way of a stop and a start.

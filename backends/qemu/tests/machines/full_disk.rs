@@ -83,6 +83,13 @@ fn fill(filler: &Path) {
     rustix::fs::fallocate(&file, flags, 0, disk.f_bavail * disk.f_frsize).unwrap();
 }
 
+/// Makes the small file system another size.
+fn resize(directory: &Path, size: &str) {
+    let mut mount = Command::new("mount");
+    let resized = mount.args(["-o", &format!("remount,{size}")]).arg(directory).status();
+    assert!(resized.unwrap().success());
+}
+
 fn filling(filler: &Path, step: &'static str) -> Context {
     let filler = filler.to_owned();
     Context {
@@ -153,6 +160,29 @@ async fn everything(lab: &Lab, directory: &Path) {
     act(&qemu, &machine, "start", &[]).await.unwrap();
     assert_eq!(state(&qemu, &machine).await.0, "active");
     console(&serial, from, "written-42").await;
+
+    // A guest that is to be held on a disk that fills meanwhile goes on.
+    let root = serial.join("root.qcow2");
+    let length = || fs::metadata(&root).unwrap().len();
+    let before = length();
+    let shrinks = async {
+        while length() < before + (4 << 20) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let disk = rustix::fs::statvfs(directory).unwrap();
+        let used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
+        resize(directory, &format!("size={}", used + (4 << 20)));
+    };
+    let hibernate: &[_] = &[("method", "hibernate".into())];
+    let (held, ()) = tokio::join!(act(&qemu, &machine, "suspend", hibernate), shrinks);
+    assert!(is_full(&held.unwrap_err()));
+    assert_eq!(state(&qemu, &machine).await.0, "active");
+    resize(directory, SIZE);
+    type_in(&serial, "echo goes-on-$((6*7))").await;
+    console(&serial, from, "goes-on-42").await;
+    act(&qemu, &machine, "suspend", hibernate).await.unwrap();
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "active");
 
     // A copy for which the room does not suffice leaves nothing, and the machine can be started.
     let parameters = [("method", "deferred".into())];
