@@ -221,6 +221,14 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, mark: &str) -> R
     let Some((machine, link)) = find(site, mark) else {
         return Ok(());
     };
+    match unlink(site, context, &machine, &link, mark).await {
+        // It went with its compute meanwhile.
+        Err(_) if !machine.directory.exists() => Ok(()),
+        done => done,
+    }
+}
+
+async fn unlink(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, link: &Link, mark: &str) -> Result<()> {
     machine.look().await?;
     let own = mark.to_owned();
     let leave = move |record: &mut MachineRecord| {
@@ -231,7 +239,7 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, mark: &str) -> R
     context.step("link on its way out").await?;
     // Decided before the device goes: a guest that is let go on meanwhile is asked again below.
     let held = machine.is_held();
-    devices::settle(site, &machine).await?;
+    devices::settle(site, machine).await?;
     context.step("device unplugged").await?;
     let own = mark.to_owned();
     let forget = move |record: &mut MachineRecord| {
@@ -244,7 +252,7 @@ pub(crate) async fn delete(site: &Arc<Site>, context: &Context, mark: &str) -> R
     if held {
         machine.clear_up(site);
     }
-    if let Link::Nic(nic) = &link
+    if let Link::Nic(nic) = link
         && let Some(network) = site.network(&nic.network)
     {
         network.settle(site).await?;

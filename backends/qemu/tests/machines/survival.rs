@@ -2,8 +2,8 @@
 
 use crate::lab::{self, Lab, console, switch_off_inside};
 use crate::world::{act, compute, context, deaf, greets, state, target, text};
-use occi_backend::Backend;
-use occi_backend::names::{COMPUTE, NETWORK};
+use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE};
+use occi_backend::{Backend, Target};
 use occi_backend_qemu::config::OnHostBoot;
 use occi_backend_qemu::process::{Identity, Process};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -129,6 +129,25 @@ pub(crate) async fn sudden_ends(lab: &Lab, config: QemuConfig) {
             qemu.delete(&context(), &target(&create)).await.unwrap();
         };
         tokio::join!(end, read_and_delete);
+
+        // One whose link is deleted at the same time.
+        let create = deaf();
+        qemu.create(&context(), &create).await.unwrap();
+        let link = Target {
+            kind: NETWORKINTERFACE.clone(),
+            mark: create.links[0].mark.clone(),
+            native_id: None,
+            project: None,
+        };
+        let scope = context();
+        let unlink = async {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            qemu.delete(&context(), &link).await
+        };
+        let whole = target(&create);
+        let (deleted, unlinked) = tokio::join!(qemu.delete(&scope, &whole), unlink);
+        deleted.unwrap();
+        unlinked.unwrap();
 
         // And one that is given up while it starts.
         let create = deaf();
