@@ -1,11 +1,7 @@
 //! Users and projects, as an operator manages them.
 
 use crate::auth::{Authenticator, HashError, Hasher, random_password};
-use occi_backend::names;
-use occi_store::{
-    Audit, Commit, Cursor, EntityQuery, EntityRow, Project, Quota, Refused, Role, Sees, Store, StoreError, User,
-    Visibility, Write,
-};
+use occi_store::{Audit, Commit, Project, Quota, Refused, Role, Store, StoreError, User, Write};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -187,26 +183,8 @@ impl Accounts {
             .await
     }
 
-    /// The project is gone; refused while it has entities, and while networks are shared with it: who makes a project of
-    /// that name again is to find nothing there.
+    /// The project is gone; refused while it has entities, and while networks are shared with it.
     pub async fn remove_project(&self, name: &str) -> Result<(), AccountError> {
-        self.project(name).await?;
-        let mut query = EntityQuery {
-            kinds: vec![names::NETWORK.clone()],
-            ..EntityQuery::new(Sees::Projects(vec![name.to_owned()]))
-        };
-        loop {
-            let page = self.store.select(&query).await?;
-            let shared = |row: &&EntityRow| matches!(&row.visibility, Visibility::Projects(with) if with.iter().any(|with| with == name));
-            if let Some(row) = page.iter().find(shared) {
-                let message = format!("{} is shared with {name:?}: unshare it first", row.path);
-                return Err(AccountError::Invalid(message));
-            }
-            match page.last() {
-                Some(last) => query.after = Some(Cursor(last.seq)),
-                None => break,
-            }
-        }
         let write = Write::RemoveProject(name.to_owned());
         self.commit("remove", project_path(name), vec![write]).await
     }

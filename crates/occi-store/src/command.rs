@@ -51,7 +51,8 @@ pub enum Require {
 /// A change.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// A new entity. Refused if its id, its path or its native id is taken. `usage` is reserved against the quota of its
+    /// A new entity. Refused if its id, its path or its native id is taken, or if it is shared with a project that does not
+    /// exist. `usage` is reserved against the quota of its
     /// project; more than the quota allows is refused.
     InsertEntity {
         /// The row.
@@ -60,7 +61,7 @@ pub enum Write {
         usage: Usage,
     },
     /// A change of an entity. Grows the generation if anything that a client can see differs. `usage` replaces what was
-    /// reserved (refused above the quota).
+    /// reserved (refused above the quota). Refused if it is to be shared with a project that does not exist.
     UpdateEntity {
         /// The entity.
         id: EntityId,
@@ -122,7 +123,7 @@ pub enum Write {
     RemoveUser(String),
     /// A new project, or a new quota of one.
     PutProject(Project),
-    /// The project is gone. Refused while it has entities.
+    /// The project is gone. Refused while it has entities, and while others share entities with it.
     RemoveProject(String),
     /// A membership.
     PutMember {

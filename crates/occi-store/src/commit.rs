@@ -4,9 +4,9 @@ use crate::codec::{self, IDEMPOTENCY, Stored, insert_audit, insert_operation, ro
 use crate::command::{Commit, Committed, Require, Write};
 use crate::error::Refused;
 use crate::json::write_types;
-use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow};
+use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow, Visibility};
 use crate::tx::{Command, Locks, Tx, params};
-use crate::writing::{OverQuota, Writing, taken};
+use crate::writing::{OverQuota, Writing, missing, taken};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
 use uuid::Uuid;
@@ -57,6 +57,7 @@ fn locks(commit: &Commit) -> Locks {
         match write {
             Write::InsertEntity { row, usage: _ } => {
                 locks.projects.push(row.project.clone());
+                locks.projects.extend(named(&row.visibility));
                 locks.entities.extend(
                     [&row.source, &row.target_id]
                         .into_iter()
@@ -64,14 +65,11 @@ fn locks(commit: &Commit) -> Locks {
                         .map(EntityId::to_string),
                 );
             }
-            Write::UpdateEntity {
-                id,
-                change: _,
-                usage: _,
-            }
-            | Write::RemoveEntity(id) => {
+            Write::UpdateEntity { id, change, usage: _ } => {
                 locks.entities.push(id.to_string());
+                locks.projects.extend(change.visibility.iter().flat_map(named));
             }
+            Write::RemoveEntity(id) => locks.entities.push(id.to_string()),
             Write::Step { operation, .. } | Write::FinishOperation { operation, .. } => {
                 locks.operations.push(operation.to_string());
             }
@@ -93,6 +91,14 @@ fn locks(commit: &Commit) -> Locks {
         }
     }
     locks
+}
+
+/// The projects that a visibility names: none of them is removed meanwhile.
+fn named(visibility: &Visibility) -> Vec<String> {
+    match visibility {
+        Visibility::Projects(projects) => projects.clone(),
+        Visibility::Project | Visibility::Public => Vec::new(),
+    }
 }
 
 async fn check<T: Tx>(tx: &mut T, requirement: &Require) -> Result<()> {
@@ -539,6 +545,13 @@ async fn remove_project<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Resu
     if writing.tx.row(sql, params![name], |cells| cells.int()).await?.is_some() {
         return Err(Refused::NotEmpty(name.to_owned()).into());
     }
+    // Who makes a project of that name again is to find nothing there.
+    let sql = "SELECT e.path FROM share s JOIN entity e ON e.seq = s.entity_seq WHERE s.project = ?1 \
+               ORDER BY e.seq LIMIT 1";
+    if let Some(path) = writing.tx.row(sql, params![name], |cells| cells.string()).await? {
+        let project = name.to_owned();
+        return Err(Refused::Shared { project, path }.into());
+    }
     if writing
         .tx
         .execute("DELETE FROM project WHERE name = ?1", params![name])
@@ -556,11 +569,4 @@ async fn remove_project<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Resu
         writing.tx.execute(sql, params![name]).await?;
     }
     Ok(())
-}
-
-fn missing(what: &'static str, name: &(impl ToString + ?Sized)) -> Refused {
-    Refused::Missing {
-        what,
-        name: name.to_string(),
-    }
 }

@@ -75,6 +75,14 @@ pub enum Refused {
     /// A project that has entities cannot be removed.
     #[error("project {0:?} is not empty")]
     NotEmpty(String),
+    /// A project with which others share something cannot be removed.
+    #[error("{path} is shared with the project {project:?}: unshare it first")]
+    Shared {
+        /// The project.
+        project: String,
+        /// The path of what is shared.
+        path: String,
+    },
 }
 
 /// A failure of the store.

@@ -4,7 +4,7 @@ use crate::codec::{self, ENTITY, Stored, insert_event, shares, stored, title, wr
 use crate::command::Committed;
 use crate::error::Refused;
 use crate::json::{write_attributes, write_types};
-use crate::row::{EntityRow, EventRow, Project, Usage};
+use crate::row::{EntityRow, EventRow, Project, Usage, Visibility};
 use crate::tx::{Param, Tx, params};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
@@ -278,6 +278,13 @@ impl<'t, T: Tx> Writing<'t, T> {
     }
 
     async fn share(&mut self, row: &EntityRow) -> Result<()> {
+        if let Visibility::Projects(projects) = &row.visibility {
+            for project in projects {
+                if self.project(project).await?.is_none() {
+                    return Err(missing("project", project).into());
+                }
+            }
+        }
         for project in shares(&row.visibility) {
             self.tx
                 .execute(
@@ -394,6 +401,13 @@ fn looks_different(was: &EntityRow, now: &EntityRow) -> bool {
         || was.operation != now.operation
         || was.hidden != now.hidden
         || was.visibility != now.visibility
+}
+
+pub(crate) fn missing(what: &'static str, name: &(impl ToString + ?Sized)) -> Refused {
+    Refused::Missing {
+        what,
+        name: name.to_string(),
+    }
 }
 
 pub(crate) fn taken(what: &'static str, name: &str) -> Refused {

@@ -2,22 +2,15 @@
 
 use crate::fixture::*;
 use occi_model::TypeId;
-use occi_store::{Project, Quota, Refused, Role, User, UserMixinRow, Write};
+use occi_store::{Change, EntityRow, Project, Quota, Refused, Role, User, UserMixinRow, Visibility, Write};
 
 behaviours![
     accounts_projects_and_memberships_are_kept,
     a_project_with_entities_cannot_be_removed,
+    what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
     a_removed_mixin_leaves_its_entities,
 ];
-
-fn project(name: &str) -> Write {
-    Write::PutProject(Project {
-        name: name.into(),
-        quota: Quota::default(),
-        created_ms: 1,
-    })
-}
 
 fn missing(what: &'static str, name: &str) -> Refused {
     Refused::Missing {
@@ -113,6 +106,63 @@ async fn a_project_with_entities_cannot_be_removed(store: Shared) {
     );
     write(&store, [Write::RemoveEntity(id("a")), remove()]).await.unwrap();
     assert_eq!(refused(write(&store, [remove()]).await), missing("project", "alpha"));
+}
+
+async fn what_is_shared_is_shared_with_projects_that_exist(store: Shared) {
+    let with = |projects: &[&str]| Visibility::Projects(projects.iter().map(|&name| name.into()).collect());
+    let share = |visibility| {
+        let visibility = Some(visibility);
+        update(
+            "a",
+            Change {
+                visibility,
+                ..Change::default()
+            },
+        )
+    };
+    let remove = || Write::RemoveProject("beta".into());
+    write(&store, [project("alpha"), project("beta"), insert(compute("a"))])
+        .await
+        .unwrap();
+    let unknown = write(&store, [share(with(&["beta", "gamma"]))]).await;
+    assert_eq!(refused(unknown), missing("project", "gamma"));
+    let unknown = EntityRow {
+        visibility: with(&["gamma"]),
+        ..compute("b")
+    };
+    assert_eq!(
+        refused(write(&store, [insert(unknown)]).await),
+        missing("project", "gamma")
+    );
+
+    // A deletion may fail yet, and bring back what it hides.
+    let hide = Change {
+        hidden: Some(true),
+        ..Change::default()
+    };
+    write(&store, [share(with(&["beta"])), update("a", hide)])
+        .await
+        .unwrap();
+    assert_eq!(
+        refused(write(&store, [remove()]).await),
+        Refused::Shared {
+            project: "beta".into(),
+            path: "/compute/a".into()
+        }
+    );
+    write(&store, [share(Visibility::Project), remove()]).await.unwrap();
+
+    // Of two at once, one comes first and the other is refused.
+    for _ in 0..8 {
+        write(&store, [project("beta"), share(Visibility::Project)])
+            .await
+            .unwrap();
+        let (shared, removed) = tokio::join!(write(&store, [share(with(&["beta"]))]), write(&store, [remove()]));
+        assert_ne!(shared.is_ok(), removed.is_ok(), "{shared:?}, {removed:?}");
+        let shared = get(&store, "a").await.visibility == with(&["beta"]);
+        let projects = store.projects().await.unwrap();
+        assert_eq!(shared, projects.iter().any(|project| project.name == "beta"));
+    }
 }
 
 fn mixin(term: &str, project: &str, location: &str) -> UserMixinRow {

@@ -35,6 +35,7 @@ async fn an_entity_comes_back_as_it_was_written(store: Shared) {
         kind: None,
     });
     pointing.target_id = None;
+    write(&store, [project("beta"), project("gamma")]).await.unwrap();
     write(&store, [insert(row.clone()), insert(pointing.clone())])
         .await
         .unwrap();

@@ -3,8 +3,8 @@
 use libtest_mimic::Failed;
 use occi_model::{Attributes, EntityId, LinkEnd, TypeId, Value};
 use occi_store::{
-    Change, Claim, Commit, Committed, EntityRow, EventRow, OperationRow, OperationState, Refused, Result, SqliteStore,
-    Store, StoreError, Usage, Visibility, Write,
+    Change, Claim, Commit, Committed, EntityRow, EventRow, OperationRow, OperationState, Project, Quota, Refused,
+    Result, SqliteStore, Store, StoreError, Usage, Visibility, Write,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -130,6 +130,14 @@ pub(crate) fn operation(entity: &str) -> OperationRow {
         error: None,
         result: None,
     }
+}
+
+pub(crate) fn project(name: &str) -> Write {
+    Write::PutProject(Project {
+        name: name.into(),
+        quota: Quota::default(),
+        created_ms: 1,
+    })
 }
 
 pub(crate) fn insert(row: EntityRow) -> Write {

@@ -51,6 +51,8 @@ async fn a_reader_sees_own_shared_and_public_entities(store: Shared) {
     };
     let shared = Visibility::Projects(vec!["alpha".into(), "gamma".into()]);
     let writes = [
+        project("alpha"),
+        project("gamma"),
         of("a", "alpha", Visibility::Project),
         of("b", "beta", Visibility::Project),
         of("b-shared", "beta", shared),
