@@ -46,7 +46,7 @@ impl Engine {
                 path: &row.path,
                 answer: json!({ "entity": row.id.to_string() }),
             };
-            let recorded = match inner.admit(&request, plan, precondition).await? {
+            let recorded = match inner.admit(&request, plan).await? {
                 Admitted::Recorded(recorded) => recorded,
                 Admitted::PlanAgain => continue,
                 Admitted::Repeated => return inner.replay_done(caller).await?.ok_or_else(lost_key),
@@ -105,7 +105,7 @@ impl Engine {
                 path: &path,
                 answer: json!({}),
             };
-            let recorded = match inner.admit(&request, plan, &Precondition::None).await? {
+            let recorded = match inner.admit(&request, plan).await? {
                 Admitted::Recorded(recorded) => recorded,
                 Admitted::PlanAgain => continue,
                 Admitted::Repeated => return inner.replay_done(caller).await?.ok_or_else(lost_key),

@@ -111,7 +111,7 @@ impl Inner {
                 path: &row.path,
                 answer: json!({ "entity": row.id.to_string() }),
             };
-            let recorded = match self.admit(&request, plan, precondition).await? {
+            let recorded = match self.admit(&request, plan).await? {
                 Admitted::Recorded(recorded) => recorded,
                 Admitted::PlanAgain => continue,
                 Admitted::Repeated => return self.replay_done(caller).await?.ok_or_else(lost_key),

@@ -10,9 +10,7 @@ use crate::inventory::link_end;
 use crate::model::Offered;
 use crate::operation::{Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
-use crate::{
-    Caller, Created, EngineError, FailureKind, Precondition, ProjectModel, Result, Where, place, policy, quota, row,
-};
+use crate::{Caller, Created, EngineError, FailureKind, ProjectModel, Result, Where, place, policy, quota, row};
 use occi_backend::{BackendError, Create, CreateLink, ErrorKind, LinkEnds, Scope, TemplateKind, names};
 use occi_model::{
     Attributes, EntityDraft, EntityId, LinkEnd, NewEntity, NewLink, NewShape, Term, TypeId, builder, infrastructure,
@@ -185,7 +183,7 @@ impl Inner {
                 path,
                 answer: json!({ "created": ids.iter().map(ToString::to_string).collect::<Vec<_>>() }),
             };
-            let recorded = match self.admit(&request, plan, &Precondition::None).await? {
+            let recorded = match self.admit(&request, plan).await? {
                 Admitted::Recorded(recorded) => recorded,
                 Admitted::PlanAgain => continue,
                 Admitted::Repeated => return self.replay_created(caller).await?.ok_or_else(lost_key),

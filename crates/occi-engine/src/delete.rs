@@ -32,10 +32,7 @@ impl Engine {
             let row = inner.changeable_at(caller, path, precondition).await?;
             let project = row.project.clone();
             let path = row.path.clone();
-            if let Some(deleted) = inner
-                .delete_rows(caller, vec![row], &project, &path, precondition, began)
-                .await?
-            {
+            if let Some(deleted) = inner.delete_rows(caller, vec![row], &project, &path, began).await? {
                 return Ok(deleted);
             }
         }
@@ -85,9 +82,8 @@ impl Engine {
             for row in &rows {
                 policy::may_change_row(caller, row)?;
             }
-            let none = Precondition::None;
             let project = caller.effective_project();
-            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, &none, began).await? {
+            if let Some(deleted) = inner.delete_rows(caller, rows, project, &path, began).await? {
                 return Ok(deleted);
             }
         }
@@ -104,7 +100,6 @@ impl Inner {
         rows: Vec<EntityRow>,
         project: &str,
         path: &str,
-        precondition: &Precondition,
         began: Instant,
     ) -> Result<Option<Deleted>> {
         let several = rows.len() > 1;
@@ -145,7 +140,7 @@ impl Inner {
             path,
             answer: json!({ "deleted": entities }),
         };
-        let recorded = match self.admit(&request, plan, precondition).await? {
+        let recorded = match self.admit(&request, plan).await? {
             Admitted::Recorded(recorded) => recorded,
             Admitted::PlanAgain => return Ok(None),
             Admitted::Repeated => return self.replay_deleted(caller).await?.ok_or_else(lost_key).map(Some),

@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, Inner};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
-use crate::{Caller, EngineError, FailureKind, Precondition, ProjectModel, Result, Selection, Where, place, policy};
+use crate::{Caller, EngineError, FailureKind, ProjectModel, Result, Selection, Where, place, policy};
 use occi_model::{EntityDraft, Origin, TypeId};
 use occi_store::EntityRow;
 use serde_json::json;
@@ -128,7 +128,7 @@ impl Inner {
                 path: &path,
                 answer: json!({}),
             };
-            let recorded = match self.admit(&request, plan, &Precondition::None).await? {
+            let recorded = match self.admit(&request, plan).await? {
                 Admitted::Recorded(recorded) => recorded,
                 Admitted::PlanAgain => continue,
                 Admitted::Repeated => return self.replay_done(caller).await?.ok_or_else(lost_key).map(|_| 0),

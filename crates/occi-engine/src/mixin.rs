@@ -5,7 +5,7 @@ use crate::create::unsupported;
 use crate::engine::Engine;
 use crate::model::Offered;
 use crate::plan::{Admitted, Plan, Request, lost_key, restless};
-use crate::{Caller, EngineError, FailureKind, Precondition, Result, policy};
+use crate::{Caller, EngineError, FailureKind, Result, policy};
 use occi_backend::Scope;
 use occi_model::{Mixin, MixinDraft, NewMixin, Origin, TypeId};
 use occi_store::{EntityQuery, Role, Sees, UserMixinRow, Write};
@@ -176,7 +176,7 @@ impl Engine {
             path: "/-/",
             answer: json!({}),
         };
-        let admitted = self.inner.admit(&request, plan, &Precondition::None).await;
+        let admitted = self.inner.admit(&request, plan).await;
         self.inner.models.forget(Some(project));
         match admitted? {
             Admitted::Recorded(_) => Ok(()),

@@ -5,7 +5,7 @@ use crate::engine::Inner;
 use crate::operation::journal::lease_ms;
 use crate::operation::waiting::{Phase, Waiter};
 use crate::operation::{Intent, blank, has_ended, worker};
-use crate::{Caller, EngineError, FailureKind, Precondition, Result, Wait};
+use crate::{Caller, EngineError, FailureKind, Result, Wait};
 use occi_store::{
     Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Refused, Require, StoreError, Write,
 };
@@ -109,19 +109,12 @@ impl Inner {
     }
 
     /// Records a plan, if nothing has changed since it was made.
-    pub(crate) async fn admit(
-        self: &Arc<Self>,
-        request: &Request<'_>,
-        plan: Plan,
-        precondition: &Precondition,
-    ) -> Result<Admitted> {
+    pub(crate) async fn admit(self: &Arc<Self>, request: &Request<'_>, plan: Plan) -> Result<Admitted> {
         match self.record(request, plan).await {
             Ok(recorded) => Ok(Admitted::Recorded(recorded)),
-            // Who leads to it now is told in the caller's eyes.
-            Err(StoreError::Refused(Refused::Busy { .. } | Refused::Targeted { .. })) => Ok(Admitted::PlanAgain),
-            Err(StoreError::Refused(Refused::Generation { .. }))
-                if !matches!(precondition, Precondition::Generations(_)) =>
-            {
+            // Who leads to it now is told in the caller's eyes; and whose generation it is that the client named in
+            // If-Match is known to who plans, not here: a plan depends on other entities too.
+            Err(StoreError::Refused(Refused::Busy { .. } | Refused::Targeted { .. } | Refused::Generation { .. })) => {
                 Ok(Admitted::PlanAgain)
             }
             Err(StoreError::Refused(Refused::Repeated(_))) => Ok(Admitted::Repeated),

@@ -2,8 +2,8 @@
 
 use crate::fixture::*;
 use occi_backend::names;
-use occi_engine::{Caller, FailureKind, Freshness, Selection, Wait, Where};
-use occi_model::{Entity, Shape};
+use occi_engine::{Caller, FailureKind, Freshness, Precondition, Selection, Wait, Where};
+use occi_model::{Entity, EntityDraft, Shape};
 use occi_store::{Change, Commit, Role, Store, Visibility, Write};
 use std::time::Duration;
 
@@ -106,5 +106,27 @@ async fn no_link_is_made_after_the_sharing_has_ended() {
             .await
             .unwrap();
         settled(&*on.store).await;
+    }
+}
+
+/// If-Match is about the entity of the request, not about what it is linked to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_network_that_changes_fails_nobodys_if_match() {
+    let on = Fixture::local().await;
+    let own = on.made(network()).await.location.clone();
+    set(&on, &own, Visibility::Public).await;
+    let caller = blue_done();
+    for _ in 0..20 {
+        let machine = on.create_as(&caller, compute()).await.unwrap();
+        let only = Precondition::Generations(machine.generations.clone());
+        let to = vec![link(&names::NETWORKINTERFACE, &own)];
+        let added = with_links(EntityDraft::default(), to);
+        let update = on.engine.update(&caller, &machine.entities[0].location, added, &only);
+        let (updated, ()) = tokio::join!(update, async {
+            for visibility in [Visibility::Projects(vec!["blue".into()]), Visibility::Public] {
+                set(&on, &own, visibility).await;
+            }
+        });
+        updated.unwrap();
     }
 }
