@@ -52,10 +52,10 @@ impl Inner {
             let (seq, generation) = (row.seq, row.generation);
             let stale = stale.of(self, &row).await;
             let entity = if self.base.is_link(row.kind.as_str()) {
-                self.link(row, &ends)
+                self.link(caller, row, &ends)
             } else {
-                let links = links.into_iter().map(|link| self.link(link, &ends)).collect();
-                self.entity(row, Shape::Resource { links })
+                let links = links.into_iter().map(|link| self.link(caller, link, &ends)).collect();
+                self.entity(caller, row, Shape::Resource { links })
             };
             shown.push(Found {
                 seq,
@@ -67,7 +67,7 @@ impl Inner {
         Ok(shown)
     }
 
-    fn link(&self, mut row: EntityRow, ends: &HashMap<EntityId, LinkEnd>) -> Entity {
+    fn link(&self, caller: &Caller, mut row: EntityRow, ends: &HashMap<EntityId, LinkEnd>) -> Entity {
         let unknown = || LinkEnd {
             location: String::new(),
             kind: None,
@@ -77,11 +77,14 @@ impl Inner {
             source: source.unwrap_or_else(unknown),
             target: row.target.take().unwrap_or_else(unknown),
         };
-        self.entity(row, shape)
+        self.entity(caller, row, shape)
     }
 
-    fn entity(&self, row: EntityRow, shape: Shape) -> Entity {
-        let actions = self.applicable(&row);
+    fn entity(&self, caller: &Caller, row: EntityRow, shape: Shape) -> Entity {
+        let actions = match policy::is_own(caller, &row) {
+            true => self.applicable(&row),
+            false => Vec::new(),
+        };
         let mut attributes = row.attributes;
         if let Some(native_id) = row.native_id.filter(|native_id| *native_id != *row.id.as_str()) {
             attributes.set(NATIVE_ID.clone(), native_id);

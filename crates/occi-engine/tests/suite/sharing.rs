@@ -130,3 +130,13 @@ async fn a_shared_network_that_changes_fails_nobodys_if_match() {
         updated.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_shown_offers_no_actions() {
+    let on = Fixture::local().await;
+    let own = on.made(network()).await;
+    set(&on, &own.location, Visibility::Public).await;
+    let shown = on.engine.retrieve(&blue(), &own.location).await.unwrap().entity;
+    assert_eq!(terms(&shown.actions), Vec::<&str>::new());
+    assert_eq!(terms(&on.seen(&own.location).await.actions), ["down"]);
+}
