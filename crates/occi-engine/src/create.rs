@@ -838,10 +838,13 @@ pub(crate) fn native_end(here: &Carrier, link: &EntityRow, end: Option<&EntityRo
         )));
     }
     if !policy::may_lead(&link.project, end) {
-        let message = format!(
-            "{} belongs to another project, and no operator has shared it with {:?}",
-            end.path, link.project
-        );
+        let message = match end.kind == *names::NETWORK {
+            true => format!(
+                "{} belongs to another project, and no operator has shared it with {:?}",
+                end.path, link.project
+            ),
+            false => format!("{} belongs to another project: only networks can be shared", end.path),
+        };
         return Err(EngineError::new(FailureKind::Forbidden, message));
     }
     let project = (end.native_project != link.native_project).then(|| end.native_project.clone());

@@ -290,10 +290,14 @@ fn in_use(caller: &Caller, row: &EntityRow, users: &[EntityRow]) -> EngineError 
     let mut seen = users.iter().filter(|link| is_seen(caller, link));
     let first = seen.next();
     let strangers = users.len() - usize::from(first.is_some()) - seen.count();
+    let what = match row.kind == *names::NETWORK {
+        true => "network interface",
+        false => "storage link",
+    };
     let strangers = match strangers {
         0 => None,
-        1 => Some("a network interface of another project leads to it".to_owned()),
-        many => Some(format!("{many} network interfaces of other projects lead to it")),
+        1 => Some(format!("a {what} of another project leads to it")),
+        many => Some(format!("{many} {what}s of other projects lead to it")),
     };
     let first = first.map(|link| format!("{} leads to it", link.path));
     let words: Vec<_> = first.into_iter().chain(strangers).collect();

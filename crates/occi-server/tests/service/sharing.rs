@@ -234,7 +234,8 @@ fn a_network_is_shared_with_projects_and_not_with_those_who_know_both() {
     let machine = bob.make("/compute/", &compute("bob's"));
     bob.post("/networkinterface/", &between(&machine, &network)).expect(403);
     let attach = between(&machine, &volume).replace("networkinterface", "storagelink");
-    bob.post("/storagelink/", &attach).expect(403);
+    let refused = bob.post("/storagelink/", &attach).expect(403);
+    assert!(refused.body.contains("only networks can be shared"), "{refused:?}");
     setup.run(&["network", "share", &network, "--public"]).good();
     bob.make("/networkinterface/", &between(&machine, &network));
     bob.post("/storagelink/", &attach).expect(403);
