@@ -838,7 +838,7 @@ pub(crate) fn native_end(here: &Carrier, link: &EntityRow, end: Option<&EntityRo
         )));
     }
     if !policy::may_lead(&link.project, end) {
-        let message = match end.kind == *names::NETWORK {
+        let message = match policy::can_be_shared(end) {
             true => format!(
                 "{} belongs to another project, and no operator has shared it with {:?}",
                 end.path, link.project

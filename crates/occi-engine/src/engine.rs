@@ -107,14 +107,6 @@ impl Engine {
         &self.inner.store
     }
 
-    /// Carries out what an operator does to entities beside the verbs. It is felt by the next request.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn commit(&self, commit: Commit) -> std::result::Result<Committed, StoreError> {
-        self.inner.commit(commit).await
-    }
-
     /// How this engine behaves.
     pub fn config(&self) -> &EngineConfig {
         &self.inner.config

@@ -26,6 +26,7 @@ mod policy;
 mod quota;
 mod retrieve;
 mod row;
+mod sharing;
 mod view;
 
 pub use answer::{
@@ -37,6 +38,7 @@ pub use config::{EngineConfig, Retention, Source};
 pub use engine::Engine;
 pub use error::{EngineError, FailureKind};
 pub use model::ProjectModel;
+pub use sharing::share;
 
 /// What every verb of the engine returns.
 pub type Result<T> = std::result::Result<T, EngineError>;

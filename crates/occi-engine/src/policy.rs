@@ -17,12 +17,17 @@ pub(crate) fn sees(principal: &Principal, project: &str, visibility: &Visibility
 /// Whether links of `project` may lead to an entity: it is of that project, or a network that is shared with it.
 pub(crate) fn may_lead(project: &str, to: &EntityRow) -> bool {
     to.project == project
-        || to.kind == *names::NETWORK
+        || can_be_shared(to)
             && match &to.visibility {
                 Visibility::Project => false,
                 Visibility::Projects(others) => others.iter().any(|other| other == project),
                 Visibility::Public => true,
             }
+}
+
+/// Whether an operator may share an entity between projects: a volume that is attached can be written.
+pub(crate) fn can_be_shared(row: &EntityRow) -> bool {
+    row.kind == *names::NETWORK
 }
 
 /// Whether an entity that the caller sees is of one of its projects, and not only shown to it.

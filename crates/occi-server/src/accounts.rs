@@ -250,9 +250,9 @@ impl Accounts {
 }
 
 /// Who can open the side door is an operator; which one, it does not know.
-const SIDE_DOOR: &str = "(side door)";
+pub(crate) const SIDE_DOOR: &str = "(side door)";
 
-pub(crate) fn audit(verb: &str, path: String, outcome: &str, detail: String) -> Audit {
+fn audit(verb: &str, path: String, outcome: &str, detail: String) -> Audit {
     Audit {
         id: Uuid::now_v7(),
         at_ms: jiff::Timestamp::now().as_millisecond(),

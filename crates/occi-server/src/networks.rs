@@ -1,34 +1,26 @@
-//! Networks that several projects use: by an operator's word, and only so.
+//! Networks, as an operator lists and shares them.
 
-use crate::accounts::{AccountError, Accounts, audit};
+use crate::accounts::SIDE_DOOR;
 use crate::config::nearest;
 use occi_backend::names;
-use occi_engine::Engine;
-use occi_model::{EntityId, infrastructure};
-use occi_store::{
-    Audit, Change, Commit, Cursor, EntityQuery, EntityRow, Refused, Require, Sees, Store, Visibility, Write,
-};
+use occi_engine::{Engine, EngineError, FailureKind};
+use occi_store::{Cursor, EntityQuery, EntityRow, Sees, Store, Visibility};
 use std::sync::Arc;
 
-/// The networks, as an operator shares them.
+/// The networks of a store, or of the engine that uses it.
 pub struct Networks {
-    accounts: Accounts,
     store: Arc<dyn Store>,
     engine: Option<Engine>,
 }
 
 impl Networks {
-    /// Over a store; `engine` is told of changes.
-    pub fn new(accounts: Accounts, store: Arc<dyn Store>, engine: Option<Engine>) -> Self {
-        Self {
-            accounts,
-            store,
-            engine,
-        }
+    /// Over a store; `engine` is the one that uses it.
+    pub fn new(store: Arc<dyn Store>, engine: Option<Engine>) -> Self {
+        Self { store, engine }
     }
 
     /// All networks, in the order in which they were made.
-    pub async fn all(&self) -> Result<Vec<EntityRow>, AccountError> {
+    pub async fn all(&self) -> Result<Vec<EntityRow>, EngineError> {
         let mut query = EntityQuery {
             kinds: vec![names::NETWORK.clone()],
             ..EntityQuery::new(Sees::All)
@@ -45,94 +37,28 @@ impl Networks {
         }
     }
 
-    /// Shares a network, named by path or id, with these projects and no others.
-    pub async fn share(&self, name: &str, mut projects: Vec<String>) -> Result<(), AccountError> {
-        let network = self.network(name).await?;
-        let known = self.accounts.projects().await?;
-        projects.sort();
-        projects.dedup();
-        for project in &projects {
-            if *project == network.project {
-                let message = format!("{} belongs to the project {project:?}", network.path);
-                return Err(AccountError::Invalid(message));
-            }
-            if known.iter().any(|known| known.name == *project) {
-                continue;
-            }
-            let message = match nearest(project, known.iter().map(|known| known.name.as_str())) {
-                Some(near) => format!("no project {project:?}: did you mean {near:?}?"),
-                None => format!("no project {project:?}"),
-            };
-            return Err(AccountError::Invalid(message));
+    /// Shares a network as [`Engine::share`] does.
+    pub async fn share(&self, name: &str, with: Visibility) -> Result<(), EngineError> {
+        if let Visibility::Projects(projects) = &with {
+            self.check_spelling(projects).await?;
         }
-        let detail = format!("with {}", projects.join(", "));
-        self.set(&network, Visibility::Projects(projects), "share", detail)
-            .await
-    }
-
-    /// Shares a network with all projects there are and will be.
-    pub async fn publish(&self, name: &str) -> Result<(), AccountError> {
-        let network = self.network(name).await?;
-        let detail = "with everybody".to_owned();
-        self.set(&network, Visibility::Public, "share", detail).await
-    }
-
-    /// Leaves a network to its project. Interfaces of others that lead to it stay.
-    pub async fn unshare(&self, name: &str) -> Result<(), AccountError> {
-        let network = self.network(name).await?;
-        self.set(&network, Visibility::Project, "unshare", String::new()).await
-    }
-
-    async fn network(&self, name: &str) -> Result<EntityRow, AccountError> {
-        let found = if name.contains('/') {
-            let path = format!("/{}", name.trim_matches('/'));
-            self.store.entity_at(&infrastructure::canonical_path(&path)).await?
-        } else {
-            match name.parse::<EntityId>() {
-                Ok(id) => self.store.entity(&id).await?,
-                Err(_) => None,
-            }
-        };
-        match found.filter(|row| !row.hidden) {
-            Some(row) if row.kind == *names::NETWORK => Ok(row),
-            Some(row) => {
-                let message = format!("{} is a {}: only networks can be shared", row.path, row.kind.term());
-                Err(AccountError::Invalid(message))
-            }
-            None => Err(AccountError::Refused(Refused::Missing {
-                what: "network",
-                name: name.to_owned(),
-            })),
-        }
-    }
-
-    async fn set(
-        &self,
-        network: &EntityRow,
-        visibility: Visibility,
-        verb: &str,
-        detail: String,
-    ) -> Result<(), AccountError> {
-        let change = Change {
-            visibility: Some(visibility),
-            ..Change::default()
-        };
-        let commit = Commit {
-            require: vec![Require::Exists(network.id.clone())],
-            writes: vec![Write::UpdateEntity {
-                id: network.id.clone(),
-                change: Box::new(change),
-                usage: None,
-            }],
-            audit: vec![Audit {
-                project: Some(network.project.clone()),
-                ..audit(verb, network.path.clone(), "accepted", detail)
-            }],
-        };
         match &self.engine {
-            Some(engine) => engine.commit(commit).await?,
-            None => self.store.commit(commit).await?,
+            Some(engine) => engine.share(name, with, SIDE_DOOR).await,
+            None => occi_engine::share(&*self.store, name, with, SIDE_DOOR).await,
+        }
+    }
+
+    /// Says which project may have been meant by one that does not exist.
+    async fn check_spelling(&self, projects: &[String]) -> Result<(), EngineError> {
+        let known = self.store.projects().await?;
+        let known = || known.iter().map(|project| project.name.as_str());
+        let Some(unknown) = projects.iter().find(|project| known().all(|name| name != *project)) else {
+            return Ok(());
         };
-        Ok(())
+        let message = match nearest(unknown, known()) {
+            Some(near) => format!("no project {unknown:?}: did you mean {near:?}?"),
+            None => format!("no project {unknown:?}"),
+        };
+        Err(EngineError::new(FailureKind::NotFound, message))
     }
 }

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use occi_backend::names;
 use occi_engine::{Caller, FailureKind, Freshness, Precondition, Selection, Wait, Where};
 use occi_model::{Entity, EntityDraft, Shape};
-use occi_store::{Change, Commit, Role, Store, Visibility, Write};
+use occi_store::{Role, Store, Visibility};
 use std::time::Duration;
 
 fn blue_done() -> Caller {
@@ -12,20 +12,7 @@ fn blue_done() -> Caller {
 }
 
 async fn set(on: &Fixture, path: &str, visibility: Visibility) {
-    let row = on.store.entity_at(path).await.unwrap().unwrap();
-    let change = Change {
-        visibility: Some(visibility),
-        ..Change::default()
-    };
-    let commit = Commit {
-        writes: vec![Write::UpdateEntity {
-            id: row.id,
-            change: Box::new(change),
-            usage: None,
-        }],
-        ..Commit::default()
-    };
-    on.engine.commit(commit).await.unwrap();
+    on.engine.share(path, visibility, "an operator").await.unwrap();
 }
 
 fn leads_to(link: &Entity) -> &str {

@@ -3,6 +3,7 @@
 
 use crate::accounts::{AccountError, Accounts};
 use crate::http::serve::{Body, Door, Peer};
+use crate::http::status;
 use crate::networks::Networks;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
@@ -12,7 +13,7 @@ use axum::{Json, Router};
 use http::{StatusCode, header};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use occi_engine::Engine;
+use occi_engine::{Engine, EngineError};
 use occi_store::{Quota, Refused, Role, Store, Visibility};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -50,7 +51,7 @@ impl Admin {
         let engine = probe.as_ref().map(|probe| probe.engine.clone());
         Self {
             inner: Arc::new(Inner {
-                networks: Networks::new(accounts.clone(), store.clone(), engine),
+                networks: Networks::new(store.clone(), engine),
                 accounts,
                 store,
                 probe,
@@ -107,6 +108,18 @@ impl From<AccountError> for Failed {
             AccountError::Hash(_) | AccountError::Keep(_) | AccountError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, with_sources(&error))
+    }
+}
+
+impl From<EngineError> for Failed {
+    fn from(error: EngineError) -> Self {
+        let (status, _) = status::of_failure(error.kind);
+        // Who asks here is who would read the log.
+        let text = match &error.context {
+            Some(context) => format!("{error}: {context}"),
+            None => error.to_string(),
+        };
+        Self(status, text)
     }
 }
 
@@ -406,20 +419,20 @@ struct Share {
 }
 
 async fn share(State(admin): State<Admin>, Path(name): Path<String>, Json(share): Json<Share>) -> Answer {
-    let networks = &admin.inner.networks;
-    match (share.public, share.with) {
-        (true, with) if with.is_empty() => networks.publish(&name).await?,
-        (false, with) if !with.is_empty() => networks.share(&name, with).await?,
+    let with = match (share.public, share.with) {
+        (true, with) if with.is_empty() => Visibility::Public,
+        (false, with) if !with.is_empty() => Visibility::Projects(with),
         _ => {
             let words = "name the projects, or say that it is for everybody";
             return Err(Failed(StatusCode::BAD_REQUEST, words.to_owned()));
         }
-    }
+    };
+    admin.inner.networks.share(&name, with).await?;
     done()
 }
 
 async fn unshare(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
-    admin.inner.networks.unshare(&name).await?;
+    admin.inner.networks.share(&name, Visibility::Project).await?;
     done()
 }
 

@@ -16,5 +16,5 @@ mod ready;
 pub mod serve;
 pub mod service;
 mod spelling;
-mod status;
+pub(crate) mod status;
 pub mod tls;

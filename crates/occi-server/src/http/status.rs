@@ -5,7 +5,7 @@ use occi_engine::FailureKind;
 use occi_rendering::{ParseErrorKind, RenderError};
 
 /// The status and the type of problem (RFC 9457) of a failed verb.
-pub(super) fn of_failure(kind: FailureKind) -> (StatusCode, &'static str) {
+pub(crate) fn of_failure(kind: FailureKind) -> (StatusCode, &'static str) {
     match kind {
         // Change the request.
         FailureKind::Invalid => (StatusCode::BAD_REQUEST, "urn:occid:problem:invalid"),
