@@ -3,7 +3,7 @@
 use crate::fixture::*;
 use occi_backend::names;
 use occi_engine::{Caller, FailureKind, Freshness, Precondition, Selection, Wait, Where};
-use occi_model::{Entity, EntityDraft, Shape};
+use occi_model::{Entity, EntityDraft, Shape, core};
 use occi_store::{Role, Store, Visibility};
 use std::time::Duration;
 
@@ -126,4 +126,19 @@ async fn what_is_only_shown_offers_no_actions() {
     let shown = on.engine.retrieve(&blue(), &own.location).await.unwrap().entity;
     assert_eq!(terms(&shown.actions), Vec::<&str>::new());
     assert_eq!(terms(&on.seen(&own.location).await.actions), ["down"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_only_the_store_holds_goes_with_the_shared_network() {
+    let on = Fixture::local().await;
+    let own = on.made(network()).await;
+    set(&on, &own.location, Visibility::Public).await;
+    let machine = on.create_as(&blue_done(), compute()).await.unwrap().entities.remove(0);
+    let note = between(&core::LINK.parse().unwrap(), &machine.location, &own.location);
+    let note = on.create_as(&blue_done(), note).await.unwrap().entities.remove(0);
+    let there = async || on.engine.retrieve(&blue(), &machine.location).await.unwrap().entity;
+    assert_eq!(links(&*there().await).len(), 2);
+    on.delete(&own.location).await.unwrap();
+    assert_eq!(links(&*there().await).len(), 1);
+    refused(on.engine.retrieve(&blue(), &note.location).await, FailureKind::NotFound);
 }
