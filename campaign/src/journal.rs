@@ -247,13 +247,21 @@ impl Journal {
         }
     }
 
-    /// A lost create that is sent again must succeed now, unless an end of a link has been deleted since then.
+    /// A lost create that is sent again must succeed now. A link that had an end which has been deleted since then is gone
+    /// with it, whether it had been made or not: then a refusal is right too, and success says nothing new.
     pub(crate) fn repeated(&mut self, deed: &Deed, answer: &Answer) -> Result<(), String> {
+        let has_gone = deed.made.iter().any(|made| self.has_lost_an_end(*made));
         let begun = self.begin(deed);
+        let before = begun.before.clone();
         self.conclude(deed, begun, answer);
         match answer {
+            Answer::Done { .. } | Answer::Refused(..) if has_gone => {
+                for (thing, facts) in before {
+                    self.things[thing].facts = facts;
+                }
+                Ok(())
+            }
             Answer::Done { .. } => Ok(()),
-            Answer::Refused(..) if deed.made.iter().any(|made| self.has_lost_an_end(*made)) => Ok(()),
             Answer::Refused(status, message) => Err(format!("{status} {message}")),
             Answer::Lost => Err("no answer".to_owned()),
         }
