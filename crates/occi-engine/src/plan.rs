@@ -325,8 +325,7 @@ impl Inner {
     pub(crate) async fn hear(&self, operation: Uuid) {
         let row = match self.store.operation(operation).await {
             Ok(Some(row)) => row,
-            // It ended so long ago that it is forgotten.
-            Ok(None) => return self.waiting.ended(operation, Ok(())),
+            Ok(None) => return self.waiting.missing(operation),
             Err(error) => return tracing::warn!(operation.id = %operation, %error, "failed to look how far it is"),
         };
         if !has_ended(row.state) {

@@ -131,6 +131,15 @@ impl Waiting {
         }
     }
 
+    /// The store does not know it. What another process did ended so long ago that it is forgotten; what is opened here
+    /// may be about to be written.
+    pub(crate) fn missing(&self, operation: Uuid) {
+        let is_ours = self.verb(operation).is_some();
+        if !is_ours {
+            self.ended(operation, Ok(()));
+        }
+    }
+
     /// Tells it to stop.
     pub(crate) fn stop(&self, operation: Uuid) {
         if let Some(open) = self.lock().get(&operation) {
@@ -269,6 +278,19 @@ mod tests {
         waiting.accepted(id);
         assert!(matches!(second.leave().await[..], [(_, Phase::Accepted)]));
         assert!(waiting.all().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_written_yet_has_not_ended() {
+        let waiting = Arc::new(Waiting::new(CancellationToken::new()));
+        let (ours, anothers) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        waiting.opened(ours, "create");
+        let waiter = waiting.join(&[ours, anothers], false);
+        for operation in waiting.all() {
+            waiting.missing(operation);
+        }
+        let phases = waiter.leave().await;
+        assert!(matches!(phases[..], [(_, Phase::Recorded), (_, Phase::Ended(Ok(())))]));
     }
 
     #[tokio::test]
