@@ -250,6 +250,7 @@ mod tests {
             project: "p".to_owned(),
             user: None,
             made: true,
+            fresh_root: false,
             wanted: Wanted::Running,
             hostname: None,
             cores: 2,

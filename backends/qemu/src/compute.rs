@@ -170,11 +170,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
             placed
         }
     };
-    if !machine.record.get().made {
-        make(site, &machine).await?;
-        context.step("disk and seed made").await?;
-        machine.record.change(|record| record.made = true).await?;
-    }
+    complete(site, context, &machine).await?;
     context.accepted(&translate::machine(&machine)).await?;
     if create.bring_up && machine.status() != Status::Running {
         machine.power_on(context.stopped()).await?;
@@ -223,6 +219,7 @@ fn place(
         project: scope.project.clone(),
         user: site.free_user()?,
         made: false,
+        fresh_root: false,
         wanted: Wanted::Off,
         hostname: wish.hostname.map(str::to_owned),
         cores: wish.cores,
@@ -307,6 +304,20 @@ pub(crate) fn place_nic(
     })
 }
 
+/// Makes what a machine lacks, if it has not been made in full: it is new, or whoever changed it was broken off.
+async fn complete(site: &Site, context: &Context, machine: &Arc<Machine>) -> Result<()> {
+    if machine.record.get().made {
+        return Ok(());
+    }
+    make(site, machine).await?;
+    let whole = |record: &mut MachineRecord| {
+        record.made = true;
+        record.fresh_root = false;
+    };
+    machine.record.change(whole).await?;
+    context.step("files made").await
+}
+
 /// Makes the files that a machine lacks, and its seed.
 async fn make(site: &Site, machine: &Arc<Machine>) -> Result<()> {
     let record = machine.record.get();
@@ -342,6 +353,9 @@ fn lay_out(machine: &Machine, record: &MachineRecord, frozen: &Path) -> Result<O
     confine::give(&inside, record.user)?;
     remove(&inside.join(NEW))?;
     write_seed(machine, record)?;
+    if record.fresh_root {
+        remove(&inside.join(ROOT))?;
+    }
     if inside.join(ROOT).exists() {
         return Ok(None);
     }
@@ -417,10 +431,7 @@ pub(crate) async fn act(
     match (invocation.action.term(), invocation.method()) {
         ("start", _) => {
             if machine.status() != Status::Running {
-                let record = machine.record.get();
-                if !record.made {
-                    return refuse(ErrorKind::Conflict, "the compute has not been made in full; delete it");
-                }
+                complete(site, context, machine).await?;
                 let to_start = !machine.status().has_process();
                 let _room = to_start.then(|| reserve(site, machine)).transpose()?;
                 machine.power_on(context.stopped()).await?;
@@ -494,6 +505,7 @@ async fn save(
         if !allowed || machine.record.get().wanted == Wanted::Hibernated {
             return not_now("save", machine);
         }
+        complete(site, context, machine).await?;
         site.check_disk(std::fs::symlink_metadata(machine.inside().join(ROOT)).map_or(0, |meta| meta.len()))?;
     }
     let runs = machine.status() == Status::Running;
@@ -612,14 +624,7 @@ pub(crate) async fn update(
     let (scope, own, wish) = (context.scope.clone(), machine.clone(), change.clone());
     site.place(move |site| record_change(site, &scope, &own, &wish)).await?;
     context.step("change recorded").await?;
-    if change.os_template.is_some() {
-        remove(&machine.inside().join(ROOT))?;
-    }
-    if !machine.record.get().made {
-        make(site, machine).await?;
-        machine.record.change(|record| record.made = true).await?;
-        context.step("files made").await?;
-    }
+    complete(site, context, machine).await?;
     Ok(translate::machine_and_links(site, machine))
 }
 
@@ -637,6 +642,7 @@ fn record_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change)
     // Until its files are made anew it is not whole; whoever finds it so makes them.
     wanted.made &= image.is_none() && wanted.hostname == now.hostname && wanted.ephemeral == now.ephemeral;
     if let Some(image) = image {
+        wanted.fresh_root = true;
         wanted.base = site.freeze(&image)?;
         wanted.template = image.term.to_string();
         wanted.ssh_user = image.ssh_user().map(str::to_owned);
@@ -651,6 +657,7 @@ fn record_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change)
         record.template = wanted.template;
         record.ssh_user = wanted.ssh_user;
         record.made = wanted.made;
+        record.fresh_root = wanted.fresh_root;
     })?;
     Ok(())
 }

@@ -125,7 +125,7 @@ fn check_state(machine: &Machine) -> Result<()> {
     let record = machine.record.get();
     let (state, _) = translate::machine_state(&record, &machine.status());
     match state {
-        "inactive" | "active" | "suspended" if record.made => Ok(()),
+        "inactive" | "active" | "suspended" => Ok(()),
         _ => refuse(
             ErrorKind::Conflict,
             format!("the compute is {state}; links are made while it is on, off or suspended"),

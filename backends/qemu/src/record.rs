@@ -37,8 +37,11 @@ pub(crate) struct MachineRecord {
     pub project: String,
     /// As whom its QEMU runs, on a host where we are root.
     pub user: Option<u32>,
-    /// Whether it has been made in full.
+    /// Whether it has been made in full, as it is described here.
     pub made: bool,
+    /// Whether what lies on its root disk goes when it is made: the disk is still that of another image.
+    #[serde(default)]
+    pub fresh_root: bool,
     pub wanted: Wanted,
     /// The host name that the client asked for.
     pub hostname: Option<String>,

@@ -44,7 +44,7 @@ fn mark(text: &str) -> Option<EntityId> {
 pub(crate) fn machine_state(record: &MachineRecord, status: &Status) -> (&'static str, Option<String>) {
     let say = |text: &str| Some(text.to_owned());
     if !record.made {
-        return ("inactive", say("is being created"));
+        return ("inactive", say("is not made in full yet"));
     }
     match status {
         Status::Running => {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod changes;
 mod devices;
 mod full_disk;
 mod isolation;
@@ -89,6 +90,10 @@ fn main() -> ExitCode {
         trial(
             "a_machine_that_waits_for_its_turn_is_stopped_and_deleted_at_once",
             |lab, config| Box::pin(queue::queue(lab, config)),
+        ),
+        trial(
+            "a_change_that_is_broken_off_at_any_step_is_completed_by_the_next_start",
+            |lab, config| Box::pin(changes::broken_off(lab, config)),
         ),
         trial("two_backups_of_one_machine_do_not_meet", |lab, config| {
             Box::pin(devices::backups(lab, config))
