@@ -5,7 +5,7 @@ use crate::config::QemuConfig;
 use crate::error::Failure;
 use crate::links::{self, id};
 use crate::qemu_img;
-use crate::site::Site;
+use crate::site::{IMAGE_ROUND, Site};
 use crate::{capabilities, compute, networks, probe, templates, translate, volume};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -38,11 +38,15 @@ impl Qemu {
     /// [`Failure`] if the directory cannot be used, or another server uses it. That QEMU is missing is no error here;
     /// see [`Backend::health`].
     pub fn open(config: QemuConfig) -> std::result::Result<Self, Failure> {
+        Self::open_with(config, IMAGE_ROUND)
+    }
+
+    fn open_with(config: QemuConfig, image_round: Duration) -> std::result::Result<Self, Failure> {
         config.validate().map_err(|reason| Failure::Record {
             file: "the configuration of the qemu backend".to_owned(),
             reason,
         })?;
-        let (site, events) = Site::open(config)?;
+        let (site, events) = Site::open(config, image_round)?;
         Ok(Self {
             site,
             capabilities: capabilities::capabilities(),
@@ -324,26 +328,32 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_that_comes_or_goes_is_told() {
+        const ROUND: Duration = Duration::from_millis(1);
         let directory = tempfile::tempdir().unwrap();
         let images = directory.path().join("images");
-        let qemu = Qemu::open(QemuConfig {
+        let config = QemuConfig {
             images: vec![images.clone()],
             ..QemuConfig::new(directory.path())
-        })
-        .unwrap();
+        };
+        let qemu = Qemu::open_with(config, ROUND).unwrap();
         let mut events = qemu.events().unwrap();
         fs::create_dir(&images).unwrap();
         // What is there at the first look is not told.
         let come = async {
             for number in 0.. {
-                fs::write(images.join(format!("{number}.img")), [0; 512]).unwrap();
-                tokio::time::sleep(Duration::from_secs(3)).await;
+                let new = directory.path().join("new");
+                fs::write(&new, [0; 512]).unwrap();
+                fs::set_permissions(&new, Permissions::from_mode(0o444)).unwrap();
+                fs::rename(&new, images.join(format!("{number}.img"))).unwrap();
+                tokio::time::sleep(ROUND).await;
             }
         };
         tokio::select! {
             event = events.next() => assert!(matches!(event, Some(Event::Catalogue))),
             () = come => {}
         }
+        // The last of them may be told for themselves.
+        while tokio::time::timeout(50 * ROUND, events.next()).await.is_ok() {}
         fs::remove_dir_all(&images).unwrap();
         assert!(matches!(events.next().await, Some(Event::Catalogue)));
     }

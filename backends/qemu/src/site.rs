@@ -28,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Between two looks at the guests' serial logs.
 const LOG_ROUND: Duration = Duration::from_secs(5);
 /// Between two looks at the directories of images.
-const IMAGE_ROUND: Duration = Duration::from_secs(2);
+pub(crate) const IMAGE_ROUND: Duration = Duration::from_secs(2);
 
 /// The version of how things lie in the engine's directory, as its file `layout` says.
 const LAYOUT: &str = "3\n";
@@ -65,8 +65,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Site {
-    /// Reads what there is, and begins to attach to what runs.
-    pub(crate) fn open(config: QemuConfig) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Event>), Failure> {
+    /// Reads what there is, and begins to attach to what runs. Images are looked at every `image_round`.
+    pub(crate) fn open(
+        config: QemuConfig,
+        image_round: Duration,
+    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Event>), Failure> {
         for name in [MACHINES, NETWORKS, VOLUMES, BASES, TRASH, SAVED] {
             make_private(&config.directory.join(name))?;
         }
@@ -138,7 +141,7 @@ impl Site {
             tokio::spawn(keep_looking(Arc::downgrade(&site), LOG_ROUND, |site, ()| {
                 site.trim_logs()
             })),
-            tokio::spawn(keep_looking(Arc::downgrade(&site), IMAGE_ROUND, Site::look_at_images)),
+            tokio::spawn(keep_looking(Arc::downgrade(&site), image_round, Site::look_at_images)),
         ];
         lock(&site.tasks).extend(tasks.map(AbortOnDropHandle::new));
         Ok((site, receiver))
