@@ -1,5 +1,9 @@
-//! The writer: one thread that drains a queue into one transaction, a savepoint per command, and answers after the
-//! commit. While it waits for the disk the next group gathers.
+//! The writer: one thread that drains a queue into one transaction and answers after the commit. While it waits for the
+//! disk the next group gathers.
+//!
+//! A command that fails leaves nothing and harms no other. A savepoint around each would do that, and keeps a copy of
+//! every page that a command touches. Most groups have no use for that: so a group is tried without, and if one of its
+//! commands fails, all are carried out again, each in a savepoint.
 
 use super::engine::{SqliteTx, failure, now};
 use crate::codec::insert_audit;
@@ -65,8 +69,10 @@ fn gone() -> StoreError {
 
 /// A command with the place to which its answer goes.
 trait Job: Send {
-    /// Carries it out inside of the open transaction.
-    fn run(&mut self, connection: &mut Connection);
+    /// Carries it out inside of the open transaction, and says whether that went well. If not, the transaction is spoilt.
+    fn run(&mut self, connection: &mut Connection) -> bool;
+    /// The same in a savepoint: if it does not go well, nothing of it is left but its audit.
+    fn run_apart(&mut self, connection: &mut Connection);
     /// What went wrong with it so far.
     fn error(&self) -> Option<&StoreError>;
     /// Answers: with its result if the transaction was committed, else with the reason.
@@ -80,7 +86,12 @@ struct Queued<C: Command> {
 }
 
 impl<C: Command> Job for Queued<C> {
-    fn run(&mut self, connection: &mut Connection) {
+    fn run(&mut self, connection: &mut Connection) -> bool {
+        let result = caught(|| now(self.command.run(&mut SqliteTx(connection))));
+        self.result.insert(result).is_ok()
+    }
+
+    fn run_apart(&mut self, connection: &mut Connection) {
         self.result = Some(in_savepoint(connection, |connection| {
             now(self.command.run(&mut SqliteTx(connection)))
         }));
@@ -120,11 +131,14 @@ fn again(error: &StoreError) -> StoreError {
     }
 }
 
+/// A panic of one command ends no other.
+fn caught<R>(run: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(StoreError::Failed("the command panicked".into())))
+}
+
 fn in_savepoint<R>(connection: &mut Connection, run: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
     statement(connection, "SAVEPOINT command")?;
-    // A panic of one command ends no other.
-    let result = catch_unwind(AssertUnwindSafe(|| run(connection)))
-        .unwrap_or_else(|_| Err(StoreError::Failed("the command panicked".into())));
+    let result = caught(|| run(connection));
     // A full disk may have rolled back everything already.
     if result.is_err() && !connection.is_autocommit() {
         statement(connection, "ROLLBACK TO command")?;
@@ -159,16 +173,22 @@ fn transaction(
     jobs: &mut mpsc::Receiver<Box<dyn Job>>,
 ) -> Result<()> {
     statement(connection, "BEGIN IMMEDIATE")?;
-    let mut done = 0;
-    while let Some(job) = group.get_mut(done) {
-        job.run(connection);
-        if connection.is_autocommit() {
-            // No space: everything was rolled back, the others' commands too.
-            return Err(job.error().map_or_else(gone, again));
+    if !each(group, jobs, |job| job.run(connection)) {
+        if !connection.is_autocommit() {
+            statement(connection, "ROLLBACK")?;
         }
-        done += 1;
-        if done == group.len() && done < GROUP {
-            group.extend(jobs.try_recv());
+        statement(connection, "BEGIN IMMEDIATE")?;
+        let mut spoilt = None;
+        each(group, jobs, |job| {
+            job.run_apart(connection);
+            if connection.is_autocommit() {
+                // No space: everything was rolled back, the others' commands too.
+                spoilt = Some(job.error().map_or_else(gone, again));
+            }
+            spoilt.is_none()
+        });
+        if let Some(error) = spoilt {
+            return Err(error);
         }
     }
     statement(connection, "COMMIT").inspect_err(|_| {
@@ -176,4 +196,23 @@ fn transaction(
             let _ = statement(connection, "ROLLBACK");
         }
     })
+}
+
+/// Carries out the commands of a group, and those that come meanwhile, until one does not go well.
+fn each(
+    group: &mut Vec<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+    mut carry_out: impl FnMut(&mut dyn Job) -> bool,
+) -> bool {
+    let mut done = 0;
+    while let Some(job) = group.get_mut(done) {
+        if !carry_out(job.as_mut()) {
+            return false;
+        }
+        done += 1;
+        if done == group.len() && done < GROUP {
+            group.extend(jobs.try_recv());
+        }
+    }
+    true
 }
