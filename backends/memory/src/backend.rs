@@ -123,6 +123,10 @@ impl Memory {
         })
     }
 
+    async fn picture(&self, key: &Key) -> Result<Option<Picture>> {
+        self.client.read(|engine| engine.picture(key)).await
+    }
+
     async fn pictures(&self, key: &Key) -> Result<Vec<Picture>> {
         self.client.read(|engine| engine.pictures(key)).await
     }
@@ -181,15 +185,14 @@ impl Memory {
             };
             self.make(context, &inline.kind, &inline.mark, build).await?;
         }
-        let pictures = self.pictures(key).await?;
-        if let Some(picture) = pictures.first() {
-            context.accepted(picture).await?;
+        if let Some(picture) = self.picture(key).await? {
+            context.accepted(&picture).await?;
         }
         self.idle(key).await?;
         let (first, up) = State::first_and_up(&create.kind);
         if create.bring_up && up != first && self.state(key).await? == first {
-            if let Some(picture) = self.pictures(key).await?.first() {
-                context.picture(picture).await?;
+            if let Some(picture) = self.picture(key).await? {
+                context.picture(&picture).await?;
             }
             self.bring(Verb::Create, key, Then::Reach(up)).await?;
             context.step(&format!("{} brought up", create.kind.term())).await?;
@@ -222,9 +225,8 @@ impl Memory {
             link(engine, capability, &wanted, &source, &target)
         };
         let key = self.make(context, &create.kind, &create.mark, build).await?;
-        let pictures = self.pictures(&key).await.map_err(BackendError::ambiguous)?;
-        if let Some(picture) = pictures.first() {
-            context.accepted(picture).await?;
+        if let Some(picture) = self.picture(&key).await.map_err(BackendError::ambiguous)? {
+            context.accepted(&picture).await?;
         }
         self.idle(&key).await.map_err(BackendError::ambiguous)?;
         self.pictures(&key).await.map_err(BackendError::ambiguous)

@@ -94,18 +94,8 @@ impl Engine {
                 self.due.remove(&(at, key));
                 continue;
             };
-            match object.pending.remove(0).1 {
-                Then::Appear => {}
-                Then::Reach(state) => {
-                    object.state = state;
-                    object.message = None;
-                }
-                Then::Vanish => {
-                    self.put(&key, None);
-                    continue;
-                }
-            }
-            self.put(&key, Some(object));
+            let then = object.pending.remove(0).1;
+            self.happen(&key, object, then);
         }
         while self
             .past
@@ -114,6 +104,19 @@ impl Engine {
         {
             self.past.pop_front();
         }
+    }
+
+    /// What was to happen to an object happens.
+    fn happen(&mut self, key: &Key, mut object: Object, then: Then) {
+        match then {
+            Then::Appear => {}
+            Then::Reach(state) => {
+                object.state = state;
+                object.message = None;
+            }
+            Then::Vanish => return self.put(key, None),
+        }
+        self.put(key, Some(object));
     }
 
     /// When something happens by itself next.
@@ -355,11 +358,15 @@ impl Engine {
 
     /// Begins to bring an object to what `then` says; it is there after `work_ms`.
     pub(crate) fn begin(&mut self, key: &Key, then: Then, work_ms: u64) {
-        if let Some(mut object) = self.get(key).cloned() {
-            object.pending.push((self.now + work_ms, then));
-            self.put(key, Some(object));
-            self.settle();
+        let Some(mut object) = self.get(key).cloned() else {
+            return;
+        };
+        if work_ms == 0 && object.pending.is_empty() {
+            return self.happen(key, object, then);
         }
+        object.pending.push((self.now + work_ms, then));
+        self.put(key, Some(object));
+        self.settle();
     }
 
     /// Tells an event, if anybody listens.
