@@ -72,7 +72,8 @@ impl Authenticator {
     /// Over these accounts.
     pub fn new(store: Arc<dyn Store>, hasher: Hasher, config: &config::Auth) -> Result<Self, HashError> {
         let mut secret = [0_u8; 32];
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| HashError::Failed)?;
+        // The system's: the library's own generator gathers its first randomness for 35 ms.
+        getrandom::fill(&mut secret).map_err(|_| HashError::Failed)?;
         Ok(Self {
             store,
             hasher,

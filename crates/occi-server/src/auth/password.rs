@@ -99,7 +99,7 @@ impl Hasher {
 /// A password for somebody who has none yet: 120 random bits, 20 characters that need no quoting.
 pub fn random_password() -> Result<String, HashError> {
     let mut bytes = [0_u8; 15];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| HashError::Failed)?;
+    getrandom::fill(&mut bytes).map_err(|_| HashError::Failed)?;
     Ok(base64::Engine::encode(
         &base64::engine::general_purpose::URL_SAFE_NO_PAD,
         bytes,

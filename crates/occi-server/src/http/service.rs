@@ -92,7 +92,7 @@ impl Service {
         });
         let mut random = [0; 4];
         // A failure costs uniqueness over restarts, nothing else.
-        let _ = aws_lc_rs::rand::fill(&mut random);
+        let _ = getrandom::fill(&mut random);
         Arc::new(Self {
             engine,
             authenticator,
