@@ -24,12 +24,16 @@ impl From<Interrupted> for BackendError {
     }
 }
 
-/// Where a running verb writes what must survive a crash. Implemented by the engine above (and by fault injection).
+/// Where a running verb tells what it has done, and hears that it should stop. Implemented by the engine above (and by
+/// fault injection).
+///
+/// What is told is durable with the verb's end, or within a second if the verb goes on. Nothing may depend on it: no
+/// verb can read it again, and one that is called again finds by its mark what it has done.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// The native engine has taken responsibility: the client gets its 201 now.
     async fn accepted(&self, picture: &Picture) -> Result<(), Interrupted>;
-    /// A side effect was made; `step` names it in a few words for people ("disk made"). Returns when it is durable.
+    /// A side effect was made; `step` names it in a few words for people ("disk made").
     async fn step(&self, step: &str) -> Result<(), Interrupted>;
     /// How far the verb is, in per cent. Not durable.
     fn progress(&self, percent: u8);
@@ -39,6 +43,10 @@ pub trait Journal: Send + Sync {
     /// that may last: it gives up.
     async fn stopped(&self) -> Interrupted {
         std::future::pending().await
+    }
+    /// Returns when everything told so far is durable. For fault injection; a verb has no need of it.
+    async fn flush(&self) -> Result<(), Interrupted> {
+        Ok(())
     }
 }
 

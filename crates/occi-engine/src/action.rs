@@ -335,8 +335,8 @@ impl Inner {
                     native_project: row.native_project.clone(),
                     task: Task::Act(invocation.clone()),
                 };
-                let operation = self.new_operation(caller, row, &intent);
-                change.operation = Some(Some(operation.id));
+                let operation = self.new_operation(caller, row, intent);
+                change.operation = Some(Some(operation.row.id));
                 let message = format!("{} is under way", action.term());
                 row::show_state(&mut change, &row.kind, None, Some(&message));
                 plan.require.push(Require::Idle(row.id.clone()));

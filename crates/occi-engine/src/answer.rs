@@ -45,6 +45,17 @@ pub struct Created {
     pub replayed: bool,
 }
 
+impl Created {
+    pub(crate) fn of(found: Vec<Found>, operation: Option<Uuid>, replayed: bool) -> Self {
+        Self {
+            generations: found.iter().map(|found| found.generation).collect(),
+            entities: found.into_iter().map(|found| found.entity).collect(),
+            operation,
+            replayed,
+        }
+    }
+}
+
 /// The outcome of a change or an action.
 #[derive(Clone, Debug)]
 pub struct Done {

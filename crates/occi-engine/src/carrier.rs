@@ -5,7 +5,8 @@ use arc_swap::ArcSwap;
 use occi_backend::{Backend, Capabilities, ErrorKind, KindCapability};
 use occi_model::TypeId;
 use std::sync::Arc;
-use tokio::sync::{Notify, Semaphore};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// One of the backends, with what the engine knows of it.
 pub(crate) struct Carrier {
@@ -14,7 +15,9 @@ pub(crate) struct Carrier {
     /// The backend.
     pub(crate) backend: Arc<dyn Backend>,
     /// Lets so many operations run at the same time.
-    pub(crate) permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
+    /// Somebody wanted a permit and got none.
+    is_short: AtomicBool,
     /// Rung when there may be an operation to claim.
     pub(crate) bell: Notify,
     health: ArcSwap<std::result::Result<(), String>>,
@@ -26,11 +29,30 @@ impl Carrier {
     pub(crate) fn new(name: String, backend: Arc<dyn Backend>) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(backend.capabilities().concurrency.max(1))),
+            is_short: AtomicBool::new(false),
             name,
             backend,
             bell: Notify::new(),
             health: ArcSwap::from_pointee(Ok(())),
             told: ArcSwap::from_pointee(Ok(())),
+        }
+    }
+
+    /// A permit to run an operation, if there is one now; else [`Carrier::give_back`] rings when there is.
+    pub(crate) fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let take = || self.permits.clone().try_acquire_owned().ok();
+        take().or_else(|| {
+            self.is_short.store(true, Ordering::SeqCst);
+            // One that came back in between rang for nobody.
+            take()
+        })
+    }
+
+    /// Gives a permit back, and lets the dispatcher know if it is waited for.
+    pub(crate) fn give_back(&self, permit: OwnedSemaphorePermit) {
+        drop(permit);
+        if self.is_short.swap(false, Ordering::SeqCst) {
+            self.bell.notify_one();
         }
     }
 

@@ -417,9 +417,9 @@ impl Inner {
         let admitted = here.backend.admit_change(&scope, &row::target(row), &change).await;
         here.learn(&admitted);
         admitted?;
-        let operation = self.new_operation(caller, row, &intent);
+        let operation = self.new_operation(caller, row, intent);
         let mut shown = occi_store::Change {
-            operation: Some(Some(operation.id)),
+            operation: Some(Some(operation.row.id)),
             ..occi_store::Change::default()
         };
         row::show_state(&mut shown, &row.kind, None, Some("is being changed"));

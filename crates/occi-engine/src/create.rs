@@ -18,6 +18,7 @@ use occi_model::{
 };
 use occi_store::{EntityRow, Require, Write};
 use serde_json::json;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -188,28 +189,20 @@ impl Inner {
                 Admitted::PlanAgain => continue,
                 Admitted::Repeated => return self.replay_created(caller).await?.ok_or_else(lost_key),
             };
+            let made = recorded.made.clone();
+            let is_carried_out = recorded.operation.is_some();
             let operation = self.wait(caller, recorded).await.or_failure()?;
-            return self.created(caller, &ids, operation, false).await;
+            let found = match is_carried_out && operation.is_none() {
+                // It has ended: everything may look otherwise by now.
+                true => self.show_all(caller, self.store.entities(&ids).await?).await?,
+                false => {
+                    let (rows, links) = made.iter().cloned().partition(|row| ids.contains(&row.id));
+                    self.show_with_links(caller, rows, links).await?
+                }
+            };
+            return Ok(Created::of(found, operation, false));
         }
         Err(restless("what the new entity needs"))
-    }
-
-    /// The answer to a create.
-    pub(crate) async fn created(
-        &self,
-        caller: &Caller,
-        ids: &[EntityId],
-        operation: Option<uuid::Uuid>,
-        replayed: bool,
-    ) -> Result<Created> {
-        let rows = self.store.entities(ids).await?;
-        let found = self.show_all(caller, rows).await?;
-        Ok(Created {
-            generations: found.iter().map(|found| found.generation).collect(),
-            entities: found.into_iter().map(|found| found.entity).collect(),
-            operation,
-            replayed,
-        })
     }
 
     /// One entity with its links, ready to be recorded.
@@ -293,7 +286,7 @@ impl Inner {
                 refusal.get_or_insert(error);
                 continue;
             }
-            let (row, create, links) = match self.completed(caller, model, &draft, carrier, &site).await {
+            let (row, create, links) = match self.completed(caller, model, &draft, &checked, carrier, &site).await {
                 Ok(completed) => completed,
                 // What it links to is in another backend.
                 Err(error) if error.kind == FailureKind::Conflict && error.operation.is_none() => {
@@ -329,12 +322,13 @@ impl Inner {
         caller: &Caller,
         model: &ProjectModel,
         draft: &EntityDraft,
+        checked: &NewEntity,
         carrier: usize,
         site: &Site,
     ) -> Result<(EntityRow, Create, Vec<Planned>)> {
         let here = &self.carriers[carrier];
-        let mut draft = draft.clone();
-        let mut checked = model.registry.check_create(&draft)?;
+        let mut draft = Cow::Borrowed(draft);
+        let mut checked = checked.clone();
         let carries = |mixin: &str| {
             let declared = here.kind(&checked.kind);
             declared.is_some_and(|kind| kind.mixins.iter().any(|carried| *carried == *mixin))
@@ -347,7 +341,7 @@ impl Inner {
             && !names_os
             && let Some(Some(default)) = model.default_os.get(carrier)
         {
-            draft.mixins.push(default.clone());
+            draft.to_mut().mixins.push(default.clone());
             checked = model.registry.check_create(&draft)?;
         }
         if self.config.strict_templates {
@@ -720,9 +714,9 @@ impl Inner {
                 native_project: row.native_project.clone(),
                 task: Task::Create(Box::new(create)),
             };
-            self.new_operation(caller, &row, &intent)
+            self.new_operation(caller, &row, intent)
         });
-        row.operation = operation.as_ref().map(|operation| operation.id);
+        row.operation = operation.as_ref().map(|operation| operation.row.id);
         row.untouched = self.brings_up(&row.kind);
         let open = row.operation;
         plan.writes.push(Write::InsertEntity {

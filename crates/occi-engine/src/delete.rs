@@ -129,7 +129,7 @@ impl Inner {
             };
             // The links to it are removed before it.
             if let Some(operation) = one.operations.last() {
-                removed_by.insert(row.id.clone(), operation.id);
+                removed_by.insert(row.id.clone(), operation.row.id);
             }
             plan = plan.and(one);
         }
@@ -177,7 +177,7 @@ impl Inner {
             }
             // Its backend takes it away first.
             let one = Box::pin(self.plan_delete(caller, &link, going, Vec::new())).await?;
-            after.extend(one.operations.iter().map(|operation| operation.id));
+            after.extend(one.operations.iter().map(|operation| operation.row.id));
             carried = carried.and(one);
         }
         if !users.is_empty() {
@@ -232,11 +232,12 @@ impl Inner {
                 after,
             },
         };
-        let operation = self.new_operation(caller, row, &intent);
-        let hide = |id: &EntityId| Write::UpdateEntity {
-            id: id.clone(),
+        let operation = self.new_operation(caller, row, intent);
+        let id = operation.row.id;
+        let hide = |entity: &EntityId| Write::UpdateEntity {
+            id: entity.clone(),
             change: Box::new(Change {
-                operation: Some(Some(operation.id)),
+                operation: Some(Some(id)),
                 hidden: Some(true),
                 ..Change::default()
             }),

@@ -274,6 +274,7 @@ impl Inner {
                 let release = Write::FinishOperation {
                     operation: row.id,
                     state: OperationState::Accepted,
+                    step: None,
                     error: row.error,
                     result: None,
                     not_before_ms: 0,

@@ -66,7 +66,8 @@ impl Inner {
             Err(error) if left.is_empty() => return Err(error),
             Err(_) => None,
         };
-        self.created(caller, &ids, operation, true).await.map(Some)
+        let found = self.show_all(caller, left).await?;
+        Ok(Some(Created::of(found, operation, true)))
     }
 
     /// The answer to a change or an action that was asked for before.

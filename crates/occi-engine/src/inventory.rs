@@ -11,8 +11,9 @@ use futures::StreamExt;
 use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
 use occi_model::{EntityId, LinkEnd, TypeId};
 use occi_store::{Commit, EntityRow, Observation, OperationQuery, OperationState, Refresh, Require, StoreError, Write};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The least time between two listings of a scope.
@@ -30,10 +31,37 @@ type Place = (usize, String, TypeId);
 #[derive(Default)]
 pub(crate) struct Scopes {
     listed: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Option<Instant>>>>>,
-    /// Entities of which an event came while an operation was open on them.
-    dirty: Mutex<HashSet<EntityId>>,
+    /// Entities in the care of operations.
+    cares: Mutex<HashMap<EntityId, Care>>,
     /// Entities whose message tells of a failed operation: a picture without a message does not take it away.
     explained: Mutex<HashSet<EntityId>>,
+}
+
+/// An entity in the care of operations: their end says how it looks.
+#[derive(Default)]
+struct Care {
+    /// How many operations of this process run on it.
+    runs: usize,
+    /// What the last event showed that came meanwhile.
+    shown: Option<Picture>,
+}
+
+impl Care {
+    fn is_over(&self) -> bool {
+        self.runs == 0 && self.shown.is_none()
+    }
+}
+
+/// An operation runs on these entities.
+pub(crate) struct InCare<'s> {
+    scopes: &'s Scopes,
+    ids: &'s [EntityId],
+}
+
+impl Drop for InCare<'_> {
+    fn drop(&mut self) {
+        self.scopes.release(self.ids);
+    }
 }
 
 impl Scopes {
@@ -42,12 +70,72 @@ impl Scopes {
         listed.entry(place.clone()).or_default().clone()
     }
 
-    fn mark(&self, id: EntityId) {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    fn cares(&self) -> MutexGuard<'_, HashMap<EntityId, Care>> {
+        self.cares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An operation of this process runs on these as long as the answer lives.
+    pub(crate) fn take_care<'s>(&'s self, ids: &'s [EntityId]) -> InCare<'s> {
+        let mut cares = self.cares();
+        for id in ids {
+            cares.entry(id.clone()).or_default().runs += 1;
+        }
+        InCare { scopes: self, ids }
+    }
+
+    /// It runs no more. What an event has shown meanwhile is still to be looked at.
+    fn release(&self, ids: &[EntityId]) {
+        let mut cares = self.cares();
+        for id in ids {
+            if let Entry::Occupied(mut care) = cares.entry(id.clone()) {
+                care.get_mut().runs = care.get().runs.saturating_sub(1);
+                if care.get().is_over() {
+                    care.remove();
+                }
+            }
+        }
+    }
+
+    /// These pictures are written: an event that showed the same told nothing new.
+    pub(crate) fn settle(&self, written: &[Picture]) {
+        let mut cares = self.cares();
+        for picture in written {
+            if let Some(care) = picture.mark.as_ref().and_then(|mark| cares.get_mut(mark))
+                && care.shown.as_ref() == Some(picture)
+            {
+                care.shown = None;
+            }
+        }
+    }
+
+    /// Leaves what an event shows to the operation of this process that runs on the entity. Gives it back if none does.
+    fn leave(&self, picture: Picture) -> Option<Picture> {
+        let mut cares = self.cares();
+        match picture.mark.as_ref().and_then(|mark| cares.get_mut(mark)) {
+            Some(care) if care.runs > 0 => {
+                care.shown = Some(picture);
+                None
+            }
+            _ => Some(picture),
+        }
+    }
+
+    /// Remembers what an event showed of an entity whose operation waits for a worker.
+    fn mark(&self, id: EntityId, shown: Picture) {
+        self.cares().entry(id).or_default().shown = Some(shown);
+    }
+
+    /// Whether an event has shown something of an entity that nobody has written; that is forgotten.
     fn unmark(&self, id: &EntityId) -> bool {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+        let mut cares = self.cares();
+        let Entry::Occupied(mut care) = cares.entry(id.clone()) else {
+            return false;
+        };
+        let shown = care.get_mut().shown.take();
+        if care.get().is_over() {
+            care.remove();
+        }
+        shown.is_some()
     }
 
     /// The entity's message tells of a failed operation, or no longer does.
@@ -258,7 +346,7 @@ impl Inner {
         }
     }
 
-    /// Looks at an entity again of which an event came while an operation was open on it.
+    /// Looks at an entity again of which an event has shown what nobody has written.
     pub(crate) async fn look_again(&self, entity: &EntityId) {
         if !self.scopes.unmark(entity) {
             return;
@@ -323,6 +411,9 @@ impl Inner {
     /// look. What shows nothing new needs no look: whatever has come since then is told by an event of its own. Most
     /// events are of that kind, for they tell of what we did ourselves.
     async fn changed(&self, carrier: usize, picture: Picture) {
+        let Some(picture) = self.scopes.leave(picture) else {
+            return;
+        };
         for known in self
             .known(carrier, &picture.kind, picture.mark.as_ref(), &picture.native_id)
             .await
@@ -333,8 +424,8 @@ impl Inner {
                 }
                 continue;
             }
-            // The end of the operation looks, unless it came before the mark.
-            self.scopes.mark(known.id.clone());
+            // The operation waits for a worker, or is another node's. Its end looks, unless it came before the mark.
+            self.scopes.mark(known.id.clone(), picture.clone());
             if let Ok(Some(now)) = self.store.entity(&known.id).await
                 && now.operation.is_none()
                 && self.scopes.unmark(&known.id)
@@ -375,12 +466,15 @@ impl Inner {
 
     async fn gone(&self, carrier: usize, kind: &TypeId, native_id: String) {
         for known in self.known(carrier, kind, None, &native_id).await {
+            // An operation that is open on it finds out by itself.
+            if known.operation.is_some() {
+                continue;
+            }
             let commit = Commit {
                 require: vec![Require::Idle(known.id.clone())],
                 writes: vec![Write::RemoveEntity(known.id.clone())],
                 audit: Vec::new(),
             };
-            // An operation that is open on it finds out by itself.
             if let Err(error) = self.commit(commit).await {
                 tracing::debug!(entity.id = %known.id, %error, "an event that it is gone is not believed");
             }
@@ -479,9 +573,9 @@ impl Inner {
                         let here = row.native_project == project;
                         let slot = found.entry((kind.clone(), native_id));
                         match slot {
-                            std::collections::hash_map::Entry::Vacant(empty) => drop(empty.insert(row)),
-                            std::collections::hash_map::Entry::Occupied(mut taken) if here => drop(taken.insert(row)),
-                            std::collections::hash_map::Entry::Occupied(_) => {}
+                            Entry::Vacant(empty) => drop(empty.insert(row)),
+                            Entry::Occupied(mut taken) if here => drop(taken.insert(row)),
+                            Entry::Occupied(_) => {}
                         }
                     }
                 }

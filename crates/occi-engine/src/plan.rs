@@ -4,6 +4,7 @@
 use crate::engine::Inner;
 use crate::operation::journal::lease_ms;
 use crate::operation::waiting::{Phase, Waiter};
+use crate::operation::worker::Work;
 use crate::operation::{Intent, blank, has_ended, worker};
 use crate::{Caller, EngineError, FailureKind, Result, Wait};
 use occi_store::{
@@ -32,11 +33,19 @@ pub(crate) struct Plan {
     /// What to write then.
     pub(crate) writes: Vec<Write>,
     /// The operations to record.
-    pub(crate) operations: Vec<OperationRow>,
+    pub(crate) operations: Vec<Opening>,
     /// Operations of others that this request joins instead.
     pub(crate) joins: Vec<Uuid>,
     /// Operations that are told to stop.
     pub(crate) stops: Vec<Uuid>,
+}
+
+/// An operation to be recorded.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Its row; the intent in it is filled in when it is recorded.
+    pub(crate) row: OperationRow,
+    pub(crate) intent: Intent,
 }
 
 impl Plan {
@@ -68,6 +77,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Recorded {
     /// The operation of the request: the parent of several.
     pub(crate) operation: Option<Uuid>,
+    /// The entities that it made, as they were recorded.
+    pub(crate) made: Arc<[EntityRow]>,
     waiter: Waiter,
     accept_wait: Duration,
 }
@@ -92,20 +103,20 @@ pub(crate) struct Heard {
 
 impl Inner {
     /// The row of a new operation on an entity.
-    pub(crate) fn new_operation(&self, caller: &Caller, row: &EntityRow, intent: &Intent) -> OperationRow {
+    pub(crate) fn new_operation(&self, caller: &Caller, row: &EntityRow, intent: Intent) -> Opening {
         let now_ms = self.now_ms();
-        OperationRow {
+        let row = OperationRow {
             entity: Some(row.id.clone()),
             path: Some(row.path.clone()),
             project: row.project.clone(),
             principal: caller.principal.name.clone(),
             backend: row.backend.clone(),
             verb: intent.task.verb().to_owned(),
-            intent: intent.to_json(),
             created_ms: now_ms,
             deadline_ms: now_ms.saturating_add(self.deadline_ms()),
             ..blank((self.config.source.operation)())
-        }
+        };
+        Opening { row, intent }
     }
 
     /// Records a plan, if nothing has changed since it was made.
@@ -132,45 +143,48 @@ impl Inner {
             stops,
         } = plan;
         let parent = (operations.len() > 1).then(|| self.parent_of(request, &mut operations));
-        let mut claimed = Vec::new();
+        let made: Arc<[EntityRow]> = inserted(&writes).cloned().collect();
+        let mut begun = Vec::new();
         let mut left = Vec::new();
+        let mut ids = Vec::new();
         let mut accept_wait = ACCEPT_WAIT;
         // The store compares leases with its own clock.
         let lease_until_ms = self.store.now_ms().await?.saturating_add(lease_ms());
-        for mut operation in operations {
-            let carrier = operation.backend.as_deref().and_then(|name| self.carrier_named(name));
-            accept_wait = accept_wait.max(self.accept_wait(&operation));
-            let permit = carrier.and_then(|carrier| {
-                let permit = self.carriers[carrier].permits.clone().try_acquire_owned().ok()?;
-                Some((carrier, permit))
-            });
+        for Opening { mut row, intent } in operations {
+            let carrier = row.backend.as_deref().and_then(|name| self.carrier_named(name));
+            accept_wait = accept_wait.max(self.accept_wait(&row));
+            let permit = carrier.and_then(|carrier| Some((carrier, self.carriers[carrier].permit()?)));
+            let json = intent.to_json();
+            ids.push(row.id);
             match permit {
                 Some((carrier, permit)) => {
                     // Claimed as it is recorded: nobody else ever sees it waiting.
-                    operation.state = OperationState::Running;
-                    operation.attempt = 1;
-                    operation.lease_owner = Some(self.node.clone());
-                    operation.lease_until_ms = Some(lease_until_ms);
-                    claimed.push((carrier, permit, operation));
+                    row.state = OperationState::Running;
+                    row.attempt = 1;
+                    row.lease_owner = Some(self.node.clone());
+                    row.lease_until_ms = Some(lease_until_ms);
+                    let work = Work {
+                        row: row.clone(),
+                        intent,
+                        made: made.clone(),
+                    };
+                    begun.push((carrier, work, permit));
                 }
-                None => left.push(operation),
+                None => left.push(row.backend.clone()),
             }
-        }
-        let ids: Vec<_> = claimed
-            .iter()
-            .map(|(_, _, row)| row)
-            .chain(&left)
-            .map(|row| row.id)
-            .collect();
-        for row in claimed.iter().map(|(_, _, row)| row).chain(&left).chain(&parent) {
             self.waiting.opened(row.id, &row.verb);
-            writes.push(Write::InsertOperation(Box::new(row.clone())));
+            writes.push(Write::InsertOperation(Box::new(OperationRow { intent: json, ..row })));
+        }
+        if let Some(parent) = &parent {
+            self.waiting.opened(parent.id, &parent.verb);
+            writes.push(Write::InsertOperation(Box::new(parent.clone())));
         }
         let operation = parent.as_ref().map(|parent| parent.id).or_else(|| ids.first().copied());
         writes.extend(self.kept_answer(request, operation.or_else(|| joins.first().copied())));
         let waited: Vec<_> = ids.iter().chain(&joins).copied().collect();
         let recorded = Recorded {
             operation: operation.or_else(|| joins.first().copied()),
+            made,
             waiter: self.waiting.join(&waited, request.caller.answers_at_once()),
             accept_wait,
         };
@@ -185,16 +199,19 @@ impl Inner {
                 for id in ids.into_iter().chain(parent.map(|parent| parent.id)) {
                     inner.waiting.forget(id);
                 }
+                for (carrier, _, permit) in begun {
+                    inner.carriers[carrier].give_back(permit);
+                }
                 return Err(error);
             }
             for stopped in stops {
                 inner.waiting.stop(stopped);
             }
-            for (carrier, permit, row) in claimed {
-                worker::launch(&inner, carrier, row, permit);
+            for (carrier, work, permit) in begun {
+                worker::launch(&inner, carrier, work, permit);
             }
-            for row in &left {
-                inner.ring(row.backend.as_deref());
+            for backend in &left {
+                inner.ring(backend.as_deref());
             }
             Ok(())
         };
@@ -205,7 +222,7 @@ impl Inner {
     }
 
     /// The operation of a collection; its parts learn of it.
-    fn parent_of(&self, request: &Request<'_>, parts: &mut [OperationRow]) -> OperationRow {
+    fn parent_of(&self, request: &Request<'_>, parts: &mut [Opening]) -> OperationRow {
         let now_ms = self.now_ms();
         let parent = OperationRow {
             path: Some(request.path.to_owned()),
@@ -217,7 +234,7 @@ impl Inner {
             ..blank((self.config.source.operation)())
         };
         for part in parts {
-            part.parent = Some(parent.id);
+            part.row.parent = Some(parent.id);
         }
         parent
     }
@@ -271,6 +288,7 @@ impl Inner {
     pub(crate) async fn wait(&self, caller: &Caller, recorded: Recorded) -> Heard {
         let Recorded {
             operation,
+            made: _,
             mut waiter,
             accept_wait,
         } = recorded;
@@ -352,6 +370,7 @@ impl Inner {
     pub(crate) fn joined(&self, open: &OperationRow) -> Recorded {
         Recorded {
             operation: Some(open.id),
+            made: Arc::new([]),
             waiter: self.waiting.join(&[open.id], false),
             accept_wait: self.accept_wait(open),
         }
@@ -409,6 +428,14 @@ impl Heard {
             None => Ok(self.operation),
         }
     }
+}
+
+/// The entities that these writes make.
+fn inserted(writes: &[Write]) -> impl Iterator<Item = &EntityRow> {
+    writes.iter().filter_map(|write| match write {
+        Write::InsertEntity { row, .. } => Some(row.as_ref()),
+        _ => None,
+    })
 }
 
 /// The failure after [`TRIES`] plans.

@@ -23,14 +23,28 @@ impl Inner {
 
     /// Shows rows, in their order.
     pub(crate) async fn show_all(&self, caller: &Caller, rows: Vec<EntityRow>) -> Result<Vec<Found>> {
+        let is_link = |row: &&EntityRow| self.base.is_link(row.kind.as_str());
+        let resources = rows.iter().filter(|row| !is_link(row));
+        let ids: Vec<_> = resources.map(|row| row.id.clone()).collect();
+        let links = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.store.links_of(&ids).await?,
+        };
+        self.show_with_links(caller, rows, links).await
+    }
+
+    /// The same, with the links that the rows own at hand.
+    pub(crate) async fn show_with_links(
+        &self,
+        caller: &Caller,
+        rows: Vec<EntityRow>,
+        their_links: Vec<EntityRow>,
+    ) -> Result<Vec<Found>> {
         let (links, resources): (Vec<_>, Vec<_>) = rows.iter().partition(|row| self.base.is_link(row.kind.as_str()));
-        let ids: Vec<_> = resources.iter().map(|row| row.id.clone()).collect();
         let mut owned: HashMap<EntityId, Vec<EntityRow>> = HashMap::new();
-        if !ids.is_empty() {
-            for link in self.store.links_of(&ids).await? {
-                if let (Some(source), true) = (&link.source, is_seen(caller, &link)) {
-                    owned.entry(source.clone()).or_default().push(link);
-                }
+        for link in their_links {
+            if let (Some(source), true) = (&link.source, is_seen(caller, &link)) {
+                owned.entry(source.clone()).or_default().push(link);
             }
         }
         let mut ends: HashMap<EntityId, LinkEnd> =

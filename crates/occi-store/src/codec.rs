@@ -78,23 +78,23 @@ pub(crate) fn stored(cells: &mut Cells<'_>) -> Result<Stored> {
     })
 }
 
-/// Writes a new entity; false if its id, path or native id is taken.
-pub(crate) async fn insert_entity<T: Tx>(tx: &mut T, stored: &Stored) -> Result<bool> {
-    let Stored {
-        row,
-        usage,
-        fence_ms,
-        missed_ms,
-    } = stored;
+/// Writes a new entity at this place in the order of creation; false if its id, path or native id is taken.
+pub(crate) async fn insert_entity<T: Tx>(
+    tx: &mut T,
+    seq: i64,
+    row: &EntityRow,
+    usage: &Usage,
+    fence_ms: i64,
+) -> Result<bool> {
     let inserted = tx
         .execute(
             "INSERT INTO entity (seq, id, path, kind, project, owner, visibility, backend, native_project, native_id, \
              mixins, attributes, source, target, target_kind, target_id, state, created_ms, modified_ms, generation, \
-             operation, hidden, untouched, title, uses, fence_ms, missed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
-             ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27) \
+             operation, hidden, untouched, title, uses, fence_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+             ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26) \
              ON CONFLICT DO NOTHING",
             params![
-                row.seq,
+                seq,
                 &row.id,
                 &row.path,
                 &row.kind,
@@ -119,8 +119,7 @@ pub(crate) async fn insert_entity<T: Tx>(tx: &mut T, stored: &Stored) -> Result<
                 row.untouched,
                 title(&row.attributes),
                 write_usage(usage),
-                *fence_ms,
-                *missed_ms,
+                fence_ms,
             ],
         )
         .await?;

@@ -94,6 +94,8 @@ pub enum Write {
         operation: Uuid,
         /// How: `Succeeded`, `Failed`, `NeedsAttention`; `Accepted` puts it back.
         state: crate::OperationState,
+        /// The last step, if it was not written before.
+        step: Option<String>,
         /// Why it failed.
         error: Option<serde_json::Value>,
         /// What it made.

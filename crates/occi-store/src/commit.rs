@@ -18,10 +18,13 @@ impl Command for Commit {
         if T::SHARED {
             tx.lock(locks(self)).await?;
         }
+        let mut judged = None;
         for requirement in &self.require {
-            check(tx, requirement).await?;
+            check(tx, requirement, &mut judged).await?;
         }
         let mut writing = Writing::new(tx).await?;
+        let is_new = |write: &&Write| matches!(write, Write::InsertEntity { .. });
+        writing.expect(self.writes.iter().filter(is_new).count());
         for write in &self.writes {
             carry_out(&mut writing, write).await?;
         }
@@ -101,7 +104,40 @@ fn named(visibility: &Visibility) -> Vec<String> {
     }
 }
 
-async fn check<T: Tx>(tx: &mut T, requirement: &Require) -> Result<()> {
+/// How an operation stands.
+#[derive(Debug, PartialEq)]
+struct Claimed {
+    operation: Uuid,
+    owner: Option<String>,
+    attempt: i64,
+    ended: bool,
+    cancelled: bool,
+}
+
+/// How an operation stands; requirements about the same one ask once.
+async fn claimed<'j, T: Tx>(
+    tx: &mut T,
+    operation: Uuid,
+    judged: &'j mut Option<Claimed>,
+) -> Result<Option<&'j Claimed>> {
+    if judged.as_ref().is_none_or(|judged| judged.operation != operation) {
+        let sql = "SELECT lease_owner, attempt, finished_ms, cancelled FROM operation WHERE id = ?1";
+        *judged = tx
+            .row(sql, params![operation], |cells| {
+                Ok(Claimed {
+                    operation,
+                    owner: cells.opt_string()?,
+                    attempt: cells.int()?,
+                    ended: cells.opt_int()?.is_some(),
+                    cancelled: cells.truth()?,
+                })
+            })
+            .await?;
+    }
+    Ok(judged.as_ref())
+}
+
+async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Claimed>) -> Result<()> {
     match requirement {
         Require::Generation { id, generation } => match standing(tx, id).await? {
             Standing {
@@ -122,26 +158,19 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require) -> Result<()> {
             owner,
             attempt,
         } => {
-            let sql = "SELECT 1 FROM operation WHERE id = ?1 AND lease_owner = ?2 AND attempt = ?3 \
-                       AND finished_ms IS NULL";
-            match tx
-                .row(sql, params![*operation, owner, i64::from(*attempt)], |cells| {
-                    cells.int()
-                })
-                .await?
-            {
-                Some(_) => Ok(()),
-                None => Err(Refused::LeaseLost(*operation).into()),
+            let held = claimed(tx, *operation, judged).await?.is_some_and(|now| {
+                now.owner.as_ref() == Some(owner) && now.attempt == i64::from(*attempt) && !now.ended
+            });
+            match held {
+                true => Ok(()),
+                false => Err(Refused::LeaseLost(*operation).into()),
             }
         }
-        Require::NotCancelled(operation) => {
-            let sql = "SELECT cancelled FROM operation WHERE id = ?1";
-            match tx.row(sql, params![*operation], |cells| cells.truth()).await? {
-                Some(false) => Ok(()),
-                Some(true) => Err(Refused::Cancelled(*operation).into()),
-                None => Err(missing("operation", operation).into()),
-            }
-        }
+        Require::NotCancelled(operation) => match claimed(tx, *operation, judged).await? {
+            Some(Claimed { cancelled: false, .. }) => Ok(()),
+            Some(_) => Err(Refused::Cancelled(*operation).into()),
+            None => Err(missing("operation", operation).into()),
+        },
         Require::NotTargeted(id) => {
             let sql = "SELECT path FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT 1";
             match tx.row(sql, params![id], |cells| cells.string()).await? {
@@ -201,13 +230,7 @@ async fn idle<T: Tx>(tx: &mut T, id: &EntityId) -> Result<()> {
 async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result<()> {
     match write {
         Write::InsertEntity { row, usage } => {
-            let new = Stored {
-                row: row.as_ref().clone(),
-                usage: *usage,
-                fence_ms: writing.now_ms,
-                missed_ms: None,
-            };
-            if writing.insert(new, OverQuota::Refuse).await? {
+            if writing.insert(row, *usage, writing.now_ms, OverQuota::Refuse).await? {
                 return Ok(());
             }
             let sql = "SELECT CASE WHEN id = ?1 THEN 1 ELSE 0 END FROM entity WHERE id = ?1 OR path = ?2";
@@ -253,6 +276,7 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
         Write::FinishOperation {
             operation,
             state,
+            step,
             error,
             result,
             not_before_ms,
@@ -265,21 +289,25 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             let changed = match state {
                 OperationState::Accepted | OperationState::Running => {
                     let sql = "UPDATE operation SET state = 'accepted', error = ?2, result = ?3, not_before_ms = ?4, \
-                               lease_owner = NULL, lease_until_ms = NULL, \
+                               step = COALESCE(?5, step), lease_owner = NULL, lease_until_ms = NULL, \
                                due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE ?4 END \
                                WHERE id = ?1 AND finished_ms IS NULL";
                     writing
                         .tx
-                        .execute(sql, params![*operation, error, result, *not_before_ms])
+                        .execute(sql, params![*operation, error, result, *not_before_ms, step.as_ref()])
                         .await?
                 }
                 OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention => {
                     let sql = "UPDATE operation SET state = ?2, error = ?3, result = ?4, finished_ms = ?5, \
                                progress = CASE WHEN ?2 = 'succeeded' THEN 100 ELSE progress END, \
+                               step = COALESCE(?6, step), \
                                lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND finished_ms IS NULL";
                     writing
                         .tx
-                        .execute(sql, params![*operation, state_text(*state), error, result, *at_ms])
+                        .execute(
+                            sql,
+                            params![*operation, state_text(*state), error, result, *at_ms, step.as_ref()],
+                        )
                         .await?
                 }
             };

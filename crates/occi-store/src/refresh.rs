@@ -168,24 +168,20 @@ impl Refresh {
         if writing.tx.row(sql, params, |cells| cells.int()).await?.is_some() {
             return Ok(());
         }
-        let mut new = Stored {
-            row: observation.row.clone(),
-            usage: observation.usage,
-            fence_ms: self.began_ms - 1,
-            missed_ms: None,
-        };
-        if writing.insert(new.clone(), OverQuota::Count).await? {
+        let (usage, fence_ms) = (observation.usage, self.began_ms - 1);
+        let mut new = observation.row.clone();
+        if writing.insert(&new, usage, fence_ms, OverQuota::Count).await? {
             return Ok(());
         }
         // The id of another object: the backend's name tells them apart.
-        let wanted = new.row.id.to_string();
+        let wanted = new.id.to_string();
         let second = format!("{}-{}", self.backend, native_id.unwrap_or(&wanted)).parse::<EntityId>();
         if let Ok(id) = second {
-            if let Some(folder) = new.row.path.strip_suffix(&wanted) {
-                new.row.path = format!("{folder}{id}");
+            if let Some(folder) = new.path.strip_suffix(&wanted) {
+                new.path = format!("{folder}{id}");
             }
-            new.row.id = id;
-            if writing.insert(new, OverQuota::Count).await? {
+            new.id = id;
+            if writing.insert(&new, usage, fence_ms, OverQuota::Count).await? {
                 return Ok(());
             }
         }

@@ -9,6 +9,7 @@ use crate::tx::{Param, Tx, params};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// A transaction that writes entities. [`Writing::finish`] numbers the events, as its last step.
 pub(crate) struct Writing<'t, T> {
@@ -20,6 +21,10 @@ pub(crate) struct Writing<'t, T> {
     sources: BTreeSet<EntityId>,
     /// Entities whose generation is new anyway.
     grown: BTreeSet<EntityId>,
+    /// How many entities will be new, as far as known.
+    expected: i64,
+    /// The places in the order of creation that are taken for them.
+    places: Range<i64>,
 }
 
 /// Whether more than the quota allows is refused. What an engine shows is a fact, and only counted.
@@ -39,7 +44,26 @@ impl<'t, T: Tx> Writing<'t, T> {
             generations: Vec::new(),
             sources: BTreeSet::new(),
             grown: BTreeSet::new(),
+            expected: 0,
+            places: 0..0,
         })
+    }
+
+    /// So many entities will be new: their places are taken at once.
+    pub(crate) fn expect(&mut self, new: usize) {
+        self.expected = i64::try_from(new).unwrap_or_default();
+    }
+
+    async fn next_place(&mut self) -> Result<i64> {
+        if self.places.is_empty() {
+            let wanted = self.expected.max(1);
+            let last = self.count_up("entity", wanted).await?;
+            self.places = last - wanted + 1..last + 1;
+            self.expected = 0;
+        }
+        self.places
+            .next()
+            .ok_or_else(|| StoreError::Corrupt("no place for an entity".to_owned()))
     }
 
     pub(crate) async fn stored(&mut self, id: &EntityId) -> Result<Option<Stored>> {
@@ -53,21 +77,26 @@ impl<'t, T: Tx> Writing<'t, T> {
     }
 
     /// Writes a new entity; false if its id, path or native id is taken.
-    pub(crate) async fn insert(&mut self, mut new: Stored, quota: OverQuota) -> Result<bool> {
-        new.row.seq = self.count_up("entity", 1).await?;
-        if !codec::insert_entity(self.tx, &new).await? {
+    pub(crate) async fn insert(
+        &mut self,
+        row: &EntityRow,
+        usage: Usage,
+        fence_ms: i64,
+        quota: OverQuota,
+    ) -> Result<bool> {
+        let seq = self.next_place().await?;
+        if !codec::insert_entity(self.tx, seq, row, &usage, fence_ms).await? {
             return Ok(false);
         }
-        for mixin in &new.row.mixins {
-            self.associate(mixin, new.row.seq).await?;
+        for mixin in &row.mixins {
+            self.associate(mixin, seq).await?;
         }
-        self.share(&new.row).await?;
-        self.account(&new.row.project, Usage::default(), new.usage, quota)
-            .await?;
-        self.tell("created", &new.row);
-        self.grown.insert(new.row.id.clone());
-        self.note(&new.row);
-        self.sources.extend(new.row.source);
+        self.share(row, seq).await?;
+        self.account(&row.project, Usage::default(), usage, quota).await?;
+        self.tell("created", row);
+        self.grown.insert(row.id.clone());
+        self.note(row);
+        self.sources.extend(row.source.clone());
         Ok(true)
     }
 
@@ -75,17 +104,35 @@ impl<'t, T: Tx> Writing<'t, T> {
     pub(crate) async fn update(&mut self, old: &Stored, mut new: Stored, quota: OverQuota) -> Result<()> {
         new.row.generation = old.row.generation + i64::from(looks_different(&old.row, &new.row));
         let (was, now) = (&old.row, &new.row);
-        // A violated index would break the transaction.
-        if let (true, Some(native_id)) = (was.native_id != now.native_id, &now.native_id)
-            && self.native_id_taken(now).await?
-        {
-            return Err(taken("native id", native_id).into());
-        }
         let Set { mut sql, mut params } = Set::between(old, &new)?;
         if !params.is_empty() {
             params.push(was.seq.into());
             sql.push_str(&format!(" WHERE seq = ?{}", params.len()));
-            self.tx.execute(&sql, &params).await?;
+            let native_id = now.native_id.as_ref().filter(|_| was.native_id != now.native_id);
+            if let Some(native_id) = native_id {
+                // A violated index would break the transaction.
+                let at = params.len();
+                sql.push_str(&format!(
+                    " AND NOT EXISTS (SELECT 1 FROM entity e WHERE e.backend = ?{} AND e.kind = ?{} \
+                     AND e.native_id = ?{} AND e.native_project = ?{} AND e.seq <> ?{at})",
+                    at + 1,
+                    at + 2,
+                    at + 3,
+                    at + 4
+                ));
+                let taken_by: [Param<'_>; 4] = [
+                    now.backend.as_ref().into(),
+                    (&now.kind).into(),
+                    native_id.into(),
+                    (&now.native_project).into(),
+                ];
+                params.extend(taken_by);
+            }
+            if self.tx.execute(&sql, &params).await? == 0
+                && let Some(native_id) = native_id
+            {
+                return Err(taken("native id", native_id).into());
+            }
         }
         if was.mixins != now.mixins {
             for mixin in was.mixins.iter().filter(|mixin| !now.mixins.contains(mixin)) {
@@ -97,15 +144,11 @@ impl<'t, T: Tx> Writing<'t, T> {
         }
         if was.visibility != now.visibility {
             self.unshare(was).await?;
-            self.share(now).await?;
+            self.share(now, now.seq).await?;
         }
         self.account(&was.project, old.usage, new.usage, quota).await?;
         self.note(now);
-        let times_only = EntityRow {
-            modified_ms: now.modified_ms,
-            ..was.clone()
-        } == *now;
-        if !times_only {
+        if was.generation != now.generation || was.untouched != now.untouched {
             let what = match (was.hidden, now.hidden) {
                 (_, true) => "deleted",
                 (true, false) => "created",
@@ -119,25 +162,6 @@ impl<'t, T: Tx> Writing<'t, T> {
                 .extend([&was.source, &now.source].into_iter().flatten().cloned());
         }
         Ok(())
-    }
-
-    async fn native_id_taken(&mut self, row: &EntityRow) -> Result<bool> {
-        let found = self
-            .tx
-            .row(
-                "SELECT 1 FROM entity WHERE backend = ?1 AND native_project = ?2 AND kind = ?3 AND native_id = ?4 \
-                 AND seq <> ?5",
-                params![
-                    row.backend.as_ref(),
-                    &row.native_project,
-                    &row.kind,
-                    row.native_id.as_ref(),
-                    row.seq
-                ],
-                |cells| cells.int(),
-            )
-            .await?;
-        Ok(found.is_some())
     }
 
     /// Removes an entity, the links that it owns and those that lead to it. `bury` leaves tombstones for what listings
@@ -277,7 +301,7 @@ impl<'t, T: Tx> Writing<'t, T> {
         Ok(())
     }
 
-    async fn share(&mut self, row: &EntityRow) -> Result<()> {
+    async fn share(&mut self, row: &EntityRow, seq: i64) -> Result<()> {
         if let Visibility::Projects(projects) = &row.visibility {
             for project in projects {
                 if self.project(project).await?.is_none() {
@@ -289,7 +313,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.tx
                 .execute(
                     "INSERT INTO share (project, entity_seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                    params![project, row.seq],
+                    params![project, seq],
                 )
                 .await?;
         }

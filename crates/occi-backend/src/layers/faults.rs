@@ -130,6 +130,12 @@ impl Faults {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn has(&self, verb: Verb, point: Point) -> bool {
+        self.plan()
+            .iter()
+            .any(|fault| fault.verb == verb && fault.point == point)
+    }
+
     /// Comes to a point: fails if that is planned.
     async fn reach(&self, verb: Verb, point: Point) -> Result<(), Interrupted> {
         let planned = {
@@ -165,7 +171,11 @@ impl Sabotaged {
         let number = self.records.fetch_add(1, Ordering::Relaxed) + 1;
         self.reach(Point::Before(number)).await?;
         record.await?;
-        self.reach(Point::After(number)).await
+        let after = Point::After(number);
+        if self.faults.has(self.verb, after) {
+            self.journal.flush().await?;
+        }
+        self.reach(after).await
     }
 
     async fn reach(&self, point: Point) -> Result<(), Interrupted> {
@@ -193,6 +203,9 @@ impl Journal for Sabotaged {
     }
     async fn stopped(&self) -> Interrupted {
         self.journal.stopped().await
+    }
+    async fn flush(&self) -> Result<(), Interrupted> {
+        self.journal.flush().await
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn end(
         writes: vec![Write::FinishOperation {
             operation,
             state,
+            step: None,
             error: error.map(EngineError::to_json),
             result,
             not_before_ms: 0,
@@ -75,15 +76,28 @@ fn cancelled() -> EngineError {
 }
 
 impl Run {
-    /// The rows in the care of this operation: the entity, and the links that came with it.
-    async fn own_rows(&self) -> Result<Vec<EntityRow>, StoreError> {
-        let mut ids = vec![self.intent.entity.clone()];
-        match &self.intent.task {
-            Task::Create(create) => ids.extend(create.links.iter().map(|link| link.mark.clone())),
-            Task::Delete { links, .. } => ids.extend(links.iter().cloned()),
-            Task::Update { .. } | Task::Act(_) => {}
+    /// The commit that ends this operation, if it is still ours.
+    fn end(&self, state: OperationState, error: Option<&EngineError>, result: Option<Json>) -> Commit {
+        let mut commit = end(self.row.id, state, error, result, self.inner().now_ms());
+        if let Some(Write::FinishOperation { step, .. }) = commit.writes.first_mut() {
+            *step = self.claimed.unwritten_step();
         }
-        self.inner().store.entities(&ids).await
+        commit.require.push(self.claimed.lease());
+        commit
+    }
+
+    /// The rows in the care of this operation.
+    async fn own_rows(&self) -> Result<Vec<EntityRow>, StoreError> {
+        self.inner().store.entities(&self.intent.entities()).await
+    }
+
+    /// The same; those that were recorded with it as they were then. What may have changed since is either told to this
+    /// operation as a cancellation, or a precondition of what is written.
+    async fn rows_to_settle(&mut self) -> Result<Arc<[EntityRow]>, StoreError> {
+        match self.made.take().filter(|made| !made.is_empty()) {
+            Some(made) => Ok(made),
+            None => self.own_rows().await.map(Arc::from),
+        }
     }
 
     /// The verb had its effect.
@@ -102,7 +116,7 @@ impl Run {
             result = mixin.map(|id| json!({ "mixin": id.to_string() }));
         }
         loop {
-            let rows = match self.own_rows().await {
+            let rows = match self.rows_to_settle().await {
                 Ok(rows) => rows,
                 Err(error) => return self.lost(&error),
             };
@@ -118,16 +132,17 @@ impl Run {
                 )
                 .await;
             self.look_at_links(&pictures).await;
-            let mut require = vec![self.claimed.lease(), Require::NotCancelled(self.row.id)];
+            let mut commit = self.end(OperationState::Succeeded, None, result.clone());
+            commit.require.push(Require::NotCancelled(self.row.id));
             let mut writes = Vec::new();
-            for row in &rows {
+            for row in rows.iter() {
                 let picture = own.iter().find(|picture| row::is_of(row, picture)).copied();
                 let Some((change, usage)) = self.settled(row, picture).await else {
                     continue;
                 };
                 if change.mixins.is_some() {
                     // The whole list is written: nothing may come between.
-                    require.push(Require::Generation {
+                    commit.require.push(Require::Generation {
                         id: row.id.clone(),
                         generation: row.generation,
                     });
@@ -141,22 +156,15 @@ impl Run {
             if result.is_some() {
                 writes.push(Write::ModelChanged(Some(self.row.project.clone())));
             }
-            let mut commit = end(
-                self.row.id,
-                OperationState::Succeeded,
-                None,
-                result.clone(),
-                self.inner().now_ms(),
-            );
-            writes.append(&mut commit.writes);
-            (commit.require, commit.writes) = (require, writes);
+            commit.writes.splice(0..0, writes);
             match self.inner().commit_patiently(commit, PATIENCE).await {
                 Ok(_) => {
                     self.inner().scopes.explain(&self.intent.entity, false);
+                    self.inner().scopes.settle(&pictures);
                     self.inner().ended(&self.row, Ok(())).await;
                     return "succeeded";
                 }
-                Err(StoreError::Refused(Refused::Generation { .. })) => {}
+                Err(StoreError::Refused(Refused::Generation { .. } | Refused::NoEntity(_))) => {}
                 Err(StoreError::Refused(Refused::Cancelled(_))) => return self.undo().await,
                 Err(error) => return self.lost(&error),
             }
@@ -221,14 +229,7 @@ impl Run {
         if let Err(error) = self.outlive_call().await {
             return self.fail(error).await;
         }
-        let mut commit = end(
-            self.row.id,
-            OperationState::Succeeded,
-            None,
-            None,
-            self.inner().now_ms(),
-        );
-        commit.require.push(self.claimed.lease());
+        let mut commit = self.end(OperationState::Succeeded, None, None);
         match self.removals().await {
             Ok(removals) => drop(commit.writes.splice(0..0, removals)),
             Err(error) => return self.lost(&error),
@@ -275,7 +276,7 @@ impl Run {
                 self.in_flight_until_ms = None;
                 return Ok(());
             }
-            let _ = self.claimed.renew().await;
+            let _ = self.claimed.sign().await;
             tokio::time::sleep((self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
         }
         Ok(())
@@ -341,27 +342,29 @@ impl Run {
 
     /// All entities of a request are made, or none: the others are told to stop, and what they have made is removed.
     async fn stop_siblings(&self, group: &[OperationRow]) {
-        for sibling in group.iter().filter(|sibling| sibling.id != self.row.id) {
-            match sibling.state {
-                OperationState::Accepted | OperationState::Running => {
-                    let stop = Commit {
-                        writes: vec![Write::CancelOperation(sibling.id)],
-                        ..Commit::default()
-                    };
-                    match self.inner().commit_patiently(stop, PATIENCE).await {
-                        Ok(_) => {
-                            self.inner().waiting.stop(sibling.id);
-                            self.inner().ring(sibling.backend.as_deref());
-                        }
-                        Err(error) => tracing::error!(operation.id = %sibling.id, %error, "failed to stop a sibling"),
-                    }
+        let siblings = || group.iter().filter(|sibling| sibling.id != self.row.id);
+        for sibling in siblings().filter(|sibling| !super::has_ended(sibling.state)) {
+            let stop = Commit {
+                writes: vec![Write::CancelOperation(sibling.id)],
+                ..Commit::default()
+            };
+            match self.inner().commit_patiently(stop, PATIENCE).await {
+                Ok(_) => {
+                    self.inner().waiting.stop(sibling.id);
+                    self.inner().ring(sibling.backend.as_deref());
                 }
-                OperationState::Succeeded => {
-                    if let Err(error) = self.inner().remove_created(sibling).await {
-                        tracing::error!(operation.id = %sibling.id, %error, "failed to undo a sibling");
-                    }
-                }
-                OperationState::Failed | OperationState::NeedsAttention => {}
+                Err(error) => tracing::error!(operation.id = %sibling.id, %error, "failed to stop a sibling"),
+            }
+        }
+        // Those among them that ended before they could be told have made their entities too.
+        for sibling in siblings() {
+            let made = match self.inner().store.operation(sibling.id).await {
+                Ok(Some(now)) if now.state == OperationState::Succeeded => self.inner().remove_created(&now).await,
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = made {
+                tracing::error!(operation.id = %sibling.id, %error, "failed to undo a sibling");
             }
         }
     }
@@ -399,7 +402,7 @@ impl Run {
             if refusals >= REFUSALS || Instant::now() + pause >= give_up {
                 return Err(Some(left));
             }
-            let _ = self.claimed.renew().await;
+            let _ = self.claimed.sign().await;
             tokio::select! {
                 () = self.inner().stopping.cancelled() => return Err(None),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
@@ -505,13 +508,12 @@ impl Run {
 
     /// Ends the operation as failed, with what else is to be written.
     async fn end_failed(&mut self, error: EngineError, state: OperationState, writes: Vec<Write>) -> &'static str {
-        let mut commit = end(self.row.id, state, Some(&error), None, self.inner().now_ms());
+        let mut commit = self.end(state, Some(&error), None);
         if let (Some(until), Some(Write::FinishOperation { error: Some(json), .. })) =
             (self.in_flight_until_ms, commit.writes.first_mut())
         {
             json["in_flight_until_ms"] = until.into();
         }
-        commit.require.push(self.claimed.lease());
         commit.writes.splice(0..0, writes);
         commit
             .audit

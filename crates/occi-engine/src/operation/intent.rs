@@ -65,6 +65,19 @@ pub(crate) struct Amendment {
     pub(crate) target: Option<(LinkEnd, Option<EntityId>)>,
 }
 
+impl Intent {
+    /// What is in the care of the operation: the entity, and the links that come or go with it.
+    pub(crate) fn entities(&self) -> Vec<EntityId> {
+        let mut ids = vec![self.entity.clone()];
+        match &self.task {
+            Task::Create(create) => ids.extend(create.links.iter().map(|link| link.mark.clone())),
+            Task::Delete { links, .. } => ids.extend(links.iter().cloned()),
+            Task::Update { .. } | Task::Act(_) => {}
+        }
+        ids
+    }
+}
+
 impl Amendment {
     /// Whether it changes nothing.
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,4 +1,7 @@
-//! The journal of a running verb: what it writes here survives the end of this process.
+//! The journal of a running verb.
+//!
+//! What a verb notes here is written with its end, or soon if it goes on: nothing that it does next depends on it, for a
+//! verb that is called again finds by its mark what it has done (decision 0011).
 
 use crate::engine::Inner;
 use crate::row;
@@ -7,13 +10,16 @@ use occi_backend::{Interrupted, Journal, Picture};
 use occi_model::EntityId;
 use occi_store::{Commit, OperationRow, Refused, Require, StoreError, Write};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long a claim lasts without a word from its worker.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// So long a note of a verb that goes on may wait to be written.
+pub(crate) const NOTICE: Duration = Duration::from_millis(250);
 
 /// What a worker holds while it runs an operation.
 pub(crate) struct Claimed {
@@ -28,9 +34,21 @@ pub(crate) struct Claimed {
     pub(crate) stop: CancellationToken,
     /// A stop does not end what undoes.
     compensating: AtomicBool,
-    accepted: AtomicBool,
-    step: Mutex<String>,
+    noted: Mutex<Noted>,
     progress: AtomicU8,
+}
+
+/// What a verb has told.
+struct Noted {
+    step: String,
+    /// The engine has taken responsibility.
+    accepted: bool,
+    /// How the entity looks, if that is not written yet.
+    picture: Option<Picture>,
+    /// Whether all of it is written.
+    is_written: bool,
+    /// When this worker last wrote, and so held its lease.
+    signed: Instant,
 }
 
 impl Claimed {
@@ -43,20 +61,24 @@ impl Claimed {
             entity,
             attempt: row.attempt,
             compensating: AtomicBool::new(row.cancelled),
-            accepted: AtomicBool::new(row.engine_accepted),
-            step: Mutex::new(row.step.clone().unwrap_or_default()),
+            noted: Mutex::new(Noted {
+                step: row.step.clone().unwrap_or_default(),
+                accepted: row.engine_accepted,
+                picture: None,
+                is_written: true,
+                signed: Instant::now(),
+            }),
             progress: AtomicU8::new(row.progress),
         }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on the operation undoes what it has done.
     pub(crate) fn compensate(&self) {
         self.compensating.store(true, Ordering::Release);
-    }
-
-    /// Whether the engine has taken responsibility.
-    pub(crate) fn is_accepted(&self) -> bool {
-        self.accepted.load(Ordering::Acquire)
     }
 
     /// That this worker still holds the operation.
@@ -68,40 +90,63 @@ impl Claimed {
         }
     }
 
-    /// That it does, and that nobody wants it to stop.
-    fn require(&self) -> Vec<Require> {
+    /// The last step, if it is not written yet.
+    pub(crate) fn unwritten_step(&self) -> Option<String> {
+        let noted = self.noted();
+        (!noted.is_written).then(|| noted.step.clone())
+    }
+
+    /// Whether something was noted, or it is time for a sign of life.
+    pub(crate) fn is_due(&self) -> bool {
+        let noted = self.noted();
+        !noted.is_written || noted.signed.elapsed() > LEASE / 3
+    }
+
+    fn is_told_to_stop(&self) -> bool {
+        !self.compensating.load(Ordering::Acquire) && self.stop.is_cancelled()
+    }
+
+    /// Notes something. Who stood still for long asks first whether it still holds the operation.
+    async fn note(&self, what: impl FnOnce(&mut Noted)) -> Result<(), Interrupted> {
+        if self.is_told_to_stop() {
+            return Err(Interrupted);
+        }
+        let stood_still = {
+            let mut noted = self.noted();
+            what(&mut noted);
+            noted.is_written = false;
+            noted.signed.elapsed() > LEASE / 3
+        };
+        if stood_still { self.sign().await } else { Ok(()) }
+    }
+
+    /// A sign of life: writes what was noted and keeps the lease; says no if the verb should stop. Waits while the database is full or
+    /// away, as long as the lease may last: a verb that has done something must not go on without having said so.
+    pub(crate) async fn sign(&self) -> Result<(), Interrupted> {
+        if self.is_told_to_stop() {
+            return Err(Interrupted);
+        }
+        let (sign, picture) = {
+            let mut noted = self.noted();
+            noted.is_written = true;
+            noted.signed = Instant::now();
+            let sign = Write::Step {
+                operation: self.operation,
+                step: noted.step.clone(),
+                progress: Some(self.progress.load(Ordering::Relaxed)),
+                engine_accepted: noted.accepted,
+                lease_ms: lease_ms(),
+            };
+            (sign, noted.picture.take())
+        };
+        let mut writes = match picture {
+            Some(picture) => self.look(&picture).await,
+            None => Vec::new(),
+        };
+        writes.push(sign);
         let mut require = vec![self.lease()];
         if !self.compensating.load(Ordering::Acquire) {
             require.push(Require::NotCancelled(self.operation));
-        }
-        require
-    }
-
-    /// A durable sign of life.
-    fn sign(&self, step: Option<&str>) -> Write {
-        let mut last = self.step.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(step) = step {
-            step.clone_into(&mut last);
-        }
-        Write::Step {
-            operation: self.operation,
-            step: last.clone(),
-            progress: Some(self.progress.load(Ordering::Relaxed)),
-            engine_accepted: self.is_accepted(),
-            lease_ms: lease_ms(),
-        }
-    }
-
-    /// Keeps the lease.
-    pub(crate) async fn renew(&self) -> Result<(), Interrupted> {
-        self.write(self.require(), vec![self.sign(None)]).await
-    }
-
-    /// Writes, and says no if the verb should stop. Waits while the database is full or away, as long as the lease may
-    /// last: a verb that has done something must not go on without having said so.
-    async fn write(&self, require: Vec<Require>, writes: Vec<Write>) -> Result<(), Interrupted> {
-        if !self.compensating.load(Ordering::Acquire) && self.stop.is_cancelled() {
-            return Err(Interrupted);
         }
         let commit = Commit {
             require,
@@ -151,19 +196,19 @@ pub(crate) fn lease_ms() -> i64 {
 #[async_trait]
 impl Journal for Claimed {
     async fn accepted(&self, picture: &Picture) -> Result<(), Interrupted> {
-        let mut writes = self.look(picture).await;
-        if self.accepted.swap(true, Ordering::AcqRel) && writes.is_empty() {
-            return Ok(());
-        }
-        writes.push(self.sign(Some("accepted by the engine")));
-        self.write(self.require(), writes).await?;
+        self.note(|noted| {
+            "accepted by the engine".clone_into(&mut noted.step);
+            noted.accepted = true;
+            noted.picture = Some(picture.clone());
+        })
+        .await?;
         self.inner.waiting.accepted(self.operation);
         Ok(())
     }
 
     async fn step(&self, step: &str) -> Result<(), Interrupted> {
         tracing::debug!(operation.id = %self.operation, entity.id = %self.entity, step, "step");
-        self.write(self.require(), vec![self.sign(Some(step))]).await
+        self.note(|noted| step.clone_into(&mut noted.step)).await
     }
 
     fn progress(&self, percent: u8) {
@@ -171,9 +216,14 @@ impl Journal for Claimed {
     }
 
     async fn picture(&self, picture: &Picture) -> Result<(), Interrupted> {
-        let mut writes = self.look(picture).await;
-        writes.push(self.sign(None));
-        self.write(self.require(), writes).await
+        self.note(|noted| noted.picture = Some(picture.clone())).await
+    }
+
+    async fn flush(&self) -> Result<(), Interrupted> {
+        match self.is_due() {
+            true => self.sign().await,
+            false => Ok(()),
+        }
     }
 
     async fn stopped(&self) -> Interrupted {

@@ -1,17 +1,18 @@
 //! Workers: claim an operation, run its verb, retry what may succeed later, and hand the outcome to [`super::finish`].
 
 use super::finish::{self, Effect};
-use super::journal::{Claimed, LEASE, lease_ms};
+use super::journal::{Claimed, LEASE, NOTICE, lease_ms};
 use super::{Intent, Task};
 use crate::carrier::Carrier;
 use crate::create::targets;
 use crate::engine::Inner;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
-use occi_store::{Claim, Commit, OperationRow, OperationState, StoreError, Write};
+use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, StoreError, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::MissedTickBehavior;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -33,7 +34,7 @@ pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
     loop {
         let bell = here.bell.notified();
         let mut again = IDLE;
-        while let Ok(permit) = here.permits.clone().try_acquire_owned() {
+        while let Some(permit) = here.permit() {
             let claim = Claim {
                 owner: inner.node.clone(),
                 backends: vec![here.name.clone()],
@@ -41,7 +42,13 @@ pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
                 operation: None,
             };
             match inner.store.claim(claim).await {
-                Ok(Some(row)) => launch(&inner, carrier, row, permit),
+                Ok(Some(row)) => match Intent::from_row(&row) {
+                    Ok(intent) => {
+                        let made = Arc::new([]);
+                        launch(&inner, carrier, Work { row, intent, made }, permit);
+                    }
+                    Err(reason) => give_up(&inner, &row, &reason).await,
+                },
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(backend.name = %here.name, %error, "failed to claim an operation");
@@ -58,8 +65,28 @@ pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
     }
 }
 
+/// An operation that somebody has claimed.
+pub(crate) struct Work {
+    pub(crate) row: OperationRow,
+    pub(crate) intent: Intent,
+    /// The entities that were recorded with it, if that was just now.
+    pub(crate) made: Arc<[EntityRow]>,
+}
+
+/// Ends an operation that nobody can carry out.
+async fn give_up(inner: &Arc<Inner>, row: &OperationRow, reason: &str) {
+    tracing::error!(operation.id = %row.id, reason, "an operation cannot be read: it needs attention");
+    let error = EngineError::internal(format!("unreadable intent: {reason}"));
+    let state = OperationState::NeedsAttention;
+    let end = finish::end(row.id, state, Some(&error), None, inner.now_ms());
+    if inner.commit(end).await.is_ok() {
+        inner.ended(row, Err(error)).await;
+    }
+}
+
 /// Runs a claimed operation; the permit comes back when it has ended.
-pub(crate) fn launch(inner: &Arc<Inner>, carrier: usize, row: OperationRow, permit: OwnedSemaphorePermit) {
+pub(crate) fn launch(inner: &Arc<Inner>, carrier: usize, work: Work, permit: OwnedSemaphorePermit) {
+    let row = &work.row;
     let span = tracing::info_span!(
         "operation",
         operation.id = %row.id,
@@ -70,9 +97,8 @@ pub(crate) fn launch(inner: &Arc<Inner>, carrier: usize, row: OperationRow, perm
     let running = inner.clone();
     inner.tasks.spawn(
         async move {
-            run(running.clone(), carrier, row).await;
-            drop(permit);
-            running.carriers[carrier].bell.notify_one();
+            run(running.clone(), carrier, work).await;
+            running.carriers[carrier].give_back(permit);
         }
         .instrument(span),
     );
@@ -89,26 +115,17 @@ pub(crate) fn ring_later(inner: &Arc<Inner>, carrier: usize, pause: Duration) {
     });
 }
 
-async fn run(inner: Arc<Inner>, carrier: usize, row: OperationRow) {
+async fn run(inner: Arc<Inner>, carrier: usize, work: Work) {
+    let Work { row, intent, made } = work;
     let began = Instant::now();
     let (verb, backend) = (row.verb.clone(), inner.carriers[carrier].name.clone());
-    let intent = match Intent::from_row(&row) {
-        Ok(intent) => intent,
-        Err(reason) => {
-            tracing::error!(reason, "an operation cannot be read: it needs attention");
-            let error = EngineError::internal(format!("unreadable intent: {reason}"));
-            let state = OperationState::NeedsAttention;
-            let end = finish::end(row.id, state, Some(&error), None, inner.now_ms());
-            if inner.commit(end).await.is_ok() {
-                inner.ended(&row, Err(error)).await;
-            }
-            return;
-        }
-    };
+    let cared = intent.entities();
+    let care = inner.scopes.take_care(&cared);
     let mut run = Run {
-        claimed: Arc::new(Claimed::new(inner, carrier, &row, intent.entity.clone())),
+        claimed: Arc::new(Claimed::new(inner.clone(), carrier, &row, intent.entity.clone())),
         intent,
         row,
+        made: Some(made),
         in_flight_until_ms: None,
     };
     let outcome = if run.row.cancelled {
@@ -125,6 +142,10 @@ async fn run(inner: Arc<Inner>, carrier: usize, row: OperationRow) {
         Err(Failure::Later(error)) => run.put_back(error).await,
         Err(Failure::Stopped) => run.stopped().await,
     };
+    drop(care);
+    for id in &cared {
+        inner.look_again(id).await;
+    }
     metrics::counter!("occid_operations_total", "verb" => verb.clone(), "backend" => backend.clone(), "outcome" => result)
         .increment(1);
     metrics::histogram!("occid_operation_seconds", "verb" => verb, "backend" => backend)
@@ -156,6 +177,8 @@ pub(crate) struct Run {
     pub(crate) claimed: Arc<Claimed>,
     pub(crate) intent: Intent,
     pub(crate) row: OperationRow,
+    /// What was recorded with it, as long as it may still be so.
+    pub(crate) made: Option<Arc<[EntityRow]>>,
     /// A native call whose outcome is unknown may still have its effect until then.
     pub(crate) in_flight_until_ms: Option<i64>,
 }
@@ -287,8 +310,9 @@ impl Run {
         let context = self.context(attempt, deadline);
         let verb = perform(self.inner().clone(), self.claimed.carrier, context, self.intent.clone());
         tokio::pin!(verb);
-        let mut renewal = tokio::time::interval(LEASE / 3);
-        renewal.reset();
+        let mut notice = tokio::time::interval(NOTICE);
+        notice.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        notice.reset();
         let mut stop_at = None;
         let mut late = false;
         let outcome = loop {
@@ -296,8 +320,8 @@ impl Run {
             tokio::select! {
                 biased;
                 outcome = &mut verb => break Some(outcome),
-                _ = renewal.tick() => {
-                    if self.claimed.renew().await.is_err() {
+                _ = notice.tick() => {
+                    if self.claimed.is_due() && self.claimed.sign().await.is_err() {
                         stop_at.get_or_insert_with(|| Instant::now() + GRACE);
                     }
                 }
@@ -358,7 +382,7 @@ impl Run {
             }
             if signed.elapsed() > LEASE / 3 {
                 signed = Instant::now();
-                self.claimed.renew().await.map_err(|_| Failure::Stopped)?;
+                self.claimed.sign().await.map_err(|_| Failure::Stopped)?;
             }
             tokio::select! {
                 () = self.claimed.stop.cancelled() => return Err(Failure::Stopped),
@@ -437,7 +461,7 @@ impl Run {
             }
             if signed.elapsed() > LEASE / 3 {
                 signed = Instant::now();
-                self.claimed.renew().await.map_err(|_| Failure::Stopped)?;
+                self.claimed.sign().await.map_err(|_| Failure::Stopped)?;
             }
             tokio::select! {
                 () = self.claimed.stop.cancelled() => return Err(Failure::Stopped),
@@ -463,6 +487,7 @@ impl Run {
             writes: vec![Write::FinishOperation {
                 operation: self.row.id,
                 state: OperationState::Accepted,
+                step: self.claimed.unwritten_step(),
                 error: Some(error),
                 result: None,
                 not_before_ms: now_ms.saturating_add(pause_ms),
@@ -486,6 +511,7 @@ impl Run {
                 writes: vec![Write::FinishOperation {
                     operation: self.row.id,
                     state: OperationState::Accepted,
+                    step: self.claimed.unwritten_step(),
                     error: None,
                     result: None,
                     not_before_ms: 0,
@@ -516,7 +542,11 @@ pub(crate) fn unreadable(error: StoreError) -> BackendError {
 /// Calls the backend's verb.
 async fn perform(inner: Arc<Inner>, carrier: usize, context: Context, intent: Intent) -> occi_backend::Result<Effect> {
     let backend = inner.carriers[carrier].backend.clone();
-    let found = inner.store.entity(&intent.entity).await;
+    // What is to be made has no native id yet.
+    let found = match &intent.task {
+        Task::Create(_) => Ok(None),
+        Task::Update { .. } | Task::Act(_) | Task::Delete { .. } => inner.store.entity(&intent.entity).await,
+    };
     // Whoever has it when the lease has ended begins with a store that can be read.
     let found = found.map_err(|error| BackendError {
         kind: ErrorKind::Interrupted,

@@ -266,6 +266,25 @@ async fn a_lost_answer_makes_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operation_shows_the_last_step_that_was_told() {
+    let on = Fixture::local().await;
+    on.compute().await;
+    let ended = on.last_operation().await.row;
+    assert_eq!(ended.step.as_deref(), Some("compute brought up"));
+
+    let slow = Config {
+        work_ms: 60_000,
+        ..Config::local()
+    };
+    let on = Fixture::new(slow, EngineConfig::default()).await;
+    on.create_as(&soon(), compute()).await.unwrap();
+    let told = async || on.last_operation().await.row.step;
+    while told().await.as_deref() != Some("accepted by the engine") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_known_to_be_down_refuses_at_once() {
     let on = Fixture::local().await;
     let made = on.compute().await;

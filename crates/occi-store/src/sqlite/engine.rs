@@ -97,6 +97,12 @@ pub(super) fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// SQLite's clock is the one of this host.
+pub(super) fn clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// A connection, inside of a transaction or not.
 pub(super) struct SqliteTx<'c>(pub(super) &'c mut Connection);
 
@@ -122,9 +128,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn now_ms(&mut self) -> impl Future<Output = Result<i64>> + Send {
-        // SQLite's clock is the one of this host.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        ready(Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+        ready(Ok(clock_ms()))
     }
 
     fn lock(&mut self, _: Locks) -> impl Future<Output = Result<()>> + Send {

@@ -1,7 +1,7 @@
 //! The store itself.
 
 use super::copy;
-use super::engine::{SqliteTx, failure, now, open_reader, open_writer};
+use super::engine::{SqliteTx, clock_ms, failure, now, open_reader, open_writer};
 use super::writer::Writer;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
 use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
@@ -143,7 +143,7 @@ impl Store for SqliteStore {
     }
 
     async fn now_ms(&self) -> Result<i64> {
-        self.peek(|tx| now(crate::tx::Tx::now_ms(tx)))
+        Ok(clock_ms())
     }
 
     async fn entity(&self, id: &EntityId) -> Result<Option<EntityRow>> {

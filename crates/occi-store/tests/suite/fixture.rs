@@ -172,6 +172,7 @@ pub(crate) fn finish(operation: Uuid, state: OperationState) -> Write {
     Write::FinishOperation {
         operation,
         state,
+        step: None,
         error: None,
         result: None,
         not_before_ms: 0,

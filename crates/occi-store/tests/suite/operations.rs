@@ -88,6 +88,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
     let end = Write::FinishOperation {
         operation: row.id,
         state: OperationState::Failed,
+        step: Some("disk removed".into()),
         error: Some(serde_json::json!({"message": "no"})),
         result: Some(serde_json::json!(null)),
         not_before_ms: 0,
@@ -109,6 +110,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
         (OperationState::Failed, Some(7000), None)
     );
     assert_eq!(ended.error, Some(serde_json::json!({"message": "no"})));
+    assert_eq!(ended.step.as_deref(), Some("disk removed"));
     assert_eq!(
         refused(store.commit(commit).await),
         Refused::LeaseLost(row.id),
@@ -189,6 +191,7 @@ async fn what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled(store:
     let back = Write::FinishOperation {
         operation: row.id,
         state: OperationState::Accepted,
+        step: None,
         error: Some(serde_json::json!("not yet")),
         result: None,
         not_before_ms: later,
