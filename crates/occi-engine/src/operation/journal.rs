@@ -1,7 +1,7 @@
 //! The journal of a running verb.
 //!
 //! What a verb notes here is written with its end, or soon if it goes on: nothing that it does next depends on it, for a
-//! verb that is called again finds by its mark what it has done (decision 0011).
+//! verb that is called again finds by its mark what it has done (decision 0012).
 
 use crate::engine::Inner;
 use crate::row;
