@@ -106,6 +106,9 @@ impl Memory {
     async fn bring(&self, verb: Verb, key: &Key, then: Then) -> Result<()> {
         let work_ms = self.client.config.work_ms;
         let begin = |engine: &mut Engine| {
+            if matches!(then, Then::Reach(State::Offline)) {
+                check_unused(engine, key)?;
+            }
             engine.begin(key, then, work_ms);
             Ok(())
         };
@@ -444,9 +447,6 @@ impl Backend for Memory {
             });
         }
         check_state(term, &key, state, &declared.states)?;
-        if term == "offline" {
-            self.client.read(|engine| check_unused(engine, &key)).await??;
-        }
         self.invoke(context, &key, invocation).await
     }
 

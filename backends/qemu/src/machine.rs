@@ -372,6 +372,8 @@ impl Machine {
             record = self.record.change(afresh).await?;
         }
         self.quitting.store(false, Ordering::Release);
+        // Before it looks which volumes are online: whoever takes one offline asks afterwards who has it.
+        self.set_status(Status::Starting);
         let disks = site.attached(&record);
         devices::provide(site, self, &disks)?;
         devices::withdraw(site, self, &disks)?;
@@ -388,7 +390,6 @@ impl Machine {
                 ..Confinement::default()
             },
         };
-        self.set_status(Status::Starting);
         let start = async {
             let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
             self.attach(process).await

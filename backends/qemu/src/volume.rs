@@ -60,11 +60,24 @@ impl Volume {
         })
     }
 
-    /// The machine whose guest has it, running or held.
+    /// The machine whose guest has it as long as it is online, running or held.
     fn user(&self, site: &Site) -> Option<Arc<Machine>> {
         let (machine, disk) = site.attachment(&self.id)?;
         let is_there = machine.status().has_process() || machine.is_held();
-        (is_there && site.attached(&machine.record.get()).contains(&disk)).then_some(machine)
+        (is_there && disk.online && !disk.leaving).then_some(machine)
+    }
+
+    fn refuse_if_used(&self, site: &Site) -> Result<()> {
+        match self.user(site) {
+            Some(machine) => refuse(
+                ErrorKind::InUse,
+                format!(
+                    "the volume is in use by the compute {}; stop that, or take the link offline",
+                    machine.id
+                ),
+            ),
+            None => Ok(()),
+        }
     }
 
     /// The running machine that has it, and under which name.
@@ -129,6 +142,20 @@ async fn set_online(site: &Arc<Site>, volume: &Volume, online: bool) -> Result<(
     }
     site.publish_volume(volume);
     Ok(())
+}
+
+/// Offline, if no guest has it.
+async fn set_offline(site: &Arc<Site>, volume: &Volume) -> Result<()> {
+    if volume.record.get().online {
+        volume.refuse_if_used(site)?;
+        volume.record.change(|record| record.online = false).await?;
+        // A machine says that it starts before it looks which volumes are online; so one that took it is seen here.
+        if let Err(used) = volume.refuse_if_used(site) {
+            set_online(site, volume, true).await?;
+            return Err(used);
+        }
+    }
+    set_online(site, volume, false).await
 }
 
 /// Makes it `gib` large, also while a guest uses it. Never smaller.
@@ -218,18 +245,7 @@ pub(crate) async fn act(
     }
     match term {
         "online" => set_online(site, volume, true).await?,
-        "offline" => {
-            if let Some(machine) = volume.user(site).filter(|_| record.online) {
-                return refuse(
-                    ErrorKind::InUse,
-                    format!(
-                        "the volume is in use by the compute {}; stop that, or take the link offline",
-                        machine.id
-                    ),
-                );
-            }
-            set_online(site, volume, false).await?;
-        }
+        "offline" => set_offline(site, volume).await?,
         "resize" => resize(site, volume, size(invocation.parameters.get("size"))?).await?,
         "snapshot" => snapshot(site, volume, &operation).await?,
         "backup" => backup(site, volume, &operation).await?,

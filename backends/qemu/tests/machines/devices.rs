@@ -2,11 +2,12 @@
 
 use crate::lab::{Lab, console};
 use crate::world::{act, compute, context, deaf, other, shell, state, target, text, type_in};
-use occi_backend::Backend;
 use occi_backend::names::{NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
+use occi_backend::{Backend, ErrorKind};
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use std::process::Command;
+use std::time::Duration;
 
 /// A guest to which things are plugged, that is held on disk, and of which a copy is made.
 pub(crate) async fn devices(lab: &Lab, config: QemuConfig) {
@@ -199,5 +200,41 @@ pub(crate) async fn backups(_lab: &Lab, config: QemuConfig) {
         assert_eq!(header.size, mib << 20);
     }
     qemu.delete(&context(), &target(&machine)).await.unwrap();
+    qemu.shutdown().await;
+}
+
+/// A volume that is taken offline while its machine starts: one of the two comes first, and both know which.
+pub(crate) async fn offline_or_used(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let (mut machine, mut volume) = (deaf(), other(&STORAGE, None));
+    machine.bring_up = false;
+    volume.attributes.set(attribute("occi.storage.size"), 0.0625);
+    let link = other(&STORAGELINK, Some((&machine, &volume)));
+    for create in [&machine, &volume, &link] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let disk = lab.inside(machine.mark.as_str()).join("disk0.qcow2");
+    for delay_ms in 0..12 {
+        let take = async {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            act(&qemu, &volume, "offline", &[]).await
+        };
+        let (started, taken) = tokio::join!(act(&qemu, &machine, "start", &[]), take);
+        started.unwrap();
+        let found = qemu.find(&context().scope, &target(&volume)).await.unwrap().unwrap();
+        let is_online = text(&found, "occi.storage.state") == "online";
+        match taken {
+            Ok(_) => assert!(!is_online),
+            Err(used) => assert!(is_online && used.kind == ErrorKind::InUse, "{used:?}"),
+        }
+        assert_eq!(disk.exists(), is_online, "after {delay_ms} ms");
+        act(&qemu, &machine, "stop", &[("method", "poweroff".into())])
+            .await
+            .unwrap();
+        act(&qemu, &volume, "online", &[]).await.unwrap();
+    }
+    for create in [&machine, &volume] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
     qemu.shutdown().await;
 }

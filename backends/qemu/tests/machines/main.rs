@@ -95,6 +95,10 @@ fn main() -> ExitCode {
             "a_change_that_is_broken_off_at_any_step_is_completed_by_the_next_start",
             |lab, config| Box::pin(changes::broken_off(lab, config)),
         ),
+        trial(
+            "a_volume_goes_offline_or_its_machine_has_it_and_both_know_which",
+            |lab, config| Box::pin(devices::offline_or_used(lab, config)),
+        ),
         trial("two_backups_of_one_machine_do_not_meet", |lab, config| {
             Box::pin(devices::backups(lab, config))
         }),
