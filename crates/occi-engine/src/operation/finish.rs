@@ -514,7 +514,10 @@ impl Run {
         {
             json["in_flight_until_ms"] = until.into();
         }
-        commit.writes.splice(0..0, writes);
+        match self.claimed.unwritten_look().await {
+            Ok(look) => drop(commit.writes.splice(0..0, look.into_iter().chain(writes))),
+            Err(error) => return self.lost(&error),
+        }
         commit
             .audit
             .push(self.inner().audit_of(&self.row, "failed", &error.message));

@@ -6,9 +6,9 @@
 use crate::engine::Inner;
 use crate::row;
 use async_trait::async_trait;
-use occi_backend::{Interrupted, Journal, Picture};
+use occi_backend::{Interrupted, Journal, NativeId, Picture};
 use occi_model::EntityId;
-use occi_store::{Commit, OperationRow, Refused, Require, StoreError, Write};
+use occi_store::{Change, Commit, OperationRow, Refused, Require, StoreError, Write};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -139,10 +139,12 @@ impl Claimed {
             };
             (sign, noted.picture.take())
         };
-        let mut writes = match picture {
-            Some(picture) => self.look(&picture).await,
-            None => Vec::new(),
+        let look = match &picture {
+            Some(picture) => self.look(picture).await,
+            None => Ok(Vec::new()),
         };
+        let is_left = look.is_err();
+        let mut writes = look.unwrap_or_default();
         writes.push(sign);
         let mut require = vec![self.lease()];
         if !self.compensating.load(Ordering::Acquire) {
@@ -153,7 +155,14 @@ impl Claimed {
             writes,
             audit: Vec::new(),
         };
-        self.inner.commit_patiently(commit, LEASE).await.map_err(|error| {
+        let written = self.inner.commit_patiently(commit, LEASE).await;
+        if is_left || written.is_err() {
+            let mut noted = self.noted();
+            noted.is_written = false;
+            // What was told meanwhile is newer.
+            noted.picture = noted.picture.take().or(picture);
+        }
+        written.map_err(|error| {
             if !matches!(
                 error,
                 StoreError::Refused(Refused::Cancelled(_) | Refused::LeaseLost(_))
@@ -165,26 +174,53 @@ impl Claimed {
         Ok(())
     }
 
-    /// The write that makes the entity's row look like `picture`, if this is a picture of it.
-    async fn look(&self, picture: &Picture) -> Vec<Write> {
-        if picture.mark.as_ref() != Some(&self.entity) {
-            return Vec::new();
+    /// The id that the engine gave to the entity, if it is not written yet.
+    pub(crate) fn unwritten_native_id(&self) -> Option<NativeId> {
+        Some(self.noted().picture.as_ref()?.native_id.clone())
+    }
+
+    /// What writes the picture of the entity that is not written yet. An operation that does not succeed ends with it:
+    /// whoever goes on from there knows the entity by the id that the engine gave it.
+    pub(crate) async fn unwritten_look(&self) -> Result<Vec<Write>, StoreError> {
+        let picture = self.noted().picture.clone();
+        match picture {
+            Some(picture) => self.look(&picture).await,
+            None => Ok(Vec::new()),
         }
-        let Ok(Some(found)) = self.inner.store.entity(&self.entity).await else {
-            return Vec::new();
+    }
+
+    /// The write that makes the entity's row look like `picture`. If another operation has taken over, how the entity
+    /// looks is its affair, but the engine's id is told only here.
+    async fn look(&self, picture: &Picture) -> Result<Vec<Write>, StoreError> {
+        let Some(found) = self.inner.store.entity(&self.entity).await? else {
+            return Ok(Vec::new());
         };
-        if found.operation != Some(self.operation) {
-            return Vec::new();
-        }
-        let mut change = row::change_of(&self.inner.carriers[self.carrier], &found, picture);
-        // What says that something is being done stays until it is, unless the engine says it better.
-        let message = row::message_attribute(&found.kind);
-        change.unset.retain(|name| *name != message);
-        vec![Write::UpdateEntity {
+        let change = if found.operation == Some(self.operation) {
+            let mut change = row::change_of(&self.inner.carriers[self.carrier], &found, picture);
+            // What says that something is being done stays until it is, unless the engine says it better.
+            let message = row::message_attribute(&found.kind);
+            change.unset.retain(|name| *name != message);
+            change
+        } else if found.native_id.is_none() {
+            Change {
+                native_id: Some(Some(picture.native_id.clone())),
+                ..Change::default()
+            }
+        } else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![Write::UpdateEntity {
             id: self.entity.clone(),
             change: Box::new(change),
             usage: None,
-        }]
+        }])
+    }
+
+    /// Keeps `picture` if it is one of the entity.
+    fn seen(&self, noted: &mut Noted, picture: &Picture) {
+        if picture.mark.as_ref() == Some(&self.entity) {
+            noted.picture = Some(picture.clone());
+        }
     }
 }
 
@@ -199,7 +235,7 @@ impl Journal for Claimed {
         self.note(|noted| {
             "accepted by the engine".clone_into(&mut noted.step);
             noted.accepted = true;
-            noted.picture = Some(picture.clone());
+            self.seen(noted, picture);
         })
         .await?;
         self.inner.waiting.accepted(self.operation);
@@ -216,7 +252,7 @@ impl Journal for Claimed {
     }
 
     async fn picture(&self, picture: &Picture) -> Result<(), Interrupted> {
-        self.note(|noted| noted.picture = Some(picture.clone())).await
+        self.note(|noted| self.seen(noted, picture)).await
     }
 
     async fn flush(&self) -> Result<(), Interrupted> {

@@ -9,6 +9,7 @@ use crate::engine::Inner;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
 use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, StoreError, Write};
+use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -202,7 +203,9 @@ impl Run {
     /// behind our back would not be found, and taken for gone.
     pub(crate) async fn target(&self) -> occi_backend::Result<Target> {
         let found = self.inner().store.entity(&self.intent.entity).await;
-        Ok(self.intent.target(found.map_err(unreadable)?.as_ref()))
+        let mut target = self.intent.target(found.map_err(unreadable)?.as_ref());
+        target.native_id = target.native_id.or_else(|| self.claimed.unwritten_native_id());
+        Ok(target)
     }
 
     fn deadline(&self) -> Instant {
@@ -482,44 +485,45 @@ impl Run {
         let now_ms = self.inner().store.now_ms().await.unwrap_or_default();
         let mut error = EngineError::from(error).to_json();
         error[PUT_BACK] = self.row.attempt.into();
-        let commit = Commit {
-            require: vec![self.claimed.lease()],
-            writes: vec![Write::FinishOperation {
-                operation: self.row.id,
-                state: OperationState::Accepted,
-                step: self.claimed.unwritten_step(),
-                error: Some(error),
-                result: None,
-                not_before_ms: now_ms.saturating_add(pause_ms),
-                at_ms: self.inner().now_ms(),
-            }],
-            audit: Vec::new(),
+        let written = match self.back(Some(error), now_ms.saturating_add(pause_ms)).await {
+            Ok(commit) => self.inner().commit_patiently(commit, LEASE).await.map(drop),
+            Err(error) => Err(error),
         };
-        if let Err(error) = self.inner().commit_patiently(commit, LEASE).await {
+        if let Err(error) = written {
             tracing::warn!(%error, "failed to put the operation back: its lease will end");
         }
         ring_later(self.inner(), self.claimed.carrier, pause);
         "retried"
     }
 
+    /// The commit that puts the operation back into the queue, with what is not written yet.
+    async fn back(&self, error: Option<Json>, not_before_ms: i64) -> Result<Commit, StoreError> {
+        let mut writes = self.claimed.unwritten_look().await?;
+        writes.push(Write::FinishOperation {
+            operation: self.row.id,
+            state: OperationState::Accepted,
+            step: self.claimed.unwritten_step(),
+            error,
+            result: None,
+            not_before_ms,
+            at_ms: self.inner().now_ms(),
+        });
+        Ok(Commit {
+            require: vec![self.claimed.lease()],
+            writes,
+            audit: Vec::new(),
+        })
+    }
+
     /// The verb was interrupted: by the end of this process, by another operation, by a cancellation, or because another
     /// worker has the operation.
     async fn stopped(&mut self) -> &'static str {
         if self.inner().stopping.is_cancelled() {
-            let commit = Commit {
-                require: vec![self.claimed.lease()],
-                writes: vec![Write::FinishOperation {
-                    operation: self.row.id,
-                    state: OperationState::Accepted,
-                    step: self.claimed.unwritten_step(),
-                    error: None,
-                    result: None,
-                    not_before_ms: 0,
-                    at_ms: self.inner().now_ms(),
-                }],
-                audit: Vec::new(),
+            let written = match self.back(None, 0).await {
+                Ok(commit) => self.inner().commit(commit).await.map(drop),
+                Err(error) => Err(error),
             };
-            if let Err(error) = self.inner().commit(commit).await {
+            if let Err(error) = written {
                 tracing::warn!(%error, "failed to put the operation back: its lease will end");
             }
             return "put back";

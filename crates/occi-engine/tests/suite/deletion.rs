@@ -5,6 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Selection, Where};
 use occi_model::Input;
+use occi_store::{OperationState, Store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_30_what_is_deleted_is_gone_at_once() {
@@ -43,6 +44,28 @@ async fn a_creation_is_superseded_by_its_deletion() {
             [""; 0]
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superseded_creation_leaves_the_engines_id_to_its_deletion() {
+    let memory = Config {
+        work_ms: 1000,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let made = on.create_as(&caller(), compute()).await.unwrap();
+    let (entity, creation) = (&made.entities[0], made.operation.unwrap());
+    on.engine.delete(&soon(), &entity.location, &NONE).await.unwrap();
+    // What the deletion begins with stays as it is.
+    on.control.set_down(true);
+    while on.store.operation(creation).await.unwrap().unwrap().state != OperationState::Failed {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let left = on.store.entity(&entity.id).await.unwrap().unwrap();
+    assert!(left.native_id.is_some());
+    on.control.set_down(false);
+    on.settled().await;
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
