@@ -3,7 +3,8 @@
 //!
 //! A command that fails leaves nothing and harms no other. A savepoint around each would do that, and keeps a copy of
 //! every page that a command touches. Most groups have no use for that: so a group is tried without, and if one of its
-//! commands fails, all are carried out again, each in a savepoint.
+//! commands fails, all are carried out again, each in a savepoint. Who is refused often comes again at once: the next groups
+//! begin with savepoints.
 
 use super::engine::{SqliteTx, failure, now};
 use crate::codec::insert_audit;
@@ -16,6 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// At most so many commands share a transaction.
 const GROUP: usize = 256;
+
+/// So many groups after the last failure begin with savepoints.
+const CAREFUL: u32 = 16;
 
 /// So many commands may wait; who comes then waits outside.
 const QUEUE: usize = 1024;
@@ -158,44 +162,60 @@ fn statement(connection: &Connection, sql: &str) -> Result<()> {
 }
 
 fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    let mut careful = 0;
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
-        let committed = transaction(&mut connection, &mut group, &mut jobs);
+        let committed = transaction(&mut connection, &mut group, &mut jobs, careful > 0);
+        careful = match group.iter().any(|job| job.error().is_some()) {
+            true => CAREFUL,
+            false => careful.saturating_sub(1),
+        };
         for job in &mut group {
             job.finish(committed.as_ref().copied());
         }
     }
 }
 
+/// `is_careful`: with savepoints from the beginning.
 fn transaction(
     connection: &mut Connection,
     group: &mut Vec<Box<dyn Job>>,
     jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+    is_careful: bool,
 ) -> Result<()> {
     statement(connection, "BEGIN IMMEDIATE")?;
-    if !each(group, jobs, |job| job.run(connection)) {
+    if is_careful {
+        each_apart(connection, group, jobs)?;
+    } else if !each(group, jobs, |job| job.run(connection)) {
         if !connection.is_autocommit() {
             statement(connection, "ROLLBACK")?;
         }
         statement(connection, "BEGIN IMMEDIATE")?;
-        let mut spoilt = None;
-        each(group, jobs, |job| {
-            job.run_apart(connection);
-            if connection.is_autocommit() {
-                // No space: everything was rolled back, the others' commands too.
-                spoilt = Some(job.error().map_or_else(gone, again));
-            }
-            spoilt.is_none()
-        });
-        if let Some(error) = spoilt {
-            return Err(error);
-        }
+        each_apart(connection, group, jobs)?;
     }
     statement(connection, "COMMIT").inspect_err(|_| {
         if !connection.is_autocommit() {
             let _ = statement(connection, "ROLLBACK");
         }
     })
+}
+
+/// Carries out each command in a savepoint.
+fn each_apart(
+    connection: &mut Connection,
+    group: &mut Vec<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> Result<()> {
+    let mut spoilt = None;
+    each(group, jobs, |job| {
+        job.run_apart(connection);
+        if connection.is_autocommit() {
+            // No space: everything was rolled back, the others' commands too.
+            spoilt = Some(job.error().map_or_else(gone, again));
+        }
+        spoilt.is_none()
+    });
+    spoilt.map_or(Ok(()), Err)
 }
 
 /// Carries out the commands of a group, and those that come meanwhile, until one does not go well.
@@ -215,4 +235,101 @@ fn each(
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::engine::open_writer;
+    use crate::tx::{Tx, params};
+    use crate::{Audit, Refused};
+    use uuid::Uuid;
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Then {
+        Succeed,
+        Refuse,
+        Panic,
+    }
+
+    /// Writes its number and its audit, then does as it is told.
+    struct Number(i64, Then, Vec<Audit>);
+
+    impl Command for Number {
+        type Output = i64;
+
+        async fn run<T: Tx>(&self, tx: &mut T) -> Result<i64> {
+            tx.execute("INSERT INTO numbers VALUES (?1)", params![self.0]).await?;
+            match self.1 {
+                Then::Succeed => insert_audit(tx, &self.2).await.map(|()| self.0),
+                Then::Refuse => Err(StoreError::Refused(Refused::NoEntity("none".parse().unwrap()))),
+                Then::Panic => panic!("as told"),
+            }
+        }
+
+        fn audit(&self) -> &[Audit] {
+            &self.2
+        }
+    }
+
+    fn line(n: i64) -> Audit {
+        Audit {
+            id: Uuid::now_v7(),
+            at_ms: n,
+            principal: "ann".into(),
+            project: None,
+            verb: "create".into(),
+            path: "/".into(),
+            outcome: String::new(),
+            detail: String::new(),
+            request: String::new(),
+        }
+    }
+
+    fn numbers(connection: &Connection, sql: &str) -> Vec<i64> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map((), |row| row.get(0)).unwrap();
+        rows.map(std::result::Result::unwrap).collect()
+    }
+
+    #[test]
+    fn who_fails_in_a_group_harms_no_other_and_leaves_its_audit_if_it_was_refused() {
+        for is_careful in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut connection = open_writer(&folder.path().join("store.db")).unwrap();
+            connection.execute_batch("CREATE TABLE numbers (n INTEGER)").unwrap();
+            let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(8);
+            let mut results = Vec::new();
+            for (n, then) in (0..).zip([Then::Succeed, Then::Refuse, Then::Succeed, Then::Panic, Then::Succeed]) {
+                let (answer, result) = oneshot::channel();
+                let job = Queued {
+                    command: Number(n, then, vec![line(n)]),
+                    answer: Some(answer),
+                    result: None,
+                };
+                queue
+                    .try_send(Box::new(job))
+                    .unwrap_or_else(|_| panic!("the queue is full"));
+                results.push((then, result));
+            }
+            let mut group = vec![jobs.try_recv().unwrap()];
+            transaction(&mut connection, &mut group, &mut jobs, is_careful).unwrap();
+            for job in &mut group {
+                job.finish(Ok(()));
+            }
+            for (then, mut result) in results {
+                match (then, result.try_recv().unwrap()) {
+                    (Then::Succeed, Ok(_))
+                    | (Then::Refuse, Err(StoreError::Refused(_)))
+                    | (Then::Panic, Err(StoreError::Failed(_))) => {}
+                    (_, other) => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(numbers(&connection, "SELECT n FROM numbers ORDER BY n"), [0, 2, 4]);
+            assert_eq!(
+                numbers(&connection, "SELECT at_ms FROM audit ORDER BY at_ms"),
+                [0, 1, 2, 4]
+            );
+        }
+    }
 }
