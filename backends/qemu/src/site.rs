@@ -16,6 +16,8 @@ use crate::translate;
 use crate::volume::Volume;
 use occi_backend::Event;
 use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -105,24 +107,18 @@ impl Site {
             _lock: lock_file,
             config,
         });
-        for directory in directories(&site.config.directory.join(NETWORKS))? {
-            if let Some(record) = Record::load(record::path(&directory))? {
-                let network = Network::new(directory, record);
-                lock(&site.networks).insert(network.id.clone(), network);
-            }
-        }
-        for directory in directories(&site.config.directory.join(VOLUMES))? {
-            if let Some(record) = Record::load(record::path(&directory))? {
-                let volume = Volume::new(directory, record);
-                lock(&site.volumes).insert(volume.id.clone(), volume);
-            }
-        }
-        for directory in directories(&site.config.directory.join(MACHINES))? {
-            if let Some(record) = Record::load(record::path(&directory))? {
-                let machine = Machine::new(&site, directory, record);
-                lock(&site.machines).insert(machine.id.clone(), machine);
-            }
-        }
+        recorded(&site.config.directory.join(NETWORKS), |directory, record| {
+            let network = Network::new(directory, record);
+            lock(&site.networks).insert(network.id.clone(), network);
+        })?;
+        recorded(&site.config.directory.join(VOLUMES), |directory, record| {
+            let volume = Volume::new(directory, record);
+            lock(&site.volumes).insert(volume.id.clone(), volume);
+        })?;
+        recorded(&site.config.directory.join(MACHINES), |directory, record| {
+            let machine = Machine::new(&site, directory, record);
+            lock(&site.machines).insert(machine.id.clone(), machine);
+        })?;
         if !confine::has_landlock() {
             tracing::warn!(
                 "this kernel has no Landlock (Linux 5.13, `lsm=landlock,...`): a guest that breaks out of QEMU sees {}",
@@ -529,9 +525,44 @@ fn directories(parent: &Path) -> Result<Vec<PathBuf>, Failure> {
         .collect())
 }
 
+/// Hands over the objects below `parent` with their directories. A directory that was made for an object and never got its
+/// record goes; one in which there is anything else stays as it is.
+fn recorded<T>(parent: &Path, mut found: impl FnMut(PathBuf, Arc<Record<T>>)) -> Result<(), Failure>
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    for directory in directories(parent)? {
+        match Record::load(record::path(&directory))? {
+            Some(record) => found(directory, record),
+            None => {
+                // The record is the first thing in it, and it is written beside its place.
+                let _not_begun = fs::remove_file(record::path(&directory).with_extension("new"));
+                let _not_empty = fs::remove_dir(&directory);
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_without_a_record_goes_unless_there_is_something_in_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let at = |name: &str| parent.path().join(name);
+        for (directory, file) in [
+            ("empty", None),
+            ("begun", Some("record.new")),
+            ("disk", Some("disk.qcow2")),
+        ] {
+            fs::create_dir(at(directory)).unwrap();
+            file.map(|file| fs::write(at(directory).join(file), "{").unwrap());
+        }
+        recorded::<NetworkRecord>(parent.path(), |_, _| unreachable!()).unwrap();
+        assert!(!at("empty").exists() && !at("begun").exists() && at("disk/disk.qcow2").exists());
+    }
 
     #[test]
     fn a_directory_of_another_version_is_refused_with_words_and_left_alone() {
