@@ -101,7 +101,9 @@ impl Client {
         if !(200..300).contains(&status) {
             return Answer::Refused(status, text.trim().to_owned());
         }
-        let operation = headers.get("x-occi-operation").and_then(|value| value.to_str().ok());
+        // What goes on is named beside the entity, or it is the answer itself.
+        let named = if status == 202 { "location" } else { "x-occi-operation" };
+        let operation = headers.get(named).and_then(|value| value.to_str().ok());
         Answer::Done {
             paths: text
                 .lines()
