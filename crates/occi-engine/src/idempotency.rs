@@ -47,7 +47,10 @@ impl Inner {
         }
     }
 
-    /// The answer to a create that was asked for before.
+    /// The answer to a create that was asked for before: what is left of what it made.
+    ///
+    /// # Errors
+    /// Those of the first request. `NotFound`: all that it made has been deleted since.
     pub(crate) async fn replay_created(&self, caller: &Caller) -> Result<Option<Created>> {
         let Some(row) = self.first_request(caller).await? else {
             return Ok(None);
@@ -59,13 +62,18 @@ impl Inner {
             .map(|ids| ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect())
             .unwrap_or_default();
         let joined = self.join_first(caller, &row).await;
-        let left = self.store.entities(&ids).await?;
+        let rows = self.store.entities(&ids).await?;
+        let left: Vec<_> = rows.into_iter().filter(|row| !row.hidden).collect();
         // An entity that was shown as created stays, also when its operation failed later: so does the answer.
         let operation = match joined {
             Ok(operation) => operation,
             Err(error) if left.is_empty() => return Err(error),
             Err(_) => None,
         };
+        if left.is_empty() {
+            let message = "what was made with this idempotency key has been deleted since";
+            return Err(EngineError::new(FailureKind::NotFound, message));
+        }
         let found = self.show_all(caller, left).await?;
         Ok(Some(Created::of(found, operation, true)))
     }

@@ -460,6 +460,11 @@ async fn a_repeated_key_gives_the_first_answer_and_makes_nothing() {
     .await;
     assert!(many.iter().all(|path| *path == many[0]), "{many:?}");
     assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 2);
+
+    on.delete(&first.entities[0].location).await.unwrap();
+    let error = refused(on.create_as(&keyed("a"), compute()).await, FailureKind::NotFound);
+    assert!(error.message.contains("deleted since"), "{error}");
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
