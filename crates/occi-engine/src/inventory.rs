@@ -186,7 +186,7 @@ impl Inner {
     }
 
     /// Lists a scope unless its last listing by this process began less than `age` ago.
-    async fn list_if_older(&self, place: Place, age: Duration) {
+    async fn list_if_older(self: &Arc<Self>, place: Place, age: Duration) {
         let scope = self.scopes.one(&place);
         let mut began = scope.lock().await;
         if began.is_some_and(|began| began.elapsed() < age.max(FLOOR)) {
@@ -212,7 +212,11 @@ impl Inner {
         here.learn(&listing);
         match listing {
             Ok(listing) => {
-                if self.take_in(*carrier, project, kind, listing, at_ms).await {
+                let refresh = self.refresh_of(*carrier, project, kind, listing, at_ms).await;
+                // Who asked may go at any time; what follows a commit has to follow it.
+                let inner = self.clone();
+                let believed = self.tasks.spawn(async move { inner.believe(refresh).await });
+                if believed.await.unwrap_or(false) {
                     *began = Some(at);
                 }
             }
@@ -261,7 +265,7 @@ impl Inner {
     }
 
     /// Lists every kind of every project, of one backend or of all.
-    async fn list_all(&self, only: Option<usize>) {
+    async fn list_all(self: &Arc<Self>, only: Option<usize>) {
         let projects = match self.store.projects().await {
             Ok(projects) => projects,
             Err(error) => return tracing::error!(%error, "failed to read the projects"),
@@ -289,22 +293,34 @@ impl Inner {
             .ok()
     }
 
-    /// Takes in a listing, and says whether that was possible.
-    async fn take_in(&self, carrier: usize, project: &str, kind: &TypeId, listing: Listing, began_ms: i64) -> bool {
+    /// A listing as the store takes it in.
+    async fn refresh_of(
+        &self,
+        carrier: usize,
+        project: &str,
+        kind: &TypeId,
+        listing: Listing,
+        began_ms: i64,
+    ) -> Refresh {
         let shown = listing.pictures.len();
         let observations = self.observations(carrier, project, listing.pictures).await;
-        let refresh = Refresh {
+        Refresh {
             backend: self.carriers[carrier].name.clone(),
             native_project: project.to_owned(),
             kind: kind.clone(),
             began_ms,
             complete: listing.complete && observations.len() == shown,
             observations,
-        };
+        }
+    }
+
+    /// Takes in a listing, and says whether that was possible.
+    async fn believe(&self, refresh: Refresh) -> bool {
+        let are_links = self.base.is_link(refresh.kind.as_str());
         match self.store.refresh(refresh).await {
             Ok(refreshed) => {
                 self.told(refreshed.event);
-                if self.base.is_link(kind.as_str()) && !(refreshed.changed.is_empty() && refreshed.gone.is_empty()) {
+                if are_links && !(refreshed.changed.is_empty() && refreshed.gone.is_empty()) {
                     // Their sources are rendered with them.
                     self.hot.forget_all();
                 }
@@ -342,7 +358,8 @@ impl Inner {
             let Some(now_ms) = self.fence_ms().await else {
                 return;
             };
-            self.take_in(carrier, project, &kind, listing, now_ms + 1).await;
+            let refresh = self.refresh_of(carrier, project, &kind, listing, now_ms + 1).await;
+            self.believe(refresh).await;
         }
     }
 
@@ -455,8 +472,10 @@ impl Inner {
                     pictures: vec![picture],
                     complete: false,
                 };
-                self.take_in(carrier, &known.native_project, &known.kind, listing, asked_ms)
+                let refresh = self
+                    .refresh_of(carrier, &known.native_project, &known.kind, listing, asked_ms)
                     .await;
+                self.believe(refresh).await;
             }
             // That it is gone is told by an event of its own, or by the next listings.
             Ok(None) => {}

@@ -14,7 +14,10 @@ impl Engine {
     pub async fn share(&self, network: &str, with: Visibility, by: &str) -> Result<()> {
         let inner = &self.inner;
         let commit = sharing(&*inner.store, &inner.config.source, network, with, by).await?;
-        inner.commit(commit).await?;
+        let committing = inner.clone();
+        // Who asked may go at any time; what follows a commit has to follow it.
+        let committed = inner.tasks.spawn(async move { committing.commit(commit).await });
+        committed.await.map_err(EngineError::internal)??;
         Ok(())
     }
 }
