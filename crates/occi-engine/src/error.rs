@@ -244,6 +244,9 @@ impl From<Refused> for EngineError {
             Refused::Targeted { by, .. } => {
                 Self::new(FailureKind::Conflict, format!("in use: {by} leads to it")).with_code("in_use")
             }
+            Refused::Associated { mixin, by } => {
+                Self::new(FailureKind::Conflict, format!("{mixin} is in use: {by} was made of it")).with_code("in_use")
+            }
             Refused::Taken { what, name } => Self::new(FailureKind::Conflict, format!("the {what} {name:?} is taken")),
             Refused::Quota {
                 what,

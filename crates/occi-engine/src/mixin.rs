@@ -8,7 +8,7 @@ use crate::plan::{Admitted, Plan, Request, lost_key, restless};
 use crate::{Caller, EngineError, FailureKind, Result, policy};
 use occi_backend::Scope;
 use occi_model::{Mixin, MixinDraft, NewMixin, Origin, TypeId};
-use occi_store::{EntityQuery, Role, Sees, UserMixinRow, Write};
+use occi_store::{Commit, EntityQuery, Require, Role, Sees, UserMixinRow, Write};
 use serde_json::json;
 
 impl Engine {
@@ -61,9 +61,7 @@ impl Engine {
     /// `NotFound`: an unknown mixin. `Forbidden`: it is not a user's, or another user's. `Conflict`: computes are made of
     /// the template. `Invalid`: a template beside other mixins.
     pub async fn remove_mixins(&self, caller: &Caller, ids: Vec<TypeId>) -> Result<()> {
-        if self.inner.replay_done(caller).await?.is_some() {
-            return Ok(());
-        }
+        let is_repeated = self.inner.replay_done(caller).await?.is_some();
         let model = self.inner.model_for(caller).await?;
         let own = |id: &&TypeId| model.templates.get(*id).is_some_and(|offer| offer.is_own);
         if let Some(id) = ids.iter().find(own) {
@@ -71,7 +69,12 @@ impl Engine {
                 let message = format!("{id} is a template, and is removed by a request of its own");
                 return Err(EngineError::new(FailureKind::Invalid, message));
             }
-            return self.remove_template(caller, id, &model.templates[id]).await;
+            return self
+                .remove_template(caller, id, &model.templates[id], is_repeated)
+                .await;
+        }
+        if is_repeated {
+            return Ok(());
         }
         self.may_have_mixins(caller)?;
         let mut plan = Plan::default();
@@ -108,8 +111,9 @@ impl Engine {
         self.record_mixins(caller, "remove mixin", plan).await
     }
 
-    /// Removes a template that the caller's project has saved.
-    async fn remove_template(&self, caller: &Caller, id: &TypeId, offer: &Offered) -> Result<()> {
+    /// Removes a template that the caller's project has saved. It is recorded first: a repetition with the same key removes
+    /// what is still there.
+    async fn remove_template(&self, caller: &Caller, id: &TypeId, offer: &Offered, is_repeated: bool) -> Result<()> {
         let inner = &self.inner;
         let project = caller.effective_project();
         policy::may_change(caller, project)?;
@@ -118,25 +122,27 @@ impl Engine {
             return Err(unsupported(here, "remove templates"));
         }
         here.require_up()?;
-        let made_of_it = EntityQuery {
-            mixins: vec![vec![id.clone()]],
-            project: Some(project.to_owned()),
-            limit: 1,
-            ..EntityQuery::new(Sees::All)
-        };
-        if let Some(row) = inner.store.select(&made_of_it).await?.first() {
-            let message = format!("{id} is in use: {} was made of it", row.path);
-            return Err(EngineError::new(FailureKind::Conflict, message).with_code("in_use"));
+        if !is_repeated {
+            let plan = Plan {
+                require: vec![Require::NotAssociated {
+                    project: project.to_owned(),
+                    mixin: id.clone(),
+                }],
+                ..Plan::default()
+            };
+            self.record_mixins(caller, "remove template", plan).await?;
         }
         let scope = Scope {
             project: project.to_owned(),
         };
-        here.backend.remove_template(&scope, &offer.term).await?;
-        let plan = Plan {
+        let removed = here.backend.remove_template(&scope, &offer.term).await;
+        inner.models.forget(Some(project));
+        removed?;
+        let changed = Commit {
             writes: vec![Write::ModelChanged(Some(project.to_owned()))],
-            ..Plan::default()
+            ..Commit::default()
         };
-        self.record_mixins(caller, "remove template", plan).await
+        inner.commit(changed).await.map(drop).map_err(EngineError::from)
     }
 
     fn may_have_mixins(&self, caller: &Caller) -> Result<()> {

@@ -46,6 +46,13 @@ pub enum Require {
     NotCancelled(Uuid),
     /// Nothing that is not hidden links to the entity.
     NotTargeted(EntityId),
+    /// No entity of the project that is not hidden has the mixin.
+    NotAssociated {
+        /// The project.
+        project: String,
+        /// The mixin.
+        mixin: TypeId,
+    },
 }
 
 /// A change.

@@ -54,6 +54,7 @@ fn locks(commit: &Commit) -> Locks {
             | Require::NotCancelled(operation) => {
                 locks.operations.push(operation.to_string());
             }
+            Require::NotAssociated { project: _, mixin: _ } => {}
         }
     }
     for write in &commit.writes {
@@ -175,6 +176,21 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
             let sql = "SELECT path FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT 1";
             match tx.row(sql, params![id], |cells| cells.string()).await? {
                 Some(by) => Err(Refused::Targeted { id: id.clone(), by }.into()),
+                None => Ok(()),
+            }
+        }
+        Require::NotAssociated { project, mixin } => {
+            let sql = "SELECT e.path FROM entity_mixin m JOIN entity e ON e.seq = m.entity_seq \
+                       WHERE m.mixin = ?1 AND e.project = ?2 AND e.hidden = 0 ORDER BY e.seq LIMIT 1";
+            let by = tx
+                .row(sql, params![mixin.as_str(), project], |cells| cells.string())
+                .await?;
+            match by {
+                Some(by) => Err(Refused::Associated {
+                    mixin: mixin.clone(),
+                    by,
+                }
+                .into()),
                 None => Ok(()),
             }
         }

@@ -1,6 +1,6 @@
 //! Why the store said no.
 
-use occi_model::EntityId;
+use occi_model::{EntityId, TypeId};
 use uuid::Uuid;
 
 /// A requirement did not hold; nothing was written.
@@ -39,6 +39,14 @@ pub enum Refused {
         /// The entity.
         id: EntityId,
         /// The path of a link to it.
+        by: String,
+    },
+    /// An entity has the mixin.
+    #[error("the mixin {mixin} is used by {by}")]
+    Associated {
+        /// The mixin.
+        mixin: TypeId,
+        /// The path of the entity.
         by: String,
     },
     /// The id, path, native id, mixin, location, user or project is taken.

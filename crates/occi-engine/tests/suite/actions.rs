@@ -151,9 +151,19 @@ async fn infra_4_save_gives_a_template_that_can_be_used_at_once() {
         remove(caller_in(PROJECT, Role::Reader, occi_engine::Wait::Accepted)).await,
         FailureKind::Forbidden,
     );
-    remove(caller()).await.unwrap();
+    // Recorded, and then the engine fails: the same key goes on from there, and is done when the template is gone.
+    let keyed = || {
+        let mut keyed = caller();
+        keyed.idempotency = Some(("key".into(), "hash".into()));
+        keyed
+    };
+    on.control
+        .fail_next(Verb::RemoveTemplate, ErrorKind::Forbidden, Outcome::Nothing);
+    refused(remove(keyed()).await, FailureKind::Forbidden);
+    remove(keyed()).await.unwrap();
     let model = on.engine.model(&caller()).await.unwrap();
     assert!(model.registry.mixin(mixin.id.as_str()).is_none());
+    remove(keyed()).await.unwrap();
     refused(remove(caller()).await, FailureKind::NotFound);
 }
 
