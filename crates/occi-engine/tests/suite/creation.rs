@@ -326,8 +326,9 @@ async fn core_35_a_request_for_several_makes_all_or_none() {
     let asked = tokio::spawn(async move { engine.create(&caller, &root_there, both).await });
     let first = loop {
         let there = busy.paths(&done(), &at(&names::STORAGE)).await.unwrap();
+        // It may go between the two looks.
         if let [path] = there.as_slice()
-            && state(&busy.seen(path).await) == "online"
+            && busy.get(path).await.is_ok_and(|found| state(&found.entity) == "online")
         {
             break path.clone();
         }
