@@ -1,7 +1,7 @@
 //! Why a message could not be read, or an answer not be written.
 
 use crate::MediaType;
-use occi_model::IdentError;
+use occi_model::{AttributeName, IdentError};
 use std::fmt;
 
 /// What is wrong with a message; what callers branch on.
@@ -86,4 +86,18 @@ pub enum RenderError {
     /// The media type has no way to express this (a single entity as text/uri-list).
     #[error("this cannot be rendered as {0}")]
     CannotExpress(MediaType),
+}
+
+/// Why a client's request could not be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ComposeError {
+    /// As for answers.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The text renderings have no word for the absence of a value.
+    #[error("{0} can be unset in JSON only: the text renderings have no word for it")]
+    CannotUnset(AttributeName),
+    /// A line break or another control character would end the line, or the header, of a text rendering.
+    #[error("{0} holds a line break or another control character, which the text renderings cannot carry: use JSON")]
+    ControlCharacter(AttributeName),
 }

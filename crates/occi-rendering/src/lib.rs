@@ -4,8 +4,8 @@
 //! read every media type and accept what real clients send. Answers are written by [`render`] for one [`MediaType`], as
 //! [`Rendered`] headers and bytes, in the form that the strictest known readers accept.
 //!
-//! Nothing here knows HTTP: headers come in as names and bytes and go out as names and text. [`response`] is the other
-//! way round, for clients.
+//! Nothing here knows HTTP: headers come in as names and bytes and go out as names and text. [`compose`] and
+//! [`response`] are the other way round, for clients: requests to write and answers to read.
 //!
 //! ```
 //! use occi_model::Registry;
@@ -31,6 +31,7 @@
 
 mod agent;
 mod base;
+pub mod compose;
 mod error;
 mod json;
 mod negotiation;
@@ -43,7 +44,7 @@ mod uri_list;
 
 pub use agent::Agent;
 pub use base::Base;
-pub use error::{ParseError, ParseErrorKind, RenderError};
+pub use error::{ComposeError, ParseError, ParseErrorKind, RenderError};
 pub use negotiation::{Accept, MediaType, Unsupported, accepted, content_type, is_occi_field};
 pub use render::{AttributeOrder, Rendered, View};
 pub use request::Incoming;

@@ -183,6 +183,15 @@ pub fn model(answer: &Answer<'_>) -> Result<Model, ParseError> {
     Ok(model)
 }
 
+/// The mixins that an answer shows without any entity: the template that `save` has made.
+pub fn mixins(answer: &Answer<'_>) -> Vec<Mixin> {
+    let shows_kind = entities(answer).is_ok_and(|found| found.iter().any(|entity| entity.kind.is_some()));
+    match model(answer) {
+        Ok(model) if model.kinds.is_empty() && !shows_kind => model.mixins,
+        _ => Vec::new(),
+    }
+}
+
 /// What a server says of a failure, in one line; empty if it says nothing.
 pub fn error(answer: &Answer<'_>) -> String {
     if let Some(header) = answer.header("x-occi-error") {

@@ -128,7 +128,7 @@ fn add_flat(entity: &mut RemoteEntity, name: &str, node: &Node, is_whole: bool, 
     }
 }
 
-/// The query interface.
+/// The query interface, or a part of it.
 pub(crate) fn model(document: &Node, base: &Base) -> Model {
     let location = |node: &Node, id: &TypeId| crate::response::location(text(node, "location"), id, base);
     let title = |node: &Node| text(node, "title").unwrap_or_default().to_owned();
@@ -170,9 +170,15 @@ pub(crate) fn model(document: &Node, base: &Base) -> Model {
             attributes: definitions(node),
         })
     };
+    // A single category is a mixin: nothing else is ever rendered alone.
+    let single = document.get("term").is_some().then_some(document);
     Model {
         kinds: list(document, "kinds").iter().filter_map(kind).collect(),
-        mixins: list(document, "mixins").iter().filter_map(mixin).collect(),
+        mixins: list(document, "mixins")
+            .iter()
+            .chain(single)
+            .filter_map(mixin)
+            .collect(),
         actions: list(document, "actions").iter().filter_map(action).collect(),
     }
 }

@@ -7,7 +7,7 @@ use occi_model::{Action, AttributeDefinition, Class, Entity, Kind, LinkEnd, Loca
 use std::fmt::{self, Display, Write};
 
 /// What a link leads to if nothing is known about it.
-const RESOURCE: &str = "http://schemas.ogf.org/occi/core#resource";
+pub(crate) const RESOURCE: &str = "http://schemas.ogf.org/occi/core#resource";
 
 /// The fields of an answer, collected as lines or as headers.
 pub(crate) struct Writer {
@@ -30,7 +30,7 @@ impl Writer {
 
     /// Adds a field. `text/occi` has one header per name: rOCCI-api 4 reads only the first of several, and takes
     /// `, ` between values for a part of them; the OGF's test splits locations at exactly that.
-    fn field(&mut self, field: Field, value: impl Display) {
+    pub(crate) fn field(&mut self, field: Field, value: impl Display) {
         if self.media == MediaType::TextOcci {
             let header = self.headers.iter_mut().find(|(name, _)| *name == field);
             if let Some((_, values)) = header {
@@ -44,6 +44,18 @@ impl Writer {
         } else {
             put(&mut self.lines, format_args!("{}: {value}\n", field.name()));
         }
+    }
+
+    /// The finished request: as an answer, but that in text/occi there is nothing to say `OK` to, and that the type has
+    /// no parameter, which some servers compare with the whole.
+    pub(crate) fn finish_request(self) -> Result<Rendered, RenderError> {
+        let media = self.media;
+        let mut rendered = self.finish(HeaderLimits::default())?;
+        if media == MediaType::TextOcci {
+            rendered.body.clear();
+        }
+        rendered.content_type = media.as_str();
+        Ok(rendered)
     }
 
     /// The finished answer.
@@ -194,11 +206,12 @@ fn each_attribute(entity: &Entity, view: &View<'_>, mut write: impl FnMut(&str, 
 }
 
 /// Writes to a string, which cannot fail.
-fn put(text: &mut String, what: fmt::Arguments<'_>) {
+pub(crate) fn put(text: &mut String, what: fmt::Arguments<'_>) {
     let _ = text.write_fmt(what);
 }
 
-fn short(id: &TypeId, class: Class) -> String {
+/// A category by name.
+pub(crate) fn short(id: &TypeId, class: Class) -> String {
     format!(
         "{}; scheme=\"{}\"; class=\"{}\"",
         id.term(),
@@ -207,7 +220,8 @@ fn short(id: &TypeId, class: Class) -> String {
     )
 }
 
-fn head(id: &TypeId, class: Class, title: &str) -> String {
+/// The beginning of a category that is described: its name and its title.
+pub(crate) fn head(id: &TypeId, class: Class, title: &str) -> String {
     let mut text = short(id, class);
     let title = plain_title(title);
     if !title.is_empty() {

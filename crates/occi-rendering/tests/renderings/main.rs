@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod common;
+mod compose;
 mod json;
 mod properties;
 mod samples;
