@@ -16,6 +16,8 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("occi-model", &[]),
     ("occi-rendering", &["occi-model"]),
+    // It speaks to anybody's server, so it knows nothing of ours.
+    ("occi-client", &["occi-model", "occi-rendering"]),
     ("occi-backend", &["occi-model"]),
     ("occi-store", &["occi-model"]),
     ("occi-engine", &["occi-backend", "occi-model", "occi-store"]),

@@ -1,0 +1,219 @@
+//! What an answer means.
+
+use crate::endpoint::Endpoint;
+use crate::entity::Entity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Model;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use occi_model::Mixin;
+use occi_rendering::response;
+use std::time::{Duration, SystemTime};
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct RawAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What became of a create.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Created {
+    /// The path of what was created; some servers do not say it.
+    pub location: Option<String>,
+    /// What was created, where the answer shows it.
+    pub entity: Option<Entity>,
+    /// The operation that goes on: its path.
+    pub operation: Option<String>,
+}
+
+/// What became of a change, of an action or of a deletion.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// The entity afterwards, where the answer shows it.
+    pub entity: Option<Entity>,
+    /// The mixins that were made: the template of a saved machine.
+    pub mixins: Vec<Mixin>,
+    /// The operation that goes on: its path.
+    pub operation: Option<String>,
+}
+
+impl RawAnswer {
+    /// A header as text.
+    pub fn header(&self, name: impl header::AsHeaderName) -> Option<String> {
+        self.headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// Lets a reader of the renderings look at it.
+    pub(crate) fn read<T>(&self, endpoint: &Endpoint, read: impl FnOnce(&response::Answer<'_>) -> T) -> T {
+        let fields: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        read(&response::Answer {
+            status: self.status.as_u16(),
+            fields: &fields,
+            body: &self.body,
+            base: endpoint.base(),
+        })
+    }
+
+    /// The answer if it is a success, else what it says as an error.
+    pub(crate) fn good(self, endpoint: &Endpoint) -> Result<Self> {
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
+            Ok(self)
+        } else {
+            Err(self.error(endpoint))
+        }
+    }
+
+    /// What a refusal says.
+    pub(crate) fn error(&self, endpoint: &Endpoint) -> Error {
+        let status = self.status.as_u16();
+        let kind = ErrorKind::of_status(status);
+        let content_type = self.header(header::CONTENT_TYPE).unwrap_or_default();
+        // A page of somebody in between is nothing to print.
+        let said = match content_type.contains("html") {
+            true => String::new(),
+            false => self.read(endpoint, response::error),
+        };
+        let what = match self.status.canonical_reason() {
+            Some(reason) => format!("{status} {reason}"),
+            None => status.to_string(),
+        };
+        let message = match said.is_empty() {
+            true => format!("{endpoint} answered {what}"),
+            false => printable(&said),
+        };
+        let error = Error::new(kind, message)
+            .with_status(status)
+            .with_request_id(self.header("x-request-id").map(|id| printable(&id)))
+            .with_operation(self.operation(endpoint))
+            .with_retry_after(self.retry_after());
+        match kind {
+            ErrorKind::Unauthenticated => match self.read(endpoint, response::keystone) {
+                Some(uri) => error.with_hint(format!(
+                    "this server wants a token of the Keystone at {}",
+                    printable(&uri)
+                )),
+                None => error.with_hint("the server does not accept these credentials, or wants some"),
+            },
+            _ => error,
+        }
+    }
+
+    /// After which time the server wants to be asked again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let text = self.header(header::RETRY_AFTER)?;
+        let text = text.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => httpdate::parse_http_date(text)
+                .ok()?
+                .duration_since(SystemTime::now())
+                .ok(),
+        }
+    }
+
+    /// The operation that the answer names.
+    fn operation(&self, endpoint: &Endpoint) -> Option<String> {
+        endpoint.path_of(&self.header("x-occi-operation")?).ok()
+    }
+
+    fn entity(&self, endpoint: &Endpoint, asked: Option<&str>, model: &Model) -> Option<Entity> {
+        let remote = self.read(endpoint, response::entities).ok()?.into_iter().next()?;
+        remote.kind.as_ref()?;
+        let mut entity = Entity::read(remote, asked, model);
+        entity.etag = self.header(header::ETAG);
+        Some(entity)
+    }
+
+    /// The one entity that was asked for.
+    pub(crate) fn shown(&self, endpoint: &Endpoint, location: &str, model: &Model) -> Result<Entity> {
+        if let Err(error) = self.read(endpoint, response::entities) {
+            return Err(unreadable(endpoint, &error.to_string()));
+        }
+        self.entity(endpoint, Some(location), model)
+            .ok_or_else(|| unreadable(endpoint, &format!("there is no entity in the answer for {location}")))
+    }
+
+    /// What a create brought.
+    pub(crate) fn created(&self, endpoint: &Endpoint, model: &Model) -> Result<Created> {
+        let collection = |kind: &occi_model::TypeId| model.kind(kind.as_str()).ok().map(|kind| &kind.location);
+        let url = self
+            .read(endpoint, |answer| response::created(answer, collection))
+            .map_err(|error| unreadable(endpoint, &error.to_string()))?;
+        let mut location = match url {
+            Some(url) => Some(endpoint.path_of(&url).map_err(|error| {
+                Error::protocol(error.message().to_owned())
+                    .with_hint("the server says that something was created, and calls it by a foreign address")
+            })?),
+            None => None,
+        };
+        let mut operation = self.operation(endpoint);
+        // Accepted: what is named is the task, unless it lies where entities do.
+        if self.status == StatusCode::ACCEPTED
+            && let Some(path) = &location
+            && (is_operation(path) || model.kind_at(path).is_none())
+        {
+            operation = location.take();
+        }
+        let entity = self.entity(endpoint, location.as_deref(), model);
+        let from_entity = entity
+            .as_ref()
+            .map(|entity| entity.location.clone())
+            .filter(|path| !path.is_empty());
+        Ok(Created {
+            location: location.or(from_entity),
+            entity,
+            operation,
+        })
+    }
+
+    /// What anything else brought.
+    pub(crate) fn done(&self, endpoint: &Endpoint, location: &str, model: &Model) -> Done {
+        let mut operation = self.operation(endpoint);
+        if self.status == StatusCode::ACCEPTED && operation.is_none() {
+            operation = self
+                .header(header::LOCATION)
+                .and_then(|url| endpoint.path_of(&url).ok());
+        }
+        let is_collection = location.ends_with('/');
+        Done {
+            entity: self.entity(endpoint, Some(location), model).filter(|_| !is_collection),
+            mixins: self.read(endpoint, response::mixins),
+            operation,
+        }
+    }
+}
+
+/// Whether a path is of one of our operations.
+fn is_operation(path: &str) -> bool {
+    path.contains("/-/operation/") || path.starts_with("/task/")
+}
+
+/// What a server says is shown on terminals.
+pub(crate) fn printable(text: &str) -> String {
+    const MOST: usize = 2000;
+    let text = text.replace(char::is_control, " ");
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text,
+    }
+}
+
+pub(crate) fn unreadable(endpoint: &Endpoint, why: &str) -> Error {
+    Error::protocol(format!(
+        "the answer of {endpoint} cannot be understood: {}",
+        printable(why)
+    ))
+    .with_hint("is this the address of an OCCI service?")
+}

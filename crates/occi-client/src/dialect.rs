@@ -1,0 +1,156 @@
+//! How a server wants to be spoken to.
+//!
+//! Every server is first asked as OCCI 1.2 and in text/plain, which all of them read. What it answers teaches the rest:
+//! 501 means that it knows version 1.1 only (ooi), an `Accept` header with JSON means that JSON can be sent, and the
+//! `Server` header tells an `occid`, which understands idempotency keys, preferences and filters in the query string.
+
+use http::{HeaderMap, HeaderValue, header};
+use occi_rendering::MediaType;
+use serde::{Deserialize, Serialize};
+
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Version {
+    /// OCCI 1.1 (GFD.185).
+    #[serde(rename = "1.1")]
+    V1_1,
+    /// OCCI 1.2 (GFD.223).
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+}
+
+impl Version {
+    /// The token of headers, `OCCI/1.2`.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::V1_1 => "OCCI/1.1",
+            Self::V1_2 => "OCCI/1.2",
+        }
+    }
+
+    /// The `User-Agent` of this library in this version.
+    pub(crate) fn user_agent(self, product: Option<&str>) -> HeaderValue {
+        let own = concat!("occi-client/", env!("CARGO_PKG_VERSION"));
+        let token = self.token();
+        let text = match product {
+            Some(product) => format!("{product} {own} {token}"),
+            None => format!("{own} {token}"),
+        };
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("occi-client"))
+    }
+}
+
+/// What is known of a server's ways. A copy goes into every request; the client keeps the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// The version to speak.
+    pub version: Version,
+    /// The rendering to write and to ask for.
+    pub media: MediaType,
+    /// Whether the user chose the rendering, so that nothing that the server says changes it.
+    pub is_media_fixed: bool,
+    /// Whether it is an `occid`.
+    pub is_occid: bool,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            version: Version::default(),
+            media: MediaType::TextPlain,
+            is_media_fixed: false,
+            is_occid: false,
+        }
+    }
+}
+
+impl Dialect {
+    /// With a rendering of the user's choice.
+    pub fn with_media(media: MediaType) -> Self {
+        Self {
+            media,
+            is_media_fixed: true,
+            ..Self::default()
+        }
+    }
+
+    /// Learns from the headers of an answer; true if something is new.
+    pub fn learn(&mut self, headers: &HeaderMap) -> bool {
+        let before = *self;
+        let server = text(headers, header::SERVER);
+        if !server.is_empty() {
+            self.is_occid = server.split(' ').any(|product| product.starts_with("occid/"));
+        }
+        let accept = text(headers, header::ACCEPT);
+        let names_json = accept
+            .split([',', ';'])
+            .any(|media| media.trim().eq_ignore_ascii_case(MediaType::OcciJson.as_str()));
+        if names_json && !self.is_media_fixed {
+            self.media = MediaType::OcciJson;
+        }
+        *self != before
+    }
+
+    /// What to ask for in a listing by location.
+    pub(crate) fn accept_locations(&self) -> &'static str {
+        match self.media {
+            // JSON lists entities in full, which is more than was asked for. A server that has no lists of URIs has lines.
+            media if media.is_json() => "text/uri-list, text/plain;q=0.5",
+            media => media.as_str(),
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
+    let values = headers.get_all(name);
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    values.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| {
+                (
+                    name.parse::<http::HeaderName>().unwrap(),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn json_is_spoken_where_the_server_says_that_it_reads_it() {
+        let mut dialect = Dialect::default();
+        assert!(!dialect.learn(&headers(&[("server", "rOCCI-server OCCI/1.1 OCCI/1.2")])));
+        assert_eq!(dialect.media, MediaType::TextPlain);
+        let occid = headers(&[
+            ("server", "occid/0.1.0 OCCI/1.2 OCCI/1.1"),
+            (
+                "accept",
+                "text/plain, text/occi, application/occi+json, application/json",
+            ),
+        ]);
+        assert!(dialect.learn(&occid) && dialect.is_occid);
+        assert_eq!(dialect.media, MediaType::OcciJson);
+        let mut chosen = Dialect::with_media(MediaType::TextOcci);
+        chosen.learn(&occid);
+        assert_eq!((chosen.media, chosen.is_occid), (MediaType::TextOcci, true));
+    }
+
+    #[test]
+    fn cli_1_the_agent_names_one_version() {
+        assert!(Version::V1_1.user_agent(None).to_str().unwrap().ends_with(" OCCI/1.1"));
+        let agent = Version::V1_2.user_agent(Some("occi/0.1.0"));
+        assert!(agent.to_str().unwrap().starts_with("occi/0.1.0 occi-client/"));
+        assert!(occi_rendering::Agent::from_user_agent(agent.to_str().unwrap()).occi_1_2);
+    }
+}

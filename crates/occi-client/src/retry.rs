@@ -1,0 +1,127 @@
+//! What may be sent again, and when.
+//!
+//! A request that the server has not seen may always be sent again. One that it may have seen only if seeing it twice
+//! does no harm: a read, a replacement, a deletion, and a create that carries an idempotency key. An action never is: to
+//! restart a machine twice is not to restart it once.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::{IDEMPOTENCY_KEY, Request};
+use crate::transport::NotSent;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use http::{Method, StatusCode, header};
+use std::time::Duration;
+
+/// How often, and after how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// How often at most. Default 3; 0 for never.
+    pub most: usize,
+    /// After how long the first time; then twice as long, and so on, each a little more or less. Default 200 ms.
+    pub first: Duration,
+    /// The longest wait that the server may ask for (`Retry-After`); one that is longer is an error at once, and says so.
+    /// Default 30 s.
+    pub longest: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            most: 3,
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Retries {
+    /// Never.
+    pub const NONE: Self = Self {
+        most: 0,
+        first: Duration::ZERO,
+        longest: Duration::ZERO,
+    };
+
+    pub(crate) fn tries(self, request: &Request) -> Tries {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_factor(2.0)
+            .with_max_times(self.most)
+            .with_jitter()
+            .build();
+        Tries {
+            is_repeatable: is_repeatable(request),
+            longest: self.longest,
+            waits,
+        }
+    }
+}
+
+/// Whether it does no harm if the server sees it twice.
+fn is_repeatable(request: &Request) -> bool {
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => true,
+        // The second time the condition would fail because of the first.
+        Method::PUT | Method::DELETE => {
+            let headers = request.headers();
+            !headers.contains_key(header::IF_MATCH) && !headers.contains_key(header::IF_NONE_MATCH)
+        }
+        Method::POST => {
+            let query = request.uri().query().unwrap_or_default();
+            let is_action = url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "action");
+            !is_action && request.headers().contains_key(IDEMPOTENCY_KEY)
+        }
+        _ => false,
+    }
+}
+
+/// The tries of one request.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    is_repeatable: bool,
+    longest: Duration,
+    waits: ExponentialBackoff,
+}
+
+impl Tries {
+    /// Waits, if the request may be sent again after this failure; returns the failure if not.
+    pub(crate) async fn after(&mut self, error: Error) -> Result<()> {
+        let may = is_not_sent(&error)
+            || self.is_repeatable && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+            || self.is_repeatable && is_broken(&error);
+        if may && error.kind() != ErrorKind::Tls && self.again_after(None).await {
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// Whether a request that was answered so may be sent again.
+    pub(crate) fn may_repeat(&self, status: StatusCode) -> bool {
+        match status {
+            // It was turned away at the door.
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+                self.is_repeatable
+            }
+            _ => false,
+        }
+    }
+
+    /// Waits before the next try; false if there is none.
+    pub(crate) async fn again_after(&mut self, asked: Option<Duration>) -> bool {
+        if asked.is_some_and(|asked| asked > self.longest) {
+            return false;
+        }
+        let Some(wait) = self.waits.next() else { return false };
+        tokio::time::sleep(asked.map_or(wait, |asked| asked.max(wait))).await;
+        true
+    }
+}
+
+fn is_not_sent(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<NotSent>())
+}
+
+fn is_broken(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<crate::transport::Broken>())
+}

@@ -1,0 +1,286 @@
+//! Takes long answers apart while they come, so that a listing of any length stays in little memory.
+
+use crate::error::{Error, Result};
+use crate::transport::Body;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use std::collections::VecDeque;
+
+/// The largest piece of a listing: one entity, or one line.
+const MOST: usize = 4 << 20;
+
+/// Cuts bytes into pieces.
+trait Cut: Send + 'static {
+    /// Takes the next bytes, and adds the pieces that are whole.
+    fn feed(&mut self, bytes: &[u8], pieces: &mut VecDeque<Bytes>) -> Result<()>;
+    /// There are no more bytes; false if they ended in the middle.
+    fn end(&mut self, pieces: &mut VecDeque<Bytes>) -> bool;
+}
+
+fn cut(body: Body, cutter: impl Cut) -> BoxStream<'static, Result<Bytes>> {
+    let state = (body, cutter, VecDeque::new(), false);
+    stream::try_unfold(state, |(mut body, mut cutter, mut pieces, mut ended)| async move {
+        loop {
+            if let Some(piece) = pieces.pop_front() {
+                return Ok(Some((piece, (body, cutter, pieces, ended))));
+            }
+            if ended {
+                return Ok(None);
+            }
+            match body.try_next().await? {
+                Some(bytes) => cutter.feed(&bytes, &mut pieces)?,
+                None if cutter.end(&mut pieces) => ended = true,
+                None => return Err(Error::protocol("the answer ends in the middle of a listing")),
+            }
+        }
+    })
+    .boxed()
+}
+
+/// The lines of a text.
+pub(crate) fn lines(body: Body) -> BoxStream<'static, Result<Bytes>> {
+    cut(body, Lines::default())
+}
+
+#[derive(Default)]
+struct Lines(BytesMut);
+
+impl Cut for Lines {
+    fn feed(&mut self, bytes: &[u8], pieces: &mut VecDeque<Bytes>) -> Result<()> {
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.0.extend_from_slice(&rest[..at]);
+            if !self.0.is_empty() {
+                pieces.push_back(self.0.split().freeze());
+            }
+            rest = &rest[at + 1..];
+        }
+        self.0.extend_from_slice(rest);
+        check_size(self.0.len())
+    }
+
+    fn end(&mut self, pieces: &mut VecDeque<Bytes>) -> bool {
+        if !self.0.is_empty() {
+            pieces.push_back(self.0.split().freeze());
+        }
+        true
+    }
+}
+
+/// The items of a collection in JSON: of the array that the document is, or of the arrays that are members of it. Each is
+/// a piece of JSON for a reader of its own; what is between them is checked to be JSON's punctuation no further than
+/// that it ends.
+pub(crate) fn items(body: Body) -> BoxStream<'static, Result<Bytes>> {
+    cut(body, Items::default())
+}
+
+#[derive(Default)]
+struct Items {
+    /// The brackets that are open.
+    open: Vec<u8>,
+    /// How many are open around an item.
+    outside: usize,
+    in_string: bool,
+    escaped: bool,
+    item: BytesMut,
+    is_done: bool,
+}
+
+impl Items {
+    /// Whether the place is within an array of items: in one of them, or between two.
+    fn is_inside(&self) -> bool {
+        self.outside > 0 && self.open.get(self.outside - 1) == Some(&b'[')
+    }
+
+    /// Whether it is between two.
+    fn is_between(&self) -> bool {
+        self.is_inside() && self.open.len() == self.outside
+    }
+
+    fn take(&mut self, last: &[u8], pieces: &mut VecDeque<Bytes>) {
+        self.item.extend_from_slice(last);
+        let item = self.item.split().freeze();
+        let item = item.slice_ref(item.trim_ascii());
+        if !item.is_empty() {
+            pieces.push_back(item);
+        }
+    }
+}
+
+impl Cut for Items {
+    fn feed(&mut self, bytes: &[u8], pieces: &mut VecDeque<Bytes>) -> Result<()> {
+        let broken = || Err(Error::protocol("the answer is no collection in JSON"));
+        // Where the bytes begin that belong to the item and are not kept yet.
+        let mut from = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if !self.is_inside() {
+                from = at + 1;
+            }
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' if !self.open.is_empty() => self.in_string = true,
+                b',' | b']' if self.is_between() => {
+                    self.take(&bytes[from..at], pieces);
+                    from = at + 1;
+                    if byte == b']' {
+                        self.open.pop();
+                        self.is_done = self.open.is_empty();
+                    }
+                }
+                b'[' | b'{' => {
+                    if self.open.is_empty() {
+                        if self.is_done {
+                            return broken();
+                        }
+                        self.outside = if byte == b'[' { 1 } else { 2 };
+                    }
+                    self.open.push(byte);
+                }
+                b']' | b'}' => {
+                    let matching = if byte == b']' { b'[' } else { b'{' };
+                    if self.open.pop() != Some(matching) {
+                        return broken();
+                    }
+                    self.is_done = self.open.is_empty();
+                }
+                _ if self.open.is_empty() && !byte.is_ascii_whitespace() => return broken(),
+                _ => {}
+            }
+        }
+        if self.is_inside() {
+            self.item.extend_from_slice(&bytes[from..]);
+        }
+        check_size(self.item.len())
+    }
+
+    fn end(&mut self, _: &mut VecDeque<Bytes>) -> bool {
+        self.open.is_empty()
+    }
+}
+
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes > MOST {
+        return Err(Error::protocol(format!(
+            "one item of the listing is longer than {MOST} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// A whole body, up to a limit.
+pub(crate) async fn whole(mut body: Body, limit: usize) -> Result<Bytes> {
+    let Some(first) = body.try_next().await? else {
+        return Ok(Bytes::new());
+    };
+    let too_long = || Error::protocol(format!("the answer is longer than {limit} bytes, and was not read on"));
+    if first.len() > limit {
+        return Err(too_long());
+    }
+    let Some(second) = body.try_next().await? else {
+        return Ok(first);
+    };
+    let mut whole = BytesMut::from(first);
+    let mut next = Some(second);
+    while let Some(bytes) = next {
+        if whole.len() + bytes.len() > limit {
+            return Err(too_long());
+        }
+        whole.extend_from_slice(&bytes);
+        next = body.try_next().await?;
+    }
+    Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    fn body(text: &str, size: usize) -> Body {
+        let pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(size)
+            .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+            .collect();
+        stream::iter(pieces).boxed()
+    }
+
+    fn found(pieces: BoxStream<'static, Result<Bytes>>) -> Result<Vec<String>> {
+        block_on(
+            pieces
+                .map_ok(|piece| String::from_utf8(piece.to_vec()).unwrap())
+                .try_collect(),
+        )
+    }
+
+    #[test]
+    fn a_collection_is_taken_apart_wherever_the_bytes_are_cut() {
+        for (text, expected) in [
+            (
+                r#"{"resources":[{"a":[1,{"b":"],}\""}]},{"c":{}}],"links":[{"d":1}]}"#,
+                vec![r#"{"a":[1,{"b":"],}\""}]}"#, r#"{"c":{}}"#, r#"{"d":1}"#],
+            ),
+            (
+                r#" [ "http://a/1" , "http://a/2" ] "#,
+                vec![r#""http://a/1""#, r#""http://a/2""#],
+            ),
+            (r#"{"resources":[]}"#, vec![]),
+            ("{}", vec![]),
+            ("", vec![]),
+            (
+                r#"{"title":"x, [y]","nested":{"z":[1]},"resources":[{"k":1}]}"#,
+                vec![r#"{"k":1}"#],
+            ),
+        ] {
+            for size in 1..text.len().max(2) {
+                assert_eq!(found(items(body(text, size))).unwrap(), expected, "{text} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_early_or_is_no_collection_is_an_error() {
+        for text in [
+            r#"{"resources":[{"a":1}"#,
+            r#"["x"#,
+            "{]",
+            "<html>",
+            r#"{"a":1}}"#,
+            "[1][2]",
+        ] {
+            for size in [1, 100] {
+                assert!(found(items(body(text, size))).is_err(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_end_as_they_like() {
+        for size in 1..20 {
+            assert_eq!(found(lines(body("a\r\nb\n\nc", size))).unwrap(), ["a", "b", "c"]);
+        }
+    }
+
+    #[test]
+    fn a_body_has_an_end() {
+        assert_eq!(block_on(whole(body("abcdef", 2), 6)).unwrap(), "abcdef");
+        for size in [1, 6] {
+            assert!(block_on(whole(body("abcdef", size), 5)).is_err());
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Sends requests and receives answers, whatever they mean.
+//!
+//! [`Transport`] is the seam: the client knows nothing below it, and tests put something else there. [`Http`] is the one
+//! implementation, on reqwest: HTTP and HTTPS over TCP, HTTP over a unix socket. It follows no redirection, because that
+//! would carry credentials away; [`Client`](crate::Client) looks at them.
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::Request;
+use crate::tls::Tls;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use std::fmt::{self, Debug};
+use std::time::Duration;
+
+/// The bytes of an answer as they come.
+pub type Body = BoxStream<'static, Result<Bytes>>;
+
+/// An answer whose body is still coming.
+pub struct Incoming {
+    /// Status and headers.
+    pub head: http::response::Parts,
+    /// The body.
+    pub body: Body,
+}
+
+impl Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends requests.
+///
+/// # Behavior
+/// - One request, one answer, whatever its status; no redirection is followed and nothing is sent twice.
+/// - An error of kind [`ErrorKind::Unavailable`] whose source is a [`NotSent`] says that the server has not seen the
+///   request. After any other error it may have.
+/// - Dropping the future or the body ends the exchange.
+pub trait Transport: Send + Sync + Debug {
+    /// Sends a request with an absolute URI.
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Incoming>>;
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For a connection. Default 10 s.
+    pub connect: Duration,
+    /// For the next bytes of an answer, and for the first. Default 60 s.
+    pub read: Duration,
+    /// Bytes of an answer that is read as a whole; listings that stream have no limit but that of one entity.
+    /// Default 64 MiB.
+    pub body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(60),
+            body: 64 << 20,
+        }
+    }
+}
+
+/// Nobody took the request.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotSent(String);
+
+/// HTTP by reqwest.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+    /// For messages.
+    endpoint: String,
+}
+
+/// The most header lines of an answer: ooi renders the query interface as one line per category.
+const MAX_HEADERS: usize = 4096;
+
+impl Http {
+    /// For one endpoint.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read.
+    pub fn new(endpoint: &Endpoint, limits: &Limits, tls: &Tls) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(limits.connect)
+            .read_timeout(limits.read)
+            .http1_only()
+            .http1_max_headers(MAX_HEADERS)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            // Roots are read only where they are needed.
+            .tls_backend_preconfigured(tls.config(endpoint.is_https())?);
+        if let Some(socket) = endpoint.socket() {
+            builder = builder.unix_socket(socket.to_path_buf());
+        }
+        if endpoint.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|error| Error::invalid(format!("the connection cannot be prepared: {}", chain(&error))))?;
+        Ok(Self {
+            client,
+            endpoint: endpoint.to_string(),
+        })
+    }
+}
+
+impl Transport for Http {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Incoming>> {
+        async move {
+            let request = reqwest::Request::try_from(request)
+                .map_err(|error| Error::invalid(format!("this cannot be sent: {}", chain(&error))))?;
+            let response = self
+                .client
+                .execute(request)
+                .await
+                .map_err(|error| self.explain(error))?;
+            let response: http::Response<reqwest::Body> = response.into();
+            let (head, body) = response.into_parts();
+            let server = self.clone();
+            let body = http_body_util::BodyDataStream::new(body)
+                .map_err(move |error| server.explain(error))
+                .boxed();
+            Ok(Incoming { head, body })
+        }
+        .boxed()
+    }
+}
+
+impl Http {
+    /// A failed exchange in words.
+    fn explain(&self, error: reqwest::Error) -> Error {
+        let error = error.without_url();
+        let server = &self.endpoint;
+        let cause = chain(&error);
+        let source = |kind, message: String| Error::new(kind, message).with_source(NotSent(cause.clone()));
+        if error.is_timeout() && error.is_connect() {
+            return source(ErrorKind::Timeout, format!("{server} cannot be reached in time"))
+                .with_hint("check the address, and the firewalls on the way");
+        }
+        if error.is_timeout() {
+            return Error::new(ErrorKind::Timeout, format!("{server} took too long to answer"))
+                .with_hint("what was asked for may still happen: look before asking again");
+        }
+        if error.is_connect() {
+            if let Some(tls) = tls_error(&error) {
+                return source(
+                    ErrorKind::Tls,
+                    format!("the connection to {server} is not trusted: {tls}"),
+                )
+                .with_hint("name the authority that signed the server's certificate, if it is no public one");
+            }
+            return source(
+                ErrorKind::Unavailable,
+                format!("{server} cannot be reached: {}", last(&error)),
+            )
+            .with_hint("check the address, and whether the server runs");
+        }
+        if let Some(tls) = tls_error(&error) {
+            return Error::new(ErrorKind::Tls, format!("{server} refused the connection: {tls}"))
+                .with_hint("it may want another client certificate");
+        }
+        Error::protocol(format!(
+            "the answer of {server} broke off or is not HTTP: {}",
+            last(&error)
+        ))
+        .with_source(Broken(cause))
+    }
+}
+
+/// The connection ended in the middle of an exchange.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(String);
+
+fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    causes(error).find_map(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = cause.downcast_ref::<rustls::Error>();
+        tls.or_else(|| io?.downcast_ref()).map(ToString::to_string)
+    })
+}
+
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The innermost cause, which says most.
+fn last(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

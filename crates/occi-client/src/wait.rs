@@ -1,0 +1,206 @@
+//! Waits until something is as it should be.
+//!
+//! It asks again and again, at first quickly, then less often. Words for states that nobody knows mean "not yet": servers
+//! have states of their own (`waiting`, `pending`). A failure to get an answer is not a failure of what is waited for.
+
+use crate::client::Client;
+use crate::entity::Entity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::{Operation, OperationState};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// One of these states.
+    State(Vec<String>),
+    /// `active` or `online`, or that there is no state at all: what every kind comes to that comes up.
+    Up,
+    /// That it is gone.
+    Gone,
+}
+
+impl Until {
+    fn holds(&self, state: Option<&str>) -> bool {
+        match (self, state) {
+            (Self::State(states), Some(state)) => states.iter().any(|wanted| wanted.eq_ignore_ascii_case(state)),
+            (Self::Up, Some(state)) => matches!(state, "active" | "online"),
+            (Self::Up, None) => true,
+            (Self::State(_), None) | (Self::Gone, _) => false,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::State(states) => states.join(" or "),
+            Self::Up => "active or online".to_owned(),
+            Self::Gone => "gone".to_owned(),
+        }
+    }
+}
+
+/// How patiently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For how long in all. Default 10 min.
+    pub limit: Duration,
+    /// Between the first questions. Default 250 ms.
+    pub first: Duration,
+    /// Between later ones. Default 5 s.
+    pub most: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(600),
+            first: Duration::from_millis(250),
+            most: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What is known while waiting.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'p> {
+    /// The entity has been looked at.
+    Entity {
+        /// As it is.
+        entity: &'p Entity,
+        /// Its state.
+        state: Option<&'p str>,
+        /// What the server says about it.
+        message: Option<&'p str>,
+    },
+    /// The operation has been looked at.
+    Operation(&'p Operation),
+    /// There was no answer, and it is asked again.
+    Trouble(&'p Error),
+}
+
+/// The times between questions.
+struct Pace {
+    next: Duration,
+    most: Duration,
+    end: Instant,
+}
+
+impl Pace {
+    fn new(patience: &Patience) -> Self {
+        Self {
+            next: patience.first,
+            most: patience.most,
+            end: Instant::now() + patience.limit,
+        }
+    }
+
+    /// Waits; false if the time is over.
+    async fn step(&mut self) -> bool {
+        let now = Instant::now();
+        if now >= self.end {
+            return false;
+        }
+        tokio::time::sleep_until(self.end.min(now + self.next)).await;
+        self.next = self.most.min(self.next * 3 / 2);
+        true
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+}
+
+impl Client {
+    /// Waits until an entity is as it should be, and returns it; `None` once it is gone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Failed`] if it comes to the state `error` (and that was not wanted), with what the server says about
+    /// it; [`ErrorKind::Timeout`] if the patience is over; [`ErrorKind::NotFound`] if it is gone (and that was not
+    /// wanted).
+    pub async fn wait_for(
+        &self,
+        location: &str,
+        until: &Until,
+        patience: &Patience,
+        mut report: impl FnMut(Progress<'_>),
+    ) -> Result<Option<Entity>> {
+        let model = self.model().await?;
+        let mut pace = Pace::new(patience);
+        let mut last = None;
+        loop {
+            match self.show(location).await {
+                Err(error) if error.kind() == ErrorKind::NotFound && *until == Until::Gone => return Ok(None),
+                Err(error) if is_passing(&error) => report(Progress::Trouble(&error)),
+                Err(error) => return Err(error),
+                Ok(entity) => {
+                    let state = entity.state(&model);
+                    report(Progress::Entity {
+                        entity: &entity,
+                        state: state.map(|state| state.word),
+                        message: state.and_then(|state| state.message),
+                    });
+                    if until.holds(state.map(|state| state.word)) {
+                        return Ok(Some(entity));
+                    }
+                    if let Some(state) = state.filter(|state| state.is_error() && *until != Until::Gone) {
+                        let why = state.message.unwrap_or("the server does not say why");
+                        return Err(Error::new(
+                            ErrorKind::Failed,
+                            format!("{location} came to the state {}: {why}", state.word),
+                        ));
+                    }
+                    last = state.map(|state| state.word.to_owned());
+                }
+            }
+            if !pace.step().await {
+                let is = last
+                    .as_deref()
+                    .map_or_else(|| "its state is not known".to_owned(), |last| format!("it is {last}"));
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("{location} did not become {} in time: {is}", until.words()),
+                )
+                .with_hint("what goes on in the server goes on"));
+            }
+        }
+    }
+
+    /// Waits until an operation has ended well, and returns it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Failed`] if it ended otherwise; [`ErrorKind::Timeout`] if the patience is over.
+    pub async fn wait_for_operation(
+        &self,
+        operation: &str,
+        patience: &Patience,
+        mut report: impl FnMut(Progress<'_>),
+    ) -> Result<Operation> {
+        let mut pace = Pace::new(patience);
+        loop {
+            match self.operation(operation).await {
+                Err(error) if is_passing(&error) => report(Progress::Trouble(&error)),
+                Err(error) => return Err(error),
+                Ok(found) => {
+                    report(Progress::Operation(&found));
+                    match found.state {
+                        OperationState::Succeeded => return Ok(found),
+                        OperationState::Accepted | OperationState::Running => {}
+                        OperationState::Failed | OperationState::NeedsAttention => {
+                            let why = found.error.as_deref().unwrap_or("the server does not say why");
+                            return Err(Error::new(ErrorKind::Failed, format!("{} failed: {why}", found.verb))
+                                .with_operation(Some(found.location.clone())));
+                        }
+                    }
+                }
+            }
+            if !pace.step().await {
+                return Err(
+                    Error::new(ErrorKind::Timeout, format!("{operation} did not end in time"))
+                        .with_operation(Some(operation.to_owned()))
+                        .with_hint("it goes on in the server"),
+                );
+            }
+        }
+    }
+}

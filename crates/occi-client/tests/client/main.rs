@@ -1,0 +1,6 @@
+//! The client without a server of ours: what it sends, and what it makes of the answers of others.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+mod requests;
