@@ -39,11 +39,13 @@
 
 pub mod answer;
 pub mod auth;
+pub mod blocking;
 pub mod client;
 pub mod dialect;
 pub mod endpoint;
 pub mod entity;
 pub mod error;
+pub mod infrastructure;
 pub mod model;
 pub mod operation;
 pub mod request;
@@ -70,5 +72,5 @@ pub use request::{Answer, Discovery, Listing, Request, Requests, Write};
 pub use retry::Retries;
 pub use saved::Saved;
 pub use tls::Tls;
-pub use transport::{Limits, Transport};
+pub use transport::{Connector, Limits, Transport};
 pub use wait::{Patience, Progress, Until};

@@ -33,8 +33,6 @@ pub struct Listing {
     pub filter: Filter,
     /// One page, counted from 1, and how many members it has at most. Some historic servers pass over it.
     pub page: Option<(u32, u32)>,
-    /// The version that is known already: if nothing has changed, the answer is [`None`].
-    pub etag: Option<String>,
 }
 
 /// How a write is to be carried out. The headers mean nothing to servers other than `occid`, which pass over them.
@@ -128,7 +126,6 @@ impl Requests<'_> {
             let class = |id: &TypeId| self.model.get(id.as_str()).map(Category::class);
             put(&mut request, compose::filter(&listing.filter, class)?)?;
         }
-        set_if_some(&mut request, header::IF_NONE_MATCH, listing.etag.as_deref())?;
         Ok(request)
     }
 

@@ -53,6 +53,7 @@ impl Retries {
             is_repeatable: is_repeatable(request),
             longest: self.longest,
             waits,
+            may_be_done: false,
         }
     }
 }
@@ -81,6 +82,8 @@ pub(crate) struct Tries {
     is_repeatable: bool,
     longest: Duration,
     waits: ExponentialBackoff,
+    /// Whether the server may have done already what it is asked again.
+    pub(crate) may_be_done: bool,
 }
 
 impl Tries {
@@ -90,6 +93,7 @@ impl Tries {
             || self.is_repeatable && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
             || self.is_repeatable && is_broken(&error);
         if may && error.kind() != ErrorKind::Tls && self.again_after(None).await {
+            self.may_be_done |= !is_not_sent(&error);
             return Ok(());
         }
         Err(error)

@@ -1,5 +1,6 @@
 //! Whom to trust, and who we are, on encrypted connections.
 
+use crate::auth::x509::{Always, Identity};
 use crate::error::{Error, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -21,6 +22,8 @@ pub struct Tls {
     pub ca_directories: Vec<PathBuf>,
     /// Do not look at the server's certificate at all.
     pub insecure: bool,
+    /// Who we are.
+    pub identity: Option<Identity>,
 }
 
 impl Tls {
@@ -31,14 +34,20 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::invalid(format!("TLS cannot be set up: {error}")))?;
         let builder = if self.insecure {
-            let blind = Arc::new(Blind(provider));
+            let blind = Arc::new(Blind(provider.clone()));
             builder.dangerous().with_custom_certificate_verifier(blind)
         } else if is_needed {
             builder.with_root_certificates(self.roots()?)
         } else {
             builder.with_root_certificates(RootCertStore::empty())
         };
-        Ok(builder.with_no_client_auth())
+        Ok(match &self.identity {
+            Some(identity) => {
+                let certified = Arc::new(identity.certified(&provider)?);
+                builder.with_client_cert_resolver(Arc::new(Always(certified)))
+            }
+            None => builder.with_no_client_auth(),
+        })
     }
 
     fn roots(&self) -> Result<RootCertStore> {

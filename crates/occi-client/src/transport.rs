@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bytes of an answer as they come.
@@ -65,6 +66,60 @@ impl Default for Limits {
             read: Duration::from_secs(60),
             body: 64 << 20,
         }
+    }
+}
+
+/// In the extensions of a request: neither its body nor its answer is for anybody's eyes.
+#[derive(Clone, Copy, Debug)]
+pub struct Secret;
+
+/// Goes around a transport, in order to look at what is sent.
+pub type Wrapper = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync>;
+
+/// Opens transports: to the server, and to who gives out its tokens.
+#[derive(Clone, Default)]
+pub struct Connector {
+    /// How long to wait for what.
+    pub limits: Limits,
+    /// Whom to trust, and who we are.
+    pub tls: Tls,
+    /// Goes around every transport. What a request or an answer holds that must not be shown is marked: headers that
+    /// carry secrets are [sensitive](http::HeaderValue::is_sensitive), and a request with secrets in its body or in its
+    /// answer has [`Secret`] among its extensions.
+    pub wrapper: Option<Wrapper>,
+    /// Takes all requests, instead of a connection.
+    pub transport: Option<Arc<dyn Transport>>,
+}
+
+impl Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limits, tls, .. } = self;
+        f.debug_struct("Connector")
+            .field("limits", limits)
+            .field("tls", tls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A transport to one server.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read.
+    pub fn open(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>> {
+        let transport = match &self.transport {
+            Some(transport) => transport.clone(),
+            None => Arc::new(Http::new(endpoint, &self.limits, &self.tls)?),
+        };
+        Ok(match &self.wrapper {
+            Some(wrapper) => wrapper(transport),
+            None => transport,
+        })
+    }
+
+    /// Whether a client certificate goes with the connections.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.tls.identity.is_some()
     }
 }
 
@@ -127,7 +182,12 @@ impl Transport for Http {
                 .await
                 .map_err(|error| self.explain(error))?;
             let response: http::Response<reqwest::Body> = response.into();
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
+            for name in ["x-subject-token", "set-cookie"] {
+                if let Some(value) = head.headers.get_mut(name) {
+                    value.set_sensitive(true);
+                }
+            }
             let server = self.clone();
             let body = http_body_util::BodyDataStream::new(body)
                 .map_err(move |error| server.explain(error))
@@ -184,12 +244,16 @@ impl Http {
 #[error("{0}")]
 pub struct Broken(String);
 
+/// What TLS says about a failure: it hides in an error of I/O, or in one within another.
 fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    causes(error).find_map(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = cause.downcast_ref::<rustls::Error>();
-        tls.or_else(|| io?.downcast_ref()).map(ToString::to_string)
-    })
+    let within = |error: &'_ (dyn std::error::Error + 'static)| -> Option<String> {
+        let mut error: &(dyn std::error::Error + 'static) = error;
+        while let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            error = inner;
+        }
+        error.downcast_ref::<rustls::Error>().map(ToString::to_string)
+    };
+    causes(error).find_map(within)
 }
 
 fn causes<'e>(

@@ -7,6 +7,8 @@ use crate::client::Client;
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Operation, OperationState};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -166,7 +168,8 @@ impl Client {
         }
     }
 
-    /// Waits until an operation has ended well, and returns it.
+    /// Waits until an operation has ended well, and returns it. The task of another server (GFD.185, section 3.5.5) says no
+    /// more than that it goes on, and at last where its result is.
     ///
     /// # Errors
     /// [`ErrorKind::Failed`] if it ended otherwise; [`ErrorKind::Timeout`] if the patience is over.
@@ -178,7 +181,11 @@ impl Client {
     ) -> Result<Operation> {
         let mut pace = Pace::new(patience);
         loop {
-            match self.operation(operation).await {
+            let found = match self.dialect().is_occid {
+                true => self.operation(operation).await,
+                false => self.task(operation).await,
+            };
+            match found {
                 Err(error) if is_passing(&error) => report(Progress::Trouble(&error)),
                 Err(error) => return Err(error),
                 Ok(found) => {
@@ -202,5 +209,33 @@ impl Client {
                 );
             }
         }
+    }
+
+    /// The task of a server of version 1.1: 200 while it runs, then 301 to the result.
+    async fn task(&self, location: &str) -> Result<Operation> {
+        let answer = self.raw(Method::GET, location, HeaderMap::new(), Bytes::new()).await;
+        let mut operation = Operation {
+            location: location.to_owned(),
+            id: location.rsplit('/').next().unwrap_or_default().to_owned(),
+            entity: None,
+            verb: "task".to_owned(),
+            state: OperationState::Running,
+            step: None,
+            progress: None,
+            created: None,
+            finished: None,
+            deadline: None,
+            error: None,
+            parts: Vec::new(),
+        };
+        let answer = answer?;
+        if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
+            operation.state = OperationState::Succeeded;
+            let result = answer.header(header::LOCATION);
+            operation.entity = result.and_then(|url| self.endpoint().path_of(&url).ok());
+            return Ok(operation);
+        }
+        answer.good(self.endpoint())?;
+        Ok(operation)
     }
 }

@@ -1,12 +1,26 @@
 //! Who asks.
 //!
+//! [`Credentials`] say it; most of them are one header that goes with every request. A token is renewed when the server
+//! does not accept it any more: once per request, then the 401 is the answer. A server that sends us to Keystone is
+//! given a token from there, with the same credentials ([`keystone`]).
+//!
 //! Secrets are [`SecretString`]s and headers that are marked as sensitive: neither prints itself.
 
+pub mod keystone;
+pub mod oidc;
+pub mod x509;
+
+use crate::answer::RawAnswer;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::transport::Connector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{self, HeaderName, HeaderValue};
+use keystone::{Chosen, Identity, Keystone};
+use occi_rendering::response;
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::{PoisonError, RwLock};
 
 /// The header of Keystone's tokens.
 pub const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -14,7 +28,7 @@ pub const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// How somebody proves who he is.
 #[derive(Clone, Debug, Default)]
 pub enum Credentials {
-    /// Not at all; a client certificate may do it on the connection.
+    /// Not at all; or by the client certificate of the connection ([`Tls`](crate::Tls)).
     #[default]
     None,
     /// A name and a password (RFC 7617).
@@ -28,42 +42,175 @@ pub enum Credentials {
     Bearer(SecretString),
     /// A token in `X-Auth-Token`, as Keystone gives them.
     Token(SecretString),
+    /// A token in `Authorization` that renews itself.
+    Session(oidc::Session),
+    /// What is shown to Keystone only, and never to the server itself.
+    Keystone(Identity),
 }
 
 impl Credentials {
-    /// The header that goes with every request.
-    pub(crate) fn header(&self) -> Result<Option<(HeaderName, HeaderValue)>> {
-        let (name, mut value) = match self {
-            Self::None => return Ok(None),
+    /// The header that goes with every request from the beginning.
+    fn header(&self) -> Result<Option<Header>> {
+        Ok(Some(match self {
+            Self::None | Self::Keystone(_) => return Ok(None),
             Self::Basic { user, password } => {
                 if user.contains(':') {
                     return Err(Error::invalid("a user name must not hold a colon"));
                 }
                 let pair = BASE64.encode(format!("{user}:{}", password.expose_secret()));
-                (header::AUTHORIZATION, HeaderValue::try_from(format!("Basic {pair}")))
+                (header::AUTHORIZATION, secret_header(&format!("Basic {pair}").into())?)
             }
-            Self::Bearer(token) => {
-                let token = token.expose_secret().trim();
-                (header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")))
-            }
-            Self::Token(token) => (X_AUTH_TOKEN, HeaderValue::try_from(token.expose_secret().trim())),
-        }
-        .try_map()?;
-        value.set_sensitive(true);
-        Ok(Some((name, value)))
+            Self::Bearer(token) => (header::AUTHORIZATION, bearer(token)?),
+            Self::Session(session) => (header::AUTHORIZATION, bearer(&session.tokens().access)?),
+            Self::Token(token) => (X_AUTH_TOKEN, secret_header(token)?),
+        }))
+    }
+
+    /// The same for a Keystone.
+    fn identity(&self, has_certificate: bool) -> Option<Identity> {
+        Some(match self {
+            Self::Keystone(identity) => identity.clone(),
+            Self::Basic { user, password } => Identity::Password {
+                user: user.clone(),
+                password: password.clone(),
+            },
+            Self::Bearer(token) => Identity::Federation(token.clone()),
+            Self::Session(session) => Identity::Federation(session.tokens().access),
+            Self::None if has_certificate => Identity::Certificate,
+            // One that is refused does not get better.
+            Self::Token(_) | Self::None => return None,
+        })
     }
 }
 
-trait TryMap {
-    fn try_map(self) -> Result<(HeaderName, HeaderValue)>;
+type Header = (HeaderName, HeaderValue);
+
+fn bearer(token: &SecretString) -> Result<HeaderValue> {
+    secret_header(&format!("Bearer {}", token.expose_secret().trim()).into())
 }
 
-impl TryMap for (HeaderName, Result<HeaderValue, http::header::InvalidHeaderValue>) {
-    fn try_map(self) -> Result<(HeaderName, HeaderValue)> {
-        let value = self
-            .1
-            .map_err(|_| Error::invalid("the token holds characters that no header can carry"))?;
-        Ok((self.0, value))
+/// A value that does not print.
+pub(crate) fn secret_header(secret: &SecretString) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(secret.expose_secret().trim())
+        .map_err(|_| Error::invalid("the token holds characters that no header can carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The credentials of a client at work.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    credentials: Credentials,
+    keystone: keystone::Options,
+    connector: Connector,
+    current: RwLock<Current>,
+    /// One renewal at a time; others wait for it.
+    renewing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    header: Option<Header>,
+    project: Option<Chosen>,
+}
+
+impl Auth {
+    pub(crate) fn new(credentials: Credentials, keystone: keystone::Options, connector: Connector) -> Result<Self> {
+        let header = credentials.header()?;
+        Ok(Self {
+            credentials,
+            keystone,
+            connector,
+            current: RwLock::new(Current { header, project: None }),
+            renewing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The header to send.
+    pub(crate) fn header(&self) -> Option<Header> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .header
+            .clone()
+    }
+
+    /// The project of the token, where Keystone gave it.
+    pub(crate) fn project(&self) -> Option<Chosen> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .project
+            .clone()
+    }
+
+    /// Whether a token has to be asked for before the first request: who knows where Keystone is need not be told.
+    pub(crate) async fn prepare(&self, endpoint: &Endpoint) -> Result<()> {
+        let Some(url) = &self.keystone.url else { return Ok(()) };
+        let is_for_keystone = matches!(self.credentials, Credentials::Keystone(_));
+        if !is_for_keystone || self.header().is_some() {
+            return Ok(());
+        }
+        let _turn = self.renewing.lock().await;
+        if self.header().is_none() {
+            self.ask_keystone(url, endpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// What can be done about a 401 of a request that carried `sent`; false if nothing can.
+    pub(crate) async fn renew(&self, answer: &RawAnswer, sent: Option<&Header>, endpoint: &Endpoint) -> Result<bool> {
+        let _turn = self.renewing.lock().await;
+        // Somebody else was faster.
+        if self.header().as_ref() != sent {
+            return Ok(true);
+        }
+        if let Some(url) = answer.read(endpoint, response::keystone) {
+            let url = self.keystone.url.as_ref().unwrap_or(&url);
+            if let Credentials::Session(session) = &self.credentials
+                && sent.is_some_and(|(name, _)| *name == X_AUTH_TOKEN)
+            {
+                session.renew().await?;
+            }
+            return self.ask_keystone(url, endpoint).await;
+        }
+        if let Credentials::Session(session) = &self.credentials {
+            let value = bearer(&session.renew().await?)?;
+            self.set((header::AUTHORIZATION, value), None);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    async fn ask_keystone(&self, url: &str, server: &Endpoint) -> Result<bool> {
+        let Some(identity) = self.credentials.identity(self.connector.has_certificate()) else {
+            return Ok(false);
+        };
+        let endpoint: Endpoint = url.parse().map_err(|error: Error| {
+            Error::protocol(format!("the server names a Keystone that has no address: {error}"))
+        })?;
+        if server.is_https() && !endpoint.is_https() {
+            return Err(Error::protocol(format!(
+                "the server sends us to a Keystone at {endpoint}, where credentials would be seen on the way"
+            ))
+            .with_hint("name the address of Keystone yourself"));
+        }
+        let keystone = Keystone {
+            transport: self.connector.open(&endpoint)?,
+            endpoint,
+            options: &self.keystone,
+        };
+        let token = keystone.token(&identity).await?;
+        self.set((X_AUTH_TOKEN, secret_header(&token.secret)?), token.project);
+        Ok(true)
+    }
+
+    fn set(&self, header: Header, project: Option<Chosen>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Current {
+            header: Some(header),
+            project,
+        };
     }
 }
 
@@ -85,7 +232,7 @@ mod tests {
         ] {
             let (found, header) = credentials.header().unwrap().unwrap();
             assert_eq!((found.as_str(), header.to_str().unwrap()), (name, value));
-            let printed = format!("{credentials:?} {header:?}");
+            let printed = format!("{credentials:?} {header:?} {:?}", credentials.identity(false));
             assert!(!printed.contains("s3cret") && !printed.contains("YW5"), "{printed}");
         }
         assert!(Credentials::None.header().unwrap().is_none());

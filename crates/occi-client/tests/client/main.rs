@@ -2,5 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod auth;
 mod common;
+mod helpers;
+mod historic;
 mod requests;
+mod stub;
+mod trouble;

@@ -81,7 +81,6 @@ fn listings_are_filtered_in_headers_and_at_an_occid_in_the_query() {
     let listing = Listing {
         filter: titled("a b"),
         page: Some((2, 50)),
-        ..Listing::default()
     };
     assert_eq!(
         wire(&anybodys().requests().list("/compute/", &listing).unwrap()),

@@ -1,0 +1,327 @@
+//! OpenID Connect on a machine without a browser: the device authorization grant (RFC 8628, decision 0015).
+//!
+//! The user opens an address on any device and types a short code; meanwhile the provider is asked again and again. What
+//! comes of it is an access token, which goes as a bearer token to the server, and mostly a refresh token, with which a
+//! [`Session`] gets the next one.
+
+use crate::answer::{RawAnswer, printable};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stream;
+use crate::transport::{Connector, Secret, Transport};
+use bytes::Bytes;
+use http::{Method, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value as Json;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+/// The longest answer.
+const MOST: usize = 1 << 20;
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// An identity provider, and who we are to it.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Where a device asks for a code.
+    device_endpoint: Option<Url>,
+    /// Where it asks for tokens.
+    token_endpoint: Url,
+    client_id: String,
+    client_secret: Option<SecretString>,
+    connector: Connector,
+}
+
+/// What the user has to do.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// The address to open.
+    pub verification_uri: String,
+    /// The code to type there.
+    pub user_code: String,
+    /// The address with the code in it, if the provider has one.
+    pub verification_uri_complete: Option<String>,
+    /// For how long the code is good.
+    pub expires_in: Duration,
+    device_code: SecretString,
+    interval: Duration,
+}
+
+/// What a provider gave.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Proves who one is, for a short time.
+    pub access: SecretString,
+    /// Gets the next one.
+    pub refresh: Option<SecretString>,
+    /// For how long the first is good, if the provider says.
+    pub expires_in: Option<Duration>,
+}
+
+impl Provider {
+    /// Reads what a provider says of itself, below `https://.../.well-known/openid-configuration`.
+    ///
+    /// # Errors
+    /// An issuer without such a document, or one that names another issuer.
+    pub async fn discover(
+        issuer: &str,
+        client_id: impl Into<String>,
+        client_secret: Option<SecretString>,
+        connector: &Connector,
+    ) -> Result<Self> {
+        let issuer = issuer.trim_end_matches('/');
+        let url = parse(&format!("{issuer}/.well-known/openid-configuration"))?;
+        let request = request(Method::GET, &url, String::new())?;
+        let answer = send(connector, &url, request).await?;
+        let document = success(&url, &answer)?;
+        let text = |name: &str| document.get(name).and_then(Json::as_str);
+        // Otherwise somebody's document could send us to somebody else.
+        if text("issuer").map(|named| named.trim_end_matches('/')) != Some(issuer) {
+            return Err(Error::protocol(format!("{url} is about another issuer than {issuer}")));
+        }
+        let Some(token_endpoint) = text("token_endpoint") else {
+            return Err(Error::protocol(format!("{url} names no token_endpoint")));
+        };
+        Ok(Self {
+            device_endpoint: text("device_authorization_endpoint").map(parse).transpose()?,
+            token_endpoint: parse(token_endpoint)?,
+            client_id: client_id.into(),
+            client_secret,
+            connector: connector.clone(),
+        })
+    }
+
+    /// Asks for a code.
+    ///
+    /// # Errors
+    /// A provider without this grant.
+    pub async fn invite(&self, scope: &str) -> Result<Invitation> {
+        let Some(url) = &self.device_endpoint else {
+            let message = "the identity provider has no log-in for devices (device_authorization_endpoint)";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let answer = self.post(url, &[("scope", scope)]).await?;
+        let document = success(url, &answer)?;
+        let text = |name: &str| document.get(name).and_then(Json::as_str).map(str::to_owned);
+        let seconds = |name: &str| document.get(name).and_then(Json::as_u64).map(Duration::from_secs);
+        // Some call it by the name of an early draft.
+        let uri = text("verification_uri").or_else(|| text("verification_url"));
+        let (Some(device_code), Some(user_code), Some(verification_uri)) =
+            (text("device_code"), text("user_code"), uri)
+        else {
+            return Err(Error::protocol(format!("the answer of {url} holds no code")));
+        };
+        Ok(Invitation {
+            verification_uri: printable(&verification_uri),
+            user_code: printable(&user_code),
+            verification_uri_complete: text("verification_uri_complete").map(|uri| printable(&uri)),
+            expires_in: seconds("expires_in").unwrap_or(Duration::from_secs(600)),
+            device_code: device_code.into(),
+            interval: seconds("interval").unwrap_or(Duration::from_secs(5)),
+        })
+    }
+
+    /// Waits until the user has done so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] if the user refused, [`ErrorKind::Timeout`] if the code is no longer good.
+    pub async fn wait(&self, invitation: &Invitation) -> Result<Tokens> {
+        let end = Instant::now() + invitation.expires_in;
+        let mut interval = invitation.interval;
+        loop {
+            tokio::time::sleep(interval).await;
+            let form = [
+                ("grant_type", GRANT),
+                ("device_code", invitation.device_code.expose_secret()),
+            ];
+            let answer = match self.post(&self.token_endpoint, &form).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable) => {
+                    // RFC 8628, section 3.5: ask less often.
+                    interval *= 2;
+                    None
+                }
+                answer => Some(answer?),
+            };
+            if let Some(answer) = answer {
+                match refusal(&answer).as_deref() {
+                    None => return tokens(&self.token_endpoint, &answer),
+                    Some("authorization_pending") => {}
+                    Some("slow_down") => interval += Duration::from_secs(5),
+                    Some("access_denied") => return Err(Error::new(ErrorKind::Forbidden, "the log-in was refused")),
+                    Some("expired_token") => break,
+                    Some(_) => {
+                        return success(&self.token_endpoint, &answer).and(Err(Error::protocol("no token came")));
+                    }
+                }
+            }
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "nobody has confirmed the log-in in time",
+        ))
+    }
+
+    /// Gets the next tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] if the provider does not accept the refresh token any longer.
+    pub async fn refresh(&self, refresh: &SecretString) -> Result<Tokens> {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.expose_secret()),
+        ];
+        let answer = self.post(&self.token_endpoint, &form).await?;
+        if refusal(&answer).as_deref() == Some("invalid_grant") {
+            return Err(
+                Error::new(ErrorKind::Unauthenticated, "the log-in is no longer good").with_hint("log in again")
+            );
+        }
+        let mut tokens = tokens(&self.token_endpoint, &answer)?;
+        // The old one stays good if there is no new one.
+        tokens.refresh.get_or_insert_with(|| refresh.clone());
+        Ok(tokens)
+    }
+
+    async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<RawAnswer> {
+        let secret = self
+            .client_secret
+            .as_ref()
+            .map(|secret| ("client_secret", secret.expose_secret()));
+        let body = Serializer::new(String::new())
+            .extend_pairs(form)
+            .append_pair("client_id", &self.client_id)
+            .extend_pairs(secret)
+            .finish();
+        send(&self.connector, url, request(Method::POST, url, body)?).await
+    }
+}
+
+/// A log-in that renews itself.
+#[derive(Clone, Debug)]
+pub struct Session {
+    provider: Arc<Provider>,
+    tokens: Arc<Mutex<Tokens>>,
+}
+
+impl Session {
+    /// Goes on with tokens that are there.
+    pub fn new(provider: Provider, tokens: Tokens) -> Self {
+        Self {
+            provider: Arc::new(provider),
+            tokens: Arc::new(Mutex::new(tokens)),
+        }
+    }
+
+    /// The newest tokens, to be kept until the next time.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gets the next access token.
+    pub(crate) async fn renew(&self) -> Result<SecretString> {
+        let Some(refresh) = self.tokens().refresh else {
+            let message = "the log-in is over, and there is nothing to renew it with";
+            return Err(Error::new(ErrorKind::Unauthenticated, message).with_hint("log in again"));
+        };
+        let tokens = self.provider.refresh(&refresh).await?;
+        let access = tokens.access.clone();
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = tokens;
+        Ok(access)
+    }
+}
+
+fn parse(url: &str) -> Result<Url> {
+    let parsed = Url::parse(url).map_err(|error| Error::invalid(format!("{url} is no URL: {error}")))?;
+    let is_loopback = || {
+        parsed
+            .as_str()
+            .parse::<Endpoint>()
+            .is_ok_and(|endpoint| endpoint.is_loopback())
+    };
+    if parsed.scheme() != "https" && !is_loopback() {
+        return Err(Error::invalid(format!(
+            "{parsed} is not encrypted, and tokens would be seen on the way"
+        )));
+    }
+    Ok(parsed)
+}
+
+fn request(method: Method, url: &Url, body: String) -> Result<http::Request<Bytes>> {
+    let mut builder = http::Request::builder()
+        .method(&method)
+        .uri(url.as_str())
+        .header(header::ACCEPT, "application/json")
+        .extension(Secret);
+    if method == Method::POST {
+        builder = builder.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    }
+    builder
+        .body(body.into())
+        .map_err(|error| Error::invalid(error.to_string()))
+}
+
+async fn send(connector: &Connector, url: &Url, request: http::Request<Bytes>) -> Result<RawAnswer> {
+    let origin: Endpoint = url.origin().ascii_serialization().parse()?;
+    let transport: Arc<dyn Transport> = connector.open(&origin)?;
+    let incoming = transport.send(request).await?;
+    Ok(RawAnswer {
+        status: incoming.head.status,
+        headers: incoming.head.headers,
+        body: stream::whole(incoming.body, MOST).await?,
+    })
+}
+
+/// The code of a refusal (RFC 6749, section 5.2).
+fn refusal(answer: &RawAnswer) -> Option<String> {
+    if answer.status.is_success() {
+        return None;
+    }
+    let document: Option<Json> = serde_json::from_slice(&answer.body).ok();
+    let code = document
+        .as_ref()
+        .and_then(|document| document.get("error")?.as_str())
+        .unwrap_or_default();
+    Some(code.to_owned())
+}
+
+fn success(url: &Url, answer: &RawAnswer) -> Result<Json> {
+    let document: Option<Json> = serde_json::from_slice(&answer.body).ok();
+    if let Some(code) = refusal(answer) {
+        let said = document
+            .as_ref()
+            .and_then(|document| document.get("error_description")?.as_str());
+        let said = match said {
+            Some(said) => printable(said),
+            None if code.is_empty() => answer.status.to_string(),
+            None => printable(&code),
+        };
+        let kind = match ErrorKind::of_status(answer.status.as_u16()) {
+            ErrorKind::Invalid => ErrorKind::Unauthenticated,
+            kind => kind,
+        };
+        return Err(Error::new(kind, format!("{url} refused: {said}")).with_status(answer.status.as_u16()));
+    }
+    document.ok_or_else(|| Error::protocol(format!("the answer of {url} is no JSON")))
+}
+
+fn tokens(url: &Url, answer: &RawAnswer) -> Result<Tokens> {
+    let document = success(url, answer)?;
+    let text = |name: &str| document.get(name).and_then(Json::as_str).map(SecretString::from);
+    let Some(access) = text("access_token") else {
+        return Err(Error::protocol(format!("the answer of {url} holds no token")));
+    };
+    Ok(Tokens {
+        access,
+        refresh: text("refresh_token"),
+        expires_in: document
+            .get("expires_in")
+            .and_then(Json::as_u64)
+            .map(Duration::from_secs),
+    })
+}

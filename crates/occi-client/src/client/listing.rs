@@ -1,0 +1,204 @@
+//! Collections: by location or in full, as they come, so that one of any length stays in little memory.
+
+use super::Client;
+use crate::answer::{RawAnswer, unreadable};
+use crate::endpoint::Endpoint;
+use crate::entity::Entity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Category;
+use crate::request::Listing;
+use crate::stream;
+use crate::transport::Incoming;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use occi_rendering::request::Filter;
+use occi_rendering::{MediaType, response};
+
+/// So many entities of a listing are fetched at the same time, where the server lists locations only.
+const AT_ONCE: usize = 8;
+
+/// Entities as they come.
+pub type Entities = BoxStream<'static, Result<Entity>>;
+/// Locations as they come: paths on the server.
+pub type Locations = BoxStream<'static, Result<String>>;
+
+impl Client {
+    /// The locations of a collection's members, as they come.
+    pub async fn list_stream(&self, at: &str, listing: &Listing) -> Result<Locations> {
+        let at = self.collection(at).await?;
+        let model = self.model().await?;
+        let request = self.requests(&self.dialect(), &model).list(&at, listing)?;
+        let incoming = self.good(self.exchange(request).await?).await?;
+        self.locations_of(incoming).await
+    }
+
+    /// The locations of a collection's members and the tag of the list, if it is no longer what `etag` says. Some servers
+    /// have no tags, and the list is always new.
+    pub async fn list_if_changed(
+        &self,
+        at: &str,
+        listing: &Listing,
+        etag: Option<&str>,
+    ) -> Result<Option<(Vec<String>, Option<String>)>> {
+        let at = self.collection(at).await?;
+        let model = self.model().await?;
+        let mut request = self.requests(&self.dialect(), &model).list(&at, listing)?;
+        if let Some(etag) = etag {
+            let etag = HeaderValue::try_from(etag).map_err(|_| Error::invalid("this is no entity tag"))?;
+            request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+        }
+        let incoming = self.exchange(request).await?;
+        if incoming.head.status == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let incoming = self.good(incoming).await?;
+        let etag = incoming.head.headers.get(header::ETAG);
+        let etag = etag.map(|etag| String::from_utf8_lossy(etag.as_bytes()).into_owned());
+        let locations = self.locations_of(incoming).await?.try_collect().await?;
+        Ok(Some((locations, etag)))
+    }
+
+    /// The locations of a collection's members, page by page: for a server that answers no more than so many at once. One
+    /// that knows no pages gives all of them with the first.
+    pub fn list_pages(&self, at: &str, filter: &Filter, number: u32) -> Locations {
+        let state = (self.clone(), at.to_owned(), filter.clone(), Some(1), None);
+        let pages = futures::stream::try_unfold(state, move |(client, at, filter, page, before)| async move {
+            let Some(page) = page else { return Ok(None) };
+            let listing = Listing {
+                filter,
+                page: Some((page, number)),
+            };
+            let found = client.list(&at, &listing).await?;
+            // Neither a full page nor the same one again.
+            let goes_on =
+                found.len() == usize::try_from(number).unwrap_or(usize::MAX) && before != found.first().cloned();
+            let is_repeated = page > 1 && !found.is_empty() && before == found.first().cloned();
+            let before = found.first().cloned();
+            let found = if is_repeated { Vec::new() } else { found };
+            let next = goes_on.then(|| page + 1);
+            let items = futures::stream::iter(found.into_iter().map(Ok));
+            Ok::<_, Error>(Some((items, (client, at, listing.filter, next, before))))
+        });
+        pages.try_flatten().boxed()
+    }
+
+    async fn locations_of(&self, incoming: Incoming) -> Result<Locations> {
+        let endpoint = self.0.endpoint.clone();
+        let content_type = content_type(&incoming.head.headers);
+        // Headers are there at once, and some servers put locations there whatever was asked for.
+        let is_list = content_type == MediaType::UriList.as_str();
+        let has_lines =
+            content_type == MediaType::TextPlain.as_str() || content_type == MediaType::TextOcciPlain.as_str();
+        if is_list || (has_lines && !has_locations(&incoming.head.headers)) {
+            let lines = stream::lines(incoming.body).map(move |line| {
+                let line = line?;
+                let line = String::from_utf8_lossy(&line);
+                let line = line.trim();
+                let found: Vec<String> = if is_list {
+                    (!line.is_empty() && !line.starts_with('#'))
+                        .then(|| line.to_owned())
+                        .into_iter()
+                        .collect()
+                } else {
+                    // One line is a whole message.
+                    let answer = RawAnswer {
+                        status: StatusCode::OK,
+                        headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))]),
+                        body: Bytes::copy_from_slice(line.as_bytes()),
+                    };
+                    let found = answer.read(&endpoint, response::locations);
+                    found.map_err(|error| unreadable(&endpoint, &error.to_string()))?
+                };
+                let paths: Vec<_> = found.iter().map(|url| Ok(local(&endpoint, url))).collect();
+                Ok::<_, Error>(futures::stream::iter(paths))
+            });
+            return Ok(lines.try_flatten().boxed());
+        }
+        let answer = self.rest(incoming).await?;
+        let found = answer
+            .read(&endpoint, response::locations)
+            .map_err(|error| unreadable(&endpoint, &error.to_string()))?;
+        let paths: Vec<_> = found.iter().map(|url| Ok(local(&endpoint, url))).collect();
+        Ok(futures::stream::iter(paths).boxed())
+    }
+
+    /// The locations of a collection's members.
+    pub async fn list(&self, at: &str, listing: &Listing) -> Result<Vec<String>> {
+        self.list_stream(at, listing).await?.try_collect().await
+    }
+
+    /// The members of a collection in full, as they come. Where the server lists locations only, each is asked for, and
+    /// what has gone meanwhile is left out.
+    pub async fn entities(&self, at: &str, listing: &Listing) -> Result<Entities> {
+        let at = self.collection(at).await?;
+        let model = self.model().await?;
+        if !self.dialect().media.is_json() {
+            let locations = self.list_stream(&at, listing).await?;
+            let client = self.clone();
+            let entities = locations.map(move |location| {
+                let client = client.clone();
+                async move {
+                    match client.show(&location?).await {
+                        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                        found => found.map(Some),
+                    }
+                }
+            });
+            return Ok(entities
+                .buffered(AT_ONCE)
+                .try_filter_map(|found| async { Ok(found) })
+                .boxed());
+        }
+        let request = self.requests(&self.dialect(), &model).list_full(&at, listing)?;
+        let incoming = self.good(self.exchange(request).await?).await?;
+        // Old JSON lists the links of resources beside them.
+        let of_kind = match model.at(&at) {
+            Some(Category::Kind(kind)) => Some(kind.id.clone()),
+            _ => None,
+        };
+        let endpoint = self.0.endpoint.clone();
+        let items = stream::items(incoming.body).map(move |item| {
+            let answer = RawAnswer {
+                status: StatusCode::OK,
+                headers: HeaderMap::from_iter([(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/occi+json"),
+                )]),
+                body: item?,
+            };
+            let found = answer
+                .read(&endpoint, response::entities)
+                .map_err(|error| unreadable(&endpoint, &error.to_string()))?;
+            let belongs = |entity: &Entity| match (&of_kind, &entity.kind) {
+                (Some(of), Some(kind)) => model.descends_from(kind.as_str(), of.as_str()),
+                _ => true,
+            };
+            let found = found
+                .into_iter()
+                .map(|remote| Entity::read(remote, None, &model))
+                .filter(belongs);
+            Ok::<_, Error>(futures::stream::iter(found.map(Ok).collect::<Vec<_>>()))
+        });
+        Ok(items.try_flatten().boxed())
+    }
+}
+
+/// The path of a location, or a foreign URL as it is.
+fn local(endpoint: &Endpoint, url: &str) -> String {
+    endpoint.base().localise(url).into_owned()
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE);
+    let text = value
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn has_locations(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-occi-location")
+}

@@ -1,0 +1,441 @@
+//! The client: what it knows of its server, and its verbs. How a request is sent and followed is in `exchange`, how
+//! collections are read in `listing`.
+
+mod builder;
+mod exchange;
+mod listing;
+
+pub use builder::Builder;
+pub use listing::{Entities, Locations};
+
+use crate::answer::{Created, Done, RawAnswer};
+use crate::auth::{Auth, keystone};
+use crate::dialect::Dialect;
+use crate::endpoint::Endpoint;
+use crate::entity::Entity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Category, Model};
+use crate::operation::Operation;
+use crate::request::{Discovery, Request, Requests, Write};
+use crate::retry::Retries;
+use crate::saved::Saved;
+use crate::transport::{Limits, Transport};
+use bytes::Bytes;
+use exchange::AsItIs;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
+use occi_rendering::request::{ActionDraft, Filter};
+use std::fmt::{self, Debug};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A client of one server, cheap to clone.
+///
+/// Wherever a location is asked for, it is a path on the server or a URL of it; wherever a collection is, the name of a
+/// kind or of a mixin will do too. Dropping a future ends its exchange; what the server does about a write that it has
+/// seen goes on.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    endpoint: Endpoint,
+    transport: Arc<dyn Transport>,
+    auth: Auth,
+    project: Option<HeaderValue>,
+    limits: Limits,
+    retries: Retries,
+    product: Option<String>,
+    state: RwLock<State>,
+    /// One discovery at a time; others wait for it.
+    discovering: tokio::sync::Mutex<()>,
+}
+
+/// What is known of the server.
+struct State {
+    dialect: Dialect,
+    model: Option<Arc<Model>>,
+    saved: Option<Saved>,
+}
+
+impl Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared {
+            endpoint, transport, ..
+        } = &*self.0;
+        let dialect = self.dialect();
+        f.debug_struct("Client")
+            .field("endpoint", endpoint)
+            .field("dialect", &dialect)
+            .field("transport", transport)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client of the server at an endpoint.
+    pub fn builder(endpoint: Endpoint) -> Builder {
+        Builder::new(endpoint)
+    }
+
+    /// Where the server is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+
+    /// How the server is spoken to, as far as it is known.
+    pub fn dialect(&self) -> Dialect {
+        self.0.state.read().unwrap_or_else(PoisonError::into_inner).dialect
+    }
+
+    /// The project for which Keystone gave a token, if it did.
+    pub fn keystone_project(&self) -> Option<keystone::Chosen> {
+        self.0.auth.project()
+    }
+
+    fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the server offers: asked for once.
+    pub async fn model(&self) -> Result<Arc<Model>> {
+        let known = || {
+            self.0
+                .state
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .model
+                .clone()
+        };
+        if let Some(model) = known() {
+            return Ok(model);
+        }
+        let _turn = self.0.discovering.lock().await;
+        match known() {
+            Some(model) => Ok(model),
+            None => self.discover().await,
+        }
+    }
+
+    /// What the server offers, asked for anew.
+    pub async fn discover(&self) -> Result<Arc<Model>> {
+        let mut discovery = Discovery::Query;
+        loop {
+            let before = self.dialect();
+            let empty = Model::default();
+            let request = self.requests(&before, &empty).discover(discovery, None)?;
+            let answer = self.exchange_whole(request).await?;
+            if answer.status == StatusCode::NOT_FOUND && discovery == Discovery::Query {
+                discovery = Discovery::WellKnown;
+                continue;
+            }
+            let answer = answer.good(&self.0.endpoint)?;
+            // JSON says more: types, defaults, descriptions.
+            if self.dialect().media != before.media {
+                continue;
+            }
+            return self.keep(&answer, discovery);
+        }
+    }
+
+    /// Whether what is known of the server is still true; asks anew if not. Says whether something has changed.
+    pub async fn revalidate(&self) -> Result<bool> {
+        let saved = self.saved().filter(|saved| saved.etag.is_some());
+        let Some(saved) = saved else {
+            self.discover().await?;
+            return Ok(true);
+        };
+        let dialect = self.dialect();
+        let empty = Model::default();
+        let request = self
+            .requests(&dialect, &empty)
+            .discover(saved.discovery, saved.etag.as_deref())?;
+        let answer = self.exchange_whole(request).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(false);
+        }
+        if answer.status == StatusCode::NOT_FOUND || self.dialect() != dialect {
+            self.discover().await?;
+        } else {
+            self.keep(&answer.good(&self.0.endpoint)?, saved.discovery)?;
+        }
+        Ok(true)
+    }
+
+    fn keep(&self, answer: &RawAnswer, discovery: Discovery) -> Result<Arc<Model>> {
+        let saved = Saved::new(&self.0.endpoint, self.dialect(), discovery, answer);
+        let model = Arc::new(saved.model(&self.0.endpoint)?);
+        self.change_state(|state| {
+            state.model = Some(model.clone());
+            state.saved = Some(saved);
+        });
+        Ok(model)
+    }
+
+    /// What is known of the server, to be kept until the next time; `None` before the first answer.
+    pub fn saved(&self) -> Option<Saved> {
+        self.0
+            .state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .saved
+            .clone()
+    }
+
+    /// The path of a collection: a path, a URL, or the name of a kind or mixin.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] and [`ErrorKind::Ambiguous`] for names; URLs of other servers.
+    pub async fn collection(&self, at: &str) -> Result<String> {
+        if at.starts_with('/') || (at.contains("://") && !at.contains('#')) {
+            return self.0.endpoint.path_of(at);
+        }
+        let model = self.model().await?;
+        let category = model.category(at)?;
+        category
+            .location()
+            .map(str::to_owned)
+            .ok_or_else(|| Error::invalid(format!("{} is an action, which has no collection", category.id())))
+    }
+
+    /// One entity.
+    pub async fn show(&self, location: &str) -> Result<Entity> {
+        let location = self.0.endpoint.path_of(location)?;
+        let model = self.model().await?;
+        let request = self.requests(&self.dialect(), &model).show(&location)?;
+        self.whole(request).await?.shown(&self.0.endpoint, &location, &model)
+    }
+
+    /// One entity, if it is no longer what it was; its [`etag`](Entity::etag) says what it was.
+    pub async fn show_if_changed(&self, location: &str, etag: &str) -> Result<Option<Entity>> {
+        let location = self.0.endpoint.path_of(location)?;
+        let model = self.model().await?;
+        let mut request = self.requests(&self.dialect(), &model).show(&location)?;
+        let etag = HeaderValue::try_from(etag).map_err(|_| Error::invalid("this is no entity tag"))?;
+        request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+        let answer = self.whole(request).await?;
+        match answer.status {
+            StatusCode::NOT_MODIFIED => Ok(None),
+            _ => answer.shown(&self.0.endpoint, &location, &model).map(Some),
+        }
+    }
+
+    /// Makes an entity. Where the server recognises repetitions, the request is repeated if its answer is lost.
+    pub async fn create(&self, draft: &EntityDraft, write: &Write) -> Result<Created> {
+        let model = self.model().await?;
+        let dialect = self.dialect();
+        let mut write = write.clone();
+        if dialect.is_occid && write.idempotency_key.is_none() {
+            write.idempotency_key = Some(uuid::Uuid::new_v4().to_string());
+        }
+        let request = self.requests(&dialect, &model).create(draft, &write)?;
+        self.whole(request).await?.created(&self.0.endpoint, &model)
+    }
+
+    /// Makes an entity at a path of one's choice, where there must be none.
+    pub async fn create_at(&self, location: &str, draft: &EntityDraft, write: &Write) -> Result<Created> {
+        let location = self.0.endpoint.path_of(location)?;
+        let model = self.model().await?;
+        let request = self
+            .requests(&self.dialect(), &model)
+            .create_at(&location, draft, write)?;
+        let mut created = self.whole(request).await?.created(&self.0.endpoint, &model)?;
+        created.location.get_or_insert(location);
+        Ok(created)
+    }
+
+    /// Replaces an entity: what the draft leaves out goes, as far as it may.
+    pub async fn replace(&self, location: &str, draft: &EntityDraft, write: &Write) -> Result<Done> {
+        self.write(location, |requests, location| requests.replace(location, draft, write))
+            .await
+    }
+
+    /// Changes what the draft says.
+    pub async fn update(&self, location: &str, draft: &EntityDraft, write: &Write) -> Result<Done> {
+        self.write(location, |requests, location| requests.update(location, draft, write))
+            .await
+    }
+
+    /// Invokes an action on an entity; `action` is its name, found among those of the kind at the location.
+    pub async fn act(&self, location: &str, action: &str, parameters: &[(&str, Input)], write: &Write) -> Result<Done> {
+        let path = self.0.endpoint.path_of(location)?;
+        let model = self.model().await?;
+        let action = self.action(&path, action, &model)?;
+        let draft = action_draft(action, parameters)?;
+        self.write(&path, |requests, location| requests.act(location, &draft, write))
+            .await
+    }
+
+    /// Invokes an action on all members of a collection, or on those of which a filter holds.
+    pub async fn act_on_collection(
+        &self,
+        at: &str,
+        filter: &Filter,
+        action: &str,
+        parameters: &[(&str, Input)],
+        write: &Write,
+    ) -> Result<Done> {
+        let at = self.collection(at).await?;
+        let model = self.model().await?;
+        let draft = action_draft(self.action(&at, action, &model)?, parameters)?;
+        self.write(&at, |requests, at| match filter.is_empty() {
+            true => requests.act(at, &draft, write),
+            false => requests.act_on_some(at, filter, &draft, write),
+        })
+        .await
+    }
+
+    /// An action by its name, among those of the kind at a path, or of the mixin; among all if neither is known.
+    fn action(&self, path: &str, name: &str, model: &Model) -> Result<TypeId> {
+        let action = match (model.at(path), model.kind_at(path)) {
+            (Some(Category::Mixin(mixin)), _) => {
+                let own = mixin.actions.iter().find(|id| id.term() == name || **id == *name);
+                match own {
+                    Some(own) => return Ok(own.clone()),
+                    None => model.action(name, None),
+                }
+            }
+            (_, Some(kind)) => match model.action(name, Some((&kind.id, &[]))) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return self.action_of_a_mixin(name, model).ok_or(error);
+                }
+                found => found,
+            },
+            _ => model.action(name, None),
+        };
+        action.map(|action| action.id.clone())
+    }
+
+    /// An action that some mixin brings along, or that is named in full: which mixins an entity has is not known here.
+    fn action_of_a_mixin(&self, name: &str, model: &Model) -> Option<TypeId> {
+        if let Some(Category::Action(action)) = model.get(name) {
+            return Some(action.id.clone());
+        }
+        let mut found: Vec<_> = model
+            .mixins()
+            .iter()
+            .flat_map(|mixin| &mixin.actions)
+            .filter(|id| id.term() == name)
+            .collect();
+        found.dedup();
+        match found.as_slice() {
+            [only] => Some((*only).clone()),
+            _ => None,
+        }
+    }
+
+    /// Deletes an entity.
+    pub async fn delete(&self, location: &str, write: &Write) -> Result<Done> {
+        self.write(location, |requests, location| requests.delete(location, write))
+            .await
+    }
+
+    /// Deletes members of a collection: all or none, and so only where the server can do that.
+    pub async fn delete_several(&self, at: &str, locations: &[String], write: &Write) -> Result<Done> {
+        let at = self.collection(at).await?;
+        self.write(&at, |requests, at| requests.delete_several(at, locations, write))
+            .await
+    }
+
+    /// Deletes everything in the collection of a kind, or that of which a filter holds.
+    pub async fn delete_collection(&self, at: &str, filter: &Filter, write: &Write) -> Result<Done> {
+        let at = self.collection(at).await?;
+        self.write(&at, |requests, at| requests.delete_collection(at, filter, write))
+            .await
+    }
+
+    /// Adds entities to a mixin's collection.
+    pub async fn associate(&self, mixin: &str, locations: &[String]) -> Result<()> {
+        let mixin = self.collection(mixin).await?;
+        self.write(&mixin, |requests, mixin| requests.associate(mixin, locations))
+            .await
+            .map(drop)
+    }
+
+    /// Takes entities out of a mixin's collection; they live on.
+    pub async fn dissociate(&self, mixin: &str, locations: &[String]) -> Result<()> {
+        let mixin = self.collection(mixin).await?;
+        self.write(&mixin, |requests, mixin| requests.dissociate(mixin, locations))
+            .await
+            .map(drop)
+    }
+
+    /// Makes a mixin's collection hold exactly these entities.
+    pub async fn replace_members(&self, mixin: &str, locations: &[String]) -> Result<()> {
+        let mixin = self.collection(mixin).await?;
+        self.write(&mixin, |requests, mixin| requests.replace_members(mixin, locations))
+            .await
+            .map(drop)
+    }
+
+    /// Adds a mixin of the user's to the query interface.
+    pub async fn add_mixin(&self, mixin: &MixinDraft) -> Result<()> {
+        self.write("/", |requests, _| requests.add_mixin(mixin)).await?;
+        self.discover().await.map(drop)
+    }
+
+    /// Removes a mixin of the user's, from all entities too.
+    pub async fn remove_mixin(&self, mixin: &str) -> Result<()> {
+        let model = self.model().await?;
+        let id = model.mixin(mixin)?.id.clone();
+        self.write("/", |requests, _| requests.remove_mixin(&id)).await?;
+        self.discover().await.map(drop)
+    }
+
+    /// The newest operations of an `occid`, or those that go on.
+    pub async fn operations(&self, open: bool) -> Result<Vec<Operation>> {
+        let request = self.requests(&self.dialect(), &Model::default()).operations(open)?;
+        Operation::read_list(&self.whole(request).await?, &self.0.endpoint)
+    }
+
+    /// One operation, by its path or URL.
+    pub async fn operation(&self, operation: &str) -> Result<Operation> {
+        let location = self.0.endpoint.path_of(operation)?;
+        let request = self.requests(&self.dialect(), &Model::default()).operation(&location)?;
+        Operation::read(&self.whole(request).await?, &location, &self.0.endpoint)
+    }
+
+    /// Stops an operation, where that is still possible.
+    pub async fn cancel(&self, operation: &str) -> Result<Operation> {
+        let location = self.0.endpoint.path_of(operation)?;
+        let request = self.requests(&self.dialect(), &Model::default()).cancel(&location)?;
+        Operation::read(&self.whole(request).await?, &location, &self.0.endpoint)
+    }
+
+    /// Sends anything, and returns the answer whatever its status. No redirection is followed.
+    pub async fn raw(&self, method: Method, target: &str, headers: HeaderMap, body: Bytes) -> Result<RawAnswer> {
+        let target = self.0.endpoint.path_of(target)?;
+        let mut request = self
+            .requests(&self.dialect(), &Model::default())
+            .raw(method, &target, headers, body)?;
+        request.extensions_mut().insert(AsItIs);
+        self.exchange_whole(request).await
+    }
+
+    /// Sends a request that somebody has written with [`Requests`], and returns the answer whatever its status.
+    pub async fn send(&self, request: Request) -> Result<RawAnswer> {
+        let url = request.uri().to_string();
+        self.0.endpoint.path_of(&url)?;
+        self.exchange_whole(request).await
+    }
+
+    async fn write(
+        &self,
+        location: &str,
+        request: impl FnOnce(&Requests<'_>, &str) -> Result<Request>,
+    ) -> Result<Done> {
+        let location = self.0.endpoint.path_of(location)?;
+        let model = self.model().await?;
+        let request = request(&self.requests(&self.dialect(), &model), &location)?;
+        Ok(self.whole(request).await?.done(&self.0.endpoint, &location, &model))
+    }
+}
+
+fn action_draft(id: TypeId, parameters: &[(&str, Input)]) -> Result<ActionDraft> {
+    let attributes = parameters
+        .iter()
+        .map(|(name, value)| Ok((name.parse()?, value.clone())));
+    Ok(ActionDraft {
+        id,
+        attributes: attributes.collect::<Result<_>>()?,
+    })
+}

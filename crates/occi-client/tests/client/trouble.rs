@@ -1,0 +1,547 @@
+//! Servers that lie, stall, break off or send us away: one sentence of the right kind, and nothing done twice that must not.
+
+use crate::common::{COMPUTE, id, query_interface, typed};
+use crate::stub::{Stub, answer, builder, bytes, json, raw, text, with};
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use http::Response;
+use occi_client::{Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, Retries, Write};
+use occi_rendering::Base;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
+
+fn machine() -> EntityDraft {
+    EntityDraft {
+        kind: Some(id(COMPUTE)),
+        attributes: vec![typed("occi.core.title", "web 1")],
+        ..EntityDraft::default()
+    }
+}
+
+/// The query interface of all documents.
+fn model() -> Response<Body> {
+    let base = Base::new("http://cloud.example.org", "");
+    text(200, query_interface(MediaType::TextPlain, &base))
+}
+
+/// One server of bytes, asked for its model.
+async fn asked(url: &str) -> Error {
+    let client = builder(url).retries(Retries::NONE).build().unwrap();
+    client.model().await.unwrap_err()
+}
+
+#[tokio::test]
+async fn answers_that_break_off_or_are_none_are_said_to_be_so() {
+    for (what, answer) in [
+        (
+            "shorter than it says",
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\nCategory: x",
+        ),
+        (
+            "a chunk that ends early",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nCategory",
+        ),
+        ("nothing at all", ""),
+        ("half a head", "HTTP/1.1 200 OK\r\ncontent-ty"),
+        ("no HTTP", "SSH-2.0-OpenSSH_9.2p1 Debian\r\n"),
+        (
+            "truncated JSON",
+            "HTTP/1.1 200 OK\r\ncontent-type: application/occi+json\r\ncontent-length: 10\r\n\r\n{\"kinds\":[",
+        ),
+        (
+            "a page",
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
+        ),
+        (
+            "no kinds",
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nOK",
+        ),
+        (
+            "a category without scheme",
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 17\r\n\r\nCategory: compute",
+        ),
+    ] {
+        let error = asked(&bytes(answer).await).await;
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{what}: {error:?}");
+        assert!(error.message().contains("127.0.0.1"), "{what}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn longer_than_it_says_is_cut_and_harms_nobody() {
+    let body = "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"; location=\"/compute/\"";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        body.len()
+    );
+    let url = raw(move |_, _, mut stream| {
+        let answer = answer.clone();
+        async move {
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await;
+    let client = builder(&url).build().unwrap();
+    assert_eq!(client.model().await.unwrap().kinds().len(), 1);
+    // What is left in the connection is no answer to the next request.
+    assert!(client.discover().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_endless_body_is_not_read_for_ever() {
+    let url = raw(|_, _, mut stream| async move {
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n")
+            .await;
+        while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+    })
+    .await;
+    let limits = Limits {
+        body: 1 << 20,
+        ..Limits::default()
+    };
+    let error = builder(&url)
+        .limits(limits)
+        .retries(Retries::NONE)
+        .build()
+        .unwrap()
+        .model()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.message().contains("longer than 1048576 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endless_line_of_a_listing_ends_it() {
+    let stub = Stub::start(|seen| match seen.target.as_str() {
+        "/-/" => model(),
+        _ => answer(200, "text/uri-list", vec![b'x'; 5 << 20]),
+    })
+    .await;
+    let error = stub.client().list("compute", &Listing::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    let url = raw(|_, _, stream| async move {
+        // It stays open for as long as the other side likes.
+        let _ = stream.readable().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let limits = Limits {
+        read: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let error = builder(&url)
+        .limits(limits)
+        .retries(Retries::NONE)
+        .build()
+        .unwrap()
+        .model()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    assert!(error.hint().is_some());
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_unavailable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let error = builder(&url).build().unwrap().model().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("cannot be reached"), "{error}");
+    let error = builder("unix:/nowhere/occid.sock")
+        .build()
+        .unwrap()
+        .model()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("unix:/nowhere/occid.sock"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_carried_to_another_server() {
+    let elsewhere = Stub::start(|_| model()).await;
+    let to = elsewhere.url.clone();
+    let stub = Stub::start(move |seen| match seen.target.as_str() {
+        "/-/" => with(text(302, ""), "location", &format!("{to}-/")),
+        "/moved/-/" => with(text(301, ""), "location", "/-x/"),
+        "/-x/" => model(),
+        "/loop/-/" => with(text(302, ""), "location", "/loop/-/"),
+        _ => with(text(307, ""), "location", "/elsewhere/"),
+    })
+    .await;
+    let secret = Credentials::Bearer("s3cret".into());
+    let client = stub.builder().credentials(secret.clone()).build().unwrap();
+    let error = client.model().await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Protocol, Some(302)));
+    assert!(
+        error.message().contains(&elsewhere.url) && error.hint().is_some(),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("s3cret"));
+    assert!(elsewhere.seen().is_empty());
+    // Within the server a read is followed, with its credentials.
+    let moved = builder(&format!("{}moved/", stub.url))
+        .credentials(secret)
+        .build()
+        .unwrap();
+    moved.model().await.unwrap();
+    assert_eq!(stub.seen().last().unwrap().header("authorization"), "Bearer s3cret");
+    let error = moved.delete("/compute/1", &Write::default()).await.unwrap_err();
+    assert!(error.message().contains("a change is not sent on"), "{error}");
+    let error = builder(&format!("{}loop/", stub.url))
+        .build()
+        .unwrap()
+        .model()
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("again and again"), "{error}");
+    // Nor does a location take us there.
+    let error = moved.show(&format!("{}compute/1", elsewhere.url)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_foreign_location_of_what_was_created_is_no_location() {
+    let stub = Stub::start(|seen| match seen.target.as_str() {
+        "/-/" => model(),
+        _ => with(text(201, ""), "location", "http://evil.test/compute/1"),
+    })
+    .await;
+    let error = stub.client().create(&machine(), &Write::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+}
+
+/// Answers the model, and then breaks off so many exchanges before it answers one.
+async fn breaks_off(times: usize, then: &'static str) -> (String, Arc<AtomicUsize>) {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let count = writes.clone();
+    let base = Base::new("http://cloud.example.org", "");
+    let model = String::from_utf8(query_interface(MediaType::TextPlain, &base)).unwrap();
+    let url = raw(move |_, head, mut stream| {
+        let (count, model) = (count.clone(), model.clone());
+        async move {
+            let answer = if head.starts_with("GET /-/") {
+                let server = "occid/0.1.0 OCCI/1.2";
+                format!("HTTP/1.1 200 OK\r\nserver: {server}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{model}", model.len())
+            } else if count.fetch_add(1, Ordering::SeqCst) < times {
+                // Read, and no answer.
+                return;
+            } else {
+                then.to_owned()
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await;
+    (url, writes)
+}
+
+#[tokio::test]
+async fn only_what_may_be_repeated_is_repeated() {
+    const CREATED: &str =
+        "HTTP/1.1 201 Created\r\nlocation: /compute/1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK";
+    const GONE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    // A create has a key at an occid.
+    let (url, writes) = breaks_off(2, CREATED).await;
+    let created = builder(&url)
+        .build()
+        .unwrap()
+        .create(&machine(), &Write::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        (created.location.as_deref(), writes.load(Ordering::SeqCst)),
+        (Some("/compute/1"), 3)
+    );
+    // An action is never repeated.
+    let (url, writes) = breaks_off(1, OK).await;
+    let client = builder(&url).build().unwrap();
+    let error = client
+        .act("/compute/1", "restart", &[], &Write::default())
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), writes.load(Ordering::SeqCst)), (ErrorKind::Protocol, 1));
+    // Nor is a partial update, nor what is bound to a condition.
+    let error = client
+        .update("/compute/1", &EntityDraft::default(), &Write::default())
+        .await;
+    assert_eq!((error.is_ok(), writes.load(Ordering::SeqCst)), (true, 2));
+    let (url, writes) = breaks_off(1, OK).await;
+    let guarded = Write {
+        if_match: Some("\"1.p\"".to_owned()),
+        ..Write::default()
+    };
+    let error = builder(&url)
+        .build()
+        .unwrap()
+        .delete("/compute/1", &guarded)
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), writes.load(Ordering::SeqCst)), (ErrorKind::Protocol, 1));
+    // A deletion whose answer was lost has happened if there is nothing any more.
+    let (url, writes) = breaks_off(1, GONE).await;
+    builder(&url)
+        .build()
+        .unwrap()
+        .delete("/compute/1", &Write::default())
+        .await
+        .unwrap();
+    assert_eq!(writes.load(Ordering::SeqCst), 2);
+    let (url, _) = breaks_off(0, GONE).await;
+    let error = builder(&url)
+        .build()
+        .unwrap()
+        .delete("/compute/1", &Write::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    // There is an end to it.
+    let (url, writes) = breaks_off(100, OK).await;
+    let error = builder(&url).build().unwrap().show("/compute/1").await.unwrap_err();
+    assert_eq!((error.kind(), writes.load(Ordering::SeqCst)), (ErrorKind::Protocol, 4));
+}
+
+#[tokio::test]
+async fn the_server_says_when_to_come_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let stub = Stub::start(move |seen| {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        match seen.line().as_str() {
+            "GET /-/" => {
+                count.store(0, Ordering::SeqCst);
+                model()
+            }
+            "GET /compute/1" if first => with(text(503, "starting"), "retry-after", "0"),
+            "POST /compute/1?action=stop" if first => with(text(429, "slower"), "retry-after", "0"),
+            "POST /compute/1?action=start" => with(text(503, "maintenance"), "retry-after", "0"),
+            "GET /compute/2" => with(text(503, "come tomorrow"), "retry-after", "86400"),
+            "GET /compute/1" => text(
+                200,
+                "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"",
+            ),
+            _ => text(200, "OK"),
+        }
+    })
+    .await;
+    let client = stub.client();
+    client.show("/compute/1").await.unwrap();
+    asked.store(0, Ordering::SeqCst);
+    stub.seen();
+    // Turned away at the door, whatever it was.
+    client.act("/compute/1", "stop", &[], &Write::default()).await.unwrap();
+    assert_eq!(stub.seen().len(), 2);
+    // Not so surely here.
+    let error = client
+        .act("/compute/1", "start", &[], &Write::default())
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "maintenance"));
+    assert_eq!(stub.seen().len(), 1);
+    // Longer than anybody waits.
+    let error = client.show("/compute/2").await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(86400)));
+    assert_eq!(stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn cli_2_every_status_has_its_kind_and_the_words_of_the_server() {
+    for (status, kind) in [
+        (400, ErrorKind::Invalid),
+        (401, ErrorKind::Unauthenticated),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::NotFound),
+        (405, ErrorKind::Invalid),
+        (406, ErrorKind::Invalid),
+        (409, ErrorKind::Conflict),
+        (410, ErrorKind::NotFound),
+        (412, ErrorKind::Conflict),
+        (413, ErrorKind::Invalid),
+        (415, ErrorKind::Invalid),
+        (418, ErrorKind::Invalid),
+        (422, ErrorKind::Invalid),
+        (429, ErrorKind::Unavailable),
+        (500, ErrorKind::Unavailable),
+        (501, ErrorKind::Unsupported),
+        (502, ErrorKind::Unavailable),
+        (503, ErrorKind::Unavailable),
+        (504, ErrorKind::Timeout),
+        (507, ErrorKind::Unavailable),
+        (599, ErrorKind::Unavailable),
+        (300, ErrorKind::Protocol),
+    ] {
+        let stub = Stub::start(move |seen| match seen.target.as_str() {
+            "/-/" => model(),
+            _ => with(
+                json(status, &json!({ "message": "because\u{1b}[31m" })),
+                "x-request-id",
+                "r-1",
+            ),
+        })
+        .await;
+        let client = stub.builder().retries(Retries::NONE).build().unwrap();
+        let error = client.show("/compute/1").await.unwrap_err();
+        assert_eq!((error.kind(), error.status()), (kind, Some(status)), "{error:?}");
+        if status != 300 {
+            // Nothing that a terminal would obey.
+            assert_eq!((error.message(), error.request_id()), ("because [31m", Some("r-1")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_is_handed_out_while_it_comes() {
+    let (seen_first, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (first, rest) = (seen_first.clone(), go_on.clone());
+    let stub = Stub::start(move |seen| {
+        if seen.target == "/-/" {
+            return model();
+        }
+        let rest = rest.clone();
+        let entity = |number: u32| format!("{{\"kind\":\"{COMPUTE}\",\"id\":\"{number}\",\"attributes\":{{}}}}");
+        let begin = Bytes::from(format!("{{\"resources\":[{},", entity(1)));
+        let end = Bytes::from(format!("{}]}}", entity(2)));
+        let pieces = futures::stream::iter([Ok::<_, std::io::Error>(begin)]).chain(futures::stream::once(async move {
+            // Not before the client has the first.
+            rest.notified().await;
+            Ok(end)
+        }));
+        let mut response = answer(200, "application/occi+json", "");
+        *response.body_mut() = Body::from_stream(pieces);
+        response
+    })
+    .await;
+    let client = stub.builder().media(MediaType::OcciJson).build().unwrap();
+    let mut entities = client.entities("compute", &Listing::default()).await.unwrap();
+    assert_eq!(entities.try_next().await.unwrap().unwrap().location, "/compute/1");
+    first.notify_one();
+    go_on.notify_one();
+    assert_eq!(entities.try_next().await.unwrap().unwrap().location, "/compute/2");
+    assert!(entities.try_next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn pages_are_turned_until_there_are_no_more() {
+    for knows_pages in [true, false] {
+        let stub = Stub::start(move |seen| {
+            let all: Vec<_> = (1..=5)
+                .map(|number| format!("http://{}/compute/{number}\n", seen.header("host")))
+                .collect();
+            let page = |page: usize| all.chunks(2).nth(page - 1).unwrap_or_default().concat();
+            match seen.target.split_once("page=") {
+                None => model(),
+                Some((_, rest)) if knows_pages => answer(200, "text/uri-list", page(rest[..1].parse().unwrap())),
+                Some(_) => answer(200, "text/uri-list", all.concat()),
+            }
+        })
+        .await;
+        let client = stub.client();
+        let found: Vec<String> = client
+            .list_pages("compute", &Filter::default(), 2)
+            .try_collect()
+            .await
+            .unwrap();
+        assert_eq!(found.len(), 5, "{knows_pages}");
+    }
+    // A server that gives as many as fit on a page, and always the same, does not keep us for ever.
+    let stub = Stub::start(|seen| match seen.target.as_str() {
+        "/-/" => model(),
+        _ => answer(
+            200,
+            "text/uri-list",
+            format!("http://{}/compute/1\n", seen.header("host")),
+        ),
+    })
+    .await;
+    let found: Vec<String> = stub
+        .client()
+        .list_pages("compute", &Filter::default(), 1)
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(found, ["/compute/1"]);
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    let stub = Stub::start(|seen| {
+        let is_known = !seen.header("if-none-match").is_empty();
+        let tagged = |response| with(response, "etag", "\"7.p\"");
+        match seen.target.as_str() {
+            "/-/" => model(),
+            _ if is_known => tagged(Response::builder().status(304).body(Body::empty()).unwrap()),
+            "/compute/" => tagged(answer(
+                200,
+                "text/uri-list",
+                format!("http://{}/compute/1", seen.header("host")),
+            )),
+            _ => tagged(text(
+                200,
+                "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"",
+            )),
+        }
+    })
+    .await;
+    let client = stub.client();
+    let entity = client.show("/compute/1").await.unwrap();
+    let etag = entity.etag.unwrap();
+    assert!(client.show_if_changed("/compute/1", &etag).await.unwrap().is_none());
+    let (locations, etag) = client
+        .list_if_changed("compute", &Listing::default(), None)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(locations, ["/compute/1"]);
+    assert!(
+        client
+            .list_if_changed("compute", &Listing::default(), etag.as_deref())
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[test]
+fn a_program_without_a_runtime_waits_for_its_answers() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let stub = runtime.block_on(Stub::start(|seen| match seen.target.as_str() {
+        "/-/" => model(),
+        "/compute/" => text(
+            200,
+            format!("X-OCCI-Location: http://{}/compute/1", seen.header("host")),
+        ),
+        _ => text(
+            200,
+            "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"",
+        ),
+    }));
+    let client = occi_client::blocking::Client::new(stub.builder()).unwrap();
+    assert_eq!(client.list("compute", &Listing::default()).unwrap(), ["/compute/1"]);
+    let entities: Vec<_> = client
+        .entities("compute", &Listing::default())
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(entities[0].location, "/compute/1");
+}
