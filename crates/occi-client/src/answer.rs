@@ -1,6 +1,6 @@
 //! What an answer means.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, shown};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
@@ -151,11 +151,15 @@ impl RawAnswer {
         let url = self
             .read(endpoint, |answer| response::created(answer, collection))
             .map_err(|error| unreadable(endpoint, &error.to_string()))?;
-        let mut location = match url {
-            Some(url) => Some(endpoint.path_of(&url).map_err(|error| {
-                Error::protocol(error.message().to_owned())
-                    .with_hint("the server says that something was created, and calls it by a foreign address")
-            })?),
+        let mut location = match url.map(|url| own_path(endpoint, model, &url)) {
+            Some(path) if path.starts_with('/') => Some(path),
+            Some(url) => {
+                let message = format!(
+                    "{endpoint} calls what it created {}, which is on another server",
+                    shown(&url)
+                );
+                return Err(Error::protocol(message).with_hint("it has been created: look for it in the listing"));
+            }
             None => None,
         };
         let mut operation = self.operation(endpoint);
@@ -193,6 +197,18 @@ impl RawAnswer {
             operation,
         }
     }
+}
+
+/// The path of what a server lists or has created. A server behind a proxy often calls itself by another name than we do;
+/// what lies where its entities lie is its own, and is asked for where we asked before. Anything else stays as it is.
+pub(crate) fn own_path(endpoint: &Endpoint, model: &Model, url: &str) -> String {
+    let local = endpoint.base().localise(url);
+    if local.starts_with('/') {
+        return local.into_owned();
+    }
+    let path = url::Url::parse(&local).ok().map(|url| url.path().to_owned());
+    path.filter(|path| model.kind_at(path).is_some())
+        .unwrap_or_else(|| local.into_owned())
 }
 
 /// Whether a path is of one of our operations.

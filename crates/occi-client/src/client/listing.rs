@@ -1,8 +1,7 @@
 //! Collections: by location or in full, as they come, so that one of any length stays in little memory.
 
 use super::Client;
-use crate::answer::{RawAnswer, unreadable};
-use crate::endpoint::Endpoint;
+use crate::answer::{RawAnswer, own_path, unreadable};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Category;
@@ -31,8 +30,13 @@ impl Client {
         let at = self.collection(at).await?;
         let model = self.model().await?;
         let request = self.requests(&self.dialect(), &model).list(&at, listing)?;
-        let incoming = self.good(self.exchange(request).await?).await?;
-        self.locations_of(incoming).await
+        let incoming = self.exchange(request).await?;
+        // A server that has JSON and nothing else.
+        if incoming.head.status == StatusCode::NOT_ACCEPTABLE && self.dialect().media.is_json() {
+            let entities = self.entities_in_json(&at, listing).await?;
+            return Ok(entities.map_ok(|entity| entity.location).boxed());
+        }
+        self.locations_of(self.good(incoming).await?).await
     }
 
     /// The locations of a collection's members and the tag of the list, if it is no longer what `etag` says. Some servers
@@ -87,6 +91,7 @@ impl Client {
 
     async fn locations_of(&self, incoming: Incoming) -> Result<Locations> {
         let endpoint = self.0.endpoint.clone();
+        let model = self.model().await?;
         let content_type = content_type(&incoming.head.headers);
         // Headers are there at once, and some servers put locations there whatever was asked for.
         let is_list = content_type == MediaType::UriList.as_str();
@@ -112,7 +117,7 @@ impl Client {
                     let found = answer.read(&endpoint, response::locations);
                     found.map_err(|error| unreadable(&endpoint, &error.to_string()))?
                 };
-                let paths: Vec<_> = found.iter().map(|url| Ok(local(&endpoint, url))).collect();
+                let paths: Vec<_> = found.iter().map(|url| Ok(own_path(&endpoint, &model, url))).collect();
                 Ok::<_, Error>(futures::stream::iter(paths))
             });
             return Ok(lines.try_flatten().boxed());
@@ -121,7 +126,7 @@ impl Client {
         let found = answer
             .read(&endpoint, response::locations)
             .map_err(|error| unreadable(&endpoint, &error.to_string()))?;
-        let paths: Vec<_> = found.iter().map(|url| Ok(local(&endpoint, url))).collect();
+        let paths: Vec<_> = found.iter().map(|url| Ok(own_path(&endpoint, &model, url))).collect();
         Ok(futures::stream::iter(paths).boxed())
     }
 
@@ -134,7 +139,8 @@ impl Client {
     /// what has gone meanwhile is left out.
     pub async fn entities(&self, at: &str, listing: &Listing) -> Result<Entities> {
         let at = self.collection(at).await?;
-        let model = self.model().await?;
+        // The model comes first, and with it the dialect.
+        self.model().await?;
         if !self.dialect().media.is_json() {
             let locations = self.list_stream(&at, listing).await?;
             let client = self.clone();
@@ -152,10 +158,15 @@ impl Client {
                 .try_filter_map(|found| async { Ok(found) })
                 .boxed());
         }
-        let request = self.requests(&self.dialect(), &model).list_full(&at, listing)?;
+        self.entities_in_json(&at, listing).await
+    }
+
+    async fn entities_in_json(&self, at: &str, listing: &Listing) -> Result<Entities> {
+        let model = self.model().await?;
+        let request = self.requests(&self.dialect(), &model).list_full(at, listing)?;
         let incoming = self.good(self.exchange(request).await?).await?;
         // Old JSON lists the links of resources beside them.
-        let of_kind = match model.at(&at) {
+        let of_kind = match model.at(at) {
             Some(Category::Kind(kind)) => Some(kind.id.clone()),
             _ => None,
         };
@@ -184,11 +195,6 @@ impl Client {
         });
         Ok(items.try_flatten().boxed())
     }
-}
-
-/// The path of a location, or a foreign URL as it is.
-fn local(endpoint: &Endpoint, url: &str) -> String {
-    endpoint.base().localise(url).into_owned()
 }
 
 fn content_type(headers: &HeaderMap) -> String {

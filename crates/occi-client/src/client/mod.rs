@@ -255,11 +255,12 @@ impl Client {
             .await
     }
 
-    /// Invokes an action on an entity; `action` is its name, found among those of the kind at the location.
+    /// Invokes an action on an entity; `action` is its name. Those of its kind are known by the location; for others, and
+    /// for entities outside of their kind's location, the entity is asked for first.
     pub async fn act(&self, location: &str, action: &str, parameters: &[(&str, Input)], write: &Write) -> Result<Done> {
         let path = self.0.endpoint.path_of(location)?;
         let model = self.model().await?;
-        let action = self.action(&path, action, &model)?;
+        let action = self.action_of_entity(&path, action, &model).await?;
         let draft = action_draft(action, parameters)?;
         self.write(&path, |requests, location| requests.act(location, &draft, write))
             .await
@@ -276,7 +277,7 @@ impl Client {
     ) -> Result<Done> {
         let at = self.collection(at).await?;
         let model = self.model().await?;
-        let draft = action_draft(self.action(&at, action, &model)?, parameters)?;
+        let draft = action_draft(self.action_of_collection(&at, action, &model)?, parameters)?;
         self.write(&at, |requests, at| match filter.is_empty() {
             true => requests.act(at, &draft, write),
             false => requests.act_on_some(at, filter, &draft, write),
@@ -284,43 +285,39 @@ impl Client {
         .await
     }
 
-    /// An action by its name, among those of the kind at a path, or of the mixin; among all if neither is known.
-    fn action(&self, path: &str, name: &str, model: &Model) -> Result<TypeId> {
-        let action = match (model.at(path), model.kind_at(path)) {
-            (Some(Category::Mixin(mixin)), _) => {
-                let own = mixin.actions.iter().find(|id| id.term() == name || **id == *name);
-                match own {
-                    Some(own) => return Ok(own.clone()),
-                    None => model.action(name, None),
-                }
-            }
-            (_, Some(kind)) => match model.action(name, Some((&kind.id, &[]))) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return self.action_of_a_mixin(name, model).ok_or(error);
-                }
-                found => found,
+    /// An action by its name: among those of the kind that is at home there, else of what the entity says it is.
+    async fn action_of_entity(&self, path: &str, name: &str, model: &Model) -> Result<TypeId> {
+        if let Some(Category::Action(action)) = model.get(name) {
+            return Ok(action.id.clone());
+        }
+        let by_place = model
+            .kind_at(path)
+            .map(|kind| model.action(name, Some((&kind.id, &[]))));
+        let unknown = match by_place {
+            Some(Err(error)) if error.kind() == ErrorKind::NotFound => Some(error),
+            Some(found) => return found.map(|action| action.id.clone()),
+            None => None,
+        };
+        let entity = match (self.show(path).await, unknown) {
+            (Ok(entity), _) => entity,
+            (Err(_), Some(unknown)) => return Err(unknown),
+            (Err(error), None) => return Err(error),
+        };
+        let of = entity.kind.as_ref().map(|kind| (kind, entity.mixins.as_slice()));
+        model.action(name, of).map(|action| action.id.clone())
+    }
+
+    /// An action by its name: among those of the kind or of the mixin whose collection it is, else among all.
+    fn action_of_collection(&self, at: &str, name: &str, model: &Model) -> Result<TypeId> {
+        let action = match model.at(at) {
+            Some(Category::Kind(kind)) => model.action(name, Some((&kind.id, &[]))),
+            Some(Category::Mixin(mixin)) => match mixin.actions.iter().find(|id| id.term() == name || **id == *name) {
+                Some(own) => return Ok(own.clone()),
+                None => model.action(name, None),
             },
             _ => model.action(name, None),
         };
         action.map(|action| action.id.clone())
-    }
-
-    /// An action that some mixin brings along, or that is named in full: which mixins an entity has is not known here.
-    fn action_of_a_mixin(&self, name: &str, model: &Model) -> Option<TypeId> {
-        if let Some(Category::Action(action)) = model.get(name) {
-            return Some(action.id.clone());
-        }
-        let mut found: Vec<_> = model
-            .mixins()
-            .iter()
-            .flat_map(|mixin| &mixin.actions)
-            .filter(|id| id.term() == name)
-            .collect();
-        found.dedup();
-        match found.as_slice() {
-            [only] => Some((*only).clone()),
-            _ => None,
-        }
     }
 
     /// Deletes an entity.

@@ -99,6 +99,9 @@ async fn keystone_3() -> Stub {
                     _ => refused(),
                 }
             }
+            "GET /identity/v3/OS-FEDERATION/identity_providers/egi.eu/protocols/mapped/auth" => {
+                subject("unscoped", &json!({ "token": {} }))
+            }
             _ => json(404, &json!({ "error": { "code": 404, "message": "Not Found" } })),
         }
     })
@@ -132,6 +135,13 @@ async fn cli_5_keystone_3_is_found_and_asked_in_every_way() {
         (keystone_password(), Some("p-unlisted"), "scoped-p-unlisted", false),
         (credential, None, "scoped-of-credential", false),
         (Credentials::Bearer("access-1".into()), Some("one"), "scoped-p-1", false),
+        (Credentials::Keystone(Identity::Certificate), None, "scoped-p-1", true),
+        (
+            Credentials::Keystone(Identity::Token("unscoped".into())),
+            Some("two"),
+            "scoped-p-2",
+            false,
+        ),
     ] {
         let server = server(&uri, move |shown| shown.starts_with(token)).await;
         let options = Options {
@@ -240,6 +250,13 @@ async fn cli_5_keystone_2_is_asked_where_there_is_no_3() {
             ) {
                 (Some("s3cret"), None, None) => token("unscoped"),
                 (None, Some("unscoped"), Some("two")) => token("scoped-two"),
+                (None, None, project) if document.pointer("/auth/voms") == Some(&Json::Bool(true)) => {
+                    token(if project == Some("two") {
+                        "scoped-two"
+                    } else {
+                        "unscoped"
+                    })
+                }
                 _ => json(401, &json!({ "error": { "message": "no" } })),
             },
             "GET /v2.0/tenants" if seen.header("x-auth-token") == "unscoped" => json(
@@ -265,6 +282,13 @@ async fn cli_5_keystone_2_is_asked_where_there_is_no_3() {
         client.model().await.unwrap();
         assert_eq!(client.keystone_project().unwrap().name, "two");
     }
+    let proxy = Credentials::Keystone(Identity::Certificate);
+    let options = Options {
+        project: Some("two".to_owned()),
+        ..Options::default()
+    };
+    let client = server.builder().credentials(proxy).keystone(options).build().unwrap();
+    client.model().await.unwrap();
     let credential = Credentials::Keystone(Identity::ApplicationCredential {
         id: "c".to_owned(),
         secret: "s3cret".into(),

@@ -216,14 +216,101 @@ async fn nothing_is_carried_to_another_server() {
 }
 
 #[tokio::test]
-async fn a_foreign_location_of_what_was_created_is_no_location() {
-    let stub = Stub::start(|seen| match seen.target.as_str() {
-        "/-/" => model(),
-        _ => with(text(201, ""), "location", "http://evil.test/compute/1"),
+async fn a_server_that_calls_itself_by_another_name_is_asked_where_it_is() {
+    let elsewhere = Stub::start(|_| text(200, "OK")).await;
+    let other = elsewhere.url.clone();
+    let stub = Stub::start(move |seen| match seen.line().as_str() {
+        "GET /-/" => model(),
+        "POST /compute/" => with(text(201, ""), "location", &format!("{other}compute/1")),
+        "GET /compute/" => answer(
+            200,
+            "text/uri-list",
+            format!("{other}compute/1\nhttp://other.test/x/2\n"),
+        ),
+        "GET /compute/1" => text(
+            200,
+            "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"",
+        ),
+        "POST /network/" => with(text(201, ""), "location", "http://evil.test/x/1"),
+        _ => text(404, ""),
     })
     .await;
-    let error = stub.client().create(&machine(), &Write::default()).await.unwrap_err();
+    let client = stub.client();
+    let created = client.create(&machine(), &Write::default()).await.unwrap();
+    assert_eq!(created.location.as_deref(), Some("/compute/1"));
+    client.show("/compute/1").await.unwrap();
+    let listed = client.list("compute", &Listing::default()).await.unwrap();
+    assert_eq!(listed, ["/compute/1", "http://other.test/x/2"]);
+    assert!(elsewhere.seen().is_empty());
+    let network = EntityDraft {
+        kind: Some(id(crate::common::NETWORK)),
+        ..EntityDraft::default()
+    };
+    let error = client.create(&network, &Write::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(
+        error.message().contains("evil.test") && error.hint().is_some(),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_action_is_found_by_what_the_entity_is() {
+    let stub = Stub::start(|seen| match seen.line().as_str() {
+        "GET /-/" => model(),
+        "GET /my/router" | "GET /compute/1" => text(
+            200,
+            "Category: network; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"\n\
+             Category: os_vms; scheme=\"http://schemas.openstack.org/compute/instance#\"; class=\"mixin\"",
+        ),
+        _ => text(200, "OK"),
+    })
+    .await;
+    let client = stub.client();
+    client.model().await.unwrap();
+    for (location, action, scheme, asks) in [
+        ("/network/1", "up", "network/action#", false),
+        // Not at home in its kind's location.
+        ("/my/router", "up", "network/action#", true),
+        // Of a mixin.
+        (
+            "/compute/1",
+            "chg_pwd",
+            "http://schemas.openstack.org/instance/action#",
+            true,
+        ),
+        (
+            "/compute/1",
+            "http://schemas.ogf.org/occi/infrastructure/storage/action#backup",
+            "storage/action#",
+            false,
+        ),
+    ] {
+        stub.seen();
+        client.act(location, action, &[], &Write::default()).await.unwrap();
+        let seen = stub.seen();
+        assert_eq!(seen.len(), 1 + usize::from(asks), "{location} {action}");
+        assert!(seen.last().unwrap().body.contains(scheme), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_json_alone_lists_by_what_it_shows() {
+    let stub = Stub::start(|seen| match (seen.target.as_str(), seen.header("accept")) {
+        ("/-/", _) => model(),
+        (_, "application/occi+json") => answer(
+            200,
+            "application/occi+json",
+            format!("{{\"resources\":[{{\"kind\":\"{COMPUTE}\",\"id\":\"1\"}}]}}"),
+        ),
+        _ => text(406, "JSON only"),
+    })
+    .await;
+    let client = stub.builder().media(MediaType::OcciJson).build().unwrap();
+    assert_eq!(
+        client.list("compute", &Listing::default()).await.unwrap(),
+        ["/compute/1"]
+    );
 }
 
 /// Answers the model, and then breaks off so many exchanges before it answers one.
