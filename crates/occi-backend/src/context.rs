@@ -31,7 +31,8 @@ impl From<Interrupted> for BackendError {
 /// verb can read it again, and one that is called again finds by its mark what it has done.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// The native engine has taken responsibility: the client gets its 201 now.
+    /// The native engine has taken responsibility: the client gets its 201 as soon as that is durable, and sees what
+    /// `picture` shows.
     async fn accepted(&self, picture: &Picture) -> Result<(), Interrupted>;
     /// A side effect was made; `step` names it in a few words for people ("disk made").
     async fn step(&self, step: &str) -> Result<(), Interrupted>;

@@ -192,8 +192,8 @@ impl Inner {
             let made = recorded.made.clone();
             let is_carried_out = recorded.operation.is_some();
             let operation = self.wait(caller, recorded).await.or_failure()?;
-            let found = match is_carried_out && operation.is_none() {
-                // It has ended: everything may look otherwise by now.
+            let found = match is_carried_out && !caller.answers_at_once() {
+                // The engine has made something of what was asked for.
                 true => self.show_all(caller, self.store.entities(&ids).await?).await?,
                 false => {
                     let (rows, links) = made.iter().cloned().partition(|row| ids.contains(&row.id));

@@ -1,7 +1,8 @@
 //! The journal of a running verb.
 //!
 //! What a verb notes here is written with its end, or soon if it goes on: nothing that it does next depends on it, for a
-//! verb that is called again finds by its mark what it has done (decision 0012).
+//! verb that is called again finds by its mark what it has done (decision 0012). The acceptance is written as soon as the
+//! verb pauses: whoever is told of it reads next what the engine has made (decision 0015).
 
 use crate::engine::Inner;
 use crate::row;
@@ -12,6 +13,7 @@ use occi_store::{Change, Commit, OperationRow, Refused, Require, StoreError, Wri
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -36,6 +38,8 @@ pub(crate) struct Claimed {
     compensating: AtomicBool,
     noted: Mutex<Noted>,
     progress: AtomicU8,
+    /// Something is noted that somebody waits for.
+    pub(crate) urgent: Notify,
 }
 
 /// What a verb has told.
@@ -69,6 +73,7 @@ impl Claimed {
                 signed: Instant::now(),
             }),
             progress: AtomicU8::new(row.progress),
+            urgent: Notify::new(),
         }
     }
 
@@ -126,7 +131,7 @@ impl Claimed {
         if self.is_told_to_stop() {
             return Err(Interrupted);
         }
-        let (sign, picture) = {
+        let (sign, picture, accepted) = {
             let mut noted = self.noted();
             noted.is_written = true;
             noted.signed = Instant::now();
@@ -137,7 +142,7 @@ impl Claimed {
                 engine_accepted: noted.accepted,
                 lease_ms: lease_ms(),
             };
-            (sign, noted.picture.take())
+            (sign, noted.picture.take(), noted.accepted)
         };
         let look = match &picture {
             Some(picture) => self.look(picture).await,
@@ -171,6 +176,9 @@ impl Claimed {
             }
             Interrupted
         })?;
+        if accepted && !is_left {
+            self.inner.waiting.accepted(self.operation);
+        }
         Ok(())
     }
 
@@ -238,7 +246,7 @@ impl Journal for Claimed {
             self.seen(noted, picture);
         })
         .await?;
-        self.inner.waiting.accepted(self.operation);
+        self.urgent.notify_one();
         Ok(())
     }
 

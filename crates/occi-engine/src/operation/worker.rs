@@ -323,6 +323,7 @@ impl Run {
             tokio::select! {
                 biased;
                 outcome = &mut verb => break Some(outcome),
+                () = self.claimed.urgent.notified() => notice.reset_immediately(),
                 _ = notice.tick() => {
                     if self.claimed.is_due() && self.claimed.sign().await.is_err() {
                         stop_at.get_or_insert_with(|| Instant::now() + GRACE);

@@ -80,6 +80,24 @@ async fn infra_38_a_compute_is_inactive_with_a_message_until_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn infra_16_who_is_told_that_the_engine_has_accepted_a_link_sees_what_the_engine_gave_it() {
+    let memory = Config {
+        work_ms: 1000,
+        ..Config::local()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let (compute, network) = (on.compute().await, on.made(network()).await);
+    let link = between(&names::NETWORKINTERFACE, &compute.location, &network.location);
+    let made = on.create_as(&caller(), link).await.unwrap();
+    assert!(made.operation.is_some(), "the engine is still at it");
+    let entity = &made.entities[0];
+    for shown_link in [entity, &on.seen(&entity.location).await] {
+        assert_ne!(shown(shown_link, "occi.networkinterface.interface"), "");
+        assert_ne!(shown(shown_link, "occi.networkinterface.mac"), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_made_is_waited_for() {
     let memory = Config {
         work_ms: 200,
