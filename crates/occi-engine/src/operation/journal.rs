@@ -2,7 +2,7 @@
 //!
 //! What a verb notes here is written with its end, or soon if it goes on: nothing that it does next depends on it, for a
 //! verb that is called again finds by its mark what it has done (decision 0012). The acceptance is written as soon as the
-//! verb pauses: whoever is told of it reads next what the engine has made (decision 0015).
+//! verb pauses: whoever is told of it reads next what the engine has made (decision 0016).
 
 use crate::engine::Inner;
 use crate::row;
