@@ -9,12 +9,15 @@ use crate::command_line::{
 };
 use crate::confine;
 use crate::error::Failure;
-use crate::machine::{Live, Machine};
+use crate::machine::{Live, Machine, unless};
 use crate::qmp::Qmp;
 use crate::record::{DiskRecord, MachineRecord};
 use crate::site::Site;
+use crate::volume::{self, Hindrance};
+use occi_backend::Interrupted;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -28,27 +31,75 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// Plugs what is missing and unplugs what should not be there; nothing to do while there is no process. A guest that is
 /// held can let go of nothing: what is taken from it then is an empty shell, unplugged when it goes on.
-pub(crate) async fn settle(site: &Site, machine: &Machine) -> Result<(), Failure> {
-    let _alone = machine.plugging.lock().await;
-    match machine.live() {
-        Some(live) => while_it_lives(&live, settle_alone(site, machine, &live)).await,
-        None => Ok(()),
-    }
+///
+/// Waits for image tools that work on a volume until `stopped` says that nobody wants it any more.
+pub(crate) async fn settle(
+    site: &Site,
+    machine: &Arc<Machine>,
+    stopped: impl Future<Output = Interrupted>,
+) -> Result<(), Failure> {
+    // A start that read the record before it became what it is now has come to its end after this.
+    machine.look().await?;
+    agree(site, machine, stopped, true).await
 }
 
-/// A machine that goes off meanwhile has let go of everything, and is given the rest when it starts.
-async fn while_it_lives(live: &Live, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Plugs what is missing, as [`settle`] does.
+pub(crate) async fn plug(
+    site: &Site,
+    machine: &Machine,
+    stopped: impl Future<Output = Interrupted>,
+) -> Result<(), Failure> {
+    agree(site, machine, stopped, false).await
+}
+
+async fn agree(
+    site: &Site,
+    machine: &Machine,
+    stopped: impl Future<Output = Interrupted>,
+    unplugs: bool,
+) -> Result<(), Failure> {
+    let mut stopped = std::pin::pin!(stopped);
+    while let Some(live) = machine.live() {
+        let try_it = async {
+            let _alone = machine.plugging.lock().await;
+            let done = match unplugs {
+                true => settle_alone(site, machine, &live).await,
+                false => plug_alone(site, machine, &live).await,
+            };
+            match done {
+                Ok(()) => Ok(None),
+                Err(Hindrance::Busy(volume)) => Ok(Some(volume)),
+                Err(Hindrance::Failed(failure)) => Err(failure),
+            }
+        };
+        let Some(busy) = while_it_lives(&live, try_it).await? else {
+            break;
+        };
+        let idle = async { unless(&mut stopped, busy.idle()).await.map(Some) };
+        if while_it_lives(&live, idle).await?.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What `work` gives; nothing if the machine goes off meanwhile: it has let go of everything then, and is given the rest
+/// when it starts.
+async fn while_it_lives<T>(
+    live: &Live,
+    work: impl Future<Output = Result<Option<T>, Failure>>,
+) -> Result<Option<T>, Failure> {
     let done = tokio::select! {
         done = work => done,
-        () = live.process.ended() => return Ok(()),
+        () = live.process.ended() => return Ok(None),
     };
     match done {
-        Err(Failure::Disconnected(_)) if timeout(ENDING, live.process.ended()).await.is_ok() => Ok(()),
+        Err(Failure::Disconnected(_)) if timeout(ENDING, live.process.ended()).await.is_ok() => Ok(None),
         done => done,
     }
 }
 
-async fn settle_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(), Failure> {
+async fn settle_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(), Hindrance> {
     plug_alone(site, machine, live).await?;
     let record = machine.record.get();
     let disks = site.attached(&record);
@@ -58,12 +109,20 @@ async fn settle_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(),
     };
     let held = machine.is_held();
     for name in plugged(&live.qmp).await?.iter().filter(|name| !is_wanted(name)) {
+        let _held = volume::hold(site, record.disks.iter().filter(|disk| disk_name(disk.index) == *name))?;
         match held {
             true => empty(&live.qmp, name).await?,
             false => unplug(&live.qmp, name).await?,
         }
     }
-    withdraw(site, machine, &disks)?;
+    for index in given(machine, &disks) {
+        // What a plugging that was broken off has left open.
+        let _nothing_left = live
+            .qmp
+            .execute("blockdev-del", json!({"node-name": disk_name(index)}))
+            .await;
+    }
+    withdraw(machine, &disks)?;
     let keeps = !record.former_nics.is_empty() || !record.former_disks.is_empty();
     if keeps && !held {
         let forget = |record: &mut MachineRecord| {
@@ -75,27 +134,19 @@ async fn settle_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(),
     Ok(())
 }
 
-/// Plugs what is missing.
-pub(crate) async fn plug(site: &Site, machine: &Machine) -> Result<(), Failure> {
-    let _alone = machine.plugging.lock().await;
-    match machine.live() {
-        Some(live) => while_it_lives(&live, plug_alone(site, machine, &live)).await,
-        None => Ok(()),
-    }
-}
-
-async fn plug_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(), Failure> {
+async fn plug_alone(site: &Site, machine: &Machine, live: &Live) -> Result<(), Hindrance> {
     let qmp = &live.qmp;
     let record = machine.record.get();
     let disks = site.attached(&record);
     let present = plugged(qmp).await?;
-    provide(site, machine, &disks)?;
     for disk in &disks {
         let name = disk_name(disk.index);
         let is_plugged = present.contains(&name);
         if is_plugged && drive(qmp, &name).await? == name {
             continue;
         }
+        let _held = volume::hold(site, [disk])?;
+        provide(site, machine, std::slice::from_ref(disk))?;
         // What an earlier try may have left.
         let _nothing_left = qmp.execute("blockdev-del", json!({"node-name": name})).await;
         qmp.execute("blockdev-add", volume_node(disk)).await?;
@@ -146,6 +197,13 @@ async fn drive(qmp: &Qmp, name: &str) -> Result<String, Failure> {
     Ok(node.as_str().unwrap_or_default().to_owned())
 }
 
+/// Whether QEMU has the block node `name`, and so its file.
+pub(crate) async fn has_node(qmp: &Qmp, name: &str) -> Result<bool, Failure> {
+    let answer = qmp.execute("query-named-block-nodes", json!({"flat": true})).await?;
+    let nodes = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(nodes.iter().any(|node| node["node-name"] == name))
+}
+
 async fn set_drive(qmp: &Qmp, name: &str, node: &str) -> Result<(), Failure> {
     let property = json!({"path": format!("/machine/peripheral/{name}"), "property": "drive", "value": node});
     qmp.execute("qom-set", property).await.map(drop)
@@ -176,14 +234,17 @@ pub(crate) fn provide(site: &Site, machine: &Machine, disks: &[DiskRecord]) -> R
     Ok(())
 }
 
-/// Takes away the files of volumes that are not among `disks`.
-pub(crate) fn withdraw(site: &Site, machine: &Machine, disks: &[DiskRecord]) -> Result<(), Failure> {
-    for index in (0..MAX_DISKS).filter(|index| !disks.iter().any(|disk| disk.index == *index)) {
-        let name = machine.inside().join(disk_file(index));
-        if std::fs::symlink_metadata(&name).is_ok() {
-            confine::give(&name, site.tools_user())?;
-            std::fs::remove_file(&name).map_err(Failure::host("take a volume away"))?;
-        }
+/// The places of volumes that are not among `disks` and whose files are there.
+fn given(machine: &Machine, disks: &[DiskRecord]) -> impl Iterator<Item = u8> {
+    let gone = (0..MAX_DISKS).filter(|index| !disks.iter().any(|disk| disk.index == *index));
+    gone.filter(|index| std::fs::symlink_metadata(machine.inside().join(disk_file(*index))).is_ok())
+}
+
+/// Takes away the files of volumes that are not among `disks`. Whose they are as root is left to the next user: that may
+/// be another machine already, which has a second name of its own for the same file.
+pub(crate) fn withdraw(machine: &Machine, disks: &[DiskRecord]) -> Result<(), Failure> {
+    for index in given(machine, disks) {
+        std::fs::remove_file(machine.inside().join(disk_file(index))).map_err(Failure::host("take a volume away"))?;
     }
     Ok(())
 }

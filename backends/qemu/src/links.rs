@@ -173,7 +173,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     if let Some(first) = changed(site, mark)?.first() {
         context.accepted(first).await?;
     }
-    settle(site, &machine, mark).await?;
+    settle(site, context, &machine, mark).await?;
     context.step("device plugged").await?;
     changed(site, mark)
 }
@@ -203,16 +203,16 @@ fn place(site: &Site, scope: &Scope, machine: &Machine, create: &Create, target:
 }
 
 /// Makes network and machine agree with the records.
-async fn settle(site: &Arc<Site>, machine: &Machine, mark: &str) -> Result<()> {
+async fn settle(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, mark: &str) -> Result<()> {
     if let Some((_, Link::Nic(nic))) = find(site, mark)
         && let Some(network) = site.network(&nic.network)
     {
         network.settle(site).await?;
-        devices::settle(site, machine).await?;
+        devices::settle(site, machine, context.stopped()).await?;
         // The switch finds the socket at once, instead of at its next round.
         network.settle(site).await?;
     } else {
-        devices::settle(site, machine).await?;
+        devices::settle(site, machine, context.stopped()).await?;
     }
     Ok(())
 }
@@ -239,7 +239,7 @@ async fn unlink(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, lin
     context.step("link on its way out").await?;
     // Decided before the device goes: a guest that is let go on meanwhile is asked again below.
     let held = machine.is_held();
-    devices::settle(site, machine).await?;
+    devices::settle(site, machine, context.stopped()).await?;
     context.step("device unplugged").await?;
     let own = mark.to_owned();
     let forget = move |record: &mut MachineRecord| {
@@ -273,7 +273,7 @@ pub(crate) async fn act(site: &Arc<Site>, context: &Context, mark: &str, invocat
         record.disk_mut(&own).into_iter().for_each(|disk| disk.online = on);
     };
     machine.record.change(switch).await?;
-    settle(site, &machine, mark).await?;
+    settle(site, context, &machine, mark).await?;
     context.step(if on { "link on" } else { "link off" }).await?;
     Ok(Acted {
         pictures: changed(site, mark)?,

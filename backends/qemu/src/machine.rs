@@ -25,6 +25,7 @@ use crate::qmp::{Qmp, QmpEvent};
 use crate::record::{MachineRecord, Wanted};
 use crate::saving;
 use crate::site::{Site, Turn};
+use crate::volume::{self, Hindrance};
 use occi_backend::Interrupted;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -191,6 +192,11 @@ impl Machine {
         matches!(tokio::time::timeout(limit, status.wait_for(is)).await, Ok(Ok(_)))
     }
 
+    /// Whether there is a process, whoever knows of it.
+    pub(crate) fn has_process(&self) -> Result<bool, Failure> {
+        Ok(Process::recorded(&self.directory)?.is_some())
+    }
+
     /// Attaches to its process if there is one, and asks it; after this [`Machine::status`] is the truth.
     pub(crate) async fn look(self: &Arc<Self>) -> Result<(), Failure> {
         let _alone = self.work.lock().await;
@@ -280,26 +286,38 @@ impl Machine {
         self.site.upgrade().ok_or_else(gone)
     }
 
-    /// Starts it, or lets it go on; fine if it runs. Gives up waiting for its turn when `stopped` says so.
+    /// Starts it, or lets it go on; fine if it runs. Gives up waiting for its turn, or for volumes on which somebody works,
+    /// when `stopped` says so.
     pub(crate) async fn power_on(self: &Arc<Self>, stopped: impl Future<Output = Interrupted>) -> Result<(), Failure> {
-        if self.go_on(None).await? {
-            return Ok(());
-        }
-        // Whoever stops or removes it meanwhile does not wait for the queue.
         let site = self.site()?;
-        let turn = tokio::select! {
-            turn = site.turn_to_boot() => turn,
-            interrupted = stopped => return Err(interrupted.into()),
-        };
-        self.go_on(Some(turn)).await.map(drop)
+        let mut stopped = std::pin::pin!(stopped);
+        let hibernated = self.record.get().wanted == Wanted::Hibernated;
+        let mut turn = None;
+        loop {
+            let may_launch = turn.is_some();
+            let goes_on = self.go_on(turn.take()).await;
+            // Whoever stops or removes it does not wait for what this waits for; nor do others that want to boot.
+            match goes_on {
+                Ok(true) if may_launch => break,
+                Ok(true) => return Ok(()),
+                Ok(false) => turn = Some(unless(&mut stopped, site.turn_to_boot()).await?),
+                Err(Hindrance::Busy(volume)) => unless(&mut stopped, volume.idle()).await?,
+                Err(Hindrance::Failed(failure)) => return Err(failure),
+            }
+        }
+        devices::plug(&site, self, stopped).await?;
+        if hibernated {
+            self.clear_up(&site);
+        }
+        Ok(())
     }
 
     /// Lets it go on; what has to boot for that is started if there is a `turn`. Whether it runs now.
-    async fn go_on(self: &Arc<Self>, turn: Option<Turn>) -> Result<bool, Failure> {
+    async fn go_on(self: &Arc<Self>, turn: Option<Turn>) -> Result<bool, Hindrance> {
         let _alone = self.work.lock().await;
         let site = self.site()?;
         if site.machine(&self.id).is_none() {
-            return Err(Failure::Removed);
+            return Err(Failure::Removed.into());
         }
         self.look_alone().await?;
         self.wait_until_left().await?;
@@ -359,9 +377,12 @@ impl Machine {
         Ok(())
     }
 
-    async fn launch(self: &Arc<Self>, site: &Arc<Site>, turn: Turn) -> Result<(), Failure> {
+    async fn launch(self: &Arc<Self>, site: &Arc<Site>, turn: Turn) -> Result<(), Hindrance> {
         let host = site.host().await?;
-        let mut record = self.record.get();
+        let before = self.record.get();
+        // If one of them is busy nothing has begun.
+        let held = volume::hold(site, &before.disks)?;
+        let mut record = before.clone();
         let hibernated = record.wanted == Wanted::Hibernated;
         if !hibernated {
             let afresh = |record: &mut MachineRecord| {
@@ -374,9 +395,9 @@ impl Machine {
         self.quitting.store(false, Ordering::Release);
         // Before it looks which volumes are online: whoever takes one offline asks afterwards who has it.
         self.set_status(Status::Starting);
-        let disks = site.attached(&record);
+        let disks = site.attached(&before);
         devices::provide(site, self, &disks)?;
-        devices::withdraw(site, self, &disks)?;
+        devices::withdraw(self, &disks)?;
         let order = Order {
             program: site.config.qemu.clone(),
             args: command_line::arguments(&record, &disks, host, hibernated),
@@ -392,7 +413,10 @@ impl Machine {
         };
         let start = async {
             let process = launch::start(&site.config.launcher, &self.directory, &order).await?;
-            self.attach(process).await
+            let attached = self.attach(process).await;
+            // A QEMU whose monitor answers has opened them all.
+            drop(held);
+            attached
         };
         // A guest needs its networks long after its QEMU has begun; both start at once.
         let (started, connected) = tokio::join!(start, self.connect(site));
@@ -402,7 +426,7 @@ impl Machine {
                 self.record.change(|record| record.wanted = Wanted::Off).await?;
             }
             self.end_alone().await?;
-            return Err(failure);
+            return Err(failure.into());
         }
         if let (true, Some(live)) = (hibernated, self.live()) {
             saving::restore_state(&live).await?;
@@ -428,10 +452,6 @@ impl Machine {
         }
         // The switches find the guest's sockets at once, instead of at their next round.
         self.connect(site).await?;
-        devices::plug(site, self).await?;
-        if hibernated {
-            self.clear_up(site);
-        }
         Ok(())
     }
 
@@ -459,7 +479,7 @@ impl Machine {
     pub(crate) fn clear_up(self: &Arc<Self>, site: &Arc<Site>) {
         let (machine, site) = (self.clone(), site.clone());
         let task = tokio::spawn(async move {
-            if let Err(failure) = devices::settle(&site, &machine).await
+            if let Err(failure) = devices::settle(&site, &machine, std::future::pending()).await
                 && machine.status().has_process()
             {
                 let error = crate::error::chain(&failure);
@@ -616,6 +636,17 @@ impl Machine {
     /// Who runs it.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.live().map(|live| live.process.identity().clone())
+    }
+}
+
+/// What `work` gives, unless whoever asked for it does not want it any more.
+pub(crate) async fn unless<T>(
+    stopped: impl Future<Output = Interrupted>,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => Ok(done),
+        interrupted = stopped => Err(interrupted.into()),
     }
 }
 

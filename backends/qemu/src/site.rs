@@ -467,13 +467,17 @@ async fn revive(site: Arc<Site>) {
             let machine = machine.clone();
             tokio::spawn(async move { machine.thaw_left().await });
         }
-        if machine.record.get().wanted == Wanted::Running && machine.status() == Status::Off {
-            let started = machine.power_on(std::future::pending()).await;
-            if let Err(failure) = started {
-                tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not started after the host's boot");
-            }
-        }
     }
+    let start = async |machine: Arc<Machine>| {
+        if machine.record.get().wanted == Wanted::Running
+            && machine.status() == Status::Off
+            && let Err(failure) = machine.power_on(std::future::pending()).await
+        {
+            tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not started after the host's boot");
+        }
+    };
+    // Together: one of them may wait for its volumes. How many boot at a time is up to their turns.
+    futures::future::join_all(site.machines().into_iter().map(start)).await;
 }
 
 /// Refuses a directory that another version has laid out otherwise; marks one in which nothing is yet.

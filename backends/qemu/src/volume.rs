@@ -1,4 +1,8 @@
 //! Volumes: the steps of each verb and action.
+//!
+//! A volume's file has one user at a time: a QEMU that has it open, or the image tools. Its lock (`Volume::busy`) is held
+//! while that changes: from before QEMU is given the file until it has opened it, while QEMU lets go of it, and while the
+//! tools work. Whoever holds it sees from QEMU itself which of the two it is.
 
 use crate::command_line::{INSIDE, disk_name};
 use crate::confine;
@@ -8,6 +12,7 @@ use crate::error::{Failure, refuse};
 use crate::jobs;
 use crate::machine::Machine;
 use crate::qemu_img::Workplace;
+use crate::qmp::Qmp;
 use crate::record::{DiskRecord, VolumeRecord};
 use crate::saving;
 use crate::site::Site;
@@ -17,6 +22,7 @@ use occi_model::Value;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 const FILE: &str = "disk.qcow2";
 
@@ -25,8 +31,58 @@ pub(crate) struct Volume {
     pub(crate) id: String,
     pub(crate) record: Arc<Record<VolumeRecord>>,
     directory: PathBuf,
-    /// Held by whoever works on its file.
-    work: tokio::sync::Mutex<()>,
+    /// Held by whoever acts on it, of whom there is one at a time.
+    work: Mutex<()>,
+    /// Held by whoever works on its file or has QEMU open or close it. Not `work`: an action that holds that goes online,
+    /// and so has QEMU open it.
+    ///
+    /// The tools may keep it for an hour. So nobody waits for it who holds something of a machine, which others want to
+    /// look at, to stop and to delete meanwhile: see [`hold`].
+    busy: Arc<Mutex<()>>,
+}
+
+/// Why something is not done now.
+pub(crate) enum Hindrance {
+    /// It failed.
+    Failed(Failure),
+    /// The file of this volume is held. Whoever meets this lets go of everything, waits for [`Volume::idle`] and tries
+    /// again.
+    Busy(Arc<Volume>),
+}
+
+impl From<Failure> for Hindrance {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// The files of volumes that others leave alone as long as this lives.
+pub(crate) type Held = Vec<OwnedMutexGuard<()>>;
+
+/// Holds the files of the volumes of `disks`, if that can be done at once. As nobody waits for one while holding another,
+/// their order does not matter.
+pub(crate) fn hold<'a>(
+    site: &Site,
+    disks: impl IntoIterator<Item = &'a DiskRecord>,
+) -> std::result::Result<Held, Hindrance> {
+    let volumes = disks.into_iter().filter_map(|disk| site.volume(&disk.volume));
+    let held = volumes.map(|volume| {
+        let held = volume.busy.clone().try_lock_owned();
+        held.map_err(|_| Hindrance::Busy(volume))
+    });
+    held.collect()
+}
+
+/// Who works on a volume's file.
+enum Worker {
+    /// The QEMU of this machine, which has it open under this name.
+    Qemu {
+        machine: Arc<Machine>,
+        qmp: Qmp,
+        node: String,
+    },
+    /// The image tools, here.
+    Tools(Workplace),
 }
 
 impl Volume {
@@ -35,7 +91,8 @@ impl Volume {
             id: record.get().mark.clone(),
             record,
             directory,
-            work: tokio::sync::Mutex::default(),
+            work: Mutex::default(),
+            busy: Arc::default(),
         })
     }
 
@@ -44,7 +101,7 @@ impl Volume {
         self.directory.join(INSIDE).join(FILE)
     }
 
-    /// Where image tools work on it. As root its file may be a machine's that was off when it was last looked at.
+    /// Where image tools work on it. As root its file belongs to whoever used it last.
     fn workplace(&self, site: &Site) -> Result<Workplace> {
         let directory = self.directory.join(INSIDE);
         let user = site.tools_user();
@@ -80,11 +137,41 @@ impl Volume {
         }
     }
 
-    /// The running machine that has it, and under which name.
-    fn in_use(&self, site: &Site) -> Option<(Arc<Machine>, DiskRecord)> {
-        let (machine, disk) = site.attachment(&self.id)?;
-        let is_plugged = machine.live().is_some() && site.attached(&machine.record.get()).contains(&disk);
-        is_plugged.then_some((machine, disk))
+    /// Returns when nobody holds its file for a moment.
+    pub(crate) async fn idle(&self) {
+        drop(self.busy.lock().await);
+    }
+
+    /// Who is to work on its file, which is held for that.
+    async fn worker(&self, site: &Site) -> Result<(OwnedMutexGuard<()>, Worker)> {
+        loop {
+            // Connects to a process that lives, and waits for one that is being started or ended. Not while the file is
+            // held, for which whoever starts it may wait.
+            if let Some((machine, _)) = site.attachment(&self.id) {
+                machine.look().await?;
+            }
+            let held = self.busy.clone().lock_owned().await;
+            let Some((machine, disk)) = site.attachment(&self.id) else {
+                return Ok((held, Worker::Tools(self.workplace(site)?)));
+            };
+            let node = disk_name(disk.index);
+            let Some(live) = machine.live() else {
+                if machine.has_process()? {
+                    continue;
+                }
+                return Ok((held, Worker::Tools(self.workplace(site)?)));
+            };
+            match devices::has_node(&live.qmp, &node).await {
+                Ok(true) => {
+                    let qmp = live.qmp;
+                    return Ok((held, Worker::Qemu { machine, qmp, node }));
+                }
+                Ok(false) => return Ok((held, Worker::Tools(self.workplace(site)?))),
+                // It ends.
+                Err(Failure::Disconnected(_)) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
     }
 }
 
@@ -118,6 +205,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         }
     };
     if !volume.record.get().made {
+        let _held = volume.busy.lock().await;
         let place = volume.workplace(site)?;
         site.qemu_img
             .create(&place, FILE, bytes(volume.record.get().size))
@@ -134,10 +222,10 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
 }
 
 /// Online or offline: attached where links say so, or nowhere.
-async fn set_online(site: &Arc<Site>, volume: &Volume, online: bool) -> Result<()> {
+async fn set_online(site: &Arc<Site>, context: &Context, volume: &Volume, online: bool) -> Result<()> {
     volume.record.change(move |record| record.online = online).await?;
     if let Some((machine, _)) = site.attachment(&volume.id) {
-        devices::settle(site, &machine).await?;
+        devices::settle(site, &machine, context.stopped()).await?;
         site.publish_machine(&machine);
     }
     site.publish_volume(volume);
@@ -145,17 +233,17 @@ async fn set_online(site: &Arc<Site>, volume: &Volume, online: bool) -> Result<(
 }
 
 /// Offline, if no guest has it.
-async fn set_offline(site: &Arc<Site>, volume: &Volume) -> Result<()> {
+async fn set_offline(site: &Arc<Site>, context: &Context, volume: &Volume) -> Result<()> {
     if volume.record.get().online {
         volume.refuse_if_used(site)?;
         volume.record.change(|record| record.online = false).await?;
         // A machine says that it starts before it looks which volumes are online; so one that took it is seen here.
         if let Err(used) = volume.refuse_if_used(site) {
-            set_online(site, volume, true).await?;
+            set_online(site, context, volume, true).await?;
             return Err(used);
         }
     }
-    set_online(site, volume, false).await
+    set_online(site, context, volume, false).await
 }
 
 /// Makes it `gib` large, also while a guest uses it. Never smaller.
@@ -169,15 +257,13 @@ async fn resize(site: &Site, volume: &Volume, gib: f64) -> Result<()> {
     }
     let size = bytes(gib);
     site.check_disk(size.saturating_sub(bytes(now)))?;
-    match volume
-        .in_use(site)
-        .and_then(|(machine, disk)| Some((machine.live()?, disk)))
-    {
-        Some((live, disk)) => {
-            let arguments = json!({"node-name": disk_name(disk.index), "size": size});
-            live.qmp.execute("block_resize", arguments).await.map(drop)?;
+    let (_held, worker) = volume.worker(site).await?;
+    match worker {
+        Worker::Qemu { qmp, node, .. } => {
+            let arguments = json!({"node-name": node, "size": size});
+            qmp.execute("block_resize", arguments).await.map(drop)?;
         }
-        None => site.qemu_img.resize(&volume.workplace(site)?, FILE, size).await?,
+        Worker::Tools(place) => site.qemu_img.resize(&place, FILE, size).await?,
     }
     volume.record.change(move |record| record.size = gib).await?;
     Ok(())
@@ -185,20 +271,18 @@ async fn resize(site: &Site, volume: &Volume, gib: f64) -> Result<()> {
 
 /// Keeps the present content inside of the volume's file, under the operation's name.
 async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
-    match volume
-        .in_use(site)
-        .and_then(|(machine, disk)| Some((machine.live()?, disk)))
-    {
-        Some((live, disk)) => {
-            let arguments = json!({"device": disk_name(disk.index), "name": name});
-            match live.qmp.execute("blockdev-snapshot-internal-sync", arguments).await {
+    let (_held, worker) = volume.worker(site).await?;
+    match worker {
+        Worker::Qemu { qmp, node, .. } => {
+            let arguments = json!({"device": node, "name": name});
+            match qmp.execute("blockdev-snapshot-internal-sync", arguments).await {
                 // An earlier attempt of the same operation.
                 Err(Failure::Refused { said, .. }) if said.contains("already exists") => Ok(()),
                 other => Ok(other.map(drop)?),
             }
         }
-        None if site.qemu_img.has_snapshot(&volume.workplace(site)?, FILE, name).await? => Ok(()),
-        None => Ok(site.qemu_img.snapshot(&volume.workplace(site)?, FILE, name).await?),
+        Worker::Tools(place) if site.qemu_img.has_snapshot(&place, FILE, name).await? => Ok(()),
+        Worker::Tools(place) => Ok(site.qemu_img.snapshot(&place, FILE, name).await?),
     }
 }
 
@@ -209,22 +293,25 @@ async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
         return Ok(());
     }
     site.check_disk(std::fs::metadata(volume.file()).map_or(0, |meta| meta.len()))?;
-    if let Some((machine, disk)) = volume.in_use(site)
-        && let Some(live) = machine.live()
-    {
-        let _alone = machine.copying.lock().await;
-        let copy = machine.inside().join(saving::COPY);
-        let copied = async {
-            jobs::begin_copy(&live.qmp, &disk_name(disk.index), saving::COPY).await?;
-            jobs::end_copy(&live.qmp).await
-        };
-        saving::or_remove(copied.await, &copy)?;
-        return Ok(saving::take(&copy, &done)?);
+    let (_held, worker) = volume.worker(site).await?;
+    match worker {
+        Worker::Qemu { machine, qmp, node } => {
+            let _alone = machine.copying.lock().await;
+            let copy = machine.inside().join(saving::COPY);
+            let copied = async {
+                jobs::begin_copy(&qmp, &node, saving::COPY).await?;
+                jobs::end_copy(&qmp).await
+            };
+            saving::or_remove(copied.await, &copy)?;
+            Ok(saving::take(&copy, &done)?)
+        }
+        Worker::Tools(place) => {
+            let copy = place.directory.join(saving::COPY);
+            let copied = site.qemu_img.copy(&place, FILE, saving::COPY).await;
+            saving::or_remove(copied, &copy)?;
+            Ok(saving::take(&copy, &done)?)
+        }
     }
-    let copy = volume.directory.join(INSIDE).join(saving::COPY);
-    let copied = site.qemu_img.copy(&volume.workplace(site)?, FILE, saving::COPY).await;
-    saving::or_remove(copied, &copy)?;
-    Ok(saving::take(&copy, &done)?)
 }
 
 pub(crate) async fn act(
@@ -244,8 +331,8 @@ pub(crate) async fn act(
         );
     }
     match term {
-        "online" => set_online(site, volume, true).await?,
-        "offline" => set_offline(site, volume).await?,
+        "online" => set_online(site, context, volume, true).await?,
+        "offline" => set_offline(site, context, volume).await?,
         "resize" => resize(site, volume, size(invocation.parameters.get("size"))?).await?,
         "snapshot" => snapshot(site, volume, &operation).await?,
         "backup" => backup(site, volume, &operation).await?,

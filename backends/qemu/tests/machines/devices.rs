@@ -3,11 +3,18 @@
 use crate::lab::{Lab, console};
 use crate::world::{act, compute, context, deaf, other, shell, state, target, text, type_in};
 use occi_backend::names::{NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
-use occi_backend::{Backend, ErrorKind};
+use occi_backend::{Backend, Create, ErrorKind};
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::{Qemu, QemuConfig};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+/// Long enough for what must not happen to happen.
+const A_WHILE: Duration = Duration::from_secs(2);
 
 /// A guest to which things are plugged, that is held on disk, and of which a copy is made.
 pub(crate) async fn devices(lab: &Lab, config: QemuConfig) {
@@ -234,6 +241,140 @@ pub(crate) async fn offline_or_used(lab: &Lab, config: QemuConfig) {
         act(&qemu, &volume, "online", &[]).await.unwrap();
     }
     for create in [&machine, &volume] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
+/// A machine that is off, a volume, and the link that attaches it.
+async fn off_with_volume(qemu: &Qemu) -> (Create, Create, Create) {
+    let (mut machine, mut volume) = (deaf(), other(&STORAGE, None));
+    machine.bring_up = false;
+    volume.attributes.set(attribute("occi.storage.size"), 0.0625);
+    let link = other(&STORAGELINK, Some((&machine, &volume)));
+    for create in [&machine, &volume, &link] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    (machine, volume, link)
+}
+
+async fn exists(file: &Path) {
+    while !file.exists() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A volume that its machine has been given and has not opened yet.
+pub(crate) async fn tools_wait(lab: &Lab, mut config: QemuConfig) {
+    // One that is being started does not keep the other from being started.
+    config.boots = Some(2);
+    let qemu = Qemu::open(config).unwrap();
+    // A machine had it before, and is started at the same time.
+    let (former, volume, link) = off_with_volume(&qemu).await;
+    act(&qemu, &former, "start", &[]).await.unwrap();
+    act(&qemu, &former, "stop", &[("method", "poweroff".into())])
+        .await
+        .unwrap();
+    qemu.delete(&context(), &target(&link)).await.unwrap();
+    let mut machine = deaf();
+    machine.bring_up = false;
+    let link = other(&STORAGELINK, Some((&machine, &volume)));
+    for create in [&machine, &link] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let given = lab.inside(machine.mark.as_str()).join("disk0.qcow2");
+    // QEMU begins when somebody reads what it says.
+    let log = lab.machine(machine.mark.as_str()).join("qemu.log");
+    mknodat(CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let worked = Cell::new(false);
+    let work = async {
+        exists(&given).await;
+        act(&qemu, &volume, "resize", &[("size", 0.125.into())]).await.unwrap();
+        worked.set(true);
+        act(&qemu, &volume, "snapshot", &[]).await.unwrap();
+    };
+    let read = async {
+        exists(&given).await;
+        act(&qemu, &former, "start", &[]).await.unwrap();
+        tokio::time::sleep(A_WHILE).await;
+        let early = worked.get();
+        let reader = open(&log, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        fs::remove_file(&log).unwrap();
+        (early, fs::File::from(reader))
+    };
+    let (started, (early, said), ()) = tokio::join!(act(&qemu, &machine, "start", &[]), read, work);
+    if let Err(error) = started {
+        panic!("{error}: {}", std::io::read_to_string(said).unwrap());
+    }
+    assert!(!early, "image tools worked on a file that QEMU was about to open");
+    for create in [&former, &machine, &volume] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
+/// A volume on which image tools are at work, for as long as they like.
+pub(crate) async fn machines_wait(_lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config.clone()).unwrap();
+    let (machine, volume, _) = off_with_volume(&qemu).await;
+    let runs = deaf();
+    qemu.create(&context(), &runs).await.unwrap();
+    qemu.shutdown().await;
+    drop(qemu);
+
+    // In the place of `qemu-img convert ...`, a script of this name in the directory in which it works.
+    let qemu = Qemu::open(QemuConfig {
+        qemu_img: "sh".into(),
+        ..config.clone()
+    })
+    .unwrap();
+    let place = config
+        .directory
+        .join("volume")
+        .join(volume.mark.as_str())
+        .join("inside");
+    let (begun, may_end) = (place.join("begun"), place.join("may_end"));
+    let script = "echo >begun; until [ -e may_end ]; do sleep 0.05; done; exec qemu-img convert \"$@\"";
+    fs::write(place.join("convert"), script).unwrap();
+    let back_up = async || act(&qemu, &volume, "backup", &[]).await.unwrap();
+
+    // The start waits; the machine is looked at meanwhile, and deleted.
+    let meanwhile = async {
+        exists(&begun).await;
+        let delete = async {
+            tokio::time::sleep(A_WHILE).await;
+            assert_eq!(state(&qemu, &machine).await.0, "inactive");
+            qemu.delete(&context(), &target(&machine)).await.unwrap();
+            fs::write(&may_end, "").unwrap();
+        };
+        tokio::join!(act(&qemu, &machine, "start", &[]), delete).0
+    };
+    let (_, started) = tokio::join!(back_up(), meanwhile);
+    assert_eq!(started.unwrap_err().kind, ErrorKind::NotFound);
+
+    // So does a link; the machine to which it leads goes its way meanwhile, and has the volume later.
+    for file in [&begun, &may_end] {
+        fs::remove_file(file).unwrap();
+    }
+    let link = other(&STORAGELINK, Some((&runs, &volume)));
+    let meanwhile = async {
+        exists(&begun).await;
+        let go = async {
+            tokio::time::sleep(A_WHILE).await;
+            assert_eq!(state(&qemu, &runs).await.0, "active");
+            let hibernate = [("method", "hibernate".into())];
+            act(&qemu, &runs, "suspend", &hibernate).await.unwrap();
+            fs::write(&may_end, "").unwrap();
+            act(&qemu, &runs, "start", &[]).await.unwrap();
+        };
+        tokio::join!(async { qemu.create(&context(), &link).await.unwrap() }, go);
+    };
+    tokio::join!(back_up(), meanwhile);
+    let linked = qemu.find(&context().scope, &target(&link)).await.unwrap().unwrap();
+    assert_eq!(text(&linked, "occi.storagelink.state"), "active");
+    // QEMU has it, and does the work.
+    act(&qemu, &volume, "snapshot", &[]).await.unwrap();
+    for create in [&runs, &volume] {
         qemu.delete(&context(), &target(create)).await.unwrap();
     }
     qemu.shutdown().await;

@@ -99,6 +99,14 @@ fn main() -> ExitCode {
             "a_volume_goes_offline_or_its_machine_has_it_and_both_know_which",
             |lab, config| Box::pin(devices::offline_or_used(lab, config)),
         ),
+        trial(
+            "image_tools_wait_until_a_machine_that_starts_has_opened_its_volumes",
+            |lab, config| Box::pin(devices::tools_wait(lab, config)),
+        ),
+        trial(
+            "a_machine_waits_for_image_tools_and_is_looked_at_and_deleted_meanwhile",
+            |lab, config| Box::pin(devices::machines_wait(lab, config)),
+        ),
         trial("two_backups_of_one_machine_do_not_meet", |lab, config| {
             Box::pin(devices::backups(lab, config))
         }),
