@@ -17,6 +17,7 @@ use crate::process::{Identity, Process};
 use crate::scope;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -89,7 +90,8 @@ fn obey() -> Result<std::convert::Infallible, Failure> {
     Err(Failure::spawn(&order.program, "qemu-system-x86")(command.exec()))
 }
 
-/// Runs one helper in its bounds, in the current directory: the bounds as JSON, the program, its arguments.
+/// Runs one helper in its bounds, in the current directory: the bounds as JSON, the program, its arguments. It ends with
+/// the server that started it.
 fn run_confined(mut args: impl Iterator<Item = OsString>) -> Result<std::convert::Infallible, Failure> {
     let misused = || Failure::Record {
         file: CONFINED.to_owned(),
@@ -103,6 +105,9 @@ fn run_confined(mut args: impl Iterator<Item = OsString>) -> Result<std::convert
     let program = PathBuf::from(args.next().ok_or_else(misused)?);
     bounds.apply()?;
     bounds.become_user()?;
+    // What it works on is free for others as soon as the server is gone that knows of it. Last: who becomes another user
+    // loses this.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::host("end with the server")(e.into()))?;
     Err(Failure::spawn(&program, "qemu-utils")(
         Command::new(&program).args(args).exec(),
     ))

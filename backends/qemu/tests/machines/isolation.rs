@@ -8,8 +8,9 @@ use occi_backend_qemu::process::Process;
 use occi_backend_qemu::qmp::Qmp;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use serde_json::json;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What a helper can see in its bounds: its own directory, the system's programs, and nothing else.
 pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
@@ -45,6 +46,35 @@ pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
     }
     let forbidden = ["secret", "root\n", "signalled"];
     assert!(!forbidden.iter().any(|word| said.contains(word)), "{said}");
+}
+
+/// A helper whose server is killed: what it would do later does not happen.
+pub(crate) async fn ends_with_the_server(lab: &Lab, config: QemuConfig) {
+    let home = lab.machine("");
+    std::fs::create_dir_all(&home).unwrap();
+    let bounds = Confinement {
+        write: vec![".".into()],
+        user: rustix::process::geteuid().is_root().then_some(config.users[0]),
+        ..Confinement::default()
+    };
+    let mut server = Command::new("/bin/sh")
+        .args(["-c", "\"$@\" & wait", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("qemu-confined")
+        .arg(serde_json::to_string(&bounds).unwrap())
+        .args(["/bin/sh", "-c", "echo begun; sleep 3; echo done"])
+        .current_dir(&home)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // Until nobody is left who could say something.
+    assert_eq!(std::io::read_to_string(said).unwrap(), "");
 }
 
 /// What a QEMU that a guest has taken over could do, asked through its monitor: nothing outside of its directory.

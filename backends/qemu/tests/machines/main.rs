@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         trial("a_helper_sees_its_own_directory_and_nothing_else", |lab, config| {
             Box::pin(isolation::bounds(lab, config))
         }),
+        trial("a_helper_ends_with_the_server", |lab, config| {
+            Box::pin(isolation::ends_with_the_server(lab, config))
+        }),
         trial(
             "a_qemu_that_was_taken_over_reaches_no_file_outside_of_its_directory",
             |lab, config| Box::pin(isolation::prison(lab, config)),
