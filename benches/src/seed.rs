@@ -5,15 +5,24 @@ use occi_model::{Attributes, EntityId, Value, infrastructure};
 use occi_store::{Commit, EntityRow, SqliteStore, Store, Usage, Visibility, Write};
 use std::path::Path;
 
+/// So many rows in one commit.
+const GROUP: usize = 500;
+
 /// Adds `number` computes that the store alone holds (no engine knows them) to the database in `file`, in groups that
 /// are each durable. Returns their paths.
+///
+/// Their ids are random and come in their order: each page of the indexes is written about once. In another order nearly
+/// every row would change two pages of its own, which is tens of gigabytes for a million.
 pub(crate) async fn computes(file: &Path, project: &str, number: usize) -> Result<Vec<String>> {
     let store = SqliteStore::open(file)?;
+    let mut ids: Vec<_> = (0..number).map(|_| uuid::Uuid::new_v4()).collect();
+    ids.sort_unstable();
     let mut paths = Vec::with_capacity(number);
-    for group in 0..number.div_ceil(5_000) {
-        let writes = (group * 5_000..number.min((group + 1) * 5_000))
-            .map(|index| {
-                let row = compute(project, index)?;
+    for group in ids.chunks(GROUP) {
+        let writes = group
+            .iter()
+            .map(|id| {
+                let row = compute(project, EntityId::from(*id), paths.len())?;
                 paths.push(row.path.clone());
                 Ok(Write::InsertEntity {
                     row: Box::new(row),
@@ -31,8 +40,7 @@ pub(crate) async fn computes(file: &Path, project: &str, number: usize) -> Resul
     Ok(paths)
 }
 
-fn compute(project: &str, index: usize) -> Result<EntityRow> {
-    let id = EntityId::from(uuid::Uuid::new_v4());
+fn compute(project: &str, id: EntityId, index: usize) -> Result<EntityRow> {
     let mut attributes = Attributes::new();
     let values: [(&str, Value); 6] = [
         ("occi.core.title", format!("machine {index}").into()),
