@@ -125,7 +125,12 @@ impl Scopes {
         self.cares().entry(id).or_default().shown = Some(shown);
     }
 
-    /// Whether an event has shown something of an entity that nobody has written; that is forgotten.
+    /// Whether an event has shown something of an entity that nobody has written.
+    fn is_marked(&self, id: &EntityId) -> bool {
+        self.cares().get(id).is_some_and(|care| care.shown.is_some())
+    }
+
+    /// The same, and forgets it.
     fn unmark(&self, id: &EntityId) -> bool {
         let mut cares = self.cares();
         let Entry::Occupied(mut care) = cares.entry(id.clone()) else {
@@ -363,16 +368,23 @@ impl Inner {
         }
     }
 
-    /// Looks at an entity again of which an event has shown what nobody has written.
+    /// Looks at an entity again of which an event has shown what nobody has written, unless an operation is still open on
+    /// it: then no picture is believed, and the end of the operation looks.
     pub(crate) async fn look_again(&self, entity: &EntityId) {
-        if !self.scopes.unmark(entity) {
+        if !self.scopes.is_marked(entity) {
             return;
         }
-        let Ok(Some(found)) = self.store.entity(entity).await else {
-            return;
+        let found = match self.store.entity(entity).await {
+            Ok(Some(busy)) if busy.operation.is_some() => return,
+            Ok(found) => found,
+            Err(error) => return tracing::error!(entity.id = %entity, %error, "failed to look again"),
         };
-        let Some(carrier) = self.carrier_of(&found) else { return };
-        self.see(carrier, &found).await;
+        if self.scopes.unmark(entity)
+            && let Some(found) = found
+            && let Some(carrier) = self.carrier_of(&found)
+        {
+            self.see(carrier, &found).await;
+        }
     }
 
     /// Looks at those links at an entity of which there is no picture among `seen`: their states follow from those of
@@ -435,19 +447,18 @@ impl Inner {
             .known(carrier, &picture.kind, picture.mark.as_ref(), &picture.native_id)
             .await
         {
-            if known.operation.is_none() {
+            let Some(operation) = known.operation else {
                 if !row::says(&self.carriers[carrier], &known, &picture) {
                     self.see(carrier, &known).await;
                 }
                 continue;
-            }
-            // The operation waits for a worker, or is another node's. Its end looks, unless it came before the mark.
+            };
+            // It waits for a worker: its end looks, unless that came before the mark.
             self.scopes.mark(known.id.clone(), picture.clone());
-            if let Ok(Some(now)) = self.store.entity(&known.id).await
-                && now.operation.is_none()
-                && self.scopes.unmark(&known.id)
-            {
-                self.see(carrier, &now).await;
+            self.look_again(&known.id).await;
+            if self.waiting.verb(operation).is_none() {
+                // Another node's: its end is not noticed here, and that node is told the same events.
+                self.scopes.unmark(&known.id);
             }
         }
     }

@@ -364,6 +364,9 @@ impl Inner {
             outcome = Ok(());
         }
         self.waiting.ended(operation, outcome);
+        if let Some(entity) = &row.entity {
+            self.look_again(entity).await;
+        }
     }
 
     /// Waits for operations that others began.

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use futures::TryStreamExt;
-use occi_backend::names;
+use occi_backend::{ErrorKind, Outcome, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where};
 use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
@@ -148,6 +148,33 @@ async fn a_guest_that_powers_itself_off_is_seen_within_a_second() {
     let after = on.get(&made.location).await.unwrap();
     assert_eq!(state(&after.entity), "inactive");
     assert!(after.generation > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_during_an_attempt_that_was_put_back_is_seen_in_the_end() {
+    // The engine is so slow that it tells of the interface before the attempt is over.
+    let slow = Config {
+        latency_ms: 30,
+        ..Config::local()
+    };
+    let on = Fixture::new(slow, EngineConfig::default()).await;
+    let network = on.made(network()).await;
+    let linked = with_links(compute(), vec![link(&names::NETWORKINTERFACE, &network.location)]);
+    // The compute and its interface are made, and nobody can bring the compute up.
+    on.control
+        .fail_after(2, CREATE, ErrorKind::RateLimited, Outcome::Nothing);
+    on.control.fail_next(CREATE, ErrorKind::Invalid, Outcome::Nothing);
+    let made = on.create_as(&soon(), linked).await.unwrap().entities.remove(0);
+    on.settled().await;
+    assert_eq!(on.last_operation().await.row.attempt, 2);
+    let path = &links(&made)[0].location;
+    for _ in 0..500 {
+        if !shown(&on.seen(path).await, "occi.networkinterface.mac").is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_ne!(shown(&on.seen(path).await, "occi.networkinterface.mac"), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
