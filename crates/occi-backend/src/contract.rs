@@ -112,7 +112,10 @@ pub struct Acted {
 ///   succeed.
 /// - **Failure.** A verb that fails says by [`crate::Outcome`] whether something may have happened. It does not undo
 ///   what it has done: the engine above calls `delete` for that, which also removes what a half-made `create` left.
-/// - **Steps.** After every side effect a verb calls [`Context::step`], and returns the error at once if that fails.
+/// - **Steps.** After every side effect a verb calls [`Context::step`], and returns the error at once if that fails. Before
+///   a verb is called its operation is durable, with the marks of all that it makes; its end is durable before anybody
+///   hears of it. A step need not be when the call returns: it is with the end, or within a second if the verb goes on, and
+///   after a crash the last ones are lost (decision 0012). So a verb keeps what it has to know again in the native object.
 /// - **Dropping.** A verb's future may be dropped at any `await` (a time-out does); that leaves what a crash there would.
 /// - **Scope.** A link is in the project of its source. A verb gives the pictures of what is in its scope; what it changes
 ///   in another project (links that lead to a network of this one) the engine above looks at by itself.
