@@ -224,7 +224,7 @@ impl Inner {
         }
         let committed = self.store.commit(commit).await;
         if let Ok(committed) = &committed {
-            touched.extend(committed.generations.iter().map(|(id, _)| id.clone()));
+            touched.extend(committed.generations.keys().cloned());
             self.told(committed.event);
         }
         for id in &touched {

@@ -2,6 +2,7 @@
 
 use crate::row::{Audit, Change, EntityRow, IdempotencyRow, OperationRow, Project, Role, Usage, User, UserMixinRow};
 use occi_model::{EntityId, TypeId};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// One transaction: all requirements hold and all writes are durable, or nothing happened.
@@ -153,7 +154,7 @@ pub struct Committed {
     /// The number of the last event.
     pub event: i64,
     /// The new generation of every entity that was written.
-    pub generations: Vec<(EntityId, i64)>,
+    pub generations: BTreeMap<EntityId, i64>,
 }
 
 /// Asks for the next operation that may run.

@@ -8,7 +8,7 @@ use crate::row::{EntityRow, EventRow, Project, Usage, Visibility};
 use crate::tx::{Param, Tx, params};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A transaction that writes entities. [`Writing::finish`] numbers the events, as its last step.
@@ -16,7 +16,7 @@ pub(crate) struct Writing<'t, T> {
     pub(crate) tx: &'t mut T,
     pub(crate) now_ms: i64,
     events: Vec<EventRow>,
-    generations: Vec<(EntityId, i64)>,
+    generations: BTreeMap<EntityId, i64>,
     /// Sources of links that were written: they are rendered with their links.
     sources: BTreeSet<EntityId>,
     /// Entities whose generation is new anyway.
@@ -41,7 +41,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             tx,
             now_ms,
             events: Vec::new(),
-            generations: Vec::new(),
+            generations: BTreeMap::new(),
             sources: BTreeSet::new(),
             grown: BTreeSet::new(),
             expected: 0,
@@ -322,10 +322,7 @@ impl<'t, T: Tx> Writing<'t, T> {
 
     /// Notes the generation that an entity has now.
     fn note(&mut self, row: &EntityRow) {
-        match self.generations.iter_mut().find(|(id, _)| *id == row.id) {
-            Some((_, generation)) => *generation = row.generation,
-            None => self.generations.push((row.id.clone(), row.generation)),
-        }
+        self.generations.insert(row.id.clone(), row.generation);
     }
 
     fn tell(&mut self, what: &str, row: &EntityRow) {

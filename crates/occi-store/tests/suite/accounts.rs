@@ -222,7 +222,7 @@ async fn a_removed_mixin_leaves_its_entities(store: Shared) {
         id: row.id.clone(),
     };
     let committed = write(&store, [remove()]).await.unwrap();
-    assert_eq!(committed.generations, [(id("a"), 2)]);
+    assert_eq!(committed.generations, [(id("a"), 2)].into());
     assert_eq!(get(&store, "a").await.mixins, [type_id("os")]);
     assert_eq!(
         get(&store, "b").await.mixins,

@@ -230,14 +230,14 @@ async fn the_generation_grows_when_a_client_can_see_a_difference(store: Shared) 
     };
 
     let committed = write(&store, [update("a", cores(4))]).await.unwrap();
-    assert_eq!(committed.generations, [(id("a"), 2)]);
+    assert_eq!(committed.generations, [(id("a"), 2)].into());
     assert_eq!(
         get(&store, "a").await.attributes.get("occi.compute.cores"),
         Some(&4.into())
     );
 
     let again = write(&store, [update("a", cores(4))]).await.unwrap();
-    assert_eq!(again.generations, [(id("a"), 2)], "nothing differs");
+    assert_eq!(again.generations, [(id("a"), 2)].into(), "nothing differs");
     assert_eq!(again.event, committed.event, "and there is nothing to tell");
 
     let touched = write(
@@ -252,7 +252,7 @@ async fn the_generation_grows_when_a_client_can_see_a_difference(store: Shared) 
     )
     .await
     .unwrap();
-    assert_eq!(touched.generations, [(id("a"), 2)]);
+    assert_eq!(touched.generations, [(id("a"), 2)].into());
     assert!(!get(&store, "a").await.untouched);
 
     let removed = Change {
@@ -261,7 +261,7 @@ async fn the_generation_grows_when_a_client_can_see_a_difference(store: Shared) 
     };
     assert_eq!(
         write(&store, [update("a", removed)]).await.unwrap().generations,
-        [(id("a"), 3)]
+        [(id("a"), 3)].into()
     );
 
     let hide = Change {
@@ -294,7 +294,7 @@ async fn a_link_that_changes_grows_its_source(store: Shared) {
     assert_eq!(get(&store, "a").await.generation, 1, "they were made together");
 
     let made = write(&store, [insert(link("m", "a", "b"))]).await.unwrap();
-    assert_eq!(made.generations, [(id("m"), 1), (id("a"), 2)]);
+    assert_eq!(made.generations, [(id("m"), 1), (id("a"), 2)].into());
     let state = Change {
         state: Some("inactive".into()),
         ..Change::default()
@@ -324,7 +324,11 @@ async fn a_link_that_changes_grows_its_source(store: Shared) {
         ..Change::default()
     };
     let both = write(&store, [update("b", state("error")), update("l", state("error"))]).await;
-    assert_eq!(both.unwrap().generations, [(id("b"), 3), (id("l"), 4)], "it grew once");
+    assert_eq!(
+        both.unwrap().generations,
+        [(id("b"), 3), (id("l"), 4)].into(),
+        "it grew once"
+    );
 }
 
 async fn a_removed_entity_takes_its_links_along(store: Shared) {
