@@ -243,6 +243,8 @@ mod tests {
     use crate::sqlite::engine::open_writer;
     use crate::tx::{Tx, params};
     use crate::{Audit, Refused};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use uuid::Uuid;
 
     #[derive(Clone, Copy, PartialEq)]
@@ -284,6 +286,44 @@ mod tests {
             detail: String::new(),
             request: String::new(),
         }
+    }
+
+    /// Counts how often it is carried out, and is refused.
+    struct Refusal(Arc<AtomicU32>);
+
+    impl Command for Refusal {
+        type Output = ();
+
+        async fn run<T: Tx>(&self, _: &mut T) -> Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(StoreError::Refused(Refused::NoEntity("none".parse().unwrap())))
+        }
+
+        fn audit(&self) -> &[Audit] {
+            &[]
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_again_soon_is_carried_out_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("store.db")).unwrap();
+        connection.execute_batch("CREATE TABLE numbers (n INTEGER)").unwrap();
+        let writer = Writer::start(connection).unwrap();
+        let refuse = async || {
+            let runs = Arc::new(AtomicU32::new(0));
+            writer.carry_out(Refusal(runs.clone())).await.unwrap_err();
+            runs.load(Ordering::Relaxed)
+        };
+        assert_eq!(refuse().await, 2, "first without a savepoint");
+        assert_eq!(refuse().await, 1);
+        for n in 0..CAREFUL {
+            writer
+                .carry_out(Number(n.into(), Then::Succeed, Vec::new()))
+                .await
+                .unwrap();
+        }
+        assert_eq!(refuse().await, 2);
     }
 
     fn numbers(connection: &Connection, sql: &str) -> Vec<i64> {
