@@ -223,6 +223,12 @@ impl Inner {
             }
         }
         let committed = self.store.commit(commit).await;
+        let outcome = match &committed {
+            Ok(_) => "ok",
+            Err(StoreError::Refused(_)) => "refused",
+            Err(_) => "failed",
+        };
+        metrics::counter!("occid_commits_total", "outcome" => outcome).increment(1);
         if let Ok(committed) = &committed {
             touched.extend(committed.generations.keys().cloned());
             self.told(committed.event);

@@ -4,9 +4,10 @@ use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, EngineError, FailureKind, Freshness, Selection, Where};
-use occi_model::{EntityDraft, TypeId};
-use occi_store::{OperationState, Store};
+use occi_model::{EntityDraft, TypeId, Value};
+use occi_store::{EntityQuery, OperationState, Sees, Store, Usage};
 use proptest::prelude::*;
+use std::collections::HashMap;
 
 /// What a client, or the world, does next. Numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -237,6 +238,7 @@ pub(crate) async fn agrees(on: &Fixture, failures: usize) -> Result<(), TestCase
             kind
         );
     }
+    accounts_for_all(on).await?;
     let all = Selection::default();
     let mut gone = on.engine.delete_collection(&done(), &root, &all, None).await;
     for _ in 0..failures {
@@ -250,10 +252,50 @@ pub(crate) async fn agrees(on: &Fixture, failures: usize) -> Result<(), TestCase
     prop_assert!(gone.is_ok(), "{:?}", gone);
     on.settled().await;
     let usage = on.store.usage(PROJECT).await.unwrap();
-    prop_assert_eq!(usage, occi_store::Usage::default());
+    prop_assert_eq!(usage, Usage::default());
     let left = on.control.count(PROJECT, &names::COMPUTE) + on.control.count(PROJECT, &names::STORAGE);
     prop_assert_eq!(left, 0);
+    accounts_for_all(on).await?;
     on.engine.shutdown().await;
+    Ok(())
+}
+
+/// Who has followed the events knows what there is and in which generation, and the project uses what its entities show.
+async fn accounts_for_all(on: &Fixture) -> Result<(), TestCaseError> {
+    let page = on.store.events(0, u32::MAX).await.unwrap();
+    prop_assert_eq!(page.newest, page.events.len() as i64);
+    let mut followed = HashMap::new();
+    for (number, event) in (1..).zip(page.events) {
+        prop_assert_eq!(event.number, number);
+        let Some(id) = event.entity.clone() else { continue };
+        match event.what.as_str() {
+            "created" => prop_assert_eq!(followed.insert(id, event.generation), None, "{:?}", event),
+            "changed" => {
+                let before = followed.insert(id, event.generation);
+                prop_assert!(before.is_some_and(|before| before <= event.generation), "{:?}", event);
+            }
+            _ => drop(followed.remove(&id)),
+        }
+    }
+    let everything = EntityQuery {
+        limit: u32::MAX,
+        ..EntityQuery::new(Sees::All)
+    };
+    let rows = on.store.select(&everything).await.unwrap();
+    let there: HashMap<_, _> = rows.iter().map(|row| (row.id.clone(), row.generation)).collect();
+    prop_assert_eq!(followed, there);
+    let mut shown = Usage::default();
+    for row in &rows {
+        let number = |name: &str| row.attributes.get(name).and_then(Value::as_f64).unwrap_or_default();
+        if row.kind == *names::COMPUTE {
+            shown.instances += 1;
+            shown.cores += number("occi.compute.cores") as i64;
+            shown.memory_mib += (number("occi.compute.memory") * 1024.0) as i64;
+        } else if row.kind == *names::STORAGE {
+            shown.volume_gib += number("occi.storage.size") as i64;
+        }
+    }
+    prop_assert_eq!(on.store.usage(PROJECT).await.unwrap(), shown);
     Ok(())
 }
 

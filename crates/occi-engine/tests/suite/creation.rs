@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Wait, Where};
 use occi_model::{EntityDraft, Input, Shape, core};
-use occi_store::{Commit, OperationState, Project, Quota, Role, Store, Write};
+use occi_store::{Commit, OperationQuery, OperationState, Project, Quota, Role, Store, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,68 @@ async fn infra_16_who_is_told_that_the_engine_has_accepted_a_link_sees_what_the_
         assert_ne!(shown(shown_link, "occi.networkinterface.interface"), "");
         assert_ne!(shown(shown_link, "occi.networkinterface.mac"), "");
     }
+}
+
+#[test]
+fn a_create_is_two_transactions() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let counted = recorder.handle();
+    let commits = || -> u64 {
+        let text = counted.render();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("occid_commits_total{outcome=\"ok\"} "));
+        line.map_or(0, |number| number.parse().unwrap())
+    };
+    let process = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        process.block_on(async {
+            let on = Fixture::local().await;
+            let mut made = Vec::new();
+            for _ in 0..2 {
+                for draft in [compute(), network(), storage()] {
+                    let before = commits();
+                    made.push(on.create_as(&caller(), draft).await.unwrap().entities.remove(0));
+                    assert_eq!(commits() - before, 2, "{:?}", made.last());
+                }
+            }
+            let [compute, network, storage, ..] = made.as_slice() else {
+                panic!("{made:?}")
+            };
+            for (kind, target) in [(&names::NETWORKINTERFACE, network), (&names::STORAGELINK, storage)] {
+                let before = commits();
+                on.made(between(kind, &compute.location, &target.location)).await;
+                assert_eq!(commits() - before, 2, "{}", kind.term());
+            }
+        });
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_permit_begins_when_one_comes_back() {
+    let memory = Config {
+        work_ms: 300,
+        lost_request_rate: 0.0,
+        lost_answer_rate: 0.0,
+        ..Config::remote()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    // More than three times what such a backend carries out at once. If the dispatcher found them only when it looks by
+    // itself, they would not be done as long as the test waits.
+    let many = vec![storage(); 52];
+    let root = Where::Unbound("/".into());
+    on.engine.create(&soon(), &root, many).await.unwrap();
+    let states = on.store.operations(&OperationQuery::default()).await.unwrap();
+    assert!(
+        states
+            .iter()
+            .any(|row| row.entity.is_some() && row.state == OperationState::Accepted)
+    );
+    on.settled().await;
+    assert_eq!(on.control.count(PROJECT, &names::STORAGE), 52);
 }
 
 #[tokio::test(flavor = "multi_thread")]
