@@ -8,6 +8,7 @@ use occi_backend_memory::{Config, Memory, Personality};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The project in which everything happens.
@@ -86,7 +87,10 @@ impl Engine {
     /// Makes what it needs in the directory of a run that brings no image: a disk from which nothing boots.
     pub(crate) fn furnish(self, directory: &Path) -> Result<()> {
         if self == Self::Qemu {
-            File::create(directory.join("blank.raw"))?.set_len(1 << 20)?;
+            let image = File::create(directory.join("blank.raw"))?;
+            image.set_len(1 << 20)?;
+            // Whole from the first moment: of a file that can still be written that is not known for a while.
+            image.set_permissions(fs::Permissions::from_mode(0o444))?;
         }
         Ok(())
     }
