@@ -6,6 +6,10 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a lock may outlive its process: a child that it was about to start has it until its `exec`.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Held while this process uses the data directory; the kernel lets go of it however the process ends.
 #[derive(Debug)]
@@ -33,7 +37,12 @@ impl DataLock {
         let mut file = options
             .open(data_dir.join("lock"))
             .map_err(|error| failed("written", error))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let until = Instant::now() + PATIENCE;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if Instant::now() < until {
+                std::thread::sleep(PATIENCE / 100);
+                continue;
+            }
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
             return Err(ConfigError::new(
@@ -57,6 +66,21 @@ impl DataLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_was_about_to_start_does_not_keep_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DataLock::take(dir.path()).unwrap();
+        // As its child has it until it becomes the program that it is to run.
+        let inherited = lock._file.try_clone().unwrap();
+        drop(lock);
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE / 10);
+            drop(inherited);
+        });
+        DataLock::take(dir.path()).unwrap();
+        child.join().unwrap();
+    }
 
     #[test]
     fn a_data_directory_has_one_user_and_is_private() {
