@@ -115,7 +115,8 @@ impl Confinement {
             file: "the bounds of a program".to_owned(),
             reason: error.to_string(),
         })?;
-        let mut words: Vec<OsString> = vec![CONFINED.into(), bounds.into(), program.into()];
+        let server = std::process::id().to_string();
+        let mut words: Vec<OsString> = vec![CONFINED.into(), server.into(), bounds.into(), program.into()];
         words.extend(args.into_iter().map(OsString::from));
         Ok(words)
     }

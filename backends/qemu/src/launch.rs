@@ -17,7 +17,7 @@ use crate::process::{Identity, Process};
 use crate::scope;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// The hidden sub-command.
 pub const SUBCOMMAND: &str = "qemu-launch";
-/// The hidden sub-command for helpers: `qemu-confined BOUNDS PROGRAM ARGUMENT...`; see [`Confinement::command`].
+/// The hidden sub-command for helpers: `qemu-confined SERVER BOUNDS PROGRAM ARGUMENT...`; see [`Confinement::command`].
 pub const CONFINED: &str = "qemu-confined";
 
 const ORDER: &str = "launch.json";
@@ -90,13 +90,17 @@ fn obey() -> Result<std::convert::Infallible, Failure> {
     Err(Failure::spawn(&order.program, "qemu-system-x86")(command.exec()))
 }
 
-/// Runs one helper in its bounds, in the current directory: the bounds as JSON, the program, its arguments. It ends with
-/// the server that started it.
+/// Runs one helper in its bounds, in the current directory: the pid of the server that starts it and with which it ends,
+/// the bounds as JSON, the program, its arguments.
 fn run_confined(mut args: impl Iterator<Item = OsString>) -> Result<std::convert::Infallible, Failure> {
     let misused = || Failure::Record {
         file: CONFINED.to_owned(),
-        reason: "it takes bounds, a program and its arguments".to_owned(),
+        reason: "it takes a server, bounds, a program and its arguments".to_owned(),
     };
+    let server = args
+        .next()
+        .and_then(|pid| Pid::from_raw(pid.to_str()?.parse().ok()?))
+        .ok_or_else(misused)?;
     let bounds = args
         .next()
         .and_then(|json| json.into_string().ok())
@@ -106,8 +110,14 @@ fn run_confined(mut args: impl Iterator<Item = OsString>) -> Result<std::convert
     bounds.apply()?;
     bounds.become_user()?;
     // What it works on is free for others as soon as the server is gone that knows of it. Last: who becomes another user
-    // loses this.
+    // loses this. To the kernel the parent is the thread that started us, one of the runtime's own, which end with it; one
+    // that only waits for blocking work would end before.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| Failure::host("end with the server")(e.into()))?;
+    // A server that was gone by then sends nothing.
+    if getppid() != Some(server) {
+        let ended = std::io::Error::other("it has ended already");
+        return Err(Failure::host("end with the server")(ended));
+    }
     Err(Failure::spawn(&program, "qemu-utils")(
         Command::new(&program).args(args).exec(),
     ))

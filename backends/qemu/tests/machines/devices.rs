@@ -213,13 +213,7 @@ pub(crate) async fn backups(_lab: &Lab, config: QemuConfig) {
 /// A volume that is taken offline while its machine starts: one of the two comes first, and both know which.
 pub(crate) async fn offline_or_used(lab: &Lab, config: QemuConfig) {
     let qemu = Qemu::open(config).unwrap();
-    let (mut machine, mut volume) = (deaf(), other(&STORAGE, None));
-    machine.bring_up = false;
-    volume.attributes.set(attribute("occi.storage.size"), 0.0625);
-    let link = other(&STORAGELINK, Some((&machine, &volume)));
-    for create in [&machine, &volume, &link] {
-        qemu.create(&context(), create).await.unwrap();
-    }
+    let (machine, volume, _link) = off_with_volume(&qemu).await;
     let disk = lab.inside(machine.mark.as_str()).join("disk0.qcow2");
     for delay_ms in 0..12 {
         let take = async {

@@ -28,7 +28,7 @@ pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
     let script = "cat own; cat ../secret; ls /; cat /etc/hostname; kill -0 $1 && echo signalled; \
         ulimit -n; while read name value; do [ $name = NoNewPrivs: ] && echo $name $value; done </proc/$$/status; id -u";
     let ran = Command::new(&config.launcher)
-        .arg("qemu-confined")
+        .args(["qemu-confined", &std::process::id().to_string()])
         .arg(serde_json::to_string(&bounds).unwrap())
         .args(["/bin/sh", "-c", script, "sh", &std::process::id().to_string()])
         .current_dir(home.join("inside"))
@@ -58,9 +58,12 @@ pub(crate) async fn ends_with_the_server(lab: &Lab, config: QemuConfig) {
         ..Confinement::default()
     };
     let mut server = Command::new("/bin/sh")
-        .args(["-c", "\"$@\" & wait", "sh"])
+        .args([
+            "-c",
+            "program=$1; shift; \"$program\" qemu-confined $$ \"$@\" & wait",
+            "sh",
+        ])
         .arg(std::env::current_exe().unwrap())
-        .arg("qemu-confined")
         .arg(serde_json::to_string(&bounds).unwrap())
         .args(["/bin/sh", "-c", "echo begun; sleep 3; echo done"])
         .current_dir(&home)
@@ -75,6 +78,15 @@ pub(crate) async fn ends_with_the_server(lab: &Lab, config: QemuConfig) {
     server.wait().unwrap();
     // Until nobody is left who could say something.
     assert_eq!(std::io::read_to_string(said).unwrap(), "");
+    // One whose server is gone when it begins does not begin: its parent is another then.
+    let late = Command::new(&config.launcher)
+        .args(["qemu-confined", "1"])
+        .arg(serde_json::to_string(&bounds).unwrap())
+        .args(["/bin/sh", "-c", "echo begun"])
+        .current_dir(&home)
+        .output()
+        .unwrap();
+    assert!(!late.status.success() && late.stdout.is_empty(), "{late:?}");
 }
 
 /// What a QEMU that a guest has taken over could do, asked through its monitor: nothing outside of its directory.
