@@ -41,6 +41,10 @@ struct Options {
     /// Where health, metrics and commands reach it [default: unix:<data-dir>/admin.sock] [env: OCCID_ADMIN_LISTEN].
     #[arg(long, global = true, value_name = "ADDR:PORT|unix:PATH|off")]
     admin_listen: Option<String>,
+    /// Where root and the user of the service come in without a password [default: unix:<data-dir>/occid.sock]
+    /// [env: OCCID_LOCAL_LISTEN].
+    #[arg(long, value_name = "unix:PATH|off")]
+    local_listen: Option<String>,
     /// Where everything is kept [env: OCCID_DATA_DIR].
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
@@ -57,6 +61,7 @@ impl Options {
         let flags = [
             ("server.listen", "--listen", &self.listen),
             ("server.admin_listen", "--admin-listen", &self.admin_listen),
+            ("server.local_listen", "--local-listen", &self.local_listen),
             ("server.data_dir", "--data-dir", &self.data_dir),
             ("server.backends", "--backend", &self.backend),
         ];

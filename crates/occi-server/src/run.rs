@@ -4,8 +4,8 @@ use crate::accounts::Accounts;
 use crate::admin::{Admin, Probe};
 use crate::auth::{Authenticator, Hasher};
 use crate::backends::{self, Chosen};
-use crate::config::{self, Config, ConfigError};
-use crate::http::listen::Listener;
+use crate::config::{self, Address, Config, ConfigError};
+use crate::http::listen::{Asks, Listener};
 use crate::http::serve::{self, Limits};
 use crate::http::service::Service;
 use crate::http::tls::Tls;
@@ -61,7 +61,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     let backends = backends::choose(&config, &data_dir)?;
     let _lock = DataLock::take(&data_dir)?;
     // Before the store is made, so that a port in use leaves none behind. Who connects meanwhile waits.
-    let Some(listener) = Listener::bind("server.listen", &config.server.listen).await? else {
+    let Some(listener) = Listener::bind("server.listen", &config.server.listen, Asks::Nothing).await? else {
         return Err(ConfigError::new(
             "server.listen: the service cannot be off",
             "write ADDR:PORT",
@@ -84,7 +84,15 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
         .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
         .transpose()?;
     let admin_address = config.admin_listen(&data_dir);
-    let admin_listener = Listener::bind("server.admin_listen", &admin_address).await?;
+    let admin_listener = match config.server.admin_listen {
+        Some(_) => Listener::bind("server.admin_listen", &admin_address, Asks::Owner).await?,
+        None => unasked("server.admin_listen", &admin_address).await,
+    };
+    let local_address = config.local_listen(&data_dir);
+    let local_listener = match config.server.local_listen {
+        Some(_) => Listener::bind("server.local_listen", &local_address, Asks::Owner).await?,
+        None => unasked("server.local_listen", &local_address).await,
+    };
 
     let (url, authority) = name_of(&listener, &config, tls.is_some());
     let service = Service::new(engine.clone(), authenticator, &config, authority, tls.is_some()).await;
@@ -99,6 +107,10 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
         let admin = Arc::new(Admin::new(accounts, store, Some(probe), commands));
         servers.spawn(serve::serve(listener, None, limits.clone(), admin, stop.clone()));
     }
+    if let Some(listener) = local_listener {
+        let (limits, service) = (limits.clone(), service.clone());
+        servers.spawn(serve::serve(listener, None, limits, service, stop.clone()));
+    }
     servers.spawn(serve::serve(listener, tls.clone(), limits, service, stop.clone()));
     announce(&url, &config, first_password.as_deref(), &data_dir, tls.as_deref());
     upkeep(metrics, stop.clone());
@@ -110,6 +122,17 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     while servers.join_next().await.is_some() {}
     engine.shutdown().await;
     Ok(())
+}
+
+/// A socket that nobody asked for: where it cannot be, the service starts without it.
+async fn unasked(key: &str, address: &Address) -> Option<Listener> {
+    match Listener::bind(key, address, Asks::Owner).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!("{error}: the service goes without; name a shorter path, or off");
+            None
+        }
+    }
 }
 
 /// Makes the operator `admin` if there is nobody; the password is also kept in a file that only this user can read.
@@ -188,7 +211,7 @@ fn name_of(listener: &Listener, config: &Config, tls: bool) -> (String, String) 
             let url = format!("{scheme}://{address}{}", config.http.base_path);
             (url, address.to_string())
         }
-        Listener::Unix(_, _) => (config.server.listen.to_string(), "localhost".to_owned()),
+        Listener::Unix(..) => (config.server.listen.to_string(), "localhost".to_owned()),
     }
 }
 

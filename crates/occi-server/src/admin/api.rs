@@ -1,5 +1,7 @@
 //! The side door's HTTP: `/healthz`, `/readyz`, `/metrics`, and a small JSON interface for the commands `occid user`,
-//! `occid project`, `occid network`, `occid check` and `occid backup`. Whoever can open its socket is an operator.
+//! `occid project`, `occid network`, `occid check` and `occid backup`. The owners of the service are operators there ([`owners`]).
+//!
+//! [`owners`]: crate::auth::owners
 
 use crate::accounts::{AccountError, Accounts};
 use crate::http::serve::{Body, Door, Peer};
@@ -60,12 +62,16 @@ impl Admin {
         }
     }
 
-    /// The routes.
-    pub fn router(&self) -> Router {
-        let open = Router::new()
+    /// What may be looked at by all who reach it.
+    fn open(&self) -> Router<Self> {
+        Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .route("/metrics", get(metrics));
+            .route("/metrics", get(metrics))
+    }
+
+    /// The routes.
+    pub fn router(&self) -> Router {
         let commands = Router::new()
             .route("/users", get(users))
             .route("/users/{name}", put(add_user).delete(remove_user))
@@ -80,18 +86,31 @@ impl Admin {
             .route("/backup", post(backup))
             .layer(middleware::from_fn_with_state(self.clone(), audit_refused));
         let routes = if self.inner.commands {
-            open.merge(commands)
+            self.open().merge(commands)
         } else {
-            open
+            self.open()
         };
         routes.with_state(self.clone())
+    }
+
+    /// The routes for a process that is no owner of the service.
+    fn router_for_others(&self) -> Router {
+        let refuse = || async {
+            let message = "only root and the user of the service may do this, and no program that gave up privileges";
+            Failed(StatusCode::FORBIDDEN, message.to_owned())
+        };
+        self.open().fallback(refuse).with_state(self.clone())
     }
 }
 
 impl Door for Admin {
-    async fn answer(self: Arc<Self>, request: http::Request<Incoming>, _peer: Peer) -> http::Response<Body> {
+    async fn answer(self: Arc<Self>, request: http::Request<Incoming>, peer: Peer) -> http::Response<Body> {
+        let router = match peer {
+            Peer::Owner(_) | Peer::Ip(_) => self.router(),
+            Peer::Local => self.router_for_others(),
+        };
         // The router cannot fail.
-        let Ok(response) = self.router().oneshot(request.map(axum::body::Body::new)).await;
+        let Ok(response) = router.oneshot(request.map(axum::body::Body::new)).await;
         response.map(http_body_util::Either::Right)
     }
 }

@@ -3,12 +3,13 @@
 use super::password::{HashError, Hasher};
 use super::sight::{Sight, Sights};
 use super::slow_down::SlowDown;
+use crate::accounts::DEFAULT_PROJECT;
 use crate::config;
 use aws_lc_rs::hmac;
 use headers::authorization::{Basic, Credentials};
 use http::HeaderValue;
 use occi_engine::Principal;
-use occi_store::{Store, StoreError, User};
+use occi_store::{Role, Store, StoreError, User};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +46,8 @@ pub struct Visitor {
 
 /// How many accepted passwords are remembered.
 const REMEMBERED: usize = 10_000;
+/// There are two: root and the user of the service.
+const OWNERS: usize = 2;
 
 /// Lets principals in. An accepted `Authorization` header is remembered under a keyed hash whose key lives as long as
 /// this process, so that neither password nor anything guessable stays in memory.
@@ -54,6 +57,8 @@ pub struct Authenticator {
     slow: Arc<SlowDown>,
     key: hmac::Key,
     remembered: Cache<[u8; 32], Accepted>,
+    /// By user of this system. Apart from what was accepted by its header, which anybody may write.
+    owners: Cache<u32, Accepted>,
     sights: Sights,
     remember: Duration,
     /// Grows when an account changes: what was remembered before does not count.
@@ -63,6 +68,7 @@ pub struct Authenticator {
 #[derive(Clone)]
 struct Accepted {
     visitor: Visitor,
+    /// Empty for who needs none.
     password_hash: Arc<str>,
     accounts: u64,
     until: Instant,
@@ -80,6 +86,7 @@ impl Authenticator {
             slow: Arc::new(SlowDown::new(config.wrong_passwords)),
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             remembered: Cache::new(REMEMBERED),
+            owners: Cache::new(OWNERS),
             sights: Sights::default(),
             remember: config.remember.0,
             accounts: AtomicU64::new(0),
@@ -93,9 +100,38 @@ impl Authenticator {
 
     /// Whether this header was accepted lately: no waiting, no store, no password.
     pub fn known(&self, header: &HeaderValue) -> Option<Visitor> {
-        let accepted = self.remembered.get(&self.tag(header))?;
+        self.still(self.remembered.get(&self.tag(header))?)
+    }
+
+    /// Who was accepted, if that still counts.
+    fn still(&self, accepted: Accepted) -> Option<Visitor> {
         (accepted.accounts == self.accounts.load(Ordering::Acquire) && accepted.until > Instant::now())
             .then_some(accepted.visitor)
+    }
+
+    /// The owner of the service that is `user` on this system: an operator whose name no account can have, `uid:1000`, and
+    /// whose default project is that of the first operator or, if that is gone, the first by name.
+    pub async fn owner(&self, user: u32) -> Result<Visitor, Refusal> {
+        if let Some(visitor) = self.owners.get(&user).and_then(|accepted| self.still(accepted)) {
+            return Ok(visitor);
+        }
+        let accounts = self.accounts.load(Ordering::Acquire);
+        let projects = self.store.projects().await.map_err(Refusal::Store)?;
+        let names = || projects.iter().map(|project| project.name.as_str());
+        let default = names().find(|name| *name == DEFAULT_PROJECT).or_else(|| names().min());
+        let default_project = default.unwrap_or(DEFAULT_PROJECT).to_owned();
+        let accepted = self.accept(
+            Principal {
+                name: format!("uid:{user}"),
+                operator: true,
+                projects: vec![(default_project.clone(), Role::Manager)],
+                default_project,
+            },
+            "",
+            accounts,
+        );
+        self.owners.insert(user, accepted.clone());
+        Ok(accepted.visitor)
     }
 
     /// Who sends this header from `peer`.
@@ -140,19 +176,21 @@ impl Authenticator {
     }
 
     fn remember(&self, tag: [u8; 32], accounts: u64, user: &User) -> Visitor {
-        let principal = principal(user);
-        let visitor = Visitor {
-            sight: self.sights.of(&principal),
-            principal: Arc::new(principal),
-        };
-        let accepted = Accepted {
-            visitor: visitor.clone(),
-            password_hash: user.password_hash.as_str().into(),
+        let accepted = self.accept(principal(user), &user.password_hash, accounts);
+        self.remembered.insert(tag, accepted.clone());
+        accepted.visitor
+    }
+
+    fn accept(&self, principal: Principal, password_hash: &str, accounts: u64) -> Accepted {
+        Accepted {
+            visitor: Visitor {
+                sight: self.sights.of(&principal),
+                principal: Arc::new(principal),
+            },
+            password_hash: password_hash.into(),
             accounts,
             until: Instant::now() + self.remember,
-        };
-        self.remembered.insert(tag, accepted);
-        visitor
+        }
     }
 
     fn tag(&self, header: &HeaderValue) -> [u8; 32] {

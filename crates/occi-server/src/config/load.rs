@@ -212,6 +212,13 @@ impl Config {
                 "use a loopback address (127.0.0.1:9090), unix:PATH, or off",
             );
         }
+        if let Some(Address::Tcp(address)) = &self.server.local_listen {
+            return error(
+                "server.local_listen",
+                format!("nobody can tell who connects to {address}"),
+                "use unix:PATH, or off",
+            );
+        }
         if self
             .server
             .data_dir
@@ -306,6 +313,12 @@ impl Config {
     pub fn admin_listen(&self, data_dir: &Path) -> Address {
         let default = || Address::Unix(data_dir.join("admin.sock"));
         self.server.admin_listen.clone().unwrap_or_else(default)
+    }
+
+    /// Where root and the user of the service come in without a password.
+    pub fn local_listen(&self, data_dir: &Path) -> Address {
+        let default = || Address::Unix(data_dir.join("occid.sock"));
+        self.server.local_listen.clone().unwrap_or_else(default)
     }
 }
 
@@ -509,6 +522,12 @@ mod tests {
                 &[],
                 "server.admin_listen",
                 "loopback",
+            ),
+            (
+                "[server]\nlocal_listen = \"127.0.0.1:1\"",
+                &[],
+                "server.local_listen",
+                "unix:PATH",
             ),
             ("[http]\ntls_key = \"/x\"", &[], "http.tls_certificate", "both"),
             ("server = 1", &[], "server is a section", "[server]"),

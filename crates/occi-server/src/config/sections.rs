@@ -15,6 +15,9 @@ section! {
     /// Where /healthz, /readyz, /metrics and the commands (occid user, project, ...) reach it: unix:PATH, a loopback
     /// ADDR:PORT (health and metrics only), or off. Unset: unix:<data_dir>/admin.sock.
     admin_listen: Option<Address> = None, like Address::Unix("/run/occid/admin.sock".into());
+    /// Where root and the user of the service come in without a password: unix:PATH, or off. Unset:
+    /// unix:<data_dir>/occid.sock.
+    local_listen: Option<Address> = None, like Address::Unix("/run/occid/occid.sock".into());
     /// Where everything is kept. Unset: $XDG_STATE_HOME/occid, or /var/lib/occid for root.
     data_dir: Option<PathBuf> = None, like PathBuf::from("/var/lib/occid");
     /// The engines behind the service, by name; each may have a section [backend.NAME].

@@ -12,7 +12,18 @@ pub enum Listener {
     /// TCP, at this address.
     Tcp(TcpListener, SocketAddr),
     /// A unix socket, for this user alone.
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, SocketFile, Asks),
+}
+
+/// What a unix socket asks the kernel about who connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Nothing: whoever can open it is a stranger. A proxy may connect for all the world.
+    Nothing,
+    /// Whether it is an owner of the service ([`owners`]).
+    ///
+    /// [`owners`]: crate::auth::owners
+    Owner,
 }
 
 /// Removes the socket's file when the listener goes.
@@ -27,7 +38,7 @@ impl Drop for SocketFile {
 
 impl Listener {
     /// Listens at `address`, which the key `key` names; `None` if that is off.
-    pub async fn bind(key: &str, address: &Address) -> Result<Option<Self>, ConfigError> {
+    pub async fn bind(key: &str, address: &Address, asks: Asks) -> Result<Option<Self>, ConfigError> {
         match address {
             Address::Off => Ok(None),
             Address::Tcp(address) => {
@@ -51,7 +62,7 @@ impl Listener {
                         "choose a path of at most 107 bytes in a directory that this user may write",
                     )
                 })?;
-                Ok(Some(Self::Unix(bound, SocketFile(path.clone()))))
+                Ok(Some(Self::Unix(bound, SocketFile(path.clone()), asks)))
             }
         }
     }

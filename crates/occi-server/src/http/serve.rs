@@ -1,8 +1,9 @@
 //! The accept loop: connections, their limits and their end.
 
-use super::listen::Listener;
+use super::listen::{Asks, Listener};
 use super::patience::Patient;
 use super::tls::Tls;
+use crate::auth::owners;
 use crate::config::Http;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,13 +26,15 @@ pub enum Peer {
     Ip(IpAddr),
     /// A process of this machine, on a unix socket.
     Local,
+    /// The same, and the kernel says that it belongs to an owner of the service: this user.
+    Owner(u32),
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(ip) => ip.fmt(f),
-            Self::Local => f.write_str("local"),
+            Self::Local | Self::Owner(_) => f.write_str("local"),
         }
     }
 }
@@ -156,9 +159,13 @@ async fn accept(listener: &Listener) -> std::io::Result<(Stream, Peer)> {
             stream.set_nodelay(true)?;
             Ok((Stream::Tcp(stream), Peer::Ip(address.ip())))
         }
-        Listener::Unix(listener, _) => {
+        Listener::Unix(listener, _, asks) => {
             let (stream, _) = listener.accept().await?;
-            Ok((Stream::Unix(stream), Peer::Local))
+            let owner = match asks {
+                Asks::Nothing => None,
+                Asks::Owner => stream.peer_cred().ok().as_ref().and_then(owners::owner),
+            };
+            Ok((Stream::Unix(stream), owner.map_or(Peer::Local, Peer::Owner)))
         }
     }
 }

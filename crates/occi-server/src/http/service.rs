@@ -9,7 +9,7 @@ use super::places::{Full, Places};
 use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::{collection, discovery, entity, operation};
-use crate::auth::{Authenticator, Refusal, Visitor};
+use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
@@ -129,7 +129,7 @@ impl Service {
     ) -> Response<Body> {
         let manners = || {
             let id = trace.request_id.to_str().unwrap_or_default().to_owned();
-            Manners::new(wishes, self.base(&head), id)
+            Manners::new(wishes, self.base(&head, peer), id)
         };
         // 1. Is the request of a size that we read? Its end is not, so the connection does not outlive it.
         if let Err(fault) = self.check_size(&head) {
@@ -234,7 +234,7 @@ impl Service {
     }
 
     /// Where the client reaches the service: as configured, else as it says, else where we listen.
-    fn base(&self, head: &Parts) -> Base {
+    fn base(&self, head: &Parts, peer: Peer) -> Base {
         if let Some(url) = &self.http.public_url {
             return Base::new(url, &self.http.base_path);
         }
@@ -242,11 +242,21 @@ impl Service {
         let said = said.or_else(|| head.headers.get(header::HOST)?.to_str().ok());
         let is_authority = |text: &&str| text.parse::<http::uri::Authority>().is_ok();
         let authority = said.filter(is_authority).unwrap_or(&self.authority);
-        Base::new(&format!("{}://{authority}", self.scheme), &self.http.base_path)
+        let scheme = match peer {
+            Peer::Ip(_) => self.scheme,
+            // There is no TLS on a unix socket.
+            Peer::Local | Peer::Owner(_) => "http",
+        };
+        Base::new(&format!("{scheme}://{authority}"), &self.http.base_path)
     }
 
     async fn identify(&self, headers: &HeaderMap, peer: Peer) -> Result<Visitor, Refusal> {
-        let header = headers.get(header::AUTHORIZATION).ok_or(Refusal::Unauthenticated)?;
+        let Some(header) = headers.get(header::AUTHORIZATION) else {
+            return match peer {
+                Peer::Owner(user) if !owners::is_passed_on(headers) => self.authenticator.owner(user).await,
+                Peer::Owner(_) | Peer::Local | Peer::Ip(_) => Err(Refusal::Unauthenticated),
+            };
+        };
         if let Some(visitor) = self.authenticator.known(header) {
             return Ok(visitor);
         }

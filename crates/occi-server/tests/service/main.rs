@@ -9,6 +9,7 @@ mod crash;
 mod hostile;
 mod kinds;
 mod limits;
+mod local;
 mod occid;
 mod operations;
 mod projects;

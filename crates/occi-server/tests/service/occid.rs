@@ -4,6 +4,7 @@ use crate::client::{Client, Raw};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,7 @@ pub(crate) struct Setup {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     config: String,
+    user: Option<u32>,
     home: Arc<TempDir>,
 }
 
@@ -30,6 +32,7 @@ impl Default for Setup {
                 .into(),
             variables: Vec::new(),
             config: String::new(),
+            user: None,
             home: Arc::new(tempfile::tempdir().unwrap()),
         }
     }
@@ -58,6 +61,13 @@ impl Setup {
     /// A variable of the environment.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// As whom the program runs, which takes a root.
+    pub(crate) fn user(mut self, user: u32) -> Self {
+        std::os::unix::fs::chown(self.home(), Some(user), Some(user)).unwrap();
+        self.user = Some(user);
         self
     }
 
@@ -91,6 +101,9 @@ impl Setup {
             .env("OCCID_DATA_DIR", self.data())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
     }
 
@@ -243,8 +256,13 @@ impl Occid {
 
     /// A request at the side door.
     pub(crate) fn side_door(&self, target: &str) -> crate::client::Answer {
-        let socket = std::os::unix::net::UnixStream::connect(self.setup.data().join("admin.sock")).unwrap();
-        Raw::over(socket).exchange(&format!("GET {target} HTTP/1.1\r\nHost: occid\r\n\r\n"))
+        self.at_socket("admin.sock", &format!("GET {target} HTTP/1.1\r\nHost: occid\r\n\r\n"))
+    }
+
+    /// A request at a socket of the data directory.
+    pub(crate) fn at_socket(&self, name: &str, request: &str) -> crate::client::Answer {
+        let socket = std::os::unix::net::UnixStream::connect(self.setup.data().join(name)).unwrap();
+        Raw::over(socket).exchange(request)
     }
 
     /// Waits until it has said this on stderr.
