@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("occi-rendering", &["occi-model"]),
     // It speaks to anybody's server, so it knows nothing of ours.
     ("occi-client", &["occi-model", "occi-rendering"]),
+    ("occi-cli", &["occi-client", "occi-model", "occi-rendering"]),
     ("occi-backend", &["occi-model"]),
     ("occi-store", &["occi-model"]),
     ("occi-engine", &["occi-backend", "occi-model", "occi-store"]),

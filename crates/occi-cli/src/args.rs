@@ -1,0 +1,223 @@
+//! The grammar of the modern command line.
+
+use crate::failure::{Exit, Failure, Result};
+use crate::output::{Color, Format};
+use crate::verbs::Verb;
+use clap::{Args, CommandFactory, Parser};
+use clap_complete::CompleteEnv;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Machines, networks, volumes and whatever else an OCCI server offers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "occi",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Things are named by title, by id or the beginning of one, as KIND/NAME, by path or by URL.\n\
+                  The command line of rOCCI-cli works too: occi --help-rocci"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Which server, and how")]
+pub(crate) struct Global {
+    /// The server: https://cloud.example.org:11443/ or unix:/run/occid.sock
+    #[arg(long, global = true, value_name = "URL", env = "OCCI_ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// A server that `occi login` has made known
+    #[arg(long, global = true, value_name = "NAME", env = "OCCI_CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// A cloud of clouds.yaml
+    #[arg(long, global = true, value_name = "NAME", env = "OS_CLOUD")]
+    pub(crate) cloud: Option<String>,
+    /// The project that everything is about
+    #[arg(long, global = true, value_name = "NAME", env = "OCCI_PROJECT")]
+    pub(crate) project: Option<String>,
+    /// Who asks; the password is in OCCI_PASSWORD, in a file or asked for
+    #[arg(long, global = true, value_name = "NAME", env = "OCCI_USER")]
+    pub(crate) user: Option<String>,
+    /// A file with the password, or - for stdin
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// A file with a bearer token, or - for stdin (or OCCI_TOKEN holds it)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A client certificate with its key: PEM, a proxy, or PKCS#12
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// A PEM file with authorities to trust besides the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Do not check the server's certificate
+    #[arg(long, global = true)]
+    pub(crate) insecure: bool,
+    /// How long to wait for a connection or for the next bytes of an answer
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<std::time::Duration>,
+    /// Ask the server anew what it offers
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
+    /// Show what is sent and received, secrets masked
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+    /// How to print: table, wide, json, yaml, csv, name, occi, jsonpath=EXPRESSION
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_default_value = true
+    )]
+    pub(crate) output: Format,
+    /// Colours: auto, always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub(crate) color: Color,
+    /// Say nothing but what was asked for
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// A time as people write it: `90`, `90s`, `5m`, `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(std::time::Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "a time is 90, 90s, 5m or 1h30m".to_owned())?;
+    std::time::Duration::try_from(span).map_err(|_| "a time is not negative".to_owned())
+}
+
+/// Runs the modern form.
+pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse_from(verb_first(args)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => Exit::Usage.into(),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
+    cli.global.color.apply();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failure, format!("this machine gives no more resources: {error}")))?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = cli.verb.run(&cli.global) => ended,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")
+                .with_hint("what the server has accepted goes on: occi list operation")),
+        }
+    });
+    // Nothing that still reads holds the process up.
+    runtime.shutdown_background();
+    ended
+}
+
+/// `occi compute list` means `occi list compute`: the first two words change places if the second is a verb and the first
+/// is none.
+fn verb_first(mut args: Vec<OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let is_verb = |word: &OsString| {
+        word.to_str()
+            .is_some_and(|word| command.find_subcommand(word).is_some() || word == "help")
+    };
+    let words = words(&args, &command);
+    if let [first, second, ..] = words.as_slice()
+        && !is_verb(&args[*first])
+        && is_verb(&args[*second])
+    {
+        args.swap(*first, *second);
+    }
+    args
+}
+
+/// The places of the words that are neither options nor their values, up to the second.
+fn words(args: &[OsString], command: &clap::Command) -> Vec<usize> {
+    let takes_value = |option: &str| {
+        let found = command
+            .get_arguments()
+            .find(|argument| match option.strip_prefix("--") {
+                Some(long) => argument.get_long() == Some(long),
+                None => argument.get_short().is_some_and(|short| option == format!("-{short}")),
+            });
+        found.is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let mut words = Vec::new();
+    let mut is_value = false;
+    for (place, word) in args.iter().enumerate().skip(1) {
+        let text = word.to_string_lossy();
+        if std::mem::take(&mut is_value) {
+            continue;
+        }
+        if text == "--" || words.len() == 2 {
+            break;
+        }
+        if text.starts_with('-') {
+            is_value = takes_value(&text);
+        } else {
+            words.push(place);
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_noun_may_come_first() {
+        let swapped = |line: &str| {
+            let args = line.split(' ').map(OsString::from).collect();
+            let args = verb_first(args).into_iter().map(|word| word.into_string().unwrap());
+            args.collect::<Vec<_>>().join(" ")
+        };
+        for (said, meant) in [
+            ("occi compute list", "occi list compute"),
+            (
+                "occi --endpoint list compute list -o json",
+                "occi --endpoint list list compute -o json",
+            ),
+            ("occi list list", "occi list list"),
+            ("occi -q compute create web", "occi -q create compute web"),
+            ("occi compute", "occi compute"),
+        ] {
+            assert_eq!(swapped(said), meant);
+        }
+    }
+}

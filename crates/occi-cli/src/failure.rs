@@ -1,0 +1,119 @@
+//! What went wrong, for the person at the terminal and for the script that called.
+
+use anstyle::{AnsiColor, Style};
+use occi_client::{Error, ErrorKind};
+use std::fmt::{self, Display};
+use std::process::ExitCode;
+
+/// The result of everything that may fail here.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// How the process ends: a class of failure that a script can branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// It did not work.
+    Failure = 1,
+    /// The command makes no sense as it stands, or a name in it means several things.
+    Usage = 2,
+    /// There is no such thing, or it may not be seen.
+    NotFound = 3,
+    /// The server does not accept who asks, or does not let him.
+    Auth = 4,
+    /// Not in this state, or somebody else was faster.
+    Conflict = 5,
+    /// It took too long.
+    Timeout = 6,
+    /// Nobody answers, or the server cannot do it now.
+    Unavailable = 7,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A failure: a sentence, what to do about it, and how the process ends. It never holds a credential.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    pub(crate) hints: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// The command makes no sense as it stands.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same about something: `web1: it is suspended`.
+    pub(crate) fn about(mut self, what: impl Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn print(&self) {
+        let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
+        let dim = Style::new().dimmed();
+        anstream::eprintln!("{red}error:{red:#} {}", self.message);
+        for hint in &self.hints {
+            anstream::eprintln!("{dim}  {hint}{dim:#}");
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Invalid if error.status().is_some() => Exit::Failure,
+            ErrorKind::Invalid | ErrorKind::Ambiguous => Exit::Usage,
+            ErrorKind::NotFound => Exit::NotFound,
+            ErrorKind::Unauthenticated | ErrorKind::Forbidden => Exit::Auth,
+            ErrorKind::Conflict => Exit::Conflict,
+            ErrorKind::Timeout => Exit::Timeout,
+            ErrorKind::Unavailable => Exit::Unavailable,
+            _ => Exit::Failure,
+        };
+        let mut failure = Self::new(exit, error.message());
+        failure.hints.extend(error.hint().map(str::to_owned));
+        failure
+            .hints
+            .extend(error.candidates().iter().map(|name| format!("- {name}")));
+        if let Some(operation) = error.operation() {
+            failure.hints.push(format!("see: occi show {operation}"));
+        }
+        if let Some(id) = error.request_id() {
+            failure.hints.push(format!("the server's log knows it as {id}"));
+        }
+        failure
+    }
+}
+
+/// A failure of this machine: a file that cannot be read or written.
+pub(crate) fn file_failure(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failure, format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,198 @@
+//! What people call things: a title, an id or the beginning of one, KIND/NAME, a path, a URL.
+
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use futures::TryStreamExt;
+use occi_client::{AttributeFilter, Filter, Input, Kind, Listing, Model, Operator};
+use occi_model::core;
+use std::collections::BTreeMap;
+
+/// Something that has been found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Found {
+    /// Its path on the server.
+    pub(crate) location: String,
+    /// What it was called.
+    pub(crate) name: String,
+}
+
+/// Where a name is looked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Among {
+    /// Resources and links of every kind.
+    All,
+    /// Of one kind.
+    Kind(String),
+    /// Of kinds that have an action of this name.
+    WithAction(String),
+}
+
+impl Among {
+    fn kinds<'m>(&self, model: &'m Model) -> Result<Vec<&'m Kind>> {
+        Ok(match self {
+            Self::All => concrete(model).collect(),
+            Self::Kind(name) => vec![kind(model, name)?],
+            Self::WithAction(action) => {
+                let has = |kind: &&Kind| model.action(action, Some((&kind.id, &[]))).is_ok();
+                let kinds: Vec<_> = concrete(model).filter(has).collect();
+                match kinds.is_empty() {
+                    true => concrete(model).collect(),
+                    false => kinds,
+                }
+            }
+        })
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::All => "nothing".to_owned(),
+            Self::Kind(kind) => format!("no {kind}"),
+            Self::WithAction(action) => format!("nothing that has {action}"),
+        }
+    }
+}
+
+/// The kinds that entities are of: not those that others are made from.
+pub(crate) fn concrete(model: &Model) -> impl Iterator<Item = &Kind> {
+    let is_abstract = |kind: &Kind| [core::ENTITY, core::RESOURCE, core::LINK].contains(&kind.id.as_str());
+    model.kinds().iter().filter(move |kind| !is_abstract(kind))
+}
+
+/// A kind by any of its names, also in the plural.
+pub(crate) fn kind<'m>(model: &'m Model, name: &str) -> occi_client::Result<&'m Kind> {
+    model.kind(name).or_else(|error| match name.strip_suffix('s') {
+        Some(one) => model.kind(one).map_err(|_| error),
+        None => Err(error),
+    })
+}
+
+impl Session {
+    /// What a name means.
+    ///
+    /// # Errors
+    /// There is no such thing, or several: these are listed.
+    pub(crate) async fn find(&self, name: &str, among: &Among) -> Result<Found> {
+        let found = |location: String| Found {
+            location,
+            name: name.to_owned(),
+        };
+        if name.starts_with('/') || name.contains("://") {
+            return Ok(found(self.client.endpoint().path_of(name)?));
+        }
+        let model = self.model().await?;
+        let (kind_name, bare) = match name.split_once('/') {
+            Some((before, after)) => (Some(before), after),
+            None => (None, name),
+        };
+        let among = match kind_name {
+            Some(kind) => Among::Kind(kind.to_owned()),
+            None => among.clone(),
+        };
+        if let Among::Kind(name) = &among {
+            self.look_up(|model| kind(model, name).map(drop)).await?;
+        }
+        if bare.is_empty() {
+            return Err(Failure::usage("a name is not empty"));
+        }
+        let mut locations = self.candidates(bare, &among.kinds(&model)?, &model).await?;
+        match (locations.pop(), locations.is_empty()) {
+            (None, _) => Err(Failure::new(
+                Exit::NotFound,
+                format!("there is {} called {bare:?} on {}", among.words(), self.server),
+            )),
+            (Some(only), true) => Ok(found(only)),
+            (Some(last), false) => {
+                locations.push(last);
+                locations.sort();
+                let message = format!("{bare:?} could be any of {}", locations.len());
+                let listed = locations.iter().take(20).map(|location| format!("- {location}"));
+                let mut failure = Failure::usage(message);
+                failure.hints = listed.collect();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Where the things are that go by a name: those with this id, else with this title, else with an id that begins so.
+    async fn candidates(&self, name: &str, kinds: &[&Kind], model: &Model) -> Result<Vec<String>> {
+        let is_of_these = |location: &str| {
+            let at = model.kind_at(location);
+            at.is_none_or(|at| kinds.iter().any(|kind| kind.id == at.id))
+        };
+        // One question for all, where one will do.
+        let places: Vec<&str> = match kinds {
+            [only] => vec![only.location.as_str()],
+            _ if self.client.dialect().is_occid => vec!["/"],
+            several => several.iter().map(|kind| kind.location.as_str()).collect(),
+        };
+        // Ids of servers are of many forms, but there is nothing in them that a path would not show.
+        let could_be_id = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+        let mut titled = Vec::new();
+        let mut beginning = Vec::new();
+        if self.client.dialect().is_occid {
+            for place in &places {
+                let listing = Listing {
+                    filter: by_title(name)?,
+                    page: None,
+                };
+                titled.extend(self.client.list(place, &listing).await?);
+            }
+            titled.retain(|location| is_of_these(location));
+            if titled.len() == 1 || !could_be_id {
+                return Ok(titled);
+            }
+        }
+        for place in &places {
+            if could_be_id {
+                let mut locations = self.client.list_stream(place, &Listing::default()).await?;
+                while let Some(location) = locations.try_next().await? {
+                    let id = location.rsplit('/').next().unwrap_or_default();
+                    if id == name && is_of_these(&location) {
+                        return Ok(vec![location]);
+                    }
+                    if id.starts_with(name) && is_of_these(&location) {
+                        beginning.push(location);
+                    }
+                }
+            }
+            if !self.client.dialect().is_occid {
+                let mut entities = self.client.entities(place, &Listing::default()).await?;
+                while let Some(entity) = entities.try_next().await? {
+                    if entity.title() == Some(name) {
+                        titled.push(entity.location);
+                    }
+                }
+            }
+        }
+        Ok(match titled.is_empty() {
+            true => beginning,
+            false => titled,
+        })
+    }
+
+    /// The same for several; the same thing is there once.
+    pub(crate) async fn find_all(&self, names: &[String], among: &Among) -> Result<Vec<Found>> {
+        let mut found = BTreeMap::new();
+        for (place, name) in names.iter().enumerate() {
+            let one = self.find(name, among).await?;
+            found.entry(one.location.clone()).or_insert((place, one));
+        }
+        let mut found: Vec<_> = found.into_values().collect();
+        found.sort();
+        Ok(found.into_iter().map(|(_, found)| found).collect())
+    }
+}
+
+fn by_title(title: &str) -> Result<Filter> {
+    let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
+    Ok(Filter {
+        categories: Vec::new(),
+        attributes: vec![AttributeFilter {
+            name,
+            value: Input::Quoted(title.to_owned()),
+            operator: Operator::Equal,
+        }],
+    })
+}

@@ -1,0 +1,134 @@
+//! Waiting, with a line that says what the server says.
+
+use crate::args::duration;
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use occi_client::{Answer, Entity, Patience, Progress, Until, Write};
+use std::time::Duration;
+
+/// How long to wait when nobody says.
+const USUAL: &str = "10m";
+
+/// Whether to wait until it is done.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Waiting {
+    /// Wait until it is done, at most so long [10m]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = USUAL, value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Waiting {
+    /// How the server is asked to answer.
+    pub(crate) fn write(self) -> Write {
+        Write {
+            answer: match self.wait {
+                // What it does meanwhile can be watched.
+                Some(_) => Answer::Early,
+                None => Answer::AsUsual,
+            },
+            ..Write::default()
+        }
+    }
+}
+
+/// A line on a terminal that goes when it is done.
+pub(crate) struct Line {
+    bar: ProgressBar,
+    name: String,
+}
+
+impl Line {
+    pub(crate) fn new(name: &str, quiet: bool) -> Self {
+        let target = match quiet {
+            true => ProgressDrawTarget::hidden(),
+            // Nothing is drawn where there is no terminal.
+            false => ProgressDrawTarget::stderr(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(100), target);
+        bar.set_style(style("{spinner} {prefix} {wide_msg} {elapsed}"));
+        bar.set_prefix(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self {
+            bar,
+            name: name.to_owned(),
+        }
+    }
+
+    pub(crate) fn say(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Entity { state, message, .. } => {
+                let words = [state.unwrap_or_default(), message.unwrap_or_default()];
+                self.bar.set_message(words.join(" ").trim().to_owned());
+            }
+            Progress::Operation(operation) => {
+                if let Some(percent) = operation.progress {
+                    self.bar
+                        .set_style(style("{spinner} {prefix} [{bar:20}] {percent}% {wide_msg} {elapsed}"));
+                    self.bar.set_position(percent.into());
+                }
+                let step = operation.step.as_deref().unwrap_or(operation.state.as_str());
+                self.bar.set_message(format!("{}: {step}", operation.verb));
+            }
+            Progress::Trouble(error) => self.bar.set_message(format!("{} {error}; asking again", self.name)),
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    style
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .progress_chars("=> ")
+}
+
+impl Session {
+    /// Waits for an operation, if there is one, else for what it should come to.
+    pub(crate) async fn wait(
+        &self,
+        name: &str,
+        location: &str,
+        operation: Option<&str>,
+        until: &Until,
+        limit: Duration,
+    ) -> Result<Option<Entity>> {
+        let line = Line::new(name, self.output.quiet);
+        let patience = Patience {
+            limit,
+            ..Patience::default()
+        };
+        let ended = async {
+            match operation {
+                Some(operation) => {
+                    self.client
+                        .wait_for_operation(operation, &patience, |progress| line.say(progress))
+                        .await?;
+                    if *until == Until::Gone {
+                        return Ok(None);
+                    }
+                    self.client.show(location).await.map(Some)
+                }
+                None => {
+                    self.client
+                        .wait_for(location, until, &patience, |progress| line.say(progress))
+                        .await
+                }
+            }
+        };
+        let ended: occi_client::Result<Option<Entity>> = ended.await;
+        ended.map_err(|error| {
+            let failure = Failure::from(error).about(name);
+            match failure.exit {
+                Exit::Timeout => failure.with_hint(format!("go on waiting: occi wait {location}")),
+                _ => failure,
+            }
+        })
+    }
+}

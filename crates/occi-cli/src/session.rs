@@ -1,0 +1,103 @@
+//! One run of the program: the server, what it offers, and where results go.
+
+use crate::args::Global;
+use crate::cache::ModelCache;
+use crate::config::{self, Connection};
+use crate::failure::Result;
+use crate::output::Output;
+use crate::trace;
+use occi_client::transport::Connector;
+use occi_client::{Client, EntityDraft, ErrorKind, Limits, MediaType, Model};
+use occi_rendering::compose;
+use std::sync::Arc;
+
+/// A server, and how to print what it says.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) output: Output,
+    /// What to call the server in messages.
+    pub(crate) server: String,
+    cache: Option<ModelCache>,
+}
+
+impl Session {
+    /// Opens what the options and the configuration say. Nothing is sent yet.
+    pub(crate) fn open(global: &Global) -> Result<Self> {
+        let connection = config::connection(global)?;
+        let output = Output::new(global);
+        let server = connection.endpoint.to_string();
+        let cache = config::cache_directory().map(|directory| ModelCache::new(&directory, connection.identity()));
+        let Connection {
+            endpoint,
+            credentials,
+            keystone,
+            tls,
+            project,
+        } = connection;
+        let mut limits = Limits::default();
+        if let Some(timeout) = global.timeout {
+            limits.connect = timeout;
+            limits.read = timeout;
+        }
+        let mut builder = Client::builder(endpoint)
+            .credentials(credentials)
+            .keystone(keystone)
+            .product(concat!("occi/", env!("CARGO_PKG_VERSION")))
+            .connector(Connector {
+                limits,
+                tls,
+                wrapper: global.debug.then(trace::wrapper),
+                transport: None,
+            });
+        if let Some(project) = project {
+            builder = builder.project(project);
+        }
+        if let Some(saved) = cache.as_ref().filter(|_| !global.no_cache).and_then(ModelCache::load) {
+            builder = builder.saved(saved);
+        }
+        Ok(Self {
+            client: builder.build()?,
+            output,
+            server,
+            cache,
+        })
+    }
+
+    /// What the server offers: as kept, as long as that is young.
+    pub(crate) async fn model(&self) -> Result<Arc<Model>> {
+        let is_known = self.client.saved().is_some();
+        let is_fresh = self.cache.as_ref().is_some_and(ModelCache::is_fresh);
+        if !is_known || !is_fresh {
+            self.client.revalidate().await?;
+            self.keep_model();
+        }
+        Ok(self.client.model().await?)
+    }
+
+    /// Finds something in the model. What is not in one that was kept may have come meanwhile.
+    pub(crate) async fn look_up<T>(&self, find: impl Fn(&Model) -> occi_client::Result<T>) -> Result<T> {
+        match find(&*self.model().await?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.client.revalidate().await?;
+                self.keep_model();
+                Ok(find(&*self.client.model().await?)?)
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// Keeps what the client knows of the server until the next time.
+    pub(crate) fn keep_model(&self) {
+        if let Some(cache) = &self.cache {
+            cache.store(&self.client);
+        }
+    }
+
+    /// Says what a request would hold that makes or changes something.
+    pub(crate) fn would(&self, verb: &str, draft: &EntityDraft, at: Option<&str>) -> Result<()> {
+        let body = compose::entity(draft, MediaType::OcciJson).map_err(occi_client::Error::from)?;
+        let body: serde_json::Value = serde_json::from_slice(&body.body).unwrap_or_default();
+        let at = at.map(|at| format!(" {at}")).unwrap_or_default();
+        self.output.text(&format!("would {verb}{at} {body:#}\n"))
+    }
+}

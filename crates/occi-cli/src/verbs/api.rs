@@ -1,0 +1,90 @@
+//! `occi api`.
+
+use super::values::text_or_file;
+use crate::failure::{Exit, Failure, Result};
+use crate::session::Session;
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+/// Send a request as it is written, and print the answer
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi api GET /-/
+  occi api GET /compute/ -H 'Accept: application/occi+json'
+  occi api POST '/compute/1?action=stop' -H 'Content-Type: text/plain' --data @action.txt
+  occi api HEAD / --include")]
+pub(crate) struct Api {
+    /// GET, POST, PUT, DELETE, ...
+    #[arg(value_name = "METHOD")]
+    method: String,
+    /// On the server, with its query
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// A header
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The body, or @FILE, or @- for stdin
+    #[arg(short, long, value_name = "TEXT|@FILE")]
+    data: Option<String>,
+    /// Print status and headers too
+    #[arg(short, long)]
+    include: bool,
+    /// Say what would be sent, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Api {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let method: Method = self
+            .method
+            .to_ascii_uppercase()
+            .parse()
+            .map_err(|_| Failure::usage("this is no method"))?;
+        let mut headers = HeaderMap::new();
+        for header in &self.headers {
+            let (name, value) = header
+                .split_once(':')
+                .ok_or_else(|| Failure::usage("a header is NAME: VALUE"))?;
+            let name: HeaderName = name
+                .trim()
+                .parse()
+                .map_err(|_| Failure::usage(format!("{name:?} names no header")))?;
+            let value = HeaderValue::from_str(value.trim())
+                .map_err(|_| Failure::usage(format!("this cannot be the value of {name}")))?;
+            headers.append(name, value);
+        }
+        let body = self.data.as_deref().map(text_or_file).transpose()?.unwrap_or_default();
+        if self.dry_run {
+            let mut text = format!("would send {method} {}\n", self.path);
+            for (name, value) in &headers {
+                text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+            }
+            return session
+                .output
+                .text(&format!("{text}\n{}\n", String::from_utf8_lossy(&body)));
+        }
+        let answer = session.client.raw(method, &self.path, headers, body.into()).await?;
+        if self.include {
+            let mut text = format!("HTTP/1.1 {}\n", answer.status);
+            for (name, value) in &answer.headers {
+                text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+            }
+            session.output.text(&format!("{text}\n"))?;
+        }
+        session.output.bytes(&answer.body)?;
+        if answer.status.is_client_error() || answer.status.is_server_error() {
+            let exit = match answer.status.as_u16() {
+                401 | 403 => Exit::Auth,
+                404 | 410 => Exit::NotFound,
+                409 | 412 => Exit::Conflict,
+                504 => Exit::Timeout,
+                429 | 500.. => Exit::Unavailable,
+                _ => Exit::Failure,
+            };
+            return Err(Failure::new(exit, format!("the server answered {}", answer.status)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,375 @@
+//! `occi create`.
+
+use super::values::{Assignment, attribute_name, gib, input, text_or_file};
+use crate::failure::{Exit, Failure, Result};
+use crate::names::{Among, kind};
+use crate::output::Record;
+use crate::progress::Waiting;
+use crate::session::Session;
+use clap::Args;
+use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template};
+use occi_client::{Created, EntityDraft, Input, Model, Until};
+use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
+use occi_model::templates::RESOURCE_TPL;
+use occi_model::{LinkDraft, TypeId};
+
+/// Make something
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi create compute web1
+  occi create compute web1 --os tiny --size small --key @~/.ssh/id_ed25519.pub --wait
+  occi create compute web2 --cores 2 --memory 2G --network lan --volume data
+  occi create compute db1 --volume data:10G --user-data @init.yaml
+  occi create storage data --size 10G
+  occi create network lan --address 10.1.0.0/24 --gateway 10.1.0.1
+  occi create network lan --attribute label=blue --dry-run")]
+pub(crate) struct Create {
+    /// compute, network, storage, or any other kind (occi list kind)
+    #[arg(value_name = "KIND")]
+    kind: String,
+    /// What people shall call it
+    #[arg(value_name = "TITLE")]
+    title: Option<String>,
+    /// Of a machine: the template that it boots from (occi list os_tpl)
+    #[arg(long, value_name = "TEMPLATE")]
+    os: Option<String>,
+    /// Of a machine: the template of its size (occi list resource_tpl); of a volume: 10G
+    #[arg(long, value_name = "TEMPLATE|SIZE")]
+    size: Option<String>,
+    /// Of a machine: how many cores
+    #[arg(long, value_name = "NUMBER")]
+    cores: Option<i64>,
+    /// Of a machine: how much memory, as 2G
+    #[arg(long, value_name = "SIZE", value_parser = gib)]
+    memory: Option<f64>,
+    /// Of a machine: its name in its networks
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Of a machine: a network to join
+    #[arg(long = "network", value_name = "NETWORK")]
+    networks: Vec<String>,
+    /// Of a machine: a volume to attach, or NAME:SIZE to make one
+    #[arg(long = "volume", value_name = "VOLUME[:SIZE]")]
+    volumes: Vec<String>,
+    /// Of a machine: who may log in, an OpenSSH public key or @FILE
+    #[arg(long, value_name = "KEY|@FILE")]
+    key: Option<String>,
+    /// Of a machine: what it runs at its first boot, or @FILE
+    #[arg(long, value_name = "TEXT|@FILE")]
+    user_data: Option<String>,
+    /// Of a network: its addresses, as 10.1.0.0/24
+    #[arg(long, value_name = "CIDR")]
+    address: Option<String>,
+    /// Of a network: the way out
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Option<String>,
+    /// Of a network: dynamic or static
+    #[arg(long, value_name = "WORD")]
+    allocation: Option<String>,
+    /// Of a network: its VLAN
+    #[arg(long, value_name = "NUMBER")]
+    vlan: Option<i64>,
+    /// A longer description
+    #[arg(long, value_name = "TEXT")]
+    summary: Option<String>,
+    /// Any attribute
+    #[arg(short, long = "attribute", value_name = "NAME=VALUE")]
+    attributes: Vec<Assignment>,
+    /// Any mixin
+    #[arg(short, long = "mixin", value_name = "NAME")]
+    mixins: Vec<String>,
+    /// A link to something that is there
+    #[arg(long = "link", value_name = "NAME")]
+    links: Vec<String>,
+    /// Of a link: where it starts
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Of a link: where it leads
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// At this path, where there must be nothing yet
+    #[arg(long, value_name = "PATH")]
+    at: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A volume to make before its machine.
+struct NewVolume {
+    title: String,
+    size_gib: f64,
+}
+
+impl Create {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let kind_id = session
+            .look_up(|model| kind(model, &self.kind).map(|kind| kind.id.clone()))
+            .await?;
+        let model = session.model().await?;
+        self.refuse_strangers(&kind_id, &model)?;
+        let (links, new_volumes) = self.machine_links(&model, session).await?;
+        let mut draft = self.draft(&kind_id, &model)?;
+        for link in links {
+            draft.links.push(link);
+        }
+        for name in &self.links {
+            draft.links.push(self.link(name, &model, session).await?);
+        }
+        for (end, name) in [(&mut draft.source, &self.source), (&mut draft.target, &self.target)] {
+            if let Some(name) = name {
+                *end = Some(session.find(name, &Among::All).await?.location);
+            }
+        }
+        if self.dry_run {
+            for volume in &new_volumes {
+                session.output.text(&format!(
+                    "would create storage {} of {} GiB\n",
+                    volume.title, volume.size_gib
+                ))?;
+            }
+            return session.would("create", &draft, self.at.as_deref());
+        }
+        for volume in &new_volumes {
+            let storage = infrastructure::Storage {
+                title: Some(volume.title.clone()),
+                size_gib: volume.size_gib,
+                ..infrastructure::Storage::default()
+            };
+            let waiting = Waiting {
+                wait: Some(self.waiting.wait.unwrap_or(std::time::Duration::from_secs(600))),
+            };
+            let created = create(&storage.draft(&model)?, None, &volume.title, waiting, session).await?;
+            let location = location_of(&created)?;
+            session.output.note(format!("volume {} is {location}", volume.title));
+            let link = StorageLink {
+                storage: location.to_owned(),
+                ..StorageLink::default()
+            };
+            draft.links.push(inline(link.draft(&model, None)?));
+        }
+        let name = self.title.clone().unwrap_or_else(|| self.kind.clone());
+        let created = create(&draft, self.at.as_deref(), &name, self.waiting, session).await?;
+        let location = location_of(&created)?.to_owned();
+        let entity = match created.entity {
+            Some(entity) if self.waiting.wait.is_none() => entity,
+            // What is accepted may not be there to see yet; where it will be is what there is to say.
+            _ => match session.client.show(&location).await {
+                Ok(entity) => entity,
+                Err(error) => {
+                    session
+                        .output
+                        .note(format!("it has been created, and cannot be shown yet: {error}"));
+                    return session.output.text(&format!("{location}\n"));
+                }
+            },
+        };
+        if session.output.is_for_people() {
+            return session.output.text(&format!("{location}\n"));
+        }
+        session.output.show(&Record::entity(&entity, &model))
+    }
+
+    /// An option that means nothing for this kind is a mistake.
+    fn refuse_strangers(&self, kind: &TypeId, model: &Model) -> Result<()> {
+        let is = |ancestor: &str| model.descends_from(kind.as_str(), ancestor);
+        let of_machines = [
+            ("--os", self.os.is_some()),
+            ("--cores", self.cores.is_some()),
+            ("--memory", self.memory.is_some()),
+            ("--hostname", self.hostname.is_some()),
+            ("--network", !self.networks.is_empty()),
+            ("--volume", !self.volumes.is_empty()),
+            ("--key", self.key.is_some()),
+            ("--user-data", self.user_data.is_some()),
+        ];
+        let of_networks = [
+            ("--address", self.address.is_some()),
+            ("--gateway", self.gateway.is_some()),
+            ("--allocation", self.allocation.is_some()),
+            ("--vlan", self.vlan.is_some()),
+        ];
+        let strange =
+            |options: &[(&'static str, bool)]| options.iter().find(|(_, given)| *given).map(|(name, _)| *name);
+        let found = match (is(COMPUTE), is(NETWORK)) {
+            (true, _) => strange(&of_networks),
+            (false, true) => strange(&of_machines),
+            (false, false) => strange(&of_machines).or_else(|| strange(&of_networks)),
+        };
+        let size = Some("--size").filter(|_| self.size.is_some() && !is(COMPUTE) && !is(STORAGE));
+        match found.or(size) {
+            Some(option) => Err(Failure::usage(format!("{option} means nothing for a {}", kind.term()))
+                .with_hint("--attribute NAME=VALUE sets any attribute")),
+            None => Ok(()),
+        }
+    }
+
+    fn draft(&self, kind: &TypeId, model: &Model) -> Result<EntityDraft> {
+        let is = |ancestor: &str| kind.as_str() == ancestor;
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).map_err(|_| Failure::usage("the key is no text; it is the file that ends in .pub"))
+        };
+        let mut draft = if is(COMPUTE) {
+            let machine = infrastructure::Compute {
+                title: self.title.clone(),
+                summary: self.summary.clone(),
+                os: self.os.clone(),
+                size: self.size.clone(),
+                cores: self.cores,
+                memory_gib: self.memory,
+                hostname: self.hostname.clone(),
+                ssh_key: self.key.as_deref().map(|key| text(text_or_file(key)?)).transpose()?,
+                user_data: self.user_data.as_deref().map(text_or_file).transpose()?,
+                ..infrastructure::Compute::default()
+            };
+            machine.draft(model)?
+        } else if is(NETWORK) {
+            let network = infrastructure::Network {
+                title: self.title.clone(),
+                summary: self.summary.clone(),
+                vlan: self.vlan,
+                address: self.address.clone(),
+                gateway: self.gateway.clone(),
+                allocation: self.allocation.clone(),
+                ..infrastructure::Network::default()
+            };
+            network.draft(model)?
+        } else {
+            let mut draft = EntityDraft {
+                kind: Some(kind.clone()),
+                ..EntityDraft::default()
+            };
+            for (name, value) in [("occi.core.title", &self.title), ("occi.core.summary", &self.summary)] {
+                if let Some(value) = value {
+                    set(&mut draft, name, Input::Typed(value.as_str().into()))?;
+                }
+            }
+            match self.size.as_deref() {
+                Some(size) if is(STORAGE) => {
+                    let size = gib(size).map_err(Failure::usage)?;
+                    set(&mut draft, "occi.storage.size", Input::Typed(size.into()))?;
+                }
+                // A kind that descends from compute.
+                Some(size) => draft.mixins.push(template(model, RESOURCE_TPL, size)?.id.clone()),
+                None => {}
+            }
+            draft
+        };
+        for name in &self.mixins {
+            let id = model.mixin(name)?.id.clone();
+            if !draft.mixins.contains(&id) {
+                draft.mixins.push(id);
+            }
+        }
+        let definitions = model.attributes_of(kind, &draft.mixins);
+        for Assignment { name, value } in &self.attributes {
+            let name = attribute_name(name, &definitions)?;
+            set(&mut draft, &name, input(&name, value, model)?)?;
+        }
+        Ok(draft)
+    }
+
+    /// The links of a machine, and the volumes to make first.
+    async fn machine_links(&self, model: &Model, session: &Session) -> Result<(Vec<LinkDraft>, Vec<NewVolume>)> {
+        let mut links = Vec::new();
+        for name in &self.networks {
+            let network = session.find(name, &Among::Kind(NETWORK.to_owned())).await?.location;
+            let link = NetworkInterface {
+                network,
+                ..NetworkInterface::default()
+            };
+            links.push(inline(link.draft(model, None)?));
+        }
+        let mut new_volumes = Vec::new();
+        for name in &self.volumes {
+            let new = name
+                .rsplit_once(':')
+                .filter(|(before, _)| !before.is_empty() && !name.contains('/'));
+            if let Some((title, size)) = new {
+                let size_gib = gib(size).map_err(Failure::usage)?;
+                let title = title.to_owned();
+                new_volumes.push(NewVolume { title, size_gib });
+                continue;
+            }
+            let storage = session.find(name, &Among::Kind(STORAGE.to_owned())).await?.location;
+            let link = StorageLink {
+                storage,
+                ..StorageLink::default()
+            };
+            links.push(inline(link.draft(model, None)?));
+        }
+        Ok((links, new_volumes))
+    }
+
+    /// A link of the kind that leads there.
+    async fn link(&self, name: &str, model: &Model, session: &Session) -> Result<LinkDraft> {
+        let target = session.find(name, &Among::All).await?.location;
+        let target_kind = model.kind_at(&target).map(|kind| kind.id.clone());
+        let kind = target_kind.as_ref().and_then(|kind| model.link_kind_to(kind.as_str()));
+        let Some(kind) = kind else {
+            return Err(Failure::usage(format!("the server has no kind of link to {name}")));
+        };
+        Ok(inline(EntityDraft {
+            kind: Some(kind.id.clone()),
+            target: Some(target),
+            target_kind,
+            ..EntityDraft::default()
+        }))
+    }
+}
+
+fn inline(entity: EntityDraft) -> LinkDraft {
+    LinkDraft {
+        entity,
+        own_location: None,
+    }
+}
+
+fn set(draft: &mut EntityDraft, name: &str, value: Input) -> Result<()> {
+    let name = name.parse().map_err(occi_client::Error::from)?;
+    draft.attributes.push((name, value));
+    Ok(())
+}
+
+/// Creates, and waits if that is wanted.
+pub(super) async fn create(
+    draft: &EntityDraft,
+    at: Option<&str>,
+    name: &str,
+    waiting: Waiting,
+    session: &Session,
+) -> Result<Created> {
+    let write = waiting.write();
+    let mut created = match at {
+        Some(at) => session.client.create_at(at, draft, &write).await?,
+        None => session.client.create(draft, &write).await?,
+    };
+    // Who answers early names the operation, and that names what it makes.
+    if let (None, Some(operation)) = (&created.location, &created.operation)
+        && session.client.dialect().is_occid
+    {
+        created.location = session.client.operation(operation).await?.entity;
+    }
+    if let (Some(limit), Some(location)) = (waiting.wait, &created.location) {
+        let operation = created.operation.as_deref();
+        session.wait(name, location, operation, &Until::Up, limit).await?;
+    }
+    Ok(created)
+}
+
+fn location_of(created: &Created) -> Result<&str> {
+    match (&created.location, &created.operation) {
+        (Some(location), _) => Ok(location),
+        (None, Some(operation)) => Err(Failure::new(
+            Exit::Failure,
+            format!("the server has accepted it and does not say yet where it will be: {operation}"),
+        )),
+        (None, None) => Err(
+            Failure::new(Exit::Failure, "it has been created, and the server does not say where")
+                .with_hint("look for it with: occi list"),
+        ),
+    }
+}

@@ -1,0 +1,142 @@
+//! `occi delete`.
+
+use super::each_found;
+use super::show::kind_in_front;
+use crate::failure::{Exit, Failure, Result};
+use crate::names::{Among, Found};
+use crate::progress::Waiting;
+use crate::session::Session;
+use clap::Args;
+use futures::TryStreamExt;
+use occi_client::{Listing, Until};
+use std::io::{IsTerminal, Write};
+
+/// Delete things
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi delete web1
+  occi delete compute web1 web2 --yes
+  occi delete storage --all --dry-run
+  occi delete os_tpl#gold")]
+pub(crate) struct Delete {
+    /// What it is called; a kind may stand in front
+    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1..)]
+    names: Vec<String>,
+    /// Everything of the kind
+    #[arg(long)]
+    all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Delete {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let model = session.model().await?;
+        if let [name] = self.names.as_slice()
+            && name.contains('#')
+        {
+            return self.mixin(name, session).await;
+        }
+        let found = if self.all {
+            let [kind] = self.names.as_slice() else {
+                return Err(Failure::usage("--all goes with one kind and no names"));
+            };
+            let id = session
+                .look_up(|model| crate::names::kind(model, kind).map(|kind| kind.id.clone()))
+                .await?;
+            let locations = session.client.list_stream(id.as_str(), &Listing::default()).await?;
+            let found = locations.map_ok(|location| Found {
+                name: location.clone(),
+                location,
+            });
+            found.try_collect().await?
+        } else {
+            let (kind, names) = kind_in_front(self.names.clone(), &model);
+            let among = kind.map_or(Among::All, Among::Kind);
+            session.find_all(&names, &among).await?
+        };
+        if found.is_empty() {
+            session.output.note("there is nothing to delete");
+            return Ok(());
+        }
+        if self.dry_run {
+            for Found { location, name } in &found {
+                session.output.text(&match location == name {
+                    true => format!("would delete {location}\n"),
+                    false => format!("would delete {name} ({location})\n"),
+                })?;
+            }
+            return Ok(());
+        }
+        if !self.yes && (self.all || found.len() > 1) {
+            for Found { location, name } in found.iter().take(20) {
+                anstream::eprintln!(
+                    "  {location}{}",
+                    if location == name {
+                        String::new()
+                    } else {
+                        format!("  {name}")
+                    }
+                );
+            }
+            confirm(&format!("Delete these {}?", found.len()))?;
+        }
+        each_found(found, async |found| {
+            let done = session.client.delete(&found.location, &self.waiting.write()).await?;
+            if let Some(limit) = self.waiting.wait {
+                let operation = done.operation.as_deref();
+                session
+                    .wait(&found.name, &found.location, operation, &Until::Gone, limit)
+                    .await?;
+            }
+            session.output.note(match (self.waiting.wait, &done.operation) {
+                (None, Some(operation)) => format!("{}: deletion goes on: occi show {operation}", found.name),
+                _ => format!("{}: deleted", found.name),
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    /// A template that was saved, or a mixin of the user's.
+    async fn mixin(&self, name: &str, session: &Session) -> Result<()> {
+        let id = session
+            .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
+            .await?;
+        if self.dry_run {
+            return session.output.text(&format!("would delete {id}\n"));
+        }
+        session.client.remove_mixin(id.as_str()).await?;
+        session.keep_model();
+        session.output.note(format!("{id}: deleted"));
+        Ok(())
+    }
+}
+
+/// Asks at the terminal.
+///
+/// # Errors
+/// There is none, or the answer is not yes.
+pub(super) fn confirm(question: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            Failure::usage("this wants to be confirmed, and there is no terminal to ask at")
+                .with_hint("--yes does it without asking, --dry-run shows what it would do"),
+        );
+    }
+    eprint!("{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Failure, "nothing has been deleted")),
+    }
+}

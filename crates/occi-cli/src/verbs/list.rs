@@ -1,0 +1,385 @@
+//! `occi list`.
+
+use super::values::attribute_name;
+use crate::failure::{Exit, Failure, Result};
+use crate::names::kind;
+use crate::output::{Column, Look, Record, Sort};
+use crate::session::Session;
+use clap::Args;
+use futures::TryStreamExt;
+use occi_client::{AttributeFilter, Category, ErrorKind, Filter, Input, Listing, Mixin, Model, Operation, Operator};
+use occi_model::AttributeDefinition;
+use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
+use occi_model::production::IPRESERVATION;
+use std::str::FromStr;
+
+/// List what there is of a kind, of templates, or of operations
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi list compute
+  occi list compute --filter state=active --sort -memory -o wide
+  occi list os_tpl
+  occi list operation --filter state=running
+  occi list network -o jsonpath='$[*].id'
+  occi list kind")]
+pub(crate) struct List {
+    /// compute, network, storage, os_tpl, resource_tpl, operation, kind, mixin, action, or anything that `occi list
+    /// kind` and `occi list mixin` show; without it, everything
+    #[arg(value_name = "KIND")]
+    kind: Option<String>,
+    /// Only what has this: NAME=VALUE, or NAME~PART for a part of a text
+    #[arg(long, value_name = "NAME=VALUE")]
+    filter: Vec<Condition>,
+    /// Which columns, in which order: names of attributes, or members of the JSON form
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// By which column; with a - in front from the end
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// No more than so many
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<usize>,
+}
+
+/// `NAME=VALUE`, `NAME~PART`.
+#[derive(Clone, Debug)]
+struct Condition {
+    name: String,
+    operator: Operator,
+    value: String,
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = text.find(['=', '~']).filter(|at| *at > 0);
+        let at = at.ok_or("a filter is NAME=VALUE or NAME~PART")?;
+        Ok(Self {
+            name: text[..at].trim().to_owned(),
+            operator: match &text[at..=at] {
+                "=" => Operator::Equal,
+                _ => Operator::Contains,
+            },
+            value: text[at + 1..].to_owned(),
+        })
+    }
+}
+
+impl Condition {
+    fn holds(&self, column: &Column, record: &Record) -> bool {
+        let Some(value) = column.value(&record.json) else {
+            return false;
+        };
+        let text = column.text(&record.json);
+        match self.operator {
+            Operator::Contains => text.contains(&self.value),
+            Operator::Equal => {
+                text == self.value
+                    || text.rsplit('#').next() == Some(self.value.as_str())
+                    || value.as_f64().is_some_and(|number| self.value.parse() == Ok(number))
+            }
+        }
+    }
+}
+
+impl List {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        match self.kind.as_deref() {
+            None => self.entities("/", None, session).await,
+            Some("operation" | "operations") => self.operations(session).await,
+            Some(class @ ("kind" | "kinds" | "mixin" | "mixins" | "action" | "actions")) => {
+                let model = session.model().await?;
+                let class = class.trim_end_matches('s');
+                let of_class = model.categories().filter(|category| category.class().as_str() == class);
+                self.records(of_class.map(Record::category), category_columns(), session)
+            }
+            Some(name) => {
+                let category = |model: &Model| match kind(model, name) {
+                    Ok(kind) => Ok(kind.id.clone()),
+                    Err(error) if error.kind() == ErrorKind::NotFound => model
+                        .category(name)
+                        .map(|category| category.id().clone())
+                        .map_err(|_| error),
+                    Err(error) => Err(error),
+                };
+                let id = session.look_up(category).await.map_err(|failure| match failure.exit {
+                    Exit::NotFound => failure.with_hint("occi list kind and occi list mixin show what it offers"),
+                    _ => failure,
+                })?;
+                let model = session.model().await?;
+                match model.get(id.as_str()) {
+                    Some(Category::Mixin(mixin)) if is_template_family(mixin, &model) => {
+                        let templates = model.dependants(id.as_str()).map(Category::Mixin).map(Record::category);
+                        self.records(templates, category_columns(), session)
+                    }
+                    Some(Category::Action(_)) => {
+                        Err(Failure::usage(format!("{id} is an action, of which there is no list")))
+                    }
+                    Some(category) => {
+                        let at = category.location().unwrap_or("/").to_owned();
+                        self.entities(&at, Some(category), session).await
+                    }
+                    None => Err(Failure::usage(format!("{id} has gone meanwhile"))),
+                }
+            }
+        }
+    }
+
+    async fn entities(&self, at: &str, category: Option<Category<'_>>, session: &Session) -> Result<()> {
+        let model = session.model().await?;
+        let definitions: Vec<&AttributeDefinition> = match category {
+            Some(Category::Kind(kind)) => model.attributes_of(&kind.id, &[]),
+            Some(category) => category.attributes().iter().collect(),
+            None => Vec::new(),
+        };
+        let mut filter = Filter::default();
+        let mut conditions = Vec::new();
+        for condition in &self.filter {
+            let name = full_name(&condition.name, &definitions)?;
+            // What the server knows as an attribute it can look for itself; all is looked at again, since not every
+            // server does.
+            if name.contains('.') {
+                filter.attributes.push(AttributeFilter {
+                    name: name.parse().map_err(occi_client::Error::from)?,
+                    value: Input::Quoted(condition.value.clone()),
+                    operator: condition.operator,
+                });
+            }
+            conditions.push((condition, Column::new(&name, Look::Plain)));
+        }
+        let usual = || match category {
+            Some(Category::Kind(kind)) => entity_columns(kind.id.as_str(), &model),
+            _ => mixed_columns(),
+        };
+        let columns = self.columns(usual, &definitions)?;
+        let mut listing = session.output.list(columns, self.sort(&definitions)?);
+        let mut entities = session.client.entities(at, &Listing { filter, page: None }).await?;
+        let mut count = 0;
+        while self.limit.is_none_or(|limit| count < limit)
+            && let Some(entity) = entities.try_next().await?
+        {
+            let record = Record::entity(&entity, &model);
+            if conditions
+                .iter()
+                .all(|(condition, column)| condition.holds(column, &record))
+            {
+                count += 1;
+                listing.push(record)?;
+            }
+        }
+        listing.finish()
+    }
+
+    async fn operations(&self, session: &Session) -> Result<()> {
+        session.model().await?;
+        let is_open = |word: &str| matches!(word, "running" | "accepted");
+        let open = self.filter.iter().any(|one| one.name == "state" && is_open(&one.value));
+        let operations: Vec<Operation> = session.client.operations(open).await?;
+        let columns = vec![
+            Column::new("id", Look::Plain),
+            Column::new("verb", Look::Title),
+            Column::new("state", Look::State),
+            Column::new("progress", Look::Percent),
+            Column::new("step", Look::Plain),
+            Column::new("entity", Look::Plain),
+            Column::new("created", Look::Ago).headed("AGE"),
+            Column::new("error", Look::Plain).wide(),
+        ];
+        self.records(operations.iter().map(Record::operation), columns, session)
+    }
+
+    /// What is there as a whole.
+    fn records(&self, records: impl Iterator<Item = Record>, usual: Vec<Column>, session: &Session) -> Result<()> {
+        let columns = self.columns(|| usual, &[])?;
+        let mut listing = session.output.list(columns, self.sort(&[])?);
+        let conditions: Vec<_> = self
+            .filter
+            .iter()
+            .map(|one| (one, Column::new(&one.name, Look::Plain)))
+            .collect();
+        let chosen = records.filter(|record| conditions.iter().all(|(one, column)| one.holds(column, record)));
+        for record in chosen.take(self.limit.unwrap_or(usize::MAX)) {
+            listing.push(record)?;
+        }
+        listing.finish()
+    }
+
+    fn columns(
+        &self,
+        usual: impl FnOnce() -> Vec<Column>,
+        definitions: &[&AttributeDefinition],
+    ) -> Result<Vec<Column>> {
+        let Some(names) = &self.columns else {
+            return Ok(usual());
+        };
+        names.iter().map(|name| column(name, definitions)).collect()
+    }
+
+    fn sort(&self, definitions: &[&AttributeDefinition]) -> Result<Option<Sort>> {
+        let Some(text) = &self.sort else { return Ok(None) };
+        let (name, descending) = match text.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (text.as_str(), false),
+        };
+        Ok(Some(Sort {
+            column: column(name, definitions)?,
+            descending,
+        }))
+    }
+}
+
+/// Members of every record; their names need no looking up.
+const MEMBERS: [&str; 30] = [
+    "kind",
+    "id",
+    "title",
+    "summary",
+    "state",
+    "message",
+    "location",
+    "os",
+    "size",
+    "addresses",
+    "source",
+    "target",
+    "mixins",
+    "actions",
+    "links",
+    "class",
+    "term",
+    "scheme",
+    "parent",
+    "depends",
+    "applies",
+    "verb",
+    "step",
+    "progress",
+    "entity",
+    "error",
+    "created",
+    "finished",
+    "deadline",
+    "name",
+];
+
+fn full_name(name: &str, definitions: &[&AttributeDefinition]) -> Result<String> {
+    // The size of a volume is its attribute, that of a machine its template.
+    let is_member = MEMBERS.contains(&name);
+    match name {
+        "name" => Ok("title".to_owned()),
+        "title" | "summary" | "id" => Ok(name.to_owned()),
+        _ if is_member
+            && !definitions
+                .iter()
+                .any(|one| one.name.as_str() == format!("occi.storage.{name}")) =>
+        {
+            Ok(name.to_owned())
+        }
+        _ => {
+            let full = attribute_name(name, definitions)?;
+            match full.contains('.') || definitions.is_empty() {
+                true => Ok(full),
+                false => {
+                    let known: Vec<_> = definitions.iter().map(|one| one.name.as_str()).collect();
+                    Err(
+                        Failure::usage(format!("there is no column {name:?}")).with_hint(format!(
+                            "there are {} and {}",
+                            MEMBERS[..12].join(", "),
+                            known.join(", ")
+                        )),
+                    )
+                }
+            }
+        }
+    }
+}
+
+fn column(name: &str, definitions: &[&AttributeDefinition]) -> Result<Column> {
+    let full = full_name(name, definitions)?;
+    let look = match full.as_str() {
+        "kind" | "os" | "size" | "mixins" => Look::Term,
+        "title" => Look::Title,
+        "state" => Look::State,
+        "created" | "finished" => Look::Ago,
+        "progress" => Look::Percent,
+        name => Look::of_attribute(name),
+    };
+    Ok(Column::new(&full, look))
+}
+
+/// What templates depend on is no collection of machines to anybody who says `occi list os_tpl`.
+fn is_template_family(mixin: &Mixin, model: &Model) -> bool {
+    model.dependants(mixin.id.as_str()).next().is_some()
+        || mixin.id.as_str() == occi_model::templates::OS_TPL
+        || mixin.id.as_str() == occi_model::templates::RESOURCE_TPL
+}
+
+fn category_columns() -> Vec<Column> {
+    vec![
+        Column::new("term", Look::Title),
+        Column::new("title", Look::Plain),
+        Column::new("location", Look::Plain).wide(),
+        Column::new("scheme", Look::Plain),
+    ]
+}
+
+fn mixed_columns() -> Vec<Column> {
+    vec![
+        Column::new("kind", Look::Term),
+        Column::new("title", Look::Title),
+        Column::new("state", Look::State),
+        Column::new("id", Look::Short),
+        Column::new("message", Look::Plain).wide(),
+        Column::new("location", Look::Plain).wide(),
+    ]
+}
+
+/// What people want to see of a kind.
+fn entity_columns(kind: &str, model: &Model) -> Vec<Column> {
+    let mut columns = vec![Column::new("title", Look::Title), Column::new("state", Look::State)];
+    let is = |ancestor: &str| model.descends_from(kind, ancestor);
+    let attribute = |name: &str| Column::new(name, Look::of_attribute(name));
+    if is(COMPUTE) {
+        columns.extend([
+            attribute("occi.compute.cores"),
+            attribute("occi.compute.memory"),
+            Column::new("addresses", Look::Plain),
+            Column::new("os", Look::Term),
+            Column::new("size", Look::Term).wide(),
+        ]);
+    } else if is(IPRESERVATION) {
+        columns.extend([
+            attribute("occi.ipreservation.address"),
+            attribute("occi.ipreservation.used"),
+        ]);
+    } else if is(NETWORK) {
+        columns.extend([
+            attribute("occi.network.address"),
+            attribute("occi.network.gateway").wide(),
+            attribute("occi.network.allocation").wide(),
+            attribute("occi.network.vlan").wide(),
+        ]);
+    } else if is(STORAGE) {
+        columns.push(attribute("occi.storage.size"));
+    } else if model.is_link(kind) {
+        columns.remove(0);
+        columns.extend([
+            Column::new("source", Look::Plain),
+            Column::new("target", Look::Plain),
+            Column::new("addresses", Look::Plain),
+        ]);
+    } else if let Some(Category::Kind(kind)) = model.get(kind) {
+        // A kind that nobody here knows: what it says of itself.
+        let is_core = |name: &str| name.starts_with("occi.core.") || name.contains(".state");
+        let own = kind.attributes.iter().map(|definition| definition.name.as_str());
+        columns.extend(own.filter(|name| !is_core(name)).take(4).map(attribute));
+    }
+    columns.extend([
+        Column::new("id", Look::Short),
+        Column::new("message", Look::Plain).wide(),
+        Column::new("location", Look::Plain).wide(),
+    ]);
+    columns
+}

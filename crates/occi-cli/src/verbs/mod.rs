@@ -1,0 +1,117 @@
+//! One module for each verb: its options, and what it does.
+
+mod act;
+mod api;
+mod create;
+mod delete;
+mod describe;
+mod list;
+mod model;
+mod show;
+mod update;
+mod values;
+mod wait;
+
+use crate::args::Global;
+use crate::failure::Result;
+use crate::names::{Among, Found};
+use crate::session::Session;
+use clap::Subcommand;
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List what there is of a kind, of templates, or of operations
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    /// Show one thing, or several, in detail
+    #[command(visible_alias = "get")]
+    Show(show::Show),
+    /// Make something
+    Create(Box<create::Create>),
+    /// Change attributes and mixins
+    #[command(visible_alias = "set")]
+    Update(update::Update),
+    /// Delete things
+    #[command(visible_alias = "rm")]
+    Delete(delete::Delete),
+    /// Start machines
+    Start(act::Plain),
+    /// Stop machines
+    Stop(act::Stop),
+    /// Restart machines
+    Restart(act::Restart),
+    /// Suspend machines
+    Suspend(act::Suspend),
+    /// Make a template of a machine
+    Save(act::Save),
+    /// Give a volume another size, or a machine
+    Resize(act::Resize),
+    /// Invoke any action that the server offers
+    Act(act::Act),
+    /// Wait until something is as it should be
+    Wait(wait::Wait),
+    /// Say what a kind, a mixin or an action is
+    #[command(visible_alias = "explain")]
+    Describe(describe::Describe),
+    /// Everything that the server offers
+    Model(model::ShowModel),
+    /// Send a request as it is written, and print the answer
+    Api(api::Api),
+}
+
+impl Verb {
+    pub(crate) async fn run(self, global: &Global) -> Result<()> {
+        let session = Session::open(global)?;
+        let session = &session;
+        match self {
+            Self::List(list) => list.run(session).await,
+            Self::Show(show) => show.run(session).await,
+            Self::Create(create) => create.run(session).await,
+            Self::Update(update) => update.run(session).await,
+            Self::Delete(delete) => delete.run(session).await,
+            Self::Start(start) => start.run("start", session).await,
+            Self::Stop(stop) => stop.run(session).await,
+            Self::Restart(restart) => restart.run(session).await,
+            Self::Suspend(suspend) => suspend.run(session).await,
+            Self::Save(save) => save.run(session).await,
+            Self::Resize(resize) => resize.run(session).await,
+            Self::Act(act) => act.run(session).await,
+            Self::Wait(wait) => wait.run(session).await,
+            Self::Describe(describe) => describe.run(session).await,
+            Self::Model(model) => model.run(session).await,
+            Self::Api(api) => api.run(session).await,
+        }
+    }
+}
+
+/// Does something with everything that is named. What fails does not keep the others from it; the first failure is the
+/// end's.
+async fn each(
+    names: &[String],
+    among: &Among,
+    session: &Session,
+    does: impl AsyncFn(Found) -> Result<()>,
+) -> Result<()> {
+    // Nothing is done before all names are clear.
+    each_found(session.find_all(names, among).await?, does).await
+}
+
+async fn each_found(found: Vec<Found>, does: impl AsyncFn(Found) -> Result<()>) -> Result<()> {
+    let is_one = found.len() == 1;
+    let mut first = None;
+    for found in found {
+        let name = found.name.clone();
+        if let Err(failure) = does(found).await {
+            let failure = match is_one || failure.message.starts_with(&name) {
+                true => failure,
+                false => failure.about(&name),
+            };
+            if let Some(before) = first.replace(failure) {
+                let before: crate::failure::Failure = before;
+                before.print();
+            }
+        }
+    }
+    first.map_or(Ok(()), Err)
+}

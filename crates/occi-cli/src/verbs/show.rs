@@ -1,0 +1,86 @@
+//! `occi show`.
+
+use crate::failure::Result;
+use crate::names::Among;
+use crate::output::{Column, Look, Record};
+use crate::session::Session;
+use clap::Args;
+use occi_client::Model;
+
+/// Show one thing, or several, in detail
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi show web1
+  occi show compute/web1 -o yaml
+  occi show web1 -o jsonpath='$.addresses[0]'
+  occi show os_tpl#tiny
+  occi show operation 01a22653-56dc-7318-b8a2-eb429ecadc35")]
+pub(crate) struct Show {
+    /// What it is called; a kind may stand in front, as in `occi show compute web1 web2`
+    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1..)]
+    names: Vec<String>,
+}
+
+impl Show {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let model = session.model().await?;
+        let (kind, names) = kind_in_front(self.names, &model);
+        let mut records = Vec::new();
+        for name in &names {
+            records.push(one(kind.as_deref(), name, &model, session).await?);
+        }
+        if let [only] = records.as_slice() {
+            return session.output.show(only);
+        }
+        if session.output.is_for_people() {
+            for (place, record) in records.iter().enumerate() {
+                if place > 0 {
+                    session.output.text("\n")?;
+                }
+                session.output.show(record)?;
+            }
+            return Ok(());
+        }
+        let mut listing = session.output.list(
+            vec![Column::new("id", Look::Plain), Column::new("title", Look::Plain)],
+            None,
+        );
+        for record in records {
+            listing.push(record)?;
+        }
+        listing.finish()
+    }
+}
+
+/// `compute web1` is two names, unless there is a kind of the first.
+pub(super) fn kind_in_front(mut names: Vec<String>, model: &Model) -> (Option<String>, Vec<String>) {
+    let is_kind = |name: &str| {
+        ["operation", "mixin", "kind", "action"].contains(&name) || crate::names::kind(model, name).is_ok()
+    };
+    if names.len() > 1 && names.first().is_some_and(|first| is_kind(first)) {
+        let kind = names.remove(0);
+        return (Some(kind), names);
+    }
+    (None, names)
+}
+
+async fn one(kind: Option<&str>, name: &str, model: &Model, session: &Session) -> Result<Record> {
+    let is_operation = kind == Some("operation") || name.contains("/-/operation/");
+    if is_operation {
+        let path = match name.contains('/') {
+            true => name.to_owned(),
+            false => format!("{}/-/operation/{name}", session.client.endpoint().base_path()),
+        };
+        return Ok(Record::operation(&session.client.operation(&path).await?));
+    }
+    let is_category = name.contains('#') || matches!(kind, Some("mixin" | "kind" | "action"));
+    if is_category {
+        session.look_up(|model| model.category(name).map(drop)).await?;
+        return Ok(Record::category(session.client.model().await?.category(name)?));
+    }
+    let among = kind.map_or(Among::All, |kind| Among::Kind(kind.to_owned()));
+    let found = session.find(name, &among).await?;
+    let entity = session.client.show(&found.location).await?;
+    Ok(Record::entity(&entity, model))
+}

@@ -1,0 +1,103 @@
+//! `occi update`.
+
+use super::each;
+use super::values::{Assignment, attribute_name, input};
+use crate::failure::{Failure, Result};
+use crate::names::Among;
+use crate::output::Record;
+use crate::progress::Waiting;
+use crate::session::Session;
+use clap::Args;
+use occi_client::{EntityDraft, Until};
+
+/// Change attributes and mixins
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi update web1 title=web
+  occi update web1 cores=2 memory=2G --wait
+  occi update web1 summary=          (takes it away)
+  occi update web1 --mixin blue --without green")]
+pub(crate) struct Update {
+    /// What it is called
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What it shall be; nothing after the = takes it away
+    #[arg(value_name = "NAME=VALUE")]
+    attributes: Vec<Assignment>,
+    /// A mixin more
+    #[arg(short, long = "mixin", value_name = "NAME")]
+    mixins: Vec<String>,
+    /// A mixin less
+    #[arg(long, value_name = "NAME")]
+    without: Vec<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Update {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        if self.attributes.is_empty() && self.mixins.is_empty() && self.without.is_empty() {
+            return Err(Failure::usage("nothing is to be changed").with_hint("for example: occi update web1 title=web"));
+        }
+        each(std::slice::from_ref(&self.name), &Among::All, session, async |found| {
+            let entity = session.client.show(&found.location).await?;
+            let mut draft = EntityDraft::default();
+            for name in &self.mixins {
+                draft.mixins.push(
+                    session
+                        .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
+                        .await?,
+                );
+            }
+            let model = session.model().await?;
+            let all: Vec<_> = entity.mixins.iter().chain(&draft.mixins).cloned().collect();
+            let definitions = match &entity.kind {
+                Some(kind) => model.attributes_of(kind, &all),
+                None => Vec::new(),
+            };
+            for Assignment { name, value } in &self.attributes {
+                let name = attribute_name(name, &definitions)?;
+                let value = input(&name, value, &model)?;
+                draft
+                    .attributes
+                    .push((name.parse().map_err(occi_client::Error::from)?, value));
+            }
+            if self.dry_run {
+                return session.would("update", &draft, Some(&found.location));
+            }
+            let mut operation = None;
+            if !draft.attributes.is_empty() || !draft.mixins.is_empty() {
+                operation = session
+                    .client
+                    .update(&found.location, &draft, &self.waiting.write())
+                    .await?
+                    .operation;
+            }
+            for name in &self.without {
+                let id = session
+                    .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
+                    .await?;
+                session
+                    .client
+                    .dissociate(id.as_str(), std::slice::from_ref(&found.location))
+                    .await?;
+            }
+            if let (Some(limit), Some(operation)) = (self.waiting.wait, &operation) {
+                session
+                    .wait(&found.name, &found.location, Some(operation), &Until::Up, limit)
+                    .await?;
+            }
+            if session.output.is_for_people() {
+                session.output.note(format!("{}: updated", found.name));
+                return Ok(());
+            }
+            let entity = session.client.show(&found.location).await?;
+            session.output.show(&Record::entity(&entity, &model))
+        })
+        .await
+    }
+}

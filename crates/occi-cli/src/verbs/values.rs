@@ -1,0 +1,150 @@
+//! Values as people write them: `NAME=VALUE`, `@FILE`, `10G`.
+
+use crate::failure::{Failure, Result, file_failure};
+use occi_client::{Input, Model};
+use occi_model::AttributeDefinition;
+use std::io::Read;
+use std::path::Path;
+
+/// `NAME=VALUE`.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl std::str::FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => Ok(Self {
+                name: name.trim().to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("it is written NAME=VALUE".to_owned()),
+        }
+    }
+}
+
+/// The content of `@FILE`, of stdin for `@-`; other text is meant as it is.
+pub(crate) fn text_or_file(text: &str) -> Result<Vec<u8>> {
+    match text.strip_prefix('@') {
+        Some("-") => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut bytes);
+            read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
+            Ok(bytes)
+        }
+        Some(file) => {
+            let path = home(file);
+            std::fs::read(&path).map_err(|error| file_failure(&path, &error))
+        }
+        None => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// The shell leaves the tilde of `@~/.ssh/id.pub` as it is.
+fn home(file: &str) -> std::path::PathBuf {
+    match (file.strip_prefix("~/"), etcetera::home_dir()) {
+        (Some(rest), Ok(home)) => home.join(rest),
+        _ => file.into(),
+    }
+}
+
+/// A size in GiB: `10`, `10G`, `10GiB`, `512M`, `1.5T`.
+pub(crate) fn gib(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "k" | "ki" | "kib" => 1.0 / (1024.0 * 1024.0),
+        "m" | "mi" | "mib" => 1.0 / 1024.0,
+        "" | "g" | "gi" | "gib" => 1.0,
+        "t" | "ti" | "tib" => 1024.0,
+        _ => return Err(format!("{unit:?} is no unit of size: K, M, G or T")),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
+        _ => Err("a size is 10, 10G, 512M or 1.5T".to_owned()),
+    }
+}
+
+/// The full name of an attribute: `cores` is `occi.compute.cores` where that is what there is.
+///
+/// # Errors
+/// Several end so.
+pub(crate) fn attribute_name(short: &str, definitions: &[&AttributeDefinition]) -> Result<String> {
+    let names = definitions.iter().map(|definition| definition.name.as_str());
+    let ends_so = |name: &&str| name.strip_suffix(short).is_some_and(|rest| rest.ends_with('.'));
+    if short.contains('.') && names.clone().any(|name| name == short) {
+        return Ok(short.to_owned());
+    }
+    let mut found: Vec<_> = names.filter(ends_so).collect();
+    // `state` is `occi.compute.state`, not `occi.compute.state.message`; of two, that of the kind is the shortest.
+    found.sort_by_key(|name| name.split('.').count());
+    found.dedup();
+    match found.as_slice() {
+        [] => Ok(short.to_owned()),
+        [only] => Ok((*only).to_owned()),
+        [first, second, ..] if first.split('.').count() < second.split('.').count() => Ok((*first).to_owned()),
+        several => {
+            let mut failure = Failure::usage(format!("{short:?} could be any of {} attributes", several.len()));
+            failure.hints = several.iter().map(|name| format!("- {name}")).collect();
+            Err(failure)
+        }
+    }
+}
+
+/// A value as its definition wants it; sizes with units where GiB are meant. An empty one takes the attribute away.
+///
+/// # Errors
+/// It does not fit.
+pub(crate) fn input(name: &str, text: &str, model: &Model) -> Result<Input> {
+    if text.is_empty() {
+        return Ok(Input::Null);
+    }
+    let is_gib = crate::output::Look::of_attribute(name) == crate::output::Look::Gib;
+    if is_gib && let Ok(size) = gib(text) {
+        return Ok(Input::Typed(size.into()));
+    }
+    // The casts of the old command line.
+    for cast in ["num", "float", "bool"] {
+        let inner = text.strip_prefix(cast).and_then(|rest| rest.strip_prefix('('));
+        if let Some(inner) = inner.and_then(|rest| rest.strip_suffix(')')) {
+            return Ok(Input::Token(inner.to_owned()));
+        }
+    }
+    let Some(value_type) = model.value_type(name) else {
+        return Ok(Input::Token(text.to_owned()));
+    };
+    match value_type.read(&Input::Token(text.to_owned())) {
+        Some(value) => Ok(Input::Typed(value)),
+        None => {
+            let what = value_type.json_type();
+            Err(Failure::usage(format!("{name} is a {what}, and {text:?} does not fit"))
+                .with_hint(format!("occi describe {name} says what does")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_gib_and_may_have_units() {
+        for (text, size) in [
+            ("10", 10.0),
+            ("10G", 10.0),
+            ("512M", 0.5),
+            ("1.5TiB", 1536.0),
+            (" 2 gib", 2.0),
+        ] {
+            assert_eq!(gib(text), Ok(size), "{text}");
+        }
+        for wrong in ["", "G", "10X", "-1", "0", "1e400", "NaN"] {
+            assert!(gib(wrong).is_err(), "{wrong}");
+        }
+    }
+}

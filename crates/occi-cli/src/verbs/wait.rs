@@ -1,0 +1,63 @@
+//! `occi wait`.
+
+use crate::args::duration;
+use crate::failure::Result;
+use crate::names::Among;
+use crate::output::Record;
+use crate::session::Session;
+use clap::Args;
+use occi_client::Until;
+use std::time::Duration;
+
+/// Wait until something is as it should be
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi wait web1
+  occi wait web1 --for inactive --within 2m
+  occi wait web1 --for gone
+  occi wait /-/operation/01a22653-56dc-7318-b8a2-eb429ecadc35")]
+pub(crate) struct Wait {
+    /// What it is called, or the path of an operation
+    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    names: Vec<String>,
+    /// A state, several with commas, up (active or online), or gone
+    #[arg(long = "for", value_name = "STATE", default_value = "up")]
+    until: String,
+    /// How long
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    within: Duration,
+}
+
+impl Wait {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let until = match self.until.as_str() {
+            "up" => Until::Up,
+            "gone" => Until::Gone,
+            states => Until::State(states.split(',').map(|state| state.trim().to_owned()).collect()),
+        };
+        let model = session.model().await?;
+        for name in &self.names {
+            if name.contains("/-/operation/") {
+                let found = session.client.operation(name).await?;
+                let entity = found.entity.clone().unwrap_or_default();
+                session
+                    .wait(name, &entity, Some(name), &Until::Gone, self.within)
+                    .await?;
+                continue;
+            }
+            let found = match session.find(name, &Among::All).await {
+                // What is to go may have gone.
+                Err(failure) if until == Until::Gone && failure.exit == crate::failure::Exit::NotFound => continue,
+                found => found?,
+            };
+            let entity = session
+                .wait(&found.name, &found.location, None, &until, self.within)
+                .await?;
+            if let Some(entity) = entity.filter(|_| !session.output.is_for_people()) {
+                session.output.show(&Record::entity(&entity, &model))?;
+            }
+        }
+        Ok(())
+    }
+}
