@@ -1,5 +1,6 @@
 //! The grammar of the modern command line.
 
+use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{Color, Format};
 use crate::verbs::Verb;
@@ -105,7 +106,9 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
 
 /// Runs the modern form.
 pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
-    CompleteEnv::with_factory(Cli::command).complete();
+    CompleteEnv::with_factory(Cli::command)
+        .var(complete::VARIABLE)
+        .complete();
     let cli = match Cli::try_parse_from(verb_first(args)) {
         Ok(cli) => cli,
         Err(error) => {

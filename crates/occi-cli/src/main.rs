@@ -5,6 +5,7 @@
 
 mod args;
 mod cache;
+mod complete;
 mod config;
 mod failure;
 mod names;

@@ -1,6 +1,7 @@
 //! Which server, and who asks: from options, the environment and files.
 
 use crate::args::Global;
+use crate::complete;
 use crate::failure::{Exit, Failure, Result, file_failure};
 use etcetera::{BaseStrategy, choose_base_strategy};
 use occi_client::auth::keystone;
@@ -126,7 +127,7 @@ pub(crate) fn secret_file(file: &Path) -> Result<SecretString> {
 /// # Errors
 /// There is no terminal.
 pub(crate) fn ask(prompt: &str) -> Result<SecretString> {
-    if !std::io::stdin().is_terminal() {
+    if !std::io::stdin().is_terminal() || complete::is_asked_for() {
         return Err(
             Failure::usage("a password is needed, and there is no terminal to ask at")
                 .with_hint("--password-file FILE or OCCI_PASSWORD"),

@@ -2,6 +2,7 @@
 
 use super::each;
 use super::values::{Assignment, gib, input};
+use crate::complete;
 use crate::failure::{Failure, Result};
 use crate::names::{Among, Found};
 use crate::output::Record;
@@ -17,7 +18,7 @@ use occi_model::templates::RESOURCE_TPL;
 #[derive(Debug, Args)]
 pub(crate) struct Plain {
     /// What it is called
-    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
     #[command(flatten)]
     waiting: Waiting,
@@ -117,10 +118,10 @@ Examples:
   occi resize web1 large")]
 pub(crate) struct Resize {
     /// What it is called
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::names(None))]
     name: String,
     /// Of a volume 20G; of a machine a template (occi list resource_tpl)
-    #[arg(value_name = "SIZE|TEMPLATE")]
+    #[arg(value_name = "SIZE|TEMPLATE", add = complete::templates(RESOURCE_TPL))]
     size: String,
     #[command(flatten)]
     waiting: Waiting,
@@ -139,7 +140,7 @@ Examples:
   occi act stop web1 -p method=acpioff")]
 pub(crate) struct Act {
     /// Its name (occi list action)
-    #[arg(value_name = "ACTION")]
+    #[arg(value_name = "ACTION", add = complete::actions())]
     action: String,
     #[command(flatten)]
     on: Plain,

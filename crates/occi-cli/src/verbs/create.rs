@@ -1,6 +1,7 @@
 //! `occi create`.
 
 use super::values::{Assignment, attribute_name, gib, input, text_or_file};
+use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, kind};
 use crate::output::Record;
@@ -10,7 +11,7 @@ use clap::Args;
 use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template};
 use occi_client::{Created, EntityDraft, Input, Model, Until};
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
-use occi_model::templates::RESOURCE_TPL;
+use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 use occi_model::{LinkDraft, TypeId};
 
 /// Make something
@@ -26,16 +27,16 @@ Examples:
   occi create network lan --attribute label=blue --dry-run")]
 pub(crate) struct Create {
     /// compute, network, storage, or any other kind (occi list kind)
-    #[arg(value_name = "KIND")]
+    #[arg(value_name = "KIND", add = complete::kinds())]
     kind: String,
     /// What people shall call it
     #[arg(value_name = "TITLE")]
     title: Option<String>,
     /// Of a machine: the template that it boots from (occi list os_tpl)
-    #[arg(long, value_name = "TEMPLATE")]
+    #[arg(long, value_name = "TEMPLATE", add = complete::templates(OS_TPL))]
     os: Option<String>,
     /// Of a machine: the template of its size (occi list resource_tpl); of a volume: 10G
-    #[arg(long, value_name = "TEMPLATE|SIZE")]
+    #[arg(long, value_name = "TEMPLATE|SIZE", add = complete::templates(RESOURCE_TPL))]
     size: Option<String>,
     /// Of a machine: how many cores
     #[arg(long, value_name = "NUMBER")]
@@ -47,10 +48,10 @@ pub(crate) struct Create {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
     /// Of a machine: a network to join
-    #[arg(long = "network", value_name = "NETWORK")]
+    #[arg(long = "network", value_name = "NETWORK", add = complete::names(Some("network")))]
     networks: Vec<String>,
     /// Of a machine: a volume to attach, or NAME:SIZE to make one
-    #[arg(long = "volume", value_name = "VOLUME[:SIZE]")]
+    #[arg(long = "volume", value_name = "VOLUME[:SIZE]", add = complete::names(Some("storage")))]
     volumes: Vec<String>,
     /// Of a machine: who may log in, an OpenSSH public key or @FILE
     #[arg(long, value_name = "KEY|@FILE")]
@@ -77,10 +78,10 @@ pub(crate) struct Create {
     #[arg(short, long = "attribute", value_name = "NAME=VALUE")]
     attributes: Vec<Assignment>,
     /// Any mixin
-    #[arg(short, long = "mixin", value_name = "NAME")]
+    #[arg(short, long = "mixin", value_name = "NAME", add = complete::mixins())]
     mixins: Vec<String>,
     /// A link to something that is there
-    #[arg(long = "link", value_name = "NAME")]
+    #[arg(long = "link", value_name = "NAME", add = complete::names(None))]
     links: Vec<String>,
     /// Of a link: where it starts
     #[arg(long, value_name = "NAME")]

@@ -2,6 +2,7 @@
 
 use super::each_found;
 use super::show::kind_in_front;
+use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found};
 use crate::progress::Waiting;
@@ -21,7 +22,7 @@ Examples:
   occi delete os_tpl#gold")]
 pub(crate) struct Delete {
     /// What it is called; a kind may stand in front
-    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1..)]
+    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
     /// Everything of the kind
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `occi describe`.
 
+use crate::complete;
 use crate::failure::Result;
 use crate::output::{Column, Look, Record};
 use crate::session::Session;
@@ -15,7 +16,7 @@ Examples:
   occi describe occi.compute.memory")]
 pub(crate) struct Describe {
     /// A kind, a mixin or an action by term or identifier; or an attribute
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::categories())]
     name: String,
 }
 

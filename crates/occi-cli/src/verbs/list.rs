@@ -1,6 +1,7 @@
 //! `occi list`.
 
 use super::values::attribute_name;
+use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::kind;
 use crate::output::{Column, Look, Record, Sort};
@@ -26,7 +27,7 @@ Examples:
 pub(crate) struct List {
     /// compute, network, storage, os_tpl, resource_tpl, operation, kind, mixin, action, or anything that `occi list
     /// kind` and `occi list mixin` show; without it, everything
-    #[arg(value_name = "KIND")]
+    #[arg(value_name = "KIND", add = complete::kinds())]
     kind: Option<String>,
     /// Only what has this: NAME=VALUE, or NAME~PART for a part of a text
     #[arg(long, value_name = "NAME=VALUE")]

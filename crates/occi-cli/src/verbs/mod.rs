@@ -2,6 +2,7 @@
 
 mod act;
 mod api;
+mod completion;
 mod create;
 mod delete;
 mod describe;
@@ -15,6 +16,7 @@ mod wait;
 use crate::args::Global;
 use crate::failure::Result;
 use crate::names::{Among, Found};
+use crate::output::Output;
 use crate::session::Session;
 use clap::Subcommand;
 
@@ -58,29 +60,36 @@ pub(crate) enum Verb {
     Model(model::ShowModel),
     /// Send a request as it is written, and print the answer
     Api(api::Api),
+    /// Print what makes a shell complete the words of this program
+    Completion(completion::Completion),
+    /// Write the manual: a page for the program and one for each verb
+    Man(completion::Man),
 }
 
 impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<()> {
-        let session = Session::open(global)?;
-        let session = &session;
+        // Some need no server.
+        let open = || Session::open(global);
+        let output = || Output::new(global);
         match self {
-            Self::List(list) => list.run(session).await,
-            Self::Show(show) => show.run(session).await,
-            Self::Create(create) => create.run(session).await,
-            Self::Update(update) => update.run(session).await,
-            Self::Delete(delete) => delete.run(session).await,
-            Self::Start(start) => start.run("start", session).await,
-            Self::Stop(stop) => stop.run(session).await,
-            Self::Restart(restart) => restart.run(session).await,
-            Self::Suspend(suspend) => suspend.run(session).await,
-            Self::Save(save) => save.run(session).await,
-            Self::Resize(resize) => resize.run(session).await,
-            Self::Act(act) => act.run(session).await,
-            Self::Wait(wait) => wait.run(session).await,
-            Self::Describe(describe) => describe.run(session).await,
-            Self::Model(model) => model.run(session).await,
-            Self::Api(api) => api.run(session).await,
+            Self::List(list) => list.run(&open()?).await,
+            Self::Show(show) => show.run(&open()?).await,
+            Self::Create(create) => create.run(&open()?).await,
+            Self::Update(update) => update.run(&open()?).await,
+            Self::Delete(delete) => delete.run(&open()?).await,
+            Self::Start(start) => start.run("start", &open()?).await,
+            Self::Stop(stop) => stop.run(&open()?).await,
+            Self::Restart(restart) => restart.run(&open()?).await,
+            Self::Suspend(suspend) => suspend.run(&open()?).await,
+            Self::Save(save) => save.run(&open()?).await,
+            Self::Resize(resize) => resize.run(&open()?).await,
+            Self::Act(act) => act.run(&open()?).await,
+            Self::Wait(wait) => wait.run(&open()?).await,
+            Self::Describe(describe) => describe.run(&open()?).await,
+            Self::Model(model) => model.run(&open()?).await,
+            Self::Api(api) => api.run(&open()?).await,
+            Self::Completion(completion) => completion.run(&output()),
+            Self::Man(man) => man.run(&output()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `occi show`.
 
+use crate::complete;
 use crate::failure::Result;
 use crate::names::Among;
 use crate::output::{Column, Look, Record};
@@ -18,7 +19,7 @@ Examples:
   occi show operation 01a22653-56dc-7318-b8a2-eb429ecadc35")]
 pub(crate) struct Show {
     /// What it is called; a kind may stand in front, as in `occi show compute web1 web2`
-    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1..)]
+    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
 }
 

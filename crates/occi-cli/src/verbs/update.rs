@@ -2,6 +2,7 @@
 
 use super::each;
 use super::values::{Assignment, attribute_name, input};
+use crate::complete;
 use crate::failure::{Failure, Result};
 use crate::names::Among;
 use crate::output::Record;
@@ -20,16 +21,16 @@ Examples:
   occi update web1 --mixin blue --without green")]
 pub(crate) struct Update {
     /// What it is called
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::names(None))]
     name: String,
     /// What it shall be; nothing after the = takes it away
     #[arg(value_name = "NAME=VALUE")]
     attributes: Vec<Assignment>,
     /// A mixin more
-    #[arg(short, long = "mixin", value_name = "NAME")]
+    #[arg(short, long = "mixin", value_name = "NAME", add = complete::mixins())]
     mixins: Vec<String>,
     /// A mixin less
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::mixins())]
     without: Vec<String>,
     #[command(flatten)]
     waiting: Waiting,

@@ -1,6 +1,7 @@
 //! `occi wait`.
 
 use crate::args::duration;
+use crate::complete;
 use crate::failure::Result;
 use crate::names::Among;
 use crate::output::Record;
@@ -19,7 +20,7 @@ Examples:
   occi wait /-/operation/01a22653-56dc-7318-b8a2-eb429ecadc35")]
 pub(crate) struct Wait {
     /// What it is called, or the path of an operation
-    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
     /// A state, several with commas, up (active or online), or gone
     #[arg(long = "for", value_name = "STATE", default_value = "up")]
