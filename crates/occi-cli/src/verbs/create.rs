@@ -154,24 +154,7 @@ impl Create {
         }
         let name = self.title.clone().unwrap_or_else(|| self.kind.clone());
         let created = create(&draft, self.at.as_deref(), &name, self.waiting, session).await?;
-        let location = location_of(&created)?.to_owned();
-        let entity = match created.entity {
-            Some(entity) if self.waiting.wait.is_none() => entity,
-            // What is accepted may not be there to see yet; where it will be is what there is to say.
-            _ => match session.client.show(&location).await {
-                Ok(entity) => entity,
-                Err(error) => {
-                    session
-                        .output
-                        .note(format!("it has been created, and cannot be shown yet: {error}"));
-                    return session.output.text(&format!("{location}\n"));
-                }
-            },
-        };
-        if session.output.is_for_people() {
-            return session.output.text(&format!("{location}\n"));
-        }
-        session.output.show(&Record::entity(&entity, &model))
+        report(created, self.waiting, &model, session).await
     }
 
     /// An option that means nothing for this kind is a mistake.
@@ -359,6 +342,28 @@ pub(super) async fn create(
         session.wait(name, location, operation, &Until::Up, limit).await?;
     }
     Ok(created)
+}
+
+/// Prints what has been created: for people where it is, for machines all of it.
+pub(super) async fn report(created: Created, waiting: Waiting, model: &Model, session: &Session) -> Result<()> {
+    let location = location_of(&created)?.to_owned();
+    let entity = match created.entity {
+        Some(entity) if waiting.wait.is_none() => entity,
+        // What is accepted may not be there to see yet; where it will be is what there is to say.
+        _ => match session.client.show(&location).await {
+            Ok(entity) => entity,
+            Err(error) => {
+                session
+                    .output
+                    .note(format!("it has been created, and cannot be shown yet: {error}"));
+                return session.output.text(&format!("{location}\n"));
+            }
+        },
+    };
+    if session.output.is_for_people() {
+        return session.output.text(&format!("{location}\n"));
+    }
+    session.output.show(&Record::entity(&entity, model))
 }
 
 fn location_of(created: &Created) -> Result<&str> {

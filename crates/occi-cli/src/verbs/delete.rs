@@ -138,6 +138,6 @@ pub(super) fn confirm(question: &str) -> Result<()> {
     let _ = std::io::stdin().read_line(&mut answer);
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nothing has been deleted")),
+        _ => Err(Failure::new(Exit::Failure, "nothing has been done")),
     }
 }

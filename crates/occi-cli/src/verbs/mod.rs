@@ -2,6 +2,7 @@
 
 mod act;
 mod api;
+mod attach;
 mod completion;
 mod create;
 mod delete;
@@ -51,6 +52,10 @@ pub(crate) enum Verb {
     Resize(act::Resize),
     /// Invoke any action that the server offers
     Act(act::Act),
+    /// Attach volumes to a machine, or let it join networks
+    Attach(attach::Attach),
+    /// Take volumes from a machine, or take it out of networks
+    Detach(attach::Detach),
     /// Wait until something is as it should be
     Wait(wait::Wait),
     /// Say what a kind, a mixin or an action is
@@ -84,6 +89,8 @@ impl Verb {
             Self::Save(save) => save.run(&open()?).await,
             Self::Resize(resize) => resize.run(&open()?).await,
             Self::Act(act) => act.run(&open()?).await,
+            Self::Attach(attach) => attach.run(&open()?).await,
+            Self::Detach(detach) => detach.run(&open()?).await,
             Self::Wait(wait) => wait.run(&open()?).await,
             Self::Describe(describe) => describe.run(&open()?).await,
             Self::Model(model) => model.run(&open()?).await,

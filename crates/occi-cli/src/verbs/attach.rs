@@ -1,0 +1,262 @@
+//! `occi attach` and `occi detach`: links between things that are there.
+
+use super::create::{create, report};
+use super::delete::confirm;
+use super::values::{Assignment, attribute_name, input};
+use super::{each, each_found};
+use crate::complete;
+use crate::failure::{Exit, Failure, Result};
+use crate::names::{Among, Found};
+use crate::progress::Waiting;
+use crate::session::Session;
+use clap::Args;
+use occi_client::infrastructure::{NetworkInterface, StorageLink};
+use occi_client::{Entity, EntityDraft, Model, Until};
+use occi_model::infrastructure::{NETWORKINTERFACE, STORAGELINK};
+
+/// Attach volumes to a machine, or let it join networks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi attach web1 data --device /dev/vdb
+  occi attach web1 lan --address 10.1.0.5 --wait
+  occi attach compute/web1 storage/data network/lan
+  occi attach web1 lan --dry-run")]
+pub(crate) struct Attach {
+    /// The machine, or whatever else the link starts at
+    #[arg(value_name = "NAME", add = complete::names(None))]
+    source: String,
+    /// Volumes, networks, or whatever else the server has a kind of link to
+    #[arg(value_name = "WHAT", required = true, num_args = 1.., add = complete::names(None))]
+    targets: Vec<String>,
+    /// Of a volume: the device in the machine, as /dev/vdb
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Of a volume: where the machine shall mount it
+    #[arg(long, value_name = "PATH")]
+    mount_point: Option<String>,
+    /// Of a network: the machine's address in it
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// Of a network: the machine's hardware address in it
+    #[arg(long, value_name = "MAC")]
+    mac: Option<String>,
+    /// Any attribute of the link
+    #[arg(short, long = "attribute", value_name = "NAME=VALUE")]
+    attributes: Vec<Assignment>,
+    /// Any mixin of the link
+    #[arg(short, long = "mixin", value_name = "NAME", add = complete::mixins())]
+    mixins: Vec<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Take volumes from a machine, or take it out of networks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi detach web1 data
+  occi detach web1 lan --wait
+  occi detach /storagelink/5a1c7f2e-1b57-4b63-9a0e-1f7e3c1f8f0d")]
+pub(crate) struct Detach {
+    /// The machine and what is attached to it, or the path of a link
+    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
+    names: Vec<String>,
+    /// Do not ask, also if there are several links to the same thing
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Attach {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let model = session.model().await?;
+        let is_own = self.device.is_some()
+            || self.mount_point.is_some()
+            || self.address.is_some()
+            || self.mac.is_some()
+            || !self.attributes.is_empty();
+        if is_own && self.targets.len() > 1 {
+            return Err(Failure::usage(
+                "what is said of one link cannot be said of several: attach one after the other",
+            ));
+        }
+        let source = session.find(&self.source, &Among::All).await?;
+        let entity = session.client.show(&source.location).await?;
+        let links = links_of(&entity, session).await?;
+        each(&self.targets, &Among::All, session, async |target| {
+            let draft = self.draft(&source, &target, &model)?;
+            let is_there = |link: &&Entity| leads_to(link, &target.location) && link.kind == draft.kind;
+            if let Some(link) = links.iter().find(is_there) {
+                session.output.note(format!(
+                    "{} is attached to {} already: {}",
+                    target.name, source.name, link.location
+                ));
+                return Ok(());
+            }
+            if self.dry_run {
+                return session.would("create", &draft, None);
+            }
+            let name = format!("{} to {}", target.name, source.name);
+            let created = create(&draft, None, &name, self.waiting, session).await?;
+            report(created, self.waiting, &model, session).await
+        })
+        .await
+    }
+
+    /// The link, of the kind that leads there.
+    fn draft(&self, source: &Found, target: &Found, model: &Model) -> Result<EntityDraft> {
+        let target_kind = model.kind_at(&target.location).map(|kind| kind.id.clone());
+        let kind = target_kind.as_ref().and_then(|kind| model.link_kind_to(kind.as_str()));
+        let Some(kind) = kind else {
+            return Err(Failure::usage("the server has no kind of link that leads there"));
+        };
+        let is = |ancestor: &str| model.descends_from(kind.id.as_str(), ancestor);
+        let strange = [
+            ("--device", self.device.is_some() && !is(STORAGELINK)),
+            ("--mount-point", self.mount_point.is_some() && !is(STORAGELINK)),
+            ("--address", self.address.is_some() && !is(NETWORKINTERFACE)),
+            ("--mac", self.mac.is_some() && !is(NETWORKINTERFACE)),
+        ];
+        if let Some((option, _)) = strange.iter().find(|(_, is_strange)| *is_strange) {
+            return Err(Failure::usage(format!(
+                "{option} means nothing for a {}",
+                kind.id.term()
+            )));
+        }
+        let mut draft = if is(STORAGELINK) {
+            let link = StorageLink {
+                storage: target.location.clone(),
+                device: self.device.clone(),
+                mount_point: self.mount_point.clone(),
+                mixins: self.mixins.clone(),
+            };
+            link.draft(model, Some(&source.location))?
+        } else if is(NETWORKINTERFACE) {
+            let link = NetworkInterface {
+                network: target.location.clone(),
+                address: self.address.clone(),
+                mac: self.mac.clone(),
+                mixins: self.mixins.clone(),
+                ..NetworkInterface::default()
+            };
+            link.draft(model, Some(&source.location))?
+        } else {
+            let mixins = self.mixins.iter().map(|name| Ok(model.mixin(name)?.id.clone()));
+            EntityDraft {
+                mixins: mixins.collect::<Result<_>>()?,
+                source: Some(source.location.clone()),
+                target: Some(target.location.clone()),
+                ..EntityDraft::default()
+            }
+        };
+        draft.kind = Some(kind.id.clone());
+        draft.target_kind = target_kind;
+        let definitions = model.attributes_of(&kind.id, &draft.mixins);
+        for Assignment { name, value } in &self.attributes {
+            let name = attribute_name(name, &definitions)?;
+            let value = input(&name, value, model)?;
+            draft
+                .attributes
+                .push((name.parse().map_err(occi_client::Error::from)?, value));
+        }
+        Ok(draft)
+    }
+}
+
+impl Detach {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let model = session.model().await?;
+        let Some((first, others)) = self.names.split_first() else {
+            return Ok(());
+        };
+        let source = session.find(first, &Among::All).await?;
+        let entity = session.client.show(&source.location).await?;
+        if entity.is_link(&model) {
+            let found = session.find_all(&self.names, &Among::All).await?;
+            if let Some(no_link) = found.iter().find(|found| {
+                model
+                    .kind_at(&found.location)
+                    .is_some_and(|kind| !model.is_link(kind.id.as_str()))
+            }) {
+                return Err(Failure::usage(format!(
+                    "{} is no link, and {first} is one",
+                    no_link.name
+                )));
+            }
+            return each_found(found, async |found| self.detach(&found, session).await).await;
+        }
+        if others.is_empty() {
+            return Err(Failure::usage(format!("{first} is no link")).with_hint(format!("occi detach {first} WHAT")));
+        }
+        let links = links_of(&entity, session).await?;
+        each(others, &Among::All, session, async |target| {
+            let to_it: Vec<_> = links.iter().filter(|link| leads_to(link, &target.location)).collect();
+            if to_it.is_empty() {
+                return Err(Failure::new(
+                    Exit::NotFound,
+                    format!("{} is not attached to {}", target.name, source.name),
+                ));
+            }
+            if to_it.len() > 1 && !self.yes && !self.dry_run {
+                for link in &to_it {
+                    anstream::eprintln!("  {}", link.location);
+                }
+                confirm(&format!("Detach all {} links to {}?", to_it.len(), target.name))?;
+            }
+            for link in to_it {
+                let link = Found {
+                    location: link.location.clone(),
+                    name: format!("{} from {}", target.name, source.name),
+                };
+                self.detach(&link, session).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn detach(&self, link: &Found, session: &Session) -> Result<()> {
+        let Found { location, name } = link;
+        if self.dry_run {
+            return session.output.text(&format!("would detach {name} ({location})\n"));
+        }
+        let done = session.client.delete(location, &self.waiting.write()).await?;
+        if let Some(limit) = self.waiting.wait {
+            let operation = done.operation.as_deref();
+            session.wait(name, location, operation, &Until::Gone, limit).await?;
+        }
+        session.output.note(match (self.waiting.wait, &done.operation) {
+            (None, Some(operation)) => format!("{name}: this goes on: occi show {operation}"),
+            _ => format!("{name}: detached"),
+        });
+        Ok(())
+    }
+}
+
+/// The links that start at an entity. Of some the server tells no more than where they are; these are asked for.
+pub(super) async fn links_of(entity: &Entity, session: &Session) -> Result<Vec<Entity>> {
+    let mut links = Vec::new();
+    for link in &entity.links {
+        links.push(match link.target.is_some() && link.kind.is_some() {
+            true => link.clone(),
+            false => session.client.show(&link.location).await?,
+        });
+    }
+    Ok(links)
+}
+
+/// Whether a link leads to a location, however the server writes that.
+pub(super) fn leads_to(link: &Entity, location: &str) -> bool {
+    let bare = |path: &str| path.trim_end_matches('/').to_owned();
+    link.target
+        .as_deref()
+        .is_some_and(|target| bare(target) == bare(location))
+}

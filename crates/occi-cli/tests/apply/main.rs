@@ -1,0 +1,31 @@
+//! What `occi` makes of a file, and of links, against an `occid`.
+//!
+//! This program is `occid` itself when it is called by that name, so that there is nothing to find or to build first.
+
+#![expect(clippy::expect_used, reason = "in a test a panic is the report")]
+
+mod attach;
+mod world;
+
+use libtest_mimic::{Arguments, Trial};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Machines and networks of the qemu engine are started through this program too.
+    if let Some(code) = occi_backend_qemu::intercept(std::env::args_os()) {
+        return code;
+    }
+    let called = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&called).file_name().is_some_and(|name| name == "occid") {
+        return occi_server::cli::main();
+    }
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = vec![trial("links_come_and_go_by_name", attach::links_come_and_go_by_name)];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

@@ -1,0 +1,118 @@
+//! An `occid` for a test, and the `occi` of somebody who has it to himself.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A running `occid`, and a home for the one who uses it. It ends with the value.
+pub(crate) struct World {
+    process: Child,
+    directory: TempDir,
+    url: String,
+    password: String,
+}
+
+/// What an `occi` said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl World {
+    /// With the engine in memory.
+    pub(crate) fn new() -> Self {
+        Self::with(&["--backend", "memory"], "")
+    }
+
+    /// With these options and this configuration, on a free port of the loopback.
+    pub(crate) fn with(options: &[&str], config: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink(std::env::current_exe().expect("this program"), path("occid")).expect("a link");
+        std::fs::write(path("occid.toml"), config).expect("a configuration file");
+        std::fs::create_dir(path("home")).expect("a home");
+        let mut process = Command::new(path("occid"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .arg("--config")
+            .arg(path("occid.toml"))
+            .arg("--data-dir")
+            .arg(path("data"))
+            .env("XDG_STATE_HOME", path("state"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(path("log")).expect("a log"))
+            .spawn()
+            .expect("occid starts");
+        let mut first = String::new();
+        let stdout = process.stdout.take().expect("occid has a stdout");
+        BufReader::new(stdout)
+            .read_line(&mut first)
+            .expect("occid says where it is");
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();
+        match first.trim_end().strip_prefix("listening on ") {
+            Some(url) => Self {
+                url: url.to_owned(),
+                password: read("data/initial-admin-password").trim().to_owned(),
+                process,
+                directory,
+            },
+            None => panic!("occid said {first:?}\n{}", read("log")),
+        }
+    }
+
+    /// A file in its directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// An `occi` that speaks to it, with its arguments between spaces.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_occi"));
+        command
+            .args(line.split_whitespace())
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("OCCI_ENDPOINT", &self.url)
+            .env("OCCI_USER", "admin")
+            .env("OCCI_PASSWORD", &self.password)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs one.
+    pub(crate) fn occi(&self, line: &str) -> Said {
+        said(self.command(line).spawn().expect("occi starts"))
+    }
+
+    /// Runs one that must succeed; what it says on stdout.
+    pub(crate) fn good(&self, line: &str) -> String {
+        let said = self.occi(line);
+        assert_eq!(said.code, Some(0), "occi {line}: {said:?}");
+        said.out
+    }
+}
+
+/// Waits for the end of an `occi`.
+pub(crate) fn said(process: Child) -> Said {
+    let output = process.wait_with_output().expect("occi ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("occi writes UTF-8");
+    Said {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
