@@ -102,6 +102,8 @@ impl Session {
         let line = Line::new(name, self.output.quiet);
         let patience = Patience {
             limit,
+            // A machine of this host is up in no time.
+            first: Duration::from_millis(50),
             ..Patience::default()
         };
         let ended = async {

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 Examples:
   occi api GET /-/
   occi api GET /compute/ -H 'Accept: application/occi+json'
-  occi api POST '/compute/1?action=stop' -H 'Content-Type: text/plain' --data @action.txt
+  occi api POST \"$(occi show web1 -o name)?action=stop\"
+  occi api POST /compute/ -H 'Content-Type: text/plain' --data @compute.txt
   occi api HEAD / --include")]
 pub(crate) struct Api {
     /// GET, POST, PUT, DELETE, ...

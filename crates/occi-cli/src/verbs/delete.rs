@@ -19,7 +19,7 @@ Examples:
   occi delete web1
   occi delete compute web1 web2 --yes
   occi delete storage --all --dry-run
-  occi delete os_tpl#gold")]
+  occi delete os_tpl#old")]
 pub(crate) struct Delete {
     /// What it is called; a kind may stand in front
     #[arg(value_name = "[KIND] NAME", required = true, num_args = 1.., add = complete::names(None))]

@@ -15,8 +15,8 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   occi wait web1
-  occi wait web1 --for inactive --within 2m
-  occi wait web1 --for gone
+  occi stop web1 && occi wait web1 --for inactive --within 2m
+  occi delete web1 && occi wait web1 --for gone
   occi wait /-/operation/01a22653-56dc-7318-b8a2-eb429ecadc35")]
 pub(crate) struct Wait {
     /// What it is called, or the path of an operation

@@ -1,0 +1,264 @@
+//! What the documentation and the help show is what happens.
+//!
+//! This program is `occid` itself when it is called by that name, so that there is nothing to find or to build first.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
+
+#[expect(dead_code, reason = "shared with the tests of the client")]
+#[path = "../../../occi-client/tests/occid/server.rs"]
+mod server;
+
+use libtest_mimic::{Arguments, Trial};
+use regex::Regex;
+use server::Occid;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
+use tempfile::TempDir;
+
+const OCCI: &str = env!("CARGO_BIN_EXE_occi");
+
+fn main() -> ExitCode {
+    let called = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&called).file_name().is_some_and(|name| name == "occid") {
+        return occi_server::cli::main();
+    }
+    let trials = vec![
+        trial("the_session_of_the_documentation_is_what_happens", documentation),
+        trial("every_example_of_the_help_works", examples),
+        trial("a_shell_completes_names_of_the_server", completion),
+        trial("the_manual_has_a_page_for_each_verb", manual),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, || {
+        test();
+        Ok(())
+    })
+}
+
+/// A person with a home and a server.
+struct Person {
+    occid: Occid,
+    home: TempDir,
+}
+
+impl Person {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUTHFVXjvVvJdqtX4GCL8LRTyC8cXgbVgMhcf0wzkeT ann@example";
+        let files = [
+            (".ssh/id_ed25519.pub", key),
+            ("init.yaml", "#cloud-config\n"),
+            ("compute.txt", COMPUTE),
+        ];
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        for (name, content) in files {
+            std::fs::write(home.path().join(name), content).unwrap();
+        }
+        Self {
+            occid: Occid::start(),
+            home,
+        }
+    }
+
+    /// The environment, which is nothing but this.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let home = self.home.path().display().to_string();
+        let bin = Path::new(OCCI).parent().unwrap().display();
+        vec![
+            ("HOME", home),
+            ("PATH", format!("{bin}:/usr/bin:/bin")),
+            ("OCCI_ENDPOINT", self.occid.url.clone()),
+            ("OCCI_USER", "admin".to_owned()),
+            ("OCCI_PASSWORD", self.occid.password()),
+        ]
+    }
+
+    /// Types a line into a shell.
+    fn types(&self, line: &str) -> Output {
+        Command::new("sh")
+            .args(["-c", line])
+            .env_clear()
+            .envs(self.environment())
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Types a line into a terminal, and sees all that it prints and how it ends.
+    fn prints(&self, line: &str) -> String {
+        let output = self.types(&format!("exec 2>&1; {line}"));
+        let mut text = String::from_utf8(output.stdout).unwrap();
+        match output.status.code() {
+            Some(0) => {}
+            code => text.push_str(&format!("? {}\n", code.unwrap_or(-1))),
+        }
+        text
+    }
+
+    /// Types a line that works, and reads what it prints.
+    fn reads(&self, line: &str) -> String {
+        let output = self.types(line);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {} {stderr}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+const COMPUTE: &str = "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"\n";
+
+/// `docs/command-line.md`, line by line: what stands below a `$ line` is what it prints, on stdout and on stderr; `? 3` is
+/// how it ends. With `UPDATE_SESSION=1` what happens is written into the page, for a person to look at.
+fn documentation() {
+    let person = Person::new();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/command-line.md");
+    let page = std::fs::read_to_string(&file).unwrap();
+    let mut happened = String::new();
+    let mut is_session = false;
+    let mut is_output = false;
+    for line in page.lines() {
+        if line.starts_with("```") {
+            is_session = line == "```console";
+            is_output = false;
+        }
+        let typed = line.strip_prefix("$ ").filter(|_| is_session);
+        if is_output && typed.is_none() && !line.is_empty() {
+            continue;
+        }
+        is_output = false;
+        happened.push_str(line);
+        happened.push('\n');
+        if let Some(typed) = typed {
+            happened.push_str(&masked(&person.prints(typed)));
+            is_output = true;
+        }
+    }
+    if std::env::var_os("UPDATE_SESSION").is_some() {
+        std::fs::write(&file, happened).unwrap();
+        return;
+    }
+    let mut said = page.lines();
+    for line in happened.lines() {
+        assert_eq!(
+            said.next(),
+            Some(line),
+            "docs/command-line.md; all that happened:\n{happened}"
+        );
+    }
+}
+
+/// What differs from time to time, by names.
+fn masked(text: &str) -> String {
+    let masks = [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[ID]"),
+        (r"(?m)\b[0-9a-f]{8}-[0-9a-f]{1,6}$", "[REQUEST]"),
+        (r"(?m)\b[0-9a-f]{8}$", "[SHORT]"),
+        (r"http://127\.0\.0\.1:[0-9]+", "[SERVER]"),
+    ];
+    masks.iter().fold(text.to_owned(), |text, (pattern, name)| {
+        Regex::new(pattern).unwrap().replace_all(&text, *name).into_owned()
+    })
+}
+
+/// Each line below `Examples:` of each verb, typed where there is what it names.
+fn examples() {
+    let verbs = Command::new(OCCI).arg("--help").output().unwrap().stdout;
+    let verbs = String::from_utf8(verbs).unwrap();
+    let verbs = verbs.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs.take_while(|line| line.starts_with("  "));
+    let verbs: Vec<_> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
+    let mut lines = Vec::new();
+    for verb in verbs {
+        let help = Command::new(OCCI).args([verb, "--help"]).output().unwrap().stdout;
+        let help = String::from_utf8(help).unwrap();
+        let found = help.lines().skip_while(|line| *line != "Examples:").skip(1);
+        let found: Vec<_> = found
+            .take_while(|line| line.starts_with("  "))
+            .map(str::to_owned)
+            .collect();
+        let is_plain = ["help", "start"].contains(&verb);
+        assert!(!found.is_empty() || is_plain, "{verb} --help has no examples");
+        lines.extend(found);
+    }
+    assert!(lines.len() > 40, "{lines:?}");
+    let person = Person::new();
+    let mut is_set = false;
+    for line in lines {
+        // What stands in brackets after the line is a remark.
+        let line = line.split("  (").next().unwrap().trim().to_owned();
+        assert!(line.starts_with("occi "), "{line}");
+        if !is_set {
+            person.reads(SCENE_AWAY);
+            person.reads(SCENE);
+        }
+        is_set = LOOKING.iter().any(|verb| line.starts_with(&format!("occi {verb}")));
+        let operation = person.reads("occi list operation --limit 1 -o jsonpath='$[0].id'");
+        let line = line.replace("01a22653-56dc-7318-b8a2-eb429ecadc35", operation.trim());
+        let output = person.types(&line);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {} {stderr}", output.status);
+    }
+}
+
+/// The verbs that leave everything as it is.
+const LOOKING: [&str; 7] = ["list", "show", "describe", "model", "api GET", "completion", "man"];
+
+/// Takes away what the last example left.
+const SCENE_AWAY: &str = "
+occi delete compute --all --yes --wait -q
+occi delete storage --all --yes --wait -q
+for network in $(occi list network -o name --filter title=lan); do occi delete $network --wait -q; done
+for mixin in blue green gold; do occi api DELETE /-/ -H 'Content-Type: text/plain' -q \
+  --data \"Category: $mixin; scheme=\\\"http://example.org/tags#\\\"; class=\\\"mixin\\\"\" >/dev/null 2>&1 || :; done
+for old in old gold; do occi delete os_tpl#$old -q 2>/dev/null || :; done
+";
+
+/// Two machines, a network, volumes, mixins.
+const SCENE: &str = "
+set -e
+for mixin in blue green; do occi api POST /-/ -H 'Content-Type: text/plain' --data \
+  \"Category: $mixin; scheme=\\\"http://example.org/tags#\\\"; class=\\\"mixin\\\"; location=\\\"/tags/$mixin/\\\"\"; done
+occi create network lan --address 10.1.0.0/24 --gateway 10.1.0.1 --wait -q
+occi create storage data --size 10G --wait -q
+occi create compute web1 --no-cache --mixin green --wait -q
+occi create compute web2 --wait -q
+occi save web2 --as old --wait -q
+";
+
+fn completion() {
+    let person = Person::new();
+    person.reads(SCENE);
+    let offered = |words: &str, at: usize| {
+        let line = format!("_CLAP_COMPLETE_INDEX={at} _CLAP_IFS='\n' COMPLETE=bash occi -- {words}");
+        person.reads(&line).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(offered("occi show we", 2), ["web1", "web2"]);
+    assert_eq!(offered("occi create compute x --os t", 5), ["tiny"]);
+    assert!(offered("occi list ''", 2).contains(&"storagelink".to_owned()));
+    // Without a server there is nothing to offer, and nothing to complain about.
+    let line = "_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- occi show we";
+    let output = person.types(&format!("OCCI_ENDPOINT=http://127.0.0.1:1 {line}"));
+    assert!(
+        output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            person.reads(&format!("occi completion {shell}")).contains("COMPLETE"),
+            "{shell}"
+        );
+    }
+}
+
+fn manual() {
+    let person = Person::new();
+    person.reads("occi man man1");
+    let page = std::fs::read_to_string(person.home.path().join("man1/occi-list.1")).unwrap();
+    assert!(
+        page.contains(".TH") && page.contains("EXAMPLES") || page.contains("Examples:"),
+        "{page}"
+    );
+}
