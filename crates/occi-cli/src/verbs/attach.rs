@@ -58,9 +58,9 @@ pub(crate) struct Attach {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  occi detach web1 data
-  occi detach web1 lan --wait
-  occi detach /storagelink/5a1c7f2e-1b57-4b63-9a0e-1f7e3c1f8f0d")]
+  occi detach web1 disk
+  occi detach compute/web1 storage/disk --wait
+  occi detach \"$(occi list storagelink -o name --limit 1)\"")]
 pub(crate) struct Detach {
     /// The machine and what is attached to it, or the path of a link
     #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]

@@ -223,7 +223,7 @@ for mixin in blue green; do occi api POST /-/ -H 'Content-Type: text/plain' --da
   \"Category: $mixin; scheme=\\\"http://example.org/tags#\\\"; class=\\\"mixin\\\"; location=\\\"/tags/$mixin/\\\"\"; done
 occi create network lan --address 10.1.0.0/24 --gateway 10.1.0.1 --wait -q
 occi create storage data --size 10G --wait -q
-occi create compute web1 --no-cache --mixin green --wait -q
+occi create compute web1 --no-cache --mixin green --volume disk:1G --wait -q
 occi create compute web2 --wait -q
 occi save web2 --as old --wait -q
 ";
