@@ -53,6 +53,11 @@ impl Failure {
         }
     }
 
+    /// An end that is no success and needs no words: a difference that has been shown.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
     /// The command makes no sense as it stands.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
@@ -71,6 +76,9 @@ impl Failure {
 
     /// Says it on stderr.
     pub(crate) fn print(&self) {
+        if self.message.is_empty() {
+            return;
+        }
         let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
         let dim = Style::new().dimmed();
         anstream::eprintln!("{red}error:{red:#} {}", self.message);

@@ -185,7 +185,8 @@ impl Session {
     }
 }
 
-fn by_title(title: &str) -> Result<Filter> {
+/// What holds of things with a title.
+pub(crate) fn by_title(title: &str) -> Result<Filter> {
     let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
     Ok(Filter {
         categories: Vec::new(),

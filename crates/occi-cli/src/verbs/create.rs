@@ -305,7 +305,7 @@ impl Create {
     }
 }
 
-fn inline(entity: EntityDraft) -> LinkDraft {
+pub(super) fn inline(entity: EntityDraft) -> LinkDraft {
     LinkDraft {
         entity,
         own_location: None,
@@ -366,7 +366,7 @@ pub(super) async fn report(created: Created, waiting: Waiting, model: &Model, se
     session.output.show(&Record::entity(&entity, model))
 }
 
-fn location_of(created: &Created) -> Result<&str> {
+pub(super) fn location_of(created: &Created) -> Result<&str> {
     match (&created.location, &created.operation) {
         (Some(location), _) => Ok(location),
         (None, Some(operation)) => Err(Failure::new(

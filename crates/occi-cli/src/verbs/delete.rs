@@ -11,6 +11,7 @@ use clap::Args;
 use futures::TryStreamExt;
 use occi_client::{Listing, Until};
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 
 /// Delete things
 #[derive(Debug, Args)]
@@ -19,11 +20,15 @@ Examples:
   occi delete web1
   occi delete compute web1 web2 --yes
   occi delete storage --all --dry-run
-  occi delete os_tpl#old")]
+  occi delete os_tpl#old
+  occi delete -f web.yaml --yes")]
 pub(crate) struct Delete {
     /// What it is called; a kind may stand in front
-    #[arg(value_name = "[KIND] NAME", required = true, num_args = 1.., add = complete::names(None))]
+    #[arg(value_name = "[KIND] NAME", required_unless_present = "files", num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
+    /// What a file names, as of occi apply
+    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with_all = ["names", "all"])]
+    files: Vec<PathBuf>,
     /// Everything of the kind
     #[arg(long)]
     all: bool,
@@ -39,6 +44,9 @@ pub(crate) struct Delete {
 
 impl Delete {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        if !self.files.is_empty() {
+            return super::apply::delete(&self.files, self.yes, self.waiting, self.dry_run, session).await;
+        }
         let model = session.model().await?;
         if let [name] = self.names.as_slice()
             && name.contains('#')

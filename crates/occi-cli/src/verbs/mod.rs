@@ -2,6 +2,7 @@
 
 mod act;
 mod api;
+mod apply;
 mod attach;
 mod completion;
 mod create;
@@ -52,6 +53,10 @@ pub(crate) enum Verb {
     Resize(act::Resize),
     /// Invoke any action that the server offers
     Act(act::Act),
+    /// Make everything as files say: create what is missing, change what differs
+    Apply(apply::Apply),
+    /// Show what `occi apply` would do; the exit status is 1 if there is something
+    Diff(apply::Diff),
     /// Attach volumes to a machine, or let it join networks
     Attach(attach::Attach),
     /// Take volumes from a machine, or take it out of networks
@@ -89,6 +94,8 @@ impl Verb {
             Self::Save(save) => save.run(&open()?).await,
             Self::Resize(resize) => resize.run(&open()?).await,
             Self::Act(act) => act.run(&open()?).await,
+            Self::Apply(apply) => apply.run(&open()?).await,
+            Self::Diff(diff) => diff.run(&open()?).await,
             Self::Attach(attach) => attach.run(&open()?).await,
             Self::Detach(detach) => detach.run(&open()?).await,
             Self::Wait(wait) => wait.run(&open()?).await,

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "in a test a panic is the report")]
 
 mod attach;
+mod files;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -26,6 +27,24 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
-    let trials = vec![trial("links_come_and_go_by_name", attach::links_come_and_go_by_name)];
+    let trials = vec![
+        trial("links_come_and_go_by_name", attach::links_come_and_go_by_name),
+        trial(
+            "what_is_missing_is_made_in_order_and_then_nothing_differs",
+            files::what_is_missing_is_made_in_order_and_then_nothing_differs,
+        ),
+        trial(
+            "what_differs_is_changed_and_nothing_else",
+            files::what_differs_is_changed_and_nothing_else,
+        ),
+        trial(
+            "what_was_exported_can_be_applied_here_and_elsewhere",
+            files::what_was_exported_can_be_applied_here_and_elsewhere,
+        ),
+        trial(
+            "what_makes_no_sense_is_refused_with_its_line",
+            files::what_makes_no_sense_is_refused_with_its_line,
+        ),
+    ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,6 +1,6 @@
 //! An `occid` for a test, and the `occi` of somebody who has it to himself.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -69,6 +69,12 @@ impl World {
         self.directory.path().join(name)
     }
 
+    /// Writes a file, and says what it is called.
+    pub(crate) fn file(&self, name: &'static str, text: &str) -> &'static str {
+        std::fs::write(self.path(name), text).expect("a file");
+        name
+    }
+
     /// An `occi` that speaks to it, with its arguments between spaces.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_occi"));
@@ -96,6 +102,15 @@ impl World {
         let said = self.occi(line);
         assert_eq!(said.code, Some(0), "occi {line}: {said:?}");
         said.out
+    }
+
+    /// Runs one with a text on stdin.
+    pub(crate) fn reading(&self, text: &str, line: &str) -> Said {
+        let mut process = self.command(line).stdin(Stdio::piped()).spawn().expect("occi starts");
+        let mut stdin = process.stdin.take().expect("occi has a stdin");
+        stdin.write_all(text.as_bytes()).expect("occi reads");
+        drop(stdin);
+        said(process)
     }
 }
 

@@ -52,6 +52,11 @@ impl Person {
             (".ssh/id_ed25519.pub", key),
             ("init.yaml", "#cloud-config\n"),
             ("compute.txt", COMPUTE),
+            // What the scene below has.
+            (
+                "web.yaml",
+                "- network: lan\n  address: 10.1.0.0/24\n- storage: data\n  size: 10G\n",
+            ),
         ];
         std::fs::create_dir(home.path().join(".ssh")).unwrap();
         for (name, content) in files {

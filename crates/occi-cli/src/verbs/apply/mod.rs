@@ -1,0 +1,330 @@
+//! `occi apply`, `occi diff`, and `occi delete -f`: what shall be there is written down in files.
+//!
+//! [`node`] reads YAML and JSON, [`thing`] what they say, [`plan`] compares that with what is there, [`work`] does what
+//! is to be done.
+
+mod node;
+mod plan;
+mod thing;
+mod work;
+
+use super::delete::confirm;
+use crate::args::duration;
+use crate::failure::{Exit, Failure, Result, file_failure};
+use crate::output::{Column, Look, Record};
+use crate::progress::Waiting;
+use crate::session::Session;
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use node::Node;
+use occi_client::{ErrorKind, Model, Until};
+use plan::{Change, Known, Line, Step};
+use serde_json::{Value as Json, json};
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thing::Thing;
+
+/// Make everything as files say: create what is missing, change what differs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi apply -f web.yaml
+  occi apply -f web.yaml --dry-run
+  occi list compute -o occi | occi apply -f - --yes
+
+A file is a list of things by kind and title:
+  - network: lan
+    address: 10.1.0.0/24
+  - storage: data
+    size: 10G
+  - compute: web1
+    os: tiny
+    networks: [lan]
+    volumes: [{storage: data, device: /dev/vdb}]")]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    files: Files,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// How long to wait for each thing
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    wait: Duration,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Show what `occi apply` would do; the exit status is 1 if there is something
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi diff -f web.yaml")]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    files: Files,
+}
+
+#[derive(Debug, Args)]
+struct Files {
+    /// A file, a directory of them, or - for stdin
+    #[arg(short = 'f', long = "file", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl Apply {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let plan = Plan::of(&self.files.files, session).await?;
+        if self.dry_run {
+            return plan.print(session);
+        }
+        plan.warn(session);
+        if plan.is_empty() {
+            return plan.print(session);
+        }
+        if !session.output.quiet {
+            anstream::eprint!("{}", plan.text());
+        }
+        // Whoever has no terminal has read the file; what is taken away is not in it.
+        if !self.yes && (std::io::stdin().is_terminal() || plan.takes_away()) {
+            confirm("Do this?")?;
+        }
+        let waiting = Waiting { wait: Some(self.wait) };
+        work::carry_out(&plan, waiting, session).await
+    }
+}
+
+impl Diff {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let plan = Plan::of(&self.files.files, session).await?;
+        plan.print(session)?;
+        match plan.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::silent(Exit::Failure)),
+        }
+    }
+}
+
+/// What is to be done, and in which order.
+struct Plan {
+    model: Arc<Model>,
+    known: Vec<Known>,
+    order: Vec<usize>,
+    /// One for each of the things.
+    changes: Vec<Change>,
+}
+
+impl Plan {
+    async fn of(files: &[PathBuf], session: &Session) -> Result<Self> {
+        let (model, known, order) = look(files, session).await?;
+        let changes = plan::differences(&known, &model)?;
+        Ok(Self {
+            model,
+            known,
+            order,
+            changes,
+        })
+    }
+
+    /// The things that differ, in order.
+    fn open(&self) -> impl Iterator<Item = (usize, &Known, &Change)> {
+        let all = self
+            .order
+            .iter()
+            .map(|number| (*number, &self.known[*number], &self.changes[*number]));
+        all.filter(|(_, _, change)| !change.steps.is_empty())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open().next().is_none()
+    }
+
+    fn takes_away(&self) -> bool {
+        self.open()
+            .any(|(_, _, change)| change.steps.iter().any(|step| matches!(step, Step::Detach(_))))
+    }
+
+    /// What is there and broken is not mended by this.
+    fn warn(&self, session: &Session) {
+        for Known { thing, now, .. } in &self.known {
+            let state = now.as_ref().and_then(|now| now.state(&self.model));
+            if let Some(state) = state.filter(|state| state.is_error()) {
+                let why = state.message.unwrap_or("the server does not say why");
+                session
+                    .output
+                    .note(format!("{} is in the state {}: {why}", thing.name(), state.word));
+            }
+        }
+    }
+
+    /// The difference for people.
+    fn text(&self) -> String {
+        let color = |sign: char| {
+            let color = match sign {
+                '+' => AnsiColor::Green,
+                '-' => AnsiColor::Red,
+                _ => AnsiColor::Yellow,
+            };
+            Style::new().fg_color(Some(color.into()))
+        };
+        let mut text = String::new();
+        for (_, Known { thing, now, .. }, change) in self.open() {
+            let sign = if now.is_some() { '~' } else { '+' };
+            let style = color(sign).bold();
+            text.push_str(&format!("{style}{sign} {}{style:#}\n", thing.name()));
+            for Line { sign, text: words } in &change.lines {
+                let style = color(*sign);
+                text.push_str(&format!("{style}{sign}     {words}{style:#}\n"));
+            }
+        }
+        text
+    }
+
+    fn print(&self, session: &Session) -> Result<()> {
+        if session.output.is_for_people() {
+            return match self.is_empty() {
+                true => session.output.text("nothing differs\n"),
+                false => session.output.text(&self.text()),
+            };
+        }
+        let told = self.order.iter().map(|number| {
+            let change = match (&self.known[*number].now, self.changes[*number].steps.is_empty()) {
+                (None, _) => "create",
+                (Some(_), false) => "change",
+                (Some(_), true) => "none",
+            };
+            let now = self.known[*number].now.as_ref();
+            (*number, change, now.map(|now| now.location.as_str()))
+        });
+        self.records(told, session)
+    }
+
+    /// Things for machines: which, what about it, where it is.
+    fn records<'p>(
+        &'p self,
+        told: impl Iterator<Item = (usize, &'static str, Option<&'p str>)>,
+        session: &Session,
+    ) -> Result<()> {
+        let columns = ["change", "kind", "title", "location"].map(|name| Column::new(name, Look::Plain));
+        let mut listing = session.output.list(columns.into(), None);
+        for (number, change, location) in told {
+            let Thing { kind, title, .. } = &self.known[number].thing;
+            let lines = self.changes[number].lines.iter();
+            let lines: Json = lines.map(|line| format!("{} {}", line.sign, line.text)).collect();
+            let json = json!({
+                "change": change,
+                "kind": kind.as_str(),
+                "title": title,
+                "location": location,
+                "differences": lines,
+            });
+            listing.push(Record::other(location.unwrap_or_default(), json))?;
+        }
+        listing.finish()
+    }
+}
+
+/// What the files name, what is there of it, and the order in which it can be made.
+async fn look(files: &[PathBuf], session: &Session) -> Result<(Arc<Model>, Vec<Known>, Vec<usize>)> {
+    // What a file names may have come to the server a moment ago.
+    session.client.revalidate().await?;
+    session.keep_model();
+    let model = session.client.model().await?;
+    let mut things = Vec::new();
+    for (file, text) in texts(files)? {
+        things.extend(thing::read(&Node::read(&text, &file)?, &model)?);
+    }
+    let known = plan::find(things, session).await?;
+    let order = plan::order(&known)?;
+    Ok((model, known, order))
+}
+
+/// The files, and those of directories, with what is in them.
+fn texts(files: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
+    let mut texts = Vec::new();
+    for file in files {
+        if file == Path::new("-") {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
+            texts.push((PathBuf::from("stdin"), text));
+        } else if file.is_dir() {
+            let entries = std::fs::read_dir(file).map_err(|error| file_failure(file, &error))?;
+            let mut inside: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+            inside.retain(|path| {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                path.is_file() && matches!(extension, Some("yaml" | "yml" | "json"))
+            });
+            inside.sort();
+            if inside.is_empty() {
+                return Err(Failure::usage(format!(
+                    "no file of {} ends in .yaml, .yml or .json",
+                    file.display()
+                )));
+            }
+            for path in inside {
+                let text = std::fs::read_to_string(&path).map_err(|error| file_failure(&path, &error))?;
+                texts.push((path, text));
+            }
+        } else {
+            let text = std::fs::read_to_string(file).map_err(|error| file_failure(file, &error))?;
+            texts.push((file.clone(), text));
+        }
+    }
+    Ok(texts)
+}
+
+/// Deletes what files name: what refers to others before these, one after the other.
+pub(super) async fn delete(
+    files: &[PathBuf],
+    yes: bool,
+    waiting: Waiting,
+    dry_run: bool,
+    session: &Session,
+) -> Result<()> {
+    let (_, known, mut order) = look(files, session).await?;
+    order.reverse();
+    let there: Vec<_> = order
+        .iter()
+        .filter_map(|number| {
+            Some((
+                known[*number].thing.name(),
+                known[*number].now.as_ref()?.location.clone(),
+            ))
+        })
+        .collect();
+    if there.is_empty() {
+        session.output.note("there is nothing to delete");
+        return Ok(());
+    }
+    if dry_run {
+        let lines: String = there
+            .iter()
+            .map(|(name, at)| format!("would delete {name} ({at})\n"))
+            .collect();
+        return session.output.text(&lines);
+    }
+    if !yes && there.len() > 1 {
+        for (name, location) in &there {
+            anstream::eprintln!("  {location}  {name}");
+        }
+        confirm(&format!("Delete these {}?", there.len()))?;
+    }
+    // A network does not go before the machines that are in it.
+    let limit = waiting.wait.unwrap_or(Duration::from_secs(600));
+    let write = Waiting { wait: Some(limit) }.write();
+    for (name, location) in &there {
+        let done = match session.client.delete(location, &write).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            done => Some(done.map_err(|error| Failure::from(error).about(name))?),
+        };
+        if let Some(done) = done {
+            let operation = done.operation.as_deref();
+            session.wait(name, location, operation, &Until::Gone, limit).await?;
+        }
+        session.output.note(format!("{name}: deleted"));
+    }
+    Ok(())
+}

@@ -1,0 +1,507 @@
+//! What is there, what shall be there, and what lies between.
+
+use super::node::Place;
+use super::thing::{Body, End, Link, Thing, at, is_template_of};
+use crate::failure::{Exit, Failure, Result};
+use crate::names::{Among, by_title};
+use crate::output::Look;
+use crate::session::Session;
+use crate::verbs::attach::{leads_to, links_of};
+use futures::TryStreamExt;
+use occi_client::{Entity, ErrorKind, Input, Listing, Model, TypeId, Value};
+use occi_model::AttributeName;
+use occi_model::infrastructure::STORAGE;
+use occi_model::templates::{OS_TPL, RESOURCE_TPL};
+use std::collections::HashMap;
+
+/// The attribute that an action changes.
+const STORAGE_SIZE: &str = "occi.storage.size";
+/// Longer values are cut for people.
+const MOST: usize = 60;
+
+/// The end of a link, found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// Another thing of the files.
+    Thing(usize),
+    /// Something on the server.
+    At(String),
+}
+
+/// A thing, what it refers to, and what is there of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) thing: Thing,
+    /// Where its links lead, in their order.
+    pub(super) links: Vec<Where>,
+    pub(super) ends: Option<(Where, Where)>,
+    /// As it is, with its links in full.
+    pub(super) now: Option<Entity>,
+}
+
+impl Known {
+    fn refers_to(&self) -> impl Iterator<Item = usize> {
+        let ends = self.ends.iter().flat_map(|(source, target)| [source, target]);
+        self.links.iter().chain(ends).filter_map(|end| match end {
+            Where::Thing(other) => Some(*other),
+            Where::At(_) => None,
+        })
+    }
+}
+
+/// What is to be done about one thing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Change {
+    pub(super) lines: Vec<Line>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// A part of what is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// The thing with all of its links.
+    Create,
+    /// Of the thing, or of the link at a location.
+    Update { at: Option<String>, body: Body },
+    /// Of a volume, to so many GiB.
+    Resize(f64),
+    /// The link with this number.
+    Attach(usize),
+    /// The link at a location.
+    Detach(String),
+}
+
+/// A line of the difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) sign: char,
+    pub(super) text: String,
+}
+
+fn line(sign: char, text: impl Into<String>) -> Line {
+    Line {
+        sign,
+        text: text.into(),
+    }
+}
+
+/// Finds on the server what the files name.
+///
+/// # Errors
+/// Two things of one kind and title, in the files or on the server; ends of links that are nowhere.
+pub(super) async fn find(things: Vec<Thing>, session: &Session) -> Result<Vec<Known>> {
+    for (number, thing) in things.iter().enumerate() {
+        let is_same = |other: &&Thing| other.kind == thing.kind && other.title == thing.title && thing.ends.is_none();
+        if let Some(other) = things[..number].iter().find(is_same)
+            && thing.title.is_some()
+        {
+            return Err(thing
+                .place
+                .refuse(format!("{} is at {} already", thing.name(), other.place)));
+        }
+    }
+    let mut known = Vec::new();
+    let mut finding = Finding {
+        session,
+        by_kind: HashMap::new(),
+    };
+    for thing in &things {
+        let mut links = Vec::new();
+        for link in &thing.links {
+            links.push(finding.end(&link.to, &things, &link.place).await?);
+        }
+        let ends = match &thing.ends {
+            Some((source, target)) => Some((
+                finding.end(source, &things, &thing.place).await?,
+                finding.end(target, &things, &thing.place).await?,
+            )),
+            None => None,
+        };
+        let now = match thing.ends {
+            None => finding.thing(thing).await?,
+            Some(_) => None,
+        };
+        known.push(Known {
+            thing: thing.clone(),
+            links,
+            ends,
+            now,
+        });
+    }
+    // Links are found where they start.
+    for number in 0..known.len() {
+        if let Some((source, target)) = known[number].ends.clone() {
+            known[number].now = finding.link(&known[number].thing, &source, &target, &known).await?;
+        }
+    }
+    Ok(known)
+}
+
+struct Finding<'s> {
+    session: &'s Session,
+    /// What has been listed of servers that do not look for titles themselves.
+    by_kind: HashMap<TypeId, Vec<Entity>>,
+}
+
+impl Finding<'_> {
+    async fn end(&self, end: &End, things: &[Thing], place: &Place) -> Result<Where> {
+        let model = self.session.model().await?;
+        if end.name.starts_with('/') || end.name.contains("://") {
+            let location = self.session.client.endpoint().path_of(&end.name);
+            return Ok(Where::At(location.map_err(|error| at(place, error.into()))?));
+        }
+        let is_meant = |thing: &Thing| {
+            let is_kind = |kind: &TypeId| model.descends_from(thing.kind.as_str(), kind.as_str());
+            let goes_by = |name: &Option<String>| name.as_deref() == Some(end.name.as_str());
+            (goes_by(&thing.title) || goes_by(&thing.id)) && end.kind.as_ref().is_none_or(is_kind)
+        };
+        let mut found = things.iter().enumerate().filter(|(_, thing)| is_meant(thing));
+        match (found.next(), found.next()) {
+            (Some((number, _)), None) => return Ok(Where::Thing(number)),
+            (Some((_, one)), Some((_, other))) => {
+                return Err(place
+                    .refuse(format!("{:?} could be any of several things", end.name))
+                    .with_hint(format!("- {} of {}", one.name(), one.place))
+                    .with_hint(format!("- {} of {}", other.name(), other.place)));
+            }
+            (None, _) => {}
+        }
+        let among = match &end.kind {
+            Some(kind) => Among::Kind(kind.to_string()),
+            None => Among::All,
+        };
+        let found = self.session.find(&end.name, &among).await;
+        Ok(Where::At(found.map_err(|failure| at(place, failure))?.location))
+    }
+
+    /// By the id that the file says, else by its title.
+    async fn thing(&mut self, thing: &Thing) -> Result<Option<Entity>> {
+        let model = self.session.model().await?;
+        let client = &self.session.client;
+        let home = model.kind(thing.kind.as_str())?.location.as_str();
+        if let Some(id) = &thing.id {
+            match client.show(&format!("{home}{id}")).await {
+                Ok(entity) => return self.whole(entity).await.map(Some),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(title) = thing.title.as_deref() else {
+            return Err(thing.place.refuse(format!(
+                "{} is not on {}, and has no title",
+                thing.name(),
+                self.session.server
+            )));
+        };
+        let mut found: Vec<Entity> = match client.dialect().is_occid {
+            true => {
+                let listing = Listing {
+                    filter: by_title(title)?,
+                    page: None,
+                };
+                client.entities(home, &listing).await?.try_collect().await?
+            }
+            false => {
+                if !self.by_kind.contains_key(&thing.kind) {
+                    let all = client.entities(home, &Listing::default()).await?;
+                    self.by_kind.insert(thing.kind.clone(), all.try_collect().await?);
+                }
+                self.by_kind.get(&thing.kind).cloned().unwrap_or_default()
+            }
+        };
+        found.retain(|entity| entity.title() == Some(title) && entity.kind.as_ref() == Some(&thing.kind));
+        match (found.pop(), found.pop()) {
+            (None, _) => Ok(None),
+            (Some(only), None) => self.whole(only).await.map(Some),
+            (Some(one), Some(other)) => {
+                found.extend([other, one]);
+                let message = format!("there are {} of that name: {}", found.len(), thing.name());
+                let mut failure = thing.place.refuse(message);
+                failure.hints = found.iter().map(|entity| format!("- {}", entity.location)).collect();
+                Err(failure)
+            }
+        }
+    }
+
+    async fn whole(&self, mut entity: Entity) -> Result<Entity> {
+        entity.links = links_of(&entity, self.session).await?;
+        Ok(entity)
+    }
+
+    /// By its ends; of several between the same, by its title or id.
+    async fn link(&self, thing: &Thing, source: &Where, target: &Where, known: &[Known]) -> Result<Option<Entity>> {
+        let Some(target) = location(target, known) else {
+            return Ok(None);
+        };
+        let links = match source {
+            Where::Thing(number) => match &known[*number].now {
+                Some(entity) => entity.links.clone(),
+                None => return Ok(None),
+            },
+            Where::At(location) => {
+                let entity = self.session.client.show(location).await;
+                links_of(&entity.map_err(|error| at(&thing.place, error.into()))?, self.session).await?
+            }
+        };
+        let mut found: Vec<_> = links
+            .into_iter()
+            .filter(|link| leads_to(link, &target) && link.kind.as_ref() == Some(&thing.kind))
+            .collect();
+        if found.len() > 1 {
+            let is_meant = |link: &Entity| {
+                thing.id.as_deref() == Some(link.id.as_str())
+                    || thing.title.is_some() && thing.title.as_deref() == link.title()
+            };
+            let meant = found.iter().position(is_meant).unwrap_or(0);
+            return Ok(Some(found.swap_remove(meant)));
+        }
+        Ok(found.pop())
+    }
+}
+
+fn location(end: &Where, known: &[Known]) -> Option<String> {
+    match end {
+        Where::At(location) => Some(location.clone()),
+        Where::Thing(number) => known[*number].now.as_ref().map(|entity| entity.location.clone()),
+    }
+}
+
+/// The order in which things can be made: what others refer to comes first, else that of the files.
+///
+/// # Errors
+/// There is none: they refer to each other in a circle.
+pub(super) fn order(known: &[Known]) -> Result<Vec<usize>> {
+    let mut order: Vec<usize> = Vec::new();
+    while order.len() < known.len() {
+        let is_next =
+            |number: &usize| !order.contains(number) && known[*number].refers_to().all(|other| order.contains(&other));
+        match (0..known.len()).find(is_next) {
+            Some(next) => order.push(next),
+            None => {
+                let left = (0..known.len()).filter(|number| !order.contains(number));
+                let left: Vec<_> = left.map(|number| &known[number].thing).collect();
+                let names: Vec<_> = left.iter().map(|thing| thing.name()).collect();
+                return Err(left[0].place.refuse(format!(
+                    "these refer to each other in a circle, so that none can be made first: {}",
+                    names.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(order)
+}
+
+/// What is to be done about each thing.
+///
+/// # Errors
+/// Something cannot be changed once it is there.
+pub(super) fn differences(known: &[Known], model: &Model) -> Result<Vec<Change>> {
+    let of = |one: &Known| match &one.now {
+        Some(now) => changed(one, now, known, model),
+        None => Ok(new(one, model)),
+    };
+    known.iter().map(of).collect()
+}
+
+fn new(one: &Known, model: &Model) -> Change {
+    let Thing { body, once, links, .. } = &one.thing;
+    let mut lines = body_lines(body, model);
+    for (name, _) in &once.attributes {
+        lines.push(line('+', format!("{name}: (not shown)")));
+    }
+    lines.extend(links.iter().map(link_line));
+    Change {
+        lines,
+        steps: vec![Step::Create],
+    }
+}
+
+fn body_lines(body: &Body, model: &Model) -> Vec<Line> {
+    let mixins = body.mixins.iter().map(|id| line('+', mixin_words(id, model)));
+    let attributes = body.attributes.iter().filter(|(_, value)| *value != Input::Null);
+    let attributes = attributes.map(|(name, value)| line('+', format!("{name}: {}", input_words(name, value))));
+    mixins.chain(attributes).collect()
+}
+
+/// As the file says it.
+fn mixin_words(id: &TypeId, model: &Model) -> String {
+    for (family, word) in [(OS_TPL, "os"), (RESOURCE_TPL, "size")] {
+        if is_template_of(family, id, model) {
+            return format!("{word}: {}", id.term());
+        }
+    }
+    format!("mixin {id}")
+}
+
+fn link_line(link: &Link) -> Line {
+    let attributes = link.body.attributes.iter();
+    let attributes: Vec<_> = attributes
+        .map(|(name, value)| format!("{name}: {}", input_words(name, value)))
+        .collect();
+    let attributes = match attributes.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", attributes.join(", ")),
+    };
+    line('+', format!("{} to {}{attributes}", link.kind.term(), link.to.name))
+}
+
+fn changed(one: &Known, now: &Entity, known: &[Known], model: &Model) -> Result<Change> {
+    let thing = &one.thing;
+    let mut change = Change::default();
+    let mut body = body_difference(&thing.body, now, model, &mut change.lines, "").map_err(|what| {
+        Failure::new(Exit::Conflict, format!("{}: {}: {what}", thing.place, thing.name())).with_hint(format!(
+            "it cannot be changed once it is there; to make it anew: occi delete {}",
+            now.location
+        ))
+    })?;
+    if thing.title.is_some() && thing.title.as_deref() != now.title() && thing.ends.is_none() {
+        let title = thing.title.clone().unwrap_or_default();
+        let before = now.title().unwrap_or_default();
+        change
+            .lines
+            .push(line('~', format!("occi.core.title: {before} -> {title}")));
+        let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
+        body.attributes.push((name, Input::Typed(title.into())));
+    }
+    let can_resize =
+        model.descends_from(thing.kind.as_str(), STORAGE) && model.action("resize", Some((&thing.kind, &[]))).is_ok();
+    let size = body
+        .attributes
+        .iter()
+        .position(|(name, _)| can_resize && name.as_str() == STORAGE_SIZE);
+    let size = size.map(|size| body.attributes.remove(size).1);
+    if !body.mixins.is_empty() || !body.attributes.is_empty() {
+        change.steps.push(Step::Update { at: None, body });
+    }
+    if let Some(Input::Typed(size)) = size
+        && let Some(size) = size.as_f64()
+    {
+        change.steps.push(Step::Resize(size));
+    }
+    links_difference(one, now, known, model, &mut change)?;
+    Ok(change)
+}
+
+/// What is to be sent; the error is what cannot be changed.
+fn body_difference(
+    body: &Body,
+    now: &Entity,
+    model: &Model,
+    lines: &mut Vec<Line>,
+    before: &str,
+) -> Result<Body, String> {
+    let mut send = Body::default();
+    for mixin in body.mixins.iter().filter(|mixin| !now.mixins.contains(mixin)) {
+        if is_template_of(OS_TPL, mixin, model) {
+            match now.os(model) {
+                Some(os) => return Err(format!("it was made from {}, and not from {}", os.term(), mixin.term())),
+                // This server does not tell.
+                None => continue,
+            }
+        }
+        if is_template_of(RESOURCE_TPL, mixin, model)
+            && let Some(size) = now.size(model)
+        {
+            lines.push(line('~', format!("{before}size: {} -> {}", size.term(), mixin.term())));
+        } else {
+            lines.push(line('+', format!("{before}{}", mixin_words(mixin, model))));
+        }
+        send.mixins.push(mixin.clone());
+    }
+    for (name, wanted) in &body.attributes {
+        let wanted_value = model.read_value(name.as_str(), wanted);
+        let is = now.attribute(name.as_str());
+        match (is, &wanted_value) {
+            (None, None) => continue,
+            (Some(is), Some(wanted)) if is == wanted => continue,
+            (None, Some(wanted)) => lines.push(line('+', format!("{before}{name}: {}", words(name, wanted)))),
+            (Some(is), None) => lines.push(line('-', format!("{before}{name}: {}", words(name, is)))),
+            (Some(is), Some(wanted)) => {
+                let (is, wanted) = (words(name, is), words(name, wanted));
+                lines.push(line('~', format!("{before}{name}: {is} -> {wanted}")));
+            }
+        }
+        let value = wanted_value.map_or(Input::Null, Input::Typed);
+        send.attributes.push((name.clone(), value));
+    }
+    Ok(send)
+}
+
+fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, change: &mut Change) -> Result<()> {
+    let mut left: Vec<&Entity> = now.links.iter().collect();
+    for (number, (link, to)) in one.thing.links.iter().zip(&one.links).enumerate() {
+        let location = location(to, known);
+        let could_be = |is: &Entity| {
+            location.as_deref().is_some_and(|location| leads_to(is, location)) && is_of(is, link.kind.as_str(), model)
+        };
+        // Of several to the same place, that which needs the least.
+        let cost = |is: &Entity| {
+            let mut lines = Vec::new();
+            match body_difference(&link.body, is, model, &mut lines, "") {
+                Ok(_) => lines.len(),
+                Err(_) => usize::MAX,
+            }
+        };
+        let found = (0..left.len())
+            .filter(|place| could_be(left[*place]))
+            .min_by_key(|place| cost(left[*place]));
+        let Some(found) = found else {
+            change.lines.push(link_line(link));
+            change.steps.push(Step::Attach(number));
+            continue;
+        };
+        let is = left.remove(found);
+        let before = format!("{} to {}: ", link.kind.term(), link.to.name);
+        let body = body_difference(&link.body, is, model, &mut change.lines, &before);
+        let body = body.map_err(|what| link.place.refuse(what))?;
+        if !body.mixins.is_empty() || !body.attributes.is_empty() {
+            change.steps.push(Step::Update {
+                at: Some(is.location.clone()),
+                body,
+            });
+        }
+    }
+    // A link that stands alone in the files is wanted too.
+    let is_wanted = |is: &Entity| {
+        known.iter().any(|other| {
+            other.thing.ends.is_some() && other.now.as_ref().is_some_and(|now| now.location == is.location)
+        })
+    };
+    for is in left {
+        let is_whole = one.thing.whole.iter().any(|kind| is_of(is, kind, model));
+        if is_whole && !is_wanted(is) {
+            let target = is.target.as_deref().unwrap_or_default();
+            let other = known
+                .iter()
+                .find(|other| other.now.as_ref().is_some_and(|now| now.location == target));
+            let name = other.and_then(|other| other.thing.title.as_deref()).unwrap_or(target);
+            let term = is.kind.as_ref().map(TypeId::term).unwrap_or_default();
+            change.lines.push(line('-', format!("{term} to {name}")));
+            change.steps.push(Step::Detach(is.location.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn is_of(entity: &Entity, kind: &str, model: &Model) -> bool {
+    entity
+        .kind
+        .as_ref()
+        .is_some_and(|own| model.descends_from(own.as_str(), kind))
+}
+
+fn input_words(name: &AttributeName, input: &Input) -> String {
+    match input {
+        Input::Typed(value) => words(name, value),
+        Input::Token(text) | Input::Quoted(text) => words(name, &Value::from(text.as_str())),
+        Input::Null => String::new(),
+    }
+}
+
+fn words(name: &AttributeName, value: &Value) -> String {
+    let text = Look::of_attribute(name.as_str()).words(&value.to_json());
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,190 @@
+//! Doing what is to be done, one thing after the other.
+
+use super::Plan;
+use super::plan::{Step, Where};
+use super::thing::{Body, Link, Thing};
+use crate::failure::{Failure, Result};
+use crate::progress::Waiting;
+use crate::session::Session;
+use crate::verbs::create::{create, inline, location_of};
+use occi_client::{AttributeName, Done, EntityDraft, Input, TypeId, Until};
+
+/// Carries a plan out. What is taken away is taken first: somebody else in the files may want it.
+///
+/// # Errors
+/// Something failed: nothing more is done then, and what has been done is said.
+pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) -> Result<()> {
+    let mut work = Work {
+        locations: plan
+            .known
+            .iter()
+            .map(|one| one.now.as_ref().map(|now| now.location.clone()))
+            .collect(),
+        plan,
+        waiting,
+        session,
+    };
+    for (number, one, change) in plan.open() {
+        for step in change.steps.iter().filter(|step| matches!(step, Step::Detach(_))) {
+            let done = work.step(number, step).await;
+            done.map_err(|failure| stopped(plan, &[], failure.about(one.thing.name())))?;
+        }
+    }
+    let mut done = Vec::new();
+    for (number, one, change) in plan.open() {
+        for step in change.steps.iter().filter(|step| !matches!(step, Step::Detach(_))) {
+            let stepped = work.step(number, step).await;
+            stepped.map_err(|failure| stopped(plan, &done, failure.about(one.thing.name())))?;
+        }
+        done.push(number);
+        if session.output.is_for_people() {
+            let word = if one.now.is_some() { "changed" } else { "created" };
+            let location = work.locations[number].as_deref().unwrap_or_default();
+            session
+                .output
+                .text(&format!("{}: {word} {location}\n", one.thing.name()))?;
+        }
+    }
+    if session.output.is_for_people() {
+        return Ok(());
+    }
+    let told = plan.order.iter().map(|number| {
+        let change = match (&plan.known[*number].now, done.contains(number)) {
+            (None, _) => "created",
+            (Some(_), true) => "changed",
+            (Some(_), false) => "none",
+        };
+        (*number, change, work.locations[*number].as_deref())
+    });
+    plan.records(told, session)
+}
+
+/// The same failure, with what has been done before and what has not.
+fn stopped(plan: &Plan, done: &[usize], failure: Failure) -> Failure {
+    let names = |is_done: bool| {
+        let chosen = plan.open().filter(|(number, ..)| done.contains(number) == is_done);
+        let names: Vec<_> = chosen.map(|(_, one, _)| one.thing.name()).collect();
+        names.join(", ")
+    };
+    let mut failure = failure;
+    if !done.is_empty() {
+        failure = failure.with_hint(format!("done: {}", names(true)));
+    }
+    failure
+        .with_hint(format!("not done: {}", names(false)))
+        .with_hint("the same command goes on from here")
+}
+
+struct Work<'p> {
+    plan: &'p Plan,
+    /// Where each thing is, as soon as it is.
+    locations: Vec<Option<String>>,
+    waiting: Waiting,
+    session: &'p Session,
+}
+
+impl Work<'_> {
+    async fn step(&mut self, number: usize, step: &Step) -> Result<()> {
+        let Self {
+            plan, waiting, session, ..
+        } = *self;
+        let thing = &plan.known[number].thing;
+        let name = thing.name();
+        let write = waiting.write();
+        let own = self.locations[number].clone().unwrap_or_default();
+        match step {
+            Step::Create => {
+                let draft = self.draft(number)?;
+                let created = create(&draft, None, &name, waiting, session).await?;
+                self.locations[number] = Some(location_of(&created)?.to_owned());
+            }
+            Step::Update { at, body } => {
+                let at = at.as_deref().unwrap_or(&own);
+                let draft = EntityDraft {
+                    mixins: body.mixins.clone(),
+                    attributes: body.attributes.clone(),
+                    ..EntityDraft::default()
+                };
+                let done = session.client.update(at, &draft, &write).await?;
+                self.wait(&name, at, &done, &Until::Up).await?;
+            }
+            Step::Resize(size) => {
+                let size = [("size", Input::Typed((*size).into()))];
+                let done = session.client.act(&own, "resize", &size, &write).await?;
+                self.wait(&name, &own, &done, &Until::Up).await?;
+            }
+            Step::Attach(link) => {
+                let known = &plan.known[number];
+                let mut draft = self.link(&known.thing.links[*link], &known.links[*link])?;
+                draft.source = Some(own);
+                create(&draft, None, &name, waiting, session).await?;
+            }
+            Step::Detach(link) => {
+                let done = session.client.delete(link, &write).await?;
+                self.wait(&name, link, &done, &Until::Gone).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, name: &str, location: &str, done: &Done, until: &Until) -> Result<()> {
+        let operation = done.operation.as_deref();
+        if let Some(limit) = self.waiting.wait
+            && (operation.is_some() || *until == Until::Gone)
+        {
+            self.session.wait(name, location, operation, until, limit).await?;
+        }
+        Ok(())
+    }
+
+    fn draft(&self, number: usize) -> Result<EntityDraft> {
+        let known = &self.plan.known[number];
+        let Thing {
+            kind,
+            title,
+            body,
+            once,
+            links,
+            ..
+        } = &known.thing;
+        let mut draft = draft(kind, &[body, once]);
+        if let Some(title) = title {
+            let name: AttributeName = "occi.core.title".parse().map_err(occi_client::Error::from)?;
+            draft.attributes.insert(0, (name, Input::Typed(title.as_str().into())));
+        }
+        for (link, to) in links.iter().zip(&known.links) {
+            draft.links.push(inline(self.link(link, to)?));
+        }
+        if let Some((source, target)) = &known.ends {
+            draft.source = Some(self.location(source)?);
+            draft.target = Some(self.location(target)?);
+        }
+        Ok(draft)
+    }
+
+    fn link(&self, link: &Link, to: &Where) -> Result<EntityDraft> {
+        let mut draft = draft(&link.kind, &[&link.body]);
+        draft.target = Some(self.location(to)?);
+        Ok(draft)
+    }
+
+    fn location(&self, end: &Where) -> Result<String> {
+        match end {
+            Where::At(location) => Ok(location.clone()),
+            Where::Thing(number) => self.locations[*number].clone().ok_or_else(|| {
+                let name = self.plan.known[*number].thing.name();
+                Failure::usage(format!("{name} is not there yet"))
+            }),
+        }
+    }
+}
+
+fn draft(kind: &TypeId, bodies: &[&Body]) -> EntityDraft {
+    let attributes = bodies.iter().flat_map(|body| &body.attributes);
+    EntityDraft {
+        kind: Some(kind.clone()),
+        mixins: bodies.iter().flat_map(|body| body.mixins.iter().cloned()).collect(),
+        attributes: attributes.filter(|(_, value)| *value != Input::Null).cloned().collect(),
+        ..EntityDraft::default()
+    }
+}
