@@ -19,8 +19,8 @@ test:
 bench:
 	@scripts/setup run
 	@labs/guest/build target/guest
-	@cargo build --release --locked -p occi-server --bin occid -p occi-bench --bin occi-bench
-	@$(or $(CARGO_TARGET_DIR),target)/release/occi-bench --occid $(or $(CARGO_TARGET_DIR),target)/release/occid $(ARGS)
+	@cargo build --release --locked -p occi-server --bin occid -p occi-cli --bin occi -p occi-bench --bin occi-bench
+	@$(or $(CARGO_TARGET_DIR),target)/release/occi-bench --occid $(or $(CARGO_TARGET_DIR),target)/release/occid --occi $(or $(CARGO_TARGET_DIR),target)/release/occi $(ARGS)
 
 crash:
 	@scripts/setup build

@@ -1,6 +1,7 @@
 //! What is measured (DESIGN, section 10).
 
 use crate::client::{self, Connection, Window};
+use crate::command_line::command_line;
 use crate::cpu;
 use crate::machines::machines;
 use crate::seed;
@@ -24,6 +25,7 @@ const KIND_AND_TITLE: &str = "Category: compute; scheme=\"http://schemas.ogf.org
 /// What to run.
 pub(crate) struct Plan {
     pub(crate) occid: PathBuf,
+    pub(crate) occi: PathBuf,
     pub(crate) only: Option<String>,
     pub(crate) windows: usize,
     pub(crate) long: bool,
@@ -45,6 +47,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<()> {
     }
     if plan.wants("start") {
         rows.push(start(plan).await.context("start")?);
+    }
+    if plan.wants("command line") {
+        rows.extend(command_line(plan).await.context("command line")?);
     }
     if plan.wants("machine") {
         rows.extend(machines(plan).await.context("machine")?);
@@ -106,7 +111,7 @@ impl Occid {
     }
 
     /// With `number` computes in its store, and their paths.
-    async fn start_seeded(plan: &Plan, number: usize) -> Result<(Self, Arc<Vec<String>>)> {
+    pub(crate) async fn start_seeded(plan: &Plan, number: usize) -> Result<(Self, Arc<Vec<String>>)> {
         // The first start makes the database and its account.
         let Self {
             server,
@@ -120,6 +125,12 @@ impl Occid {
             ..Self::start_on(plan, data).await?
         };
         Ok((occid, Arc::new(paths)))
+    }
+
+    /// The password of the first operator.
+    pub(crate) fn password(&self) -> Result<String> {
+        let password = fs::read_to_string(self.data.path().join("initial-admin-password"))?;
+        Ok(password.trim().to_owned())
     }
 
     fn request(&self, method: Method, path: &str, accept: &str, body: &'static str) -> Request<Full<Bytes>> {

@@ -6,6 +6,7 @@
 
 mod cases;
 mod client;
+mod command_line;
 mod cpu;
 mod machines;
 mod peer;
@@ -23,6 +24,9 @@ struct Arguments {
     /// The program to measure.
     #[arg(long, default_value = "target/release/occid")]
     occid: PathBuf,
+    /// The command line to measure.
+    #[arg(long, default_value = "target/release/occi")]
+    occi: PathBuf,
     /// Only the cases whose name holds this.
     #[arg(long)]
     only: Option<String>,
@@ -67,6 +71,7 @@ fn main() -> Result<()> {
         Some(Role::PeerJson { file }) => runtime.block_on(peer::json(&file)),
         None => runtime.block_on(cases::run(&cases::Plan {
             occid: arguments.occid,
+            occi: arguments.occi,
             only: arguments.only,
             windows: arguments.windows,
             long: arguments.long,
