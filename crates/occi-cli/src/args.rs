@@ -3,12 +3,14 @@
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{Color, Format};
+use crate::progress;
 use crate::verbs::Verb;
 use clap::{Args, CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::runtime::Runtime;
 
 /// Machines, networks, volumes and whatever else an OCCI server offers.
 #[derive(Debug, Parser)]
@@ -130,20 +132,27 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    std::thread::spawn(end_when_interrupted);
+    let runtime = runtime()
         .map_err(|error| Failure::new(Exit::Failure, format!("this machine gives no more resources: {error}")))?;
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = cli.verb.run(&cli.global) => ended,
-            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")
-                .with_hint("what the server has accepted goes on: occi list operation")),
-        }
-    });
+    let ended = runtime.block_on(cli.verb.run(&cli.global));
     // Nothing that still reads holds the process up.
     runtime.shutdown_background();
     ended
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Ctrl-C ends the program with a sentence. In a thread of its own: the others may be waiting for somebody to type.
+fn end_when_interrupted() {
+    let Ok(runtime) = runtime() else { return };
+    if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        let failure = progress::interrupted();
+        failure.print();
+        std::process::exit(failure.exit as i32);
+    }
 }
 
 /// `occi compute list` means `occi list compute`: the first two words change places if the second is a verb and the first

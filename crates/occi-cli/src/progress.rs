@@ -6,6 +6,7 @@ use crate::session::Session;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use occi_client::{Answer, Entity, Patience, Progress, Until, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long to wait when nobody says.
@@ -31,6 +32,19 @@ impl Waiting {
             ..Write::default()
         }
     }
+}
+
+/// What is being waited for, for whoever is interrupted.
+static WAITED_FOR: Mutex<Option<String>> = Mutex::new(None);
+
+/// Ctrl-C: the program goes, what the server has accepted does not.
+pub(crate) fn interrupted() -> Failure {
+    let failure = Failure::new(Exit::Interrupted, "interrupted");
+    let waited_for = WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failure.with_hint(match waited_for {
+        Some(what) => format!("it goes on in the server: occi wait {what}"),
+        None => "what the server has accepted goes on: occi list operation".to_owned(),
+    })
 }
 
 /// A line on a terminal that goes when it is done.
@@ -100,6 +114,7 @@ impl Session {
         limit: Duration,
     ) -> Result<Option<Entity>> {
         let line = Line::new(name, self.output.quiet);
+        *WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(operation.unwrap_or(location).to_owned());
         let patience = Patience {
             limit,
             // A machine of this host is up in no time.

@@ -12,7 +12,7 @@ use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template}
 use occi_client::{Created, EntityDraft, Input, Model, Until};
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
-use occi_model::{LinkDraft, TypeId};
+use occi_model::{LinkDraft, MixinDraft, TypeId};
 
 /// Make something
 #[derive(Debug, Args)]
@@ -24,7 +24,8 @@ Examples:
   occi create compute db1 --volume data:10G --user-data @init.yaml
   occi create storage data --size 10G
   occi create network lan --address 10.1.0.0/24 --gateway 10.1.0.1
-  occi create network lan --attribute label=blue --dry-run")]
+  occi create network lan --attribute label=blue --dry-run
+  occi create mixin http://example.org/tags#red --at /tags/red/")]
 pub(crate) struct Create {
     /// compute, network, storage, or any other kind (occi list kind)
     #[arg(value_name = "KIND", add = complete::kinds())]
@@ -107,6 +108,9 @@ struct NewVolume {
 
 impl Create {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        if self.kind == "mixin" {
+            return self.mixin(session).await;
+        }
         let kind_id = session
             .look_up(|model| kind(model, &self.kind).map(|kind| kind.id.clone()))
             .await?;
@@ -155,6 +159,32 @@ impl Create {
         let name = self.title.clone().unwrap_or_else(|| self.kind.clone());
         let created = create(&draft, self.at.as_deref(), &name, self.waiting, session).await?;
         report(created, self.waiting, &model, session).await
+    }
+
+    /// A mixin of the user's, to mark things with.
+    async fn mixin(self, session: &Session) -> Result<()> {
+        let hint = "for example: occi create mixin http://example.org/tags#blue";
+        let id = self
+            .title
+            .as_deref()
+            .ok_or_else(|| Failure::usage("a mixin has a name").with_hint(hint))?;
+        let id: TypeId = match id.contains('#') {
+            true => id.parse().map_err(occi_client::Error::from)?,
+            false => return Err(Failure::usage("a mixin is named by scheme and term").with_hint(hint)),
+        };
+        let draft = MixinDraft {
+            title: self.summary,
+            location: Some(self.at.unwrap_or_else(|| format!("/tags/{}/", id.term()))),
+            depends: Vec::new(),
+            has_capabilities: false,
+            id,
+        };
+        if self.dry_run {
+            return session.output.text(&format!("would create {}\n", draft.id));
+        }
+        session.client.add_mixin(&draft).await?;
+        session.keep_model();
+        session.output.text(&format!("{}\n", draft.id))
     }
 
     /// An option that means nothing for this kind is a mistake.

@@ -1,7 +1,7 @@
 //! `occi delete`.
 
 use super::each_found;
-use super::show::kind_in_front;
+use super::show::{kind_in_front, operation_path};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found};
@@ -21,7 +21,8 @@ Examples:
   occi delete compute web1 web2 --yes
   occi delete storage --all --dry-run
   occi delete os_tpl#old
-  occi delete -f web.yaml --yes")]
+  occi delete -f web.yaml --yes
+  occi delete operation 01a22653-56dc-7318-b8a2-eb429ecadc35 --dry-run  (stops it)")]
 pub(crate) struct Delete {
     /// What it is called; a kind may stand in front
     #[arg(value_name = "[KIND] NAME", required_unless_present = "files", num_args = 1.., add = complete::names(None))]
@@ -48,6 +49,12 @@ impl Delete {
             return super::apply::delete(&self.files, self.yes, self.waiting, self.dry_run, session).await;
         }
         let model = session.model().await?;
+        if let [kind, names @ ..] = self.names.as_slice()
+            && kind == "operation"
+            && !names.is_empty()
+        {
+            return self.operations(names, session).await;
+        }
         if let [name] = self.names.as_slice()
             && name.contains('#')
         {
@@ -112,6 +119,26 @@ impl Delete {
             Ok(())
         })
         .await
+    }
+
+    /// What goes on is stopped, where that is still possible.
+    async fn operations(&self, ids: &[String], session: &Session) -> Result<()> {
+        for id in ids {
+            let location = operation_path(id, session);
+            if self.dry_run {
+                session.output.text(&format!("would stop {location}\n"))?;
+                continue;
+            }
+            let operation = session.client.cancel(&location).await?;
+            let state = operation.state.as_str();
+            session.output.note(format!(
+                "{}: {} of {}: {state}",
+                id,
+                operation.verb,
+                operation.entity.unwrap_or_default()
+            ));
+        }
+        Ok(())
     }
 
     /// A template that was saved, or a mixin of the user's.

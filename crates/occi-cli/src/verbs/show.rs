@@ -66,14 +66,19 @@ pub(super) fn kind_in_front(mut names: Vec<String>, model: &Model) -> (Option<St
     (None, names)
 }
 
+/// Where an operation is that is named by its id or by its path.
+pub(super) fn operation_path(name: &str, session: &Session) -> String {
+    match name.contains('/') {
+        true => name.to_owned(),
+        false => format!("{}/-/operation/{name}", session.client.endpoint().base_path()),
+    }
+}
+
 async fn one(kind: Option<&str>, name: &str, model: &Model, session: &Session) -> Result<Record> {
     let is_operation = kind == Some("operation") || name.contains("/-/operation/");
     if is_operation {
-        let path = match name.contains('/') {
-            true => name.to_owned(),
-            false => format!("{}/-/operation/{name}", session.client.endpoint().base_path()),
-        };
-        return Ok(Record::operation(&session.client.operation(&path).await?));
+        let operation = session.client.operation(&operation_path(name, session)).await?;
+        return Ok(Record::operation(&operation));
     }
     let is_category = name.contains('#') || matches!(kind, Some("mixin" | "kind" | "action"));
     if is_category {
