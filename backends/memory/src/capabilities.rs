@@ -32,6 +32,7 @@ pub(crate) fn capabilities(config: &Config) -> Capabilities {
         assigns_ids: !is_local,
         lists_projects: true,
         removes_templates: true,
+        images: false,
         events: is_local,
         accept_wait: Duration::from_secs(if is_local { 2 } else { 10 }),
         call_timeout: Duration::from_millis(config.call_timeout_ms),

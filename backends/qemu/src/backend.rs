@@ -6,13 +6,14 @@ use crate::error::Failure;
 use crate::links::{self, id};
 use crate::qemu_img;
 use crate::site::{IMAGE_ROUND, Site};
+use crate::upload::Shelf;
 use crate::{capabilities, compute, networks, probe, templates, translate, volume};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use occi_backend::{
-    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation,
-    Listing, Picture, Result, Scope, Target,
+    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Images,
+    Invocation, Listing, Picture, Result, Scope, Target,
 };
 use occi_model::{Term, TypeId};
 use std::collections::BTreeSet;
@@ -258,6 +259,10 @@ impl Backend for Qemu {
         self.site
             .place(move |site| templates::remove(site, &project, term.as_str()))
             .await
+    }
+
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(Shelf(self.site.clone())))
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

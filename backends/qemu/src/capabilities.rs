@@ -23,6 +23,7 @@ pub(crate) fn capabilities() -> Capabilities {
         assigns_ids: false,
         lists_projects: true,
         removes_templates: true,
+        images: true,
         events: true,
         accept_wait: Duration::from_secs(2),
         call_timeout: CALL,

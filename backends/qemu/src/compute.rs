@@ -499,7 +499,8 @@ async fn save(
 ) -> Result<Acted> {
     let name = invocation.parameters.get("name").and_then(|value| value.as_str());
     let operation = context.operation.to_string();
-    let term = saving::term(name, machine, &operation);
+    let wish = name.filter(|name| !name.is_empty()).unwrap_or(&machine.id);
+    let term = saving::term(wish, &operation);
     if !saving::is_saved(site, &term) {
         let allowed = matches!(machine.status(), Status::Running | Status::Off | Status::Died(_));
         if !allowed || machine.record.get().wanted == Wanted::Hibernated {

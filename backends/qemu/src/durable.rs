@@ -48,6 +48,15 @@ fn replace<T: Serialize>(path: &Path, value: &T, durably: bool) -> Result<(), Fa
     write().map_err(Failure::host(step()))
 }
 
+/// Makes the names in `directory` durable.
+///
+/// # Errors
+/// [`Failure::Host`].
+pub fn sync_dir(directory: &Path) -> Result<(), Failure> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(Failure::host(format!("write {}", directory.display())))
+}
+
 /// Reads what [`write_json`] wrote; `None` if there is no such file.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ pub fn read_header(path: &Path) -> Result<Header, Failure> {
 ///
 /// # Errors
 /// As [`read_header`].
-fn read_whole(path: &Path) -> Result<Header, Failure> {
+pub(crate) fn read_whole(path: &Path) -> Result<Header, Failure> {
     open(path, |head, file| head.is_whole(file))
 }
 

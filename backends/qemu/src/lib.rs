@@ -35,6 +35,7 @@ pub mod socket;
 pub mod switch;
 mod templates;
 mod translate;
+mod upload;
 mod volume;
 
 pub use backend::Qemu;

@@ -13,6 +13,10 @@ pub const PACKAGE: &str = "qemu-utils";
 const MEMORY: u64 = 2 << 30;
 /// How long an operation on metadata may take.
 const SHORT: Duration = Duration::from_secs(30);
+/// How `qemu-img check` ends that found clusters which nobody uses, and nothing else.
+const LEAKS: i32 = 3;
+/// How it ends that found damage.
+const DAMAGED: i32 = 2;
 /// How long a copy may take.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -38,14 +42,18 @@ pub struct Workplace {
 }
 
 impl QemuImg {
-    async fn run(&self, place: &Workplace, limit: Duration, args: &[&str]) -> Result<program::Ended, Failure> {
-        let bounds = Confinement {
+    fn bounds(place: &Workplace) -> Confinement {
+        Confinement {
             write: vec![".".into()],
             read: place.read.clone(),
             user: place.user,
             memory: Some(MEMORY),
             ..Confinement::default()
-        };
+        }
+    }
+
+    async fn run(&self, place: &Workplace, limit: Duration, args: &[&str]) -> Result<program::Ended, Failure> {
+        let bounds = Self::bounds(place);
         let words = bounds.command(&self.program, args.iter().copied())?;
         program::run_well(&self.launcher, PACKAGE, words, &place.directory, limit).await
     }
@@ -92,6 +100,35 @@ impl QemuImg {
     pub async fn copy(&self, place: &Workplace, image: &str, target: &str) -> Result<(), Failure> {
         let args = ["convert", "-q", "-f", "qcow2", "-O", "qcow2", image, target];
         self.run(place, LONG, &args).await.map(drop)
+    }
+
+    /// What is wrong with `image`, of this engine's own format, if something is.
+    ///
+    /// # Errors
+    /// As [`QemuImg::overlay`].
+    pub async fn check(&self, place: &Workplace, image: &str) -> Result<Option<String>, Failure> {
+        let bounds = Self::bounds(place);
+        let words = bounds.command(&self.program, ["check", "-q", "-f", "qcow2", image])?;
+        let ended = program::run(&self.launcher, PACKAGE, words, &place.directory, LONG).await?;
+        let said = ended.stderr.trim();
+        match ended.status.code() {
+            // Clusters that nobody uses cost room and nothing else.
+            Some(0 | LEAKS) => Ok(None),
+            Some(DAMAGED) => Ok(Some("it is damaged; try `qemu-img check -r all` on a copy".to_owned())),
+            // It gave up: on an image that it cannot make sense of.
+            Some(1) if said.lines().any(|line| line.starts_with("qemu-img: ")) => {
+                let last = said.lines().last().unwrap_or_default();
+                Ok(Some(format!("it is damaged: {last}")))
+            }
+            _ => Err(Failure::Program {
+                program: self.program.display().to_string(),
+                said: if said.is_empty() {
+                    ended.status.to_string()
+                } else {
+                    said.to_owned()
+                },
+            }),
+        }
     }
 
     /// Whether `image` keeps an earlier content under `name`.

@@ -27,6 +27,43 @@ pub(crate) enum Wanted {
     Hibernated,
 }
 
+/// An upload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadRecord {
+    /// Its id; also the name of the directory.
+    pub id: String,
+    /// The project whose image it will be.
+    pub project: String,
+    /// Who began it.
+    pub owner: String,
+    /// What the template is to be called.
+    pub name: String,
+    pub title: Option<String>,
+    /// In bytes, once it is known.
+    pub length: Option<u64>,
+    /// What was said at the beginning, in hexadecimal.
+    pub sha256: Option<String>,
+    pub default_user: Option<String>,
+    pub ssh: Option<bool>,
+    pub min_memory_mib: Option<u64>,
+    /// The bytes that are on the disk for good.
+    pub offset: u64,
+    /// When something was added last, or it ended; milliseconds since 1970.
+    pub touched_ms: i64,
+    /// The template that it has become.
+    pub ready: Option<String>,
+    /// Why it has not become one.
+    pub refused: Option<String>,
+}
+
+impl UploadRecord {
+    /// Whether nothing can be added any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ready.is_some() || self.refused.is_some()
+    }
+}
+
 /// A virtual machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -118,9 +118,8 @@ fn description(record: &MachineRecord, title: &str) -> String {
     table.to_string()
 }
 
-/// The name of an image that `operation` makes and a client wants to call `wish`: the same for every try.
-pub(crate) fn term(wish: Option<&str>, machine: &Machine, operation: &str) -> String {
-    let wish = wish.filter(|wish| !wish.is_empty()).unwrap_or(&machine.id);
+/// The name of an image that `operation` makes and a client wants to call `wish`: the same for every try, and no other's.
+pub(crate) fn term(wish: &str, operation: &str) -> String {
     let slug: String = wish
         .chars()
         .map(|c| {

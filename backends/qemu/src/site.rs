@@ -13,6 +13,7 @@ use crate::probe::{self, Host};
 use crate::qemu_img::QemuImg;
 use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, VolumeRecord, Wanted};
 use crate::translate;
+use crate::upload::Uploading;
 use crate::volume::Volume;
 use occi_backend::Event;
 use rustix::fs::{FlockOperation, flock};
@@ -26,11 +27,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 /// Between two looks at the guests' serial logs.
 const LOG_ROUND: Duration = Duration::from_secs(5);
 /// Between two looks at the directories of images.
 pub(crate) const IMAGE_ROUND: Duration = Duration::from_secs(2);
+
+/// Between two looks at uploads that nobody goes on with.
+const UPLOAD_ROUND: Duration = Duration::from_secs(600);
 
 /// The version of how things lie in the engine's directory, as its file `layout` says.
 const LAYOUT: &str = "3\n";
@@ -40,8 +45,10 @@ const NETWORKS: &str = "net";
 const VOLUMES: &str = "volume";
 pub(crate) const BASES: &str = "base";
 const TRASH: &str = "trash";
-/// Images made by `save`.
+/// Images made by `save`, and those that clients have brought.
 pub(crate) const SAVED: &str = "saved";
+/// What clients are bringing.
+pub(crate) const UPLOADS: &str = "upload";
 
 pub(crate) struct Site {
     pub(crate) config: QemuConfig,
@@ -51,6 +58,7 @@ pub(crate) struct Site {
     machines: Mutex<BTreeMap<String, Arc<Machine>>>,
     networks: Mutex<BTreeMap<String, Arc<Network>>>,
     volumes: Mutex<BTreeMap<String, Arc<Volume>>>,
+    pub(crate) uploads: Mutex<BTreeMap<String, Arc<Uploading>>>,
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
     /// Cores and MiB of what is about to start, by machine.
@@ -72,7 +80,7 @@ impl Site {
         config: QemuConfig,
         image_round: Duration,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Event>), Failure> {
-        for name in [MACHINES, NETWORKS, VOLUMES, BASES, TRASH, SAVED] {
+        for name in [MACHINES, NETWORKS, VOLUMES, BASES, TRASH, SAVED, UPLOADS] {
             make_private(&config.directory.join(name))?;
         }
         let lock_file = File::create(config.directory.join("lock")).map_err(Failure::host("open the lock"))?;
@@ -98,6 +106,7 @@ impl Site {
             machines: Mutex::default(),
             networks: Mutex::default(),
             volumes: Mutex::default(),
+            uploads: Mutex::default(),
             placing: Arc::default(),
             reserved: Mutex::default(),
             boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
@@ -115,6 +124,13 @@ impl Site {
             let volume = Volume::new(directory, record);
             lock(&site.volumes).insert(volume.id.clone(), volume);
         })?;
+        let mut found = Vec::new();
+        recorded(&site.config.directory.join(UPLOADS), |directory, record| {
+            found.push(Uploading::new(directory, record));
+        })?;
+        for upload in found {
+            site.find_upload(upload)?;
+        }
         recorded(&site.config.directory.join(MACHINES), |directory, record| {
             let machine = Machine::new(&site, directory, record);
             lock(&site.machines).insert(machine.id.clone(), machine);
@@ -138,6 +154,9 @@ impl Site {
                 site.trim_logs()
             })),
             tokio::spawn(keep_looking(Arc::downgrade(&site), image_round, Site::look_at_images)),
+            tokio::spawn(keep_looking(Arc::downgrade(&site), UPLOAD_ROUND, |site, ()| {
+                site.drop_old_uploads()
+            })),
         ];
         lock(&site.tasks).extend(tasks.map(AbortOnDropHandle::new));
         Ok((site, receiver))
@@ -322,7 +341,7 @@ impl Site {
 
     /// Makes a directory disappear in one step; what it becomes is for [`Site::empty`].
     fn discard(&self, directory: &Path) -> Result<Trash, Failure> {
-        let trash = self.config.directory.join(TRASH).join(uuid::Uuid::new_v4().to_string());
+        let trash = self.config.directory.join(TRASH).join(Uuid::new_v4().to_string());
         match fs::rename(directory, &trash) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Failure::host("remove a directory")(error))
@@ -511,7 +530,7 @@ fn check_layout(directory: &Path) -> Result<(), Failure> {
     })
 }
 
-fn make_private(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {
     let step = format!("make the directory {}", directory.display());
     DirBuilder::new()
         .recursive(true)

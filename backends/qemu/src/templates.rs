@@ -1,12 +1,13 @@
 //! Images as OS templates.
 
 use crate::error::{Failure, refuse};
-use crate::image::Image;
+use crate::image::{Format, Image};
 use crate::machine::Machine;
 use crate::site::{SAVED, Site};
 use crate::translate::gib;
-use occi_backend::{Catalogue, ErrorKind, Result, Template, TemplateKind};
+use occi_backend::{Catalogue, ErrorKind, ImageFormat, Result, Template, TemplateKind};
 use occi_model::Attributes;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 pub(crate) fn catalogue(site: &Site, project: &str) -> Catalogue {
@@ -26,6 +27,28 @@ pub(crate) fn template(image: &Image) -> Template {
         min_memory_gib: Some(gib(image.min_memory_mib())),
         project: image.description.project.clone(),
     }
+}
+
+/// The image as those see it who take it away; nothing if it has gone.
+pub(crate) fn image(image: &Image) -> Option<occi_backend::Image> {
+    let meta = std::fs::metadata(&image.path).ok()?;
+    Some(occi_backend::Image {
+        template: template(image),
+        format: match image.header.format {
+            Format::Qcow2 => ImageFormat::Qcow2,
+            Format::Raw => ImageFormat::Raw,
+        },
+        size: meta.len(),
+        disk_size: image.header.size,
+        sha256: image.description.sha256.as_ref().and_then(|sha256| sha256.parse().ok()),
+        version: format!(
+            "{:x}-{:x}-{:x}-{:x}",
+            meta.ino(),
+            meta.len(),
+            meta.mtime(),
+            meta.mtime_nsec()
+        ),
+    })
 }
 
 /// Removes an image that `save` has made for `project`. For [`Site::place`]: nobody makes a machine of it meanwhile.

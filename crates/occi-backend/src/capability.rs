@@ -32,6 +32,8 @@ pub struct Capabilities {
     pub lists_projects: bool,
     /// Whether [`crate::Backend::remove_template`] removes what `save` has made.
     pub removes_templates: bool,
+    /// Whether [`crate::Backend::images`] gives some: clients may upload images and download them.
+    pub images: bool,
     /// Whether [`crate::Backend::events`] gives a stream.
     pub events: bool,
     /// How long a write may take to be accepted before the client gets its answer anyway (2 s local, 10 s remote).

@@ -1,11 +1,13 @@
 //! The trait.
 
 use crate::{
-    BackendError, Capabilities, Catalogue, Context, ErrorKind, Event, Listing, Picture, Result, Scope, Target, Template,
+    BackendError, Capabilities, Catalogue, Context, ErrorKind, Event, Images, Listing, Picture, Result, Scope, Target,
+    Template,
 };
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use occi_model::{AttributeName, Attributes, EntityId, Term, TypeId};
+use std::sync::Arc;
 
 /// The ends of a link to be made. Both are in this backend; the source is in the scope's project, and so is the target
 /// unless it says otherwise ([`Target::project`]). Whether the link may lead there has been decided.
@@ -226,6 +228,11 @@ pub trait Backend: Send + Sync + 'static {
             ErrorKind::Unsupported,
             format!("the template {term} is not removed by the engine that made it"),
         ))
+    }
+
+    /// Images that clients bring and take away; `None` where [`Capabilities::images`] is false.
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        None
     }
 
     /// What happens in the engine by itself, in order per object; `None` where [`Capabilities::events`] is false.

@@ -9,6 +9,7 @@ pub mod capability;
 pub mod context;
 pub mod contract;
 pub mod error;
+pub mod images;
 pub mod layers;
 pub mod names;
 pub mod native;
@@ -23,6 +24,7 @@ pub use capability::{
 pub use context::{Context, Interrupted, Journal, Scope};
 pub use contract::{Acted, Backend, Change, Create, CreateLink, Invocation, LinkEnds};
 pub use error::{BackendError, ErrorKind, Outcome};
+pub use images::{Append, Image, ImageFormat, Images, NewUpload, ReadImage, Sha256, Upload, UploadState};
 pub use native::{Catalogue, Event, Listing, NativeEnds, NativeId, NativeRef, Picture, Target, Template, TemplateKind};
 pub use support::support_table;
 pub use verb::Verb;

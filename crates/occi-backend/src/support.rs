@@ -99,6 +99,7 @@ fn engine(table: &mut Table, column: usize, capabilities: &Capabilities) {
         column,
         yes(capabilities.removes_templates),
     );
+    table.set(section, "takes and gives images", column, yes(capabilities.images));
     table.set(
         section,
         "default network per project",

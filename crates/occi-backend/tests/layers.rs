@@ -51,6 +51,7 @@ impl Stub {
                 shared_networks: false,
                 assigns_ids: false,
                 removes_templates: false,
+                images: false,
                 events: false,
                 lists_projects: false,
                 accept_wait: Duration::ZERO,

@@ -36,7 +36,7 @@ pub enum FailureKind {
     Unavailable,
     /// The engine did not answer in time; the operation may still happen. 504
     Timeout,
-    /// No space is left for the database. 507
+    /// No space is left, for the database or for an image. 507
     Full,
     /// Our own fault. 500
     Internal,

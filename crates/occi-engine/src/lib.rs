@@ -16,6 +16,7 @@ mod create;
 mod delete;
 mod hot;
 mod idempotency;
+mod images;
 mod inventory;
 mod membership;
 mod mixin;
@@ -37,6 +38,7 @@ pub use caller::{Caller, Freshness, Page, Precondition, Principal, Wait};
 pub use config::{EngineConfig, Retention, Source};
 pub use engine::Engine;
 pub use error::{EngineError, FailureKind};
+pub use images::{ProjectImage, of_bytes};
 pub use model::ProjectModel;
 pub use sharing::share;
 

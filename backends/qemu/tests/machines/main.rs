@@ -5,6 +5,7 @@
 mod changes;
 mod devices;
 mod full_disk;
+mod images;
 mod isolation;
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -86,6 +87,9 @@ fn main() -> ExitCode {
                 ))
             },
         ),
+        trial("an_image_that_a_client_has_brought_boots", |lab, config| {
+            Box::pin(images::brought(lab, config))
+        }),
         trial(
             "a_machine_that_ends_at_any_moment_is_read_and_deleted",
             |lab, config| Box::pin(survival::sudden_ends(lab, config)),

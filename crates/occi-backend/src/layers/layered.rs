@@ -1,8 +1,8 @@
 //! A backend with a layer around it.
 
 use crate::{
-    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, Event, Invocation, Listing, Picture, Result,
-    Scope, Target, Verb,
+    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, Event, Images, Invocation, Listing, Picture,
+    Result, Scope, Target, Verb,
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -155,6 +155,10 @@ impl<L: Layer> Backend for Layered<L> {
         self.layer
             .around(call, |_| self.inner.remove_template(scope, term))
             .await
+    }
+
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        self.inner.images()
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

@@ -1,7 +1,7 @@
 //! The table of the cases, and how one is run.
 
 use super::lab::{End, Lab, Verdict};
-use super::{actions, creation, events, interruption, links, readings, updates};
+use super::{actions, creation, events, images, interruption, links, readings, updates};
 use crate::names::{
     COMPUTE, IPRESERVATION, NETWORK, NETWORKINTERFACE, SECURITYGROUP, SECURITYGROUPLINK, STORAGE, STORAGELINK,
 };
@@ -32,6 +32,8 @@ const OF_BACKEND: &[(&str, OfBackend)] = cases!(backend:
     actions::a_saved_compute_is_a_template,
     events::a_guest_that_powers_itself_off_is_told,
     links::an_interface_leads_to_a_network_of_another_project,
+    images::an_image_comes_in_parts_and_goes_whole,
+    images::what_is_no_image_becomes_none,
 );
 const OF_COMPUTES: &[(&str, OfKind)] = cases!(kind: creation::an_unknown_system_is_refused);
 const OF_RESOURCES: &[(&str, OfKind)] = cases!(kind:

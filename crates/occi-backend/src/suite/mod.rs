@@ -18,6 +18,7 @@ mod cases;
 mod config;
 mod creation;
 mod events;
+mod images;
 mod interruption;
 mod journal;
 mod lab;

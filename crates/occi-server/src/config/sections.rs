@@ -44,6 +44,8 @@ section! {
     header_count: usize = 512;
     /// The largest body of a request; a larger one is answered 413.
     body_limit: Size = Size(4 << 20);
+    /// The largest image that can be uploaded; a larger one is answered 413.
+    image_limit: Size = Size(64 << 30);
     /// The longest header field of a text/occi answer; a longer one is answered 406.
     answer_field_limit: Size = Size(60 << 10);
     /// All header fields of a text/occi answer together; more is answered 406.

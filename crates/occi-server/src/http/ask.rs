@@ -114,7 +114,7 @@ impl Query {
         self.get(key).is_some_and(|value| matches!(value, "" | "true" | "1"))
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

@@ -49,6 +49,12 @@ impl Fault {
         .with(header::ALLOW, HeaderValue::from_static(allow))
     }
 
+    /// The same, of a type of problem that is registered.
+    pub(super) fn problem(mut self, problem: &'static str) -> Self {
+        self.problem = Some(problem);
+        self
+    }
+
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self

@@ -12,6 +12,7 @@ pub(super) enum RouteClass {
     Health,
     Discovery,
     Operation,
+    Image,
     Entity,
     Kind,
     Mixin,
@@ -20,10 +21,11 @@ pub(super) enum RouteClass {
     None,
 }
 
-const ROUTES: [(RouteClass, &str); 8] = [
+const ROUTES: [(RouteClass, &str); 9] = [
     (RouteClass::Health, "health"),
     (RouteClass::Discovery, "discovery"),
     (RouteClass::Operation, "operation"),
+    (RouteClass::Image, "image"),
     (RouteClass::Entity, "entity"),
     (RouteClass::Kind, "kind"),
     (RouteClass::Mixin, "mixin"),

@@ -1,11 +1,17 @@
 //! The name space: what a request path means before the model is asked.
 
+use super::images::About;
 use occi_model::builder::is_reserved_path;
 use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Collections of operations.
 pub(super) const OPERATIONS: &str = "/-/operation/";
+
+/// Images.
+const IMAGES: &str = "/-/image/";
+/// Images that are being brought.
+const UPLOADS: &str = "/-/upload/";
 
 /// Where a request goes before the model is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +22,8 @@ pub(super) enum Route {
     Operations,
     /// One operation.
     Operation(Uuid),
+    /// Images, and how they come.
+    Images(About),
     /// Ours, and nothing there.
     Nothing,
     /// What the model says.
@@ -29,7 +37,14 @@ impl Route {
         match bare {
             "/-" | "/.well-known/org/ogf/occi/-" => return Self::Discovery,
             "/-/operation" | "/task" => return Self::Operations,
+            "/-/image" => return Self::Images(About::All),
             _ => {}
+        }
+        if let Some(name) = bare.strip_prefix(IMAGES).filter(|name| !name.contains('/')) {
+            return Self::Images(About::Image(name.to_owned()));
+        }
+        if let Some(id) = bare.strip_prefix(UPLOADS).and_then(|id| id.parse().ok()) {
+            return Self::Images(About::Upload(id));
         }
         let operation = bare
             .strip_prefix("/-/operation/")
@@ -53,6 +68,16 @@ pub(super) fn is_health(path: &str) -> bool {
 /// The path of an operation.
 pub(super) fn operation(id: Uuid) -> String {
     format!("{OPERATIONS}{id}")
+}
+
+/// The path of an image.
+pub(super) fn image(name: &str) -> String {
+    format!("{IMAGES}{name}")
+}
+
+/// The path of an upload.
+pub(super) fn upload(id: Uuid) -> String {
+    format!("{UPLOADS}{id}")
 }
 
 /// Why a path cannot be served.
@@ -164,6 +189,11 @@ mod tests {
         assert_eq!(Route::of(&operation(id)), Route::Operation(id));
         assert_eq!(Route::of("/-/operation"), Route::Operations);
         assert_eq!(Route::of("/-/operation/x"), Route::Nothing);
+        assert_eq!(Route::of("/-/image/"), Route::Images(About::All));
+        assert_eq!(Route::of("/-/image/x"), Route::Images(About::Image("x".to_owned())));
+        assert_eq!(Route::of("/-/image/x/y"), Route::Nothing);
+        assert_eq!(Route::of(&upload(id)), Route::Images(About::Upload(id)));
+        assert_eq!(Route::of("/-/upload/x"), Route::Nothing);
         assert_eq!(Route::of("/compute"), Route::Entities);
     }
 }

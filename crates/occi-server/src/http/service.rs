@@ -3,11 +3,13 @@
 use super::answer;
 use super::ask::{self, Ask, Manners, Query, Wishes, X_OCCI_PROJECT};
 use super::fault::Fault;
+use super::images::Visit;
 use super::meters::{Meters, RouteClass};
 use super::paths::{self, BadPath, Route};
 use super::places::{Full, Places};
 use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
+use super::taking_over::TakingOver;
 use super::{collection, discovery, entity, operation};
 use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
@@ -45,6 +47,7 @@ pub struct Service {
     limiter: Option<DefaultKeyedRateLimiter<String>>,
     working: Places,
     pub(super) answers: Arc<Answers>,
+    pub(super) uploads: TakingOver,
     orders: Cache<usize, Arc<Known>>,
     meters: Meters,
     server: ArcSwap<HeaderValue>,
@@ -102,6 +105,7 @@ impl Service {
             limiter,
             working: Places::new(config.http.requests),
             answers: Arc::new(Answers::new(config.engine.cache_of_answers())),
+            uploads: TakingOver::default(),
             orders: Cache::new(256),
             meters: Meters::new(),
             server: ArcSwap::from_pointee(server_tokens(None)),
@@ -116,6 +120,16 @@ impl Service {
     /// The most entities on a page.
     pub(super) fn page_limit(&self) -> u32 {
         self.engine.config().page_max
+    }
+
+    /// The largest image, in bytes.
+    pub(super) fn image_limit(&self) -> u64 {
+        self.http.image_limit.0 as u64
+    }
+
+    /// How long a client may be silent in the middle of a body.
+    pub(super) fn patience(&self) -> Duration {
+        self.http.body_timeout.0
     }
 
     /// The layers. What comes first sees every answer; what fails early costs little.
@@ -329,12 +343,24 @@ impl Service {
         let answered = async {
             caller.wait = ask::wait(&head.headers);
             caller.freshness = ask::freshness(&head.headers);
+            let route = Route::of(&path);
+            if let Route::Images(about) = route {
+                trace.route = RouteClass::Image;
+                let visit = Visit {
+                    service: self,
+                    method: &head.method,
+                    headers: &head.headers,
+                    query: &query,
+                    manners,
+                    caller: &caller,
+                };
+                return visit.answer(about, body).await;
+            }
             let body = self.read(body).await?;
             if is_write {
                 let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
                 caller.idempotency = ask::idempotency(&head.method, target, &head.headers, &body)?;
             }
-            let route = Route::of(&path);
             let model = self.engine.model(&caller).await?;
             let ask = Ask {
                 method: head.method.clone(),
@@ -378,10 +404,10 @@ impl Service {
                 trace.route = RouteClass::Operation;
                 operation::answer(self, &ask, id).await
             }
-            Route::Nothing if ask.method == Method::PUT => {
+            Route::Nothing | Route::Images(_) if ask.method == Method::PUT => {
                 Err(Fault::bad_request(format!("{} is reserved for the service", ask.path)))
             }
-            Route::Nothing => Err(Fault::new(
+            Route::Nothing | Route::Images(_) => Err(Fault::new(
                 StatusCode::NOT_FOUND,
                 format!("there is nothing at {}", ask.path),
             )),

@@ -97,7 +97,10 @@ pub(crate) struct Answer {
     /// The first line, whole.
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// As text.
     pub(crate) body: String,
+    /// As it came.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -164,6 +167,11 @@ impl Raw {
         let _ = stream.write_all(bytes.as_ref()).and_then(|()| stream.flush());
     }
 
+    /// Writes all of it, to one that reads.
+    pub(crate) fn write_all(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
     /// Nothing more will be written.
     pub(crate) fn end(&self) {
         self.0.get_ref().end();
@@ -183,6 +191,7 @@ impl Raw {
             line,
             headers: Vec::new(),
             body: String::new(),
+            bytes: Vec::new(),
         };
         loop {
             let line = self.line().expect("the head of the answer breaks off");
@@ -210,7 +219,8 @@ impl Raw {
                 }
             }
         }
-        answer.body = String::from_utf8(body).unwrap();
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        answer.bytes = body;
         Some(answer)
     }
 

@@ -7,6 +7,7 @@ mod caches;
 mod client;
 mod crash;
 mod hostile;
+mod images;
 mod kinds;
 mod limits;
 mod local;

@@ -1,0 +1,49 @@
+//! Images that clients bring.
+
+use crate::lab::{self, Lab, console};
+use crate::world::{compute, context, target};
+use occi_backend::{Backend, NewUpload};
+use occi_backend_qemu::{Qemu, QemuConfig};
+use uuid::Uuid;
+
+/// A copy of the demonstration guest boots, also when it came as the bare bytes of its disk.
+pub(crate) async fn brought(lab: &Lab, config: QemuConfig) {
+    let tiny = lab::images().unwrap().join("tiny.qcow2");
+    let directory = tempfile::tempdir().unwrap();
+    let raw = directory.path().join("tiny.raw");
+    let converted = std::process::Command::new("qemu-img")
+        .args(["convert", "-f", "qcow2", "-O", "raw"])
+        .args([&tiny, &raw])
+        .status();
+    assert!(converted.unwrap().success());
+    let qemu = Qemu::open(config).unwrap();
+    let images = qemu.images().unwrap();
+    for file in [tiny, raw] {
+        let new = NewUpload {
+            id: Uuid::new_v4(),
+            owner: "ann".to_owned(),
+            name: "copy".to_owned(),
+            title: None,
+            length: None,
+            sha256: None,
+            default_user: None,
+            ssh: None,
+            min_memory_mib: None,
+        };
+        images.begin(&context().scope, &new).await.unwrap();
+        let mut append = images.append(new.id, None).await.unwrap();
+        append.write(std::fs::read(file).unwrap().into()).await.unwrap();
+        append.sync().await.unwrap();
+        drop(append);
+        let image = images.finish(new.id, None).await.unwrap();
+        let mut machine = compute(&[]);
+        machine.os_template = Some(image.template.term.clone());
+        qemu.create(&context(), &machine).await.unwrap();
+        console(&lab.inside(machine.mark.as_str()), 0, "GUEST-READY").await;
+        qemu.delete(&context(), &target(&machine)).await.unwrap();
+        qemu.remove_template(&context().scope, &image.template.term)
+            .await
+            .unwrap();
+    }
+    qemu.shutdown().await;
+}

@@ -1,0 +1,247 @@
+//! Images that clients bring and take away.
+//!
+//! An image is an OS template of the project that brought it: a mixin, seen and removed as what `save` makes. Until it is one
+//! it is an upload, which is nobody's but that of who began it.
+
+use crate::carrier::Carrier;
+use crate::engine::{Engine, Inner};
+use crate::plan::Request;
+use crate::{Caller, EngineError, FailureKind, Result, policy};
+use occi_backend::{
+    Append, BackendError, ErrorKind, Image, Images, NewUpload, ReadImage, Scope, Sha256, TemplateKind, Upload,
+    UploadState,
+};
+use occi_model::{Term, TypeId};
+use occi_store::{Commit, Write};
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// An image as a project has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProjectImage {
+    /// The mixin that it is.
+    pub mixin: TypeId,
+    /// The backend that has it.
+    pub backend: String,
+    /// What the backend says of it.
+    pub image: Image,
+}
+
+impl Engine {
+    /// The images of the caller's project and those of everybody.
+    ///
+    /// # Errors
+    /// `Unsupported`: no backend gives images.
+    pub async fn images(&self, caller: &Caller) -> Result<Vec<ProjectImage>> {
+        let inner = &self.inner;
+        policy::may_enter(caller)?;
+        let scope = scope(caller.effective_project());
+        let mut all = Vec::new();
+        for (carrier, images) in inner.shelves()? {
+            let found = images.images(&scope).await?.into_iter();
+            all.extend(found.map(|image| inner.image_of(carrier, image)));
+        }
+        Ok(all)
+    }
+
+    /// An image with its bytes, by the term of its mixin.
+    ///
+    /// # Errors
+    /// `NotFound`. `Unsupported`: its backend does not give it away.
+    pub async fn open_image(&self, caller: &Caller, term: &Term) -> Result<(ProjectImage, Box<dyn ReadImage>)> {
+        let inner = &self.inner;
+        let missing = || EngineError::new(FailureKind::NotFound, format!("there is no image {term}"));
+        let model = inner.model_for(caller).await?;
+        let offer = model.templates.get(&inner.template_id(TemplateKind::Os, term));
+        let carrier = &inner.carriers[offer.ok_or_else(missing)?.carrier];
+        let images = carrier.backend.images().ok_or_else(|| nobody(&carrier.name))?;
+        let opened = images.open(&scope(caller.effective_project()), term).await?;
+        let (image, bytes) = opened.ok_or_else(missing)?;
+        Ok((inner.image_of(carrier, image), bytes))
+    }
+
+    /// Begins an upload in the caller's project. Its owner is the caller, whatever `new` says.
+    ///
+    /// # Errors
+    /// `Unsupported`: no backend takes images. `QuotaExceeded`: too many uploads have not ended. `Full`: no room.
+    pub async fn begin_upload(&self, caller: &Caller, new: NewUpload) -> Result<Upload> {
+        let inner = &self.inner;
+        let project = caller.effective_project();
+        policy::may_change(caller, project)?;
+        let (carrier, images) = inner.shelves()?.swap_remove(0);
+        carrier.require_up()?;
+        if !inner.store.projects().await?.iter().any(|known| known.name == project) {
+            return Err(EngineError::new(
+                FailureKind::NotFound,
+                format!("no project {project:?}"),
+            ));
+        }
+        let new = NewUpload {
+            owner: caller.principal.name.clone(),
+            ..new
+        };
+        inner
+            .note(caller, project, "begin upload", &new.name, Vec::new())
+            .await?;
+        let id = new.id;
+        images.begin(&scope(project), &new).await.map_err(of_bytes)?;
+        images.upload(id).await?.ok_or_else(|| no_upload(id))
+    }
+
+    /// The caller's uploads in its project, also those that ended lately; an operator's view has those of everybody.
+    ///
+    /// # Errors
+    /// `Unsupported`: no backend takes images.
+    pub async fn uploads(&self, caller: &Caller) -> Result<Vec<Upload>> {
+        policy::may_enter(caller)?;
+        let scope = scope(caller.effective_project());
+        let mut all = Vec::new();
+        for (_, images) in self.inner.shelves()? {
+            all.extend(images.uploads(&scope).await?);
+        }
+        all.retain(|upload| is_own(caller, upload));
+        Ok(all)
+    }
+
+    /// An upload.
+    ///
+    /// # Errors
+    /// `NotFound`: also for what somebody else has begun.
+    pub async fn upload(&self, caller: &Caller, id: Uuid) -> Result<Upload> {
+        Ok(self.inner.upload(caller, id).await?.2)
+    }
+
+    /// Adds to an upload. `length` says how long it will be in all, if that is known now.
+    ///
+    /// # Errors
+    /// `NotFound`. `Conflict`: it has ended. `Unavailable`: somebody is at it.
+    pub async fn append_to_upload(&self, caller: &Caller, id: Uuid, length: Option<u64>) -> Result<Box<dyn Append>> {
+        let (_, images, upload) = self.inner.upload(caller, id).await?;
+        policy::may_change(caller, &upload.project)?;
+        images.append(id, length).await.map_err(of_bytes)
+    }
+
+    /// Makes an upload a template. Goes on to its end also if the caller goes away.
+    ///
+    /// # Errors
+    /// `Invalid`: it is no image that is taken; its bytes are gone. `Conflict`: it is not whole.
+    pub async fn finish_upload(&self, caller: &Caller, id: Uuid, sha256: Option<Sha256>) -> Result<ProjectImage> {
+        let (engine, caller) = (self.clone(), caller.clone());
+        let finishing = self.inner.tasks.spawn(async move {
+            let inner = &engine.inner;
+            let (carrier, images, upload) = inner.upload(&caller, id).await?;
+            policy::may_change(&caller, &upload.project)?;
+            let was_ready = matches!(upload.state, UploadState::Ready(_));
+            let image = images.finish(id, sha256).await.map_err(of_bytes)?;
+            let project = &upload.project;
+            inner.adopt_template(project, &image.template).await;
+            if !was_ready {
+                let changed = vec![Write::ModelChanged(Some(project.clone()))];
+                let detail = format!("{} {} bytes", image.template.term, image.size);
+                inner.note(&caller, project, "finish upload", &detail, changed).await?;
+            }
+            Ok(inner.image_of(carrier, image))
+        });
+        finishing.await.map_err(EngineError::internal)?
+    }
+
+    /// Gives an upload up; a template that it has become stays.
+    ///
+    /// # Errors
+    /// `NotFound`. `Unavailable`: somebody is at it.
+    pub async fn abandon_upload(&self, caller: &Caller, id: Uuid) -> Result<()> {
+        let (_, images, upload) = self.inner.upload(caller, id).await?;
+        policy::may_change(caller, &upload.project)?;
+        images.abandon(id).await?;
+        self.inner
+            .note(caller, &upload.project, "abandon upload", &upload.new.name, Vec::new())
+            .await
+    }
+}
+
+impl Inner {
+    /// The backends that take and give images, at least one.
+    fn shelves(&self) -> Result<Vec<(&Carrier, Arc<dyn Images>)>> {
+        let carriers = self.carriers.iter();
+        let found: Vec<_> = carriers
+            .filter_map(|carrier| Some((carrier, carrier.backend.images()?)))
+            .collect();
+        if found.is_empty() {
+            return Err(nobody(self.carriers.first().map_or("", |carrier| &carrier.name)));
+        }
+        Ok(found)
+    }
+
+    fn image_of(&self, carrier: &Carrier, image: Image) -> ProjectImage {
+        ProjectImage {
+            mixin: self.template_id(image.template.kind, &image.template.term),
+            backend: carrier.name.clone(),
+            image,
+        }
+    }
+
+    /// An upload that the caller may know of, and where it is.
+    async fn upload(&self, caller: &Caller, id: Uuid) -> Result<(&Carrier, Arc<dyn Images>, Upload)> {
+        for (carrier, images) in self.shelves()? {
+            if let Some(upload) = images.upload(id).await?.filter(|upload| is_own(caller, upload)) {
+                return Ok((carrier, images, upload));
+            }
+        }
+        Err(no_upload(id))
+    }
+
+    /// Leaves an audit record, with what else is to be written.
+    async fn note(&self, caller: &Caller, project: &str, verb: &str, detail: &str, writes: Vec<Write>) -> Result<()> {
+        let request = Request {
+            caller,
+            project,
+            verb,
+            path: "/-/image/",
+            answer: json!({}),
+        };
+        let commit = Commit {
+            writes,
+            audit: vec![self.audit(&request, "accepted", detail)],
+            ..Commit::default()
+        };
+        self.commit(commit).await?;
+        Ok(())
+    }
+}
+
+fn scope(project: &str) -> Scope {
+    Scope {
+        project: project.to_owned(),
+    }
+}
+
+/// Whether the caller has begun it and is still in its project; operators may all.
+fn is_own(caller: &Caller, upload: &Upload) -> bool {
+    let principal = &caller.principal;
+    principal.operator || upload.new.owner == principal.name && principal.role_in(&upload.project).is_some()
+}
+
+fn no_upload(id: Uuid) -> EngineError {
+    EngineError::new(FailureKind::NotFound, format!("there is no upload {id}"))
+}
+
+fn nobody(backend: &str) -> EngineError {
+    EngineError::new(
+        FailureKind::Unsupported,
+        format!("the backend {backend} takes and gives no images"),
+    )
+}
+
+/// A failure to keep an image's bytes. Bytes that find no room are no service that is busy.
+pub fn of_bytes(error: BackendError) -> EngineError {
+    let is_full = error.kind == ErrorKind::CapacityExhausted;
+    let error = EngineError::from(error);
+    match is_full {
+        true => EngineError {
+            kind: FailureKind::Full,
+            ..error
+        },
+        false => error,
+    }
+}
