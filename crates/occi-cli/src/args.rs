@@ -173,6 +173,38 @@ fn verb_first(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// Whether a verb of the modern form comes first, or second after a noun, with none but its own options before it.
+pub(crate) fn begins_with_verb(args: &[OsString]) -> bool {
+    let command = Cli::command();
+    let is_verb = |place: &usize| {
+        let word = args[*place].to_string_lossy();
+        command.find_subcommand(word.as_ref()).is_some() || word == "help"
+    };
+    let is_own = |place: usize| {
+        args[1..place].iter().all(|arg| {
+            let arg = arg.to_string_lossy();
+            match (
+                arg.strip_prefix("--"),
+                arg.strip_prefix('-').and_then(|rest| rest.chars().next()),
+            ) {
+                (Some(long), _) => {
+                    let long = long.split('=').next();
+                    command.get_arguments().any(|own| own.get_long() == long)
+                }
+                (None, Some(short)) => command.get_arguments().any(|own| own.get_short() == Some(short)),
+                // A value.
+                (None, None) => true,
+            }
+        })
+    };
+    let words = words(args, &command);
+    words
+        .iter()
+        .take(2)
+        .find(|place| is_verb(place))
+        .is_some_and(|place| is_own(*place))
+}
+
 /// The places of the words that are neither options nor their values, up to the second.
 fn words(args: &[OsString], command: &clap::Command) -> Vec<usize> {
     let takes_value = |option: &str| {

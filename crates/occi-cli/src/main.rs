@@ -1,7 +1,7 @@
 //! `occi`: the command line of any OCCI server.
 //!
 //! Two languages are spoken. The modern one is verb first (`occi list compute`): [`args`] is its grammar, `verbs` has one
-//! module for each verb. The old one is that of rOCCI-cli 4.3, whose invocations work unchanged: `rocci`.
+//! module for each verb. The old one is that of rOCCI-cli 4.3, whose invocations work unchanged: [`rocci`].
 
 mod args;
 mod cache;
@@ -11,6 +11,7 @@ mod failure;
 mod names;
 mod output;
 mod progress;
+mod rocci;
 mod session;
 mod trace;
 mod verbs;
@@ -18,5 +19,9 @@ mod verbs;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    args::main(std::env::args_os().collect())
+    let args: Vec<_> = std::env::args_os().collect();
+    match rocci::is_meant(&args) {
+        true => rocci::main(&args),
+        false => args::main(args),
+    }
 }

@@ -1,0 +1,139 @@
+//! The connection: who asks, whom to trust, and what to speak.
+
+use super::log::Log;
+use super::options::{Auth, Level, Options};
+use super::{Result, Trouble};
+use crate::config::ask;
+use crate::failure::file_failure;
+use crate::trace;
+use occi_client::auth::keystone;
+use occi_client::auth::x509::Identity;
+use occi_client::transport::Connector;
+use occi_client::{Client, Credentials, Limits, Tls};
+use secrecy::{ExposeSecret, SecretString};
+use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
+
+/// Where the grid keeps its authorities.
+const GRID: &str = "/etc/grid-security/certificates";
+
+/// A client as the options want it.
+pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
+    for option in &options.seen_secrets {
+        log.caution(&format!(
+            "the secret after {option} is seen by everybody on this machine; {option} - reads it from stdin"
+        ));
+    }
+    if options.skip_ca_check {
+        log.caution("the server's certificate is not checked: anybody may pose as the server");
+    }
+    let mut credentials = Credentials::None;
+    let mut tls = Tls {
+        ca_files: options.ca_file.iter().cloned().collect(),
+        ca_directories: directories(options),
+        insecure: options.skip_ca_check,
+        ..Tls::default()
+    };
+    match options.auth {
+        Auth::None => {}
+        Auth::Basic => {
+            credentials = Credentials::Basic {
+                user: options.username.clone(),
+                password: password(options)?,
+            }
+        }
+        Auth::Digest => return Err("digest is not there yet".into()),
+        Auth::X509 => tls.identity = Some(certificate(options)?),
+        Auth::Token => credentials = Credentials::Token(token(options)?),
+        // It is shown to Keystone only.
+        Auth::OAuth2 => credentials = Credentials::Keystone(keystone::Identity::Federation(token(options)?)),
+    }
+    build(options, tls, credentials)
+}
+
+fn build(options: &Options, tls: Tls, credentials: Credentials) -> Result<Client> {
+    let mut limits = Limits::default();
+    if let Some(timeout) = options.timeout {
+        limits.connect = timeout;
+        limits.read = timeout;
+    }
+    let project = std::env::var("ROCCI_CLIENT_KEYSTONE_TENANT").ok();
+    let builder = Client::builder(options.endpoint.clone())
+        .credentials(credentials)
+        .keystone(keystone::Options {
+            project: project.filter(|project| !project.is_empty()),
+            ..keystone::Options::default()
+        })
+        .media(options.media)
+        .product(concat!("occi/", env!("CARGO_PKG_VERSION")))
+        .connector(Connector {
+            limits,
+            tls,
+            wrapper: (options.level == Level::Debug).then(trace::wrapper),
+            transport: None,
+        });
+    Ok(builder.build()?)
+}
+
+/// Says for which project Keystone's token is, if nobody has chosen it.
+pub(super) fn say_project(client: &Client, log: &Log) {
+    if let Some(chosen) = client.keystone_project().filter(|chosen| chosen.is_arbitrary) {
+        log.warn(&format!(
+            "of several projects {} is used; ROCCI_CLIENT_KEYSTONE_TENANT names another",
+            chosen.name
+        ));
+    }
+}
+
+fn directories(options: &Options) -> Vec<PathBuf> {
+    let grid = || Some(PathBuf::from(GRID)).filter(|path| path.is_dir());
+    options.ca_path.clone().or_else(grid).into_iter().collect()
+}
+
+fn token(options: &Options) -> Result<SecretString> {
+    let token = options
+        .token
+        .as_ref()
+        .ok_or("a token is needed: -q TOKEN, or -q - to read it from stdin")?;
+    match token.expose_secret().trim().lines().count() {
+        1 => Ok(token.expose_secret().trim().into()),
+        _ => Err("the token has several lines".into()),
+    }
+}
+
+/// As it was given, or as somebody says it now.
+fn password(options: &Options) -> Result<SecretString> {
+    if let Some(password) = &options.password {
+        return Ok(password.clone());
+    }
+    if std::io::stdin().is_terminal() {
+        return Ok(ask("Enter a password: ")?);
+    }
+    // A script may have answered the question.
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    match read {
+        Ok(1..) => Ok(line.trim_end_matches(['\r', '\n']).into()),
+        _ => Err("a password is needed, and there is nobody to ask: -p - reads it from stdin".into()),
+    }
+}
+
+fn certificate(options: &Options) -> Result<Identity> {
+    let file = match &options.user_cred {
+        Some(file) => file.clone(),
+        None => {
+            let home = etcetera::home_dir().map_err(|error| Trouble(error.to_string()))?;
+            home.join(".globus/usercred.pem")
+        }
+    };
+    let bytes = std::fs::read(&file).map_err(|error| file_failure(&file, &error))?;
+    let is_pkcs12 = file.extension().is_some_and(|extension| extension == "p12");
+    if is_pkcs12 {
+        return Ok(Identity::from_pkcs12(&bytes, Some(&password(options)?))?);
+    }
+    let passphrase = match Identity::needs_passphrase(&bytes) {
+        true => Some(password(options)?),
+        false => None,
+    };
+    Ok(Identity::from_pem(&bytes, None, passphrase.as_ref())?)
+}
