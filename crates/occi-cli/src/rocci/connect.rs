@@ -1,18 +1,23 @@
 //! The connection: who asks, whom to trust, and what to speak.
 
+use super::digest;
 use super::log::Log;
 use super::options::{Auth, Level, Options};
 use super::{Result, Trouble};
 use crate::config::ask;
 use crate::failure::file_failure;
 use crate::trace;
+use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, Method};
 use occi_client::auth::keystone;
 use occi_client::auth::x509::Identity;
 use occi_client::transport::Connector;
-use occi_client::{Client, Credentials, Limits, Tls};
+use occi_client::{Client, Credentials, ErrorKind, Limits, Tls};
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where the grid keeps its authorities.
 const GRID: &str = "/etc/grid-security/certificates";
@@ -34,6 +39,7 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
         insecure: options.skip_ca_check,
         ..Tls::default()
     };
+    let mut wrapper = (options.level == Level::Debug).then(trace::wrapper);
     match options.auth {
         Auth::None => {}
         Auth::Basic => {
@@ -42,21 +48,64 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
                 password: password(options)?,
             }
         }
-        Auth::Digest => return Err("digest is not there yet".into()),
+        Auth::Digest => {
+            let (user, password) = (options.username.clone(), password(options)?);
+            let digest = digest::wrapper(user.clone(), password.clone());
+            wrapper = Some(match wrapper {
+                Some(trace) => Arc::new(move |inner| digest(trace(inner))),
+                None => digest,
+            });
+            // A server that wants Keystone's tokens instead.
+            credentials = Credentials::Keystone(keystone::Identity::Password { user, password });
+        }
         Auth::X509 => tls.identity = Some(certificate(options)?),
         Auth::Token => credentials = Credentials::Token(token(options)?),
         // It is shown to Keystone only.
         Auth::OAuth2 => credentials = Credentials::Keystone(keystone::Identity::Federation(token(options)?)),
     }
-    build(options, tls, credentials)
+    let connector = Connector {
+        limits: limits(options),
+        tls,
+        wrapper,
+        transport: None,
+    };
+    let client = build(options, connector.clone(), credentials)?;
+    if options.auth == Auth::OAuth2 && wants_bearer(&client).await? {
+        return build(options, connector, Credentials::Bearer(token(options)?));
+    }
+    Ok(client)
 }
 
-fn build(options: &Options, tls: Tls, credentials: Credentials) -> Result<Client> {
-    let mut limits = Limits::default();
-    if let Some(timeout) = options.timeout {
-        limits.connect = timeout;
-        limits.read = timeout;
+/// Whether the server itself takes the token that Keystone is not asked for: rOCCI-cli knew no such servers.
+async fn wants_bearer(client: &Client) -> Result<bool> {
+    match client.model().await {
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => {}
+        _ => return Ok(false),
     }
+    let endpoint = client.endpoint();
+    let path = format!("{}/-/", endpoint.base_path());
+    let answer = client.raw(Method::GET, &path, HeaderMap::new(), Bytes::new()).await?;
+    let challenges = answer.headers.get_all(WWW_AUTHENTICATE);
+    let is_bearer = challenges.iter().any(|challenge| {
+        let scheme = challenge.as_bytes().get(..6).unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"bearer")
+    });
+    Ok(is_bearer && (endpoint.is_https() || endpoint.is_loopback()))
+}
+
+fn limits(options: &Options) -> Limits {
+    let usual = Limits::default();
+    match options.timeout {
+        Some(timeout) => Limits {
+            connect: timeout,
+            read: timeout,
+            ..usual
+        },
+        None => usual,
+    }
+}
+
+fn build(options: &Options, connector: Connector, credentials: Credentials) -> Result<Client> {
     let project = std::env::var("ROCCI_CLIENT_KEYSTONE_TENANT").ok();
     let builder = Client::builder(options.endpoint.clone())
         .credentials(credentials)
@@ -66,12 +115,7 @@ fn build(options: &Options, tls: Tls, credentials: Credentials) -> Result<Client
         })
         .media(options.media)
         .product(concat!("occi/", env!("CARGO_PKG_VERSION")))
-        .connector(Connector {
-            limits,
-            tls,
-            wrapper: (options.level == Level::Debug).then(trace::wrapper),
-            transport: None,
-        });
+        .connector(connector);
     Ok(builder.build()?)
 }
 

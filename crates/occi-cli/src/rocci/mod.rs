@@ -6,6 +6,7 @@
 
 mod act;
 mod connect;
+mod digest;
 mod dump;
 mod found;
 mod help;
@@ -30,30 +31,32 @@ const VERSION: &str = "4.3.10";
 const LIBRARIES: &str = "CLI:  4.3.10\nAPI:  4.3.14\nCore: 4.3.6\n";
 
 /// Whether the arguments are of the old form: an option stands first, and one of those is there without which the old form
-/// does nothing. The modern form may begin with options too; its verb tells it.
+/// does nothing. The modern form may begin with options too; its verb tells it, which the old form would pass over. A token
+/// that is called like a verb (`-q list`) is passed over by nobody.
 pub(crate) fn is_meant(args: &[OsString]) -> bool {
-    let begins_with_option = |arg: &OsString| {
+    let is_option = |arg: &OsString| {
         let arg = arg.to_string_lossy();
         arg.starts_with('-') && arg != "--"
     };
-    if !args.get(1).is_some_and(begins_with_option) || args::begins_with_verb(args) {
+    if !args.get(1).is_some_and(is_option) {
         return false;
     }
-    let args = lossy(args);
-    // The long names are the modern form's too.
-    let is_only_version = args
-        .iter()
-        .all(|arg| matches!(arg.as_str(), "-d" | "-v" | "-dv" | "--debug" | "--version"))
-        && args.iter().any(|arg| matches!(arg.as_str(), "-v" | "-dv"));
-    let mut items = Lexer::new(&args).flatten();
-    is_only_version
-        || items.any(|item| match item {
-            Item::Option { spec, .. } => matches!(
-                spec.name,
-                Name::Action | Name::DumpModel | Name::Examples | Name::Endpoint | Name::Resource | Name::HelpRocci
-            ),
-            Item::Word => false,
-        })
+    let said = lossy(args);
+    let items: Vec<_> = Lexer::new(&said).flatten().collect();
+    let has = |names: &[Name]| {
+        let mut items = items.iter();
+        items.any(|item| matches!(item, Item::Option { spec, .. } if names.contains(&spec.name)))
+    };
+    let has_words = items.iter().any(|item| matches!(item, Item::Word));
+    let acts = has(&[Name::Action, Name::DumpModel, Name::Examples, Name::Resource]);
+    if args::begins_with_verb(args) && (has_words || !acts) {
+        return false;
+    }
+    // The modern form has the long names of these too.
+    let is_version = |arg: &String| matches!(arg.as_str(), "-v" | "-dv");
+    let is_debug = |arg: &String| matches!(arg.as_str(), "-d" | "--debug");
+    let is_only_version = said.iter().any(is_version) && said.iter().all(|arg| is_version(arg) || is_debug(arg));
+    acts || is_only_version || has(&[Name::Endpoint, Name::HelpRocci])
 }
 
 fn lossy(args: &[OsString]) -> Vec<String> {

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 pub(crate) struct World {
     process: Child,
     directory: TempDir,
-    url: String,
-    password: String,
+    pub(crate) url: String,
+    pub(crate) password: String,
 }
 
 /// What an `occi` said, and how it ended.
