@@ -27,7 +27,7 @@ const WEB: &str = r##"
 "##;
 
 /// The methods of the requests that a command sends.
-fn methods(world: &World, line: &str) -> Vec<String> {
+pub(crate) fn methods(world: &World, line: &str) -> Vec<String> {
     let said = world.occi(&format!("{line} --debug"));
     assert_eq!(said.code, Some(0), "{said:?}");
     let sent = said.err.lines().filter_map(|line| line.strip_prefix("> "));
