@@ -132,7 +132,9 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    std::thread::spawn(end_when_interrupted);
+    // Of some it is the usual end.
+    let is_endless = matches!(cli.verb, Verb::Watch(_));
+    std::thread::spawn(move || end_when_interrupted(is_endless));
     let runtime = runtime()
         .map_err(|error| Failure::new(Exit::Failure, format!("this machine gives no more resources: {error}")))?;
     let ended = runtime.block_on(cli.verb.run(&cli.global));
@@ -146,9 +148,12 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Ctrl-C ends the program with a sentence. In a thread of its own: the others may be waiting for somebody to type.
-fn end_when_interrupted() {
+fn end_when_interrupted(is_endless: bool) {
     let Ok(runtime) = runtime() else { return };
     if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        if is_endless {
+            std::process::exit(0);
+        }
         let failure = progress::interrupted();
         failure.print();
         std::process::exit(failure.exit as i32);

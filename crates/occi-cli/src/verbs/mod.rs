@@ -14,6 +14,7 @@ mod show;
 mod update;
 mod values;
 mod wait;
+mod watch;
 
 use crate::args::Global;
 use crate::failure::Result;
@@ -63,6 +64,8 @@ pub(crate) enum Verb {
     Detach(attach::Detach),
     /// Wait until something is as it should be
     Wait(wait::Wait),
+    /// Print what changes, as it changes, until Ctrl-C
+    Watch(watch::Watch),
     /// Say what a kind, a mixin or an action is
     #[command(visible_alias = "explain")]
     Describe(describe::Describe),
@@ -99,6 +102,7 @@ impl Verb {
             Self::Attach(attach) => attach.run(&open()?).await,
             Self::Detach(detach) => detach.run(&open()?).await,
             Self::Wait(wait) => wait.run(&open()?).await,
+            Self::Watch(watch) => watch.run(&open()?).await,
             Self::Describe(describe) => describe.run(&open()?).await,
             Self::Model(model) => model.run(&open()?).await,
             Self::Api(api) => api.run(&open()?).await,

@@ -7,6 +7,7 @@
 mod attach;
 mod files;
 mod machines;
+mod watch;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             "what_makes_no_sense_is_refused_with_its_line",
             files::what_makes_no_sense_is_refused_with_its_line,
         ),
+        trial("changes_are_told_as_they_come", watch::changes_are_told_as_they_come),
     ];
     let ignored = machines::images().err();
     if let Some(why) = &ignored {

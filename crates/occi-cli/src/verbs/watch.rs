@@ -1,0 +1,269 @@
+//! `occi watch`.
+//!
+//! It asks every second; the tag of a listing says cheaply that nothing has changed.
+
+use super::show::kind_in_front;
+use crate::args::duration;
+use crate::complete;
+use crate::failure::{Exit, Failure, Result};
+use crate::names::{Among, Found};
+use crate::output::{Format, Look, Record};
+use crate::session::Session;
+use clap::Args;
+use futures::TryStreamExt;
+use occi_client::{Entity, ErrorKind, Listing, Model};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between questions.
+const PACE: Duration = Duration::from_secs(1);
+/// Between questions to a server that does not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Print what changes, as it changes, until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi watch compute --for 2s
+  occi watch web1 --until active
+  occi watch compute web1 web2 --until up --for 5m -o json")]
+pub(crate) struct Watch {
+    /// A kind, or what things are called; a kind may stand in front. Without it, everything
+    #[arg(value_name = "[KIND] NAME", num_args = 0.., add = complete::names(None))]
+    names: Vec<String>,
+    /// End when all of it is in this state; several with commas, up (active or online), or gone
+    #[arg(long, value_name = "STATE")]
+    until: Option<String>,
+    /// End after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    limit: Option<Duration>,
+}
+
+/// What is watched.
+enum Watched {
+    /// A collection, and the tag of its last listing.
+    Collection { at: String, etag: Option<String> },
+    /// These.
+    Things(Vec<Found>),
+}
+
+/// Things by where they are.
+type Picture = BTreeMap<String, Entity>;
+
+impl Watch {
+    pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        let Some(limit) = self.limit else {
+            return self.watch(session).await;
+        };
+        match (tokio::time::timeout(limit, self.watch(session)).await, &self.until) {
+            (Ok(ended), _) => ended,
+            (Err(_), None) => Ok(()),
+            (Err(_), Some(until)) => Err(Failure::new(Exit::Timeout, format!("it was not {until} in time"))),
+        }
+    }
+
+    async fn watch(&self, session: &Session) -> Result<()> {
+        let model = session.model().await?;
+        let mut watched = self.watched(&model, session).await?;
+        let mut last = watched.look(&Picture::new(), session).await?.unwrap_or_default();
+        session.output.note(match last.len() {
+            1 => "watching one thing".to_owned(),
+            number => format!("watching {number} things"),
+        });
+        let mut pace = PACE;
+        while !self.is_reached(&last, &model) {
+            if let Watched::Things(_) = watched
+                && last.is_empty()
+            {
+                return match self.until {
+                    Some(_) => Err(Failure::new(Exit::NotFound, "nothing is left of it")),
+                    None => Ok(()),
+                };
+            }
+            tokio::time::sleep(pace).await;
+            match watched.look(&last, session).await {
+                Ok(Some(now)) => {
+                    say(&last, &now, &model, session)?;
+                    last = now;
+                    pace = PACE;
+                }
+                Ok(None) => pace = PACE,
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+                    session.output.note(format!("{error}; asking again"));
+                    pace = PATIENCE.min(pace * 2);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn watched(&self, model: &Model, session: &Session) -> Result<Watched> {
+        let collection = |at: &str| Watched::Collection {
+            at: at.to_owned(),
+            etag: None,
+        };
+        if let [only] = self.names.as_slice()
+            && let Ok(kind) = crate::names::kind(model, only)
+        {
+            return Ok(collection(kind.location.as_str()));
+        }
+        let (kind, names) = kind_in_front(self.names.clone(), model);
+        if names.is_empty() {
+            return Ok(collection("/"));
+        }
+        let among = kind.map_or(Among::All, Among::Kind);
+        Ok(Watched::Things(session.find_all(&names, &among).await?))
+    }
+
+    fn is_reached(&self, picture: &Picture, model: &Model) -> bool {
+        let Some(until) = &self.until else { return false };
+        if picture.is_empty() {
+            return until == "gone";
+        }
+        let wanted = |state: &str| match until.as_str() {
+            "up" => matches!(state, "active" | "online"),
+            states => states.split(',').any(|one| one.trim().eq_ignore_ascii_case(state)),
+        };
+        picture
+            .values()
+            .all(|entity| entity.state(model).is_some_and(|state| wanted(state.word)))
+    }
+}
+
+impl Watched {
+    /// What there is, if something may be other than it was.
+    async fn look(&mut self, last: &Picture, session: &Session) -> occi_client::Result<Option<Picture>> {
+        let client = &session.client;
+        match self {
+            Self::Collection { at, etag } => {
+                let listing = Listing::default();
+                let Some((_, new)) = client.list_if_changed(at, &listing, etag.as_deref()).await? else {
+                    return Ok(None);
+                };
+                let mut entities = client.entities(at, &listing).await?;
+                let mut picture = Picture::new();
+                while let Some(entity) = entities.try_next().await? {
+                    picture.insert(entity.location.clone(), entity);
+                }
+                // What changed after the list is found with the next one.
+                *etag = new;
+                Ok(Some(picture))
+            }
+            Self::Things(things) => {
+                let mut picture = Picture::new();
+                for Found { location, .. } in things {
+                    let before = last.get(location);
+                    let etag = before.and_then(|before| before.etag.as_deref());
+                    let now = match etag {
+                        Some(etag) => client.show_if_changed(location, etag).await,
+                        None => client.show(location).await.map(Some),
+                    };
+                    match (now, before) {
+                        (Ok(Some(now)), _) => drop(picture.insert(location.clone(), now)),
+                        (Ok(None), Some(before)) => drop(picture.insert(location.clone(), before.clone())),
+                        (Err(error), _) if error.kind() == ErrorKind::NotFound => {}
+                        (Err(error), _) => return Err(error),
+                        (Ok(None), None) => {}
+                    }
+                }
+                Ok(Some(picture))
+            }
+        }
+    }
+}
+
+/// Prints what is other than it was.
+fn say(last: &Picture, now: &Picture, model: &Model, session: &Session) -> Result<()> {
+    for (location, entity) in now {
+        let (change, differences) = match last.get(location) {
+            None => ("created", Vec::new()),
+            Some(before) => ("changed", differences(before, entity, model)),
+        };
+        if change == "created" || !differences.is_empty() {
+            line(change, entity, &differences, model, session)?;
+        }
+    }
+    for (_, entity) in last.iter().filter(|(location, _)| !now.contains_key(*location)) {
+        line("deleted", entity, &[], model, session)?;
+    }
+    Ok(())
+}
+
+/// A name, what it was, what it is.
+type Difference = (String, Json, Json);
+
+fn differences(before: &Entity, now: &Entity, model: &Model) -> Vec<Difference> {
+    let names = before
+        .attributes
+        .iter()
+        .chain(now.attributes.iter())
+        .map(|(name, _)| name);
+    let mut found: Vec<Difference> = Vec::new();
+    for name in names {
+        let value = |entity: &Entity| entity.attribute(name.as_str()).cloned();
+        if value(before) != value(now) && !found.iter().any(|(other, ..)| other == name.as_str()) {
+            let json = |entity: &Entity| value(entity).map_or(Json::Null, |value| value.to_json());
+            found.push((name.to_string(), json(before), json(now)));
+        }
+    }
+    // What people look for stands in front.
+    let state = now.state_attribute(model);
+    found.sort_by_key(|(name, ..)| state.as_ref().is_none_or(|state| state.as_str() != name));
+    let terms = |entity: &Entity| entity.mixins.iter().map(|id| id.term()).collect::<Json>();
+    let targets = |entity: &Entity| entity.links.iter().map(|link| link.target.clone()).collect::<Json>();
+    for (name, was, is) in [
+        ("mixins", terms(before), terms(now)),
+        ("links", targets(before), targets(now)),
+    ] {
+        if was != is {
+            found.push((name.to_owned(), was, is));
+        }
+    }
+    found
+}
+
+fn line(change: &str, entity: &Entity, differences: &[Difference], model: &Model, session: &Session) -> Result<()> {
+    let state = entity.state(model).map(|state| state.word);
+    if session.output.is_for_people() {
+        let kind = entity.kind.as_ref().map(|kind| kind.term()).unwrap_or_default();
+        let name = entity.title().unwrap_or(&entity.location);
+        let words: Vec<_> = match change {
+            "changed" => differences.iter().map(difference_words).collect(),
+            change => vec![change.to_owned()],
+        };
+        let time = jiff::Zoned::now().strftime("%H:%M:%S");
+        let name = Look::Title.words(&name.into());
+        return session
+            .output
+            .text(&format!("{time}  {kind} {name}  {}\n", words.join(", ")));
+    }
+    let changes = differences
+        .iter()
+        .map(|(name, was, is)| (name.clone(), json!({ "from": was, "to": is })));
+    let json = json!({
+        "time": jiff::Timestamp::now().to_string(),
+        "change": change,
+        "kind": entity.kind.as_ref().map(|kind| kind.as_str()),
+        "title": entity.title(),
+        "location": entity.location,
+        "state": state,
+        "changes": changes.collect::<serde_json::Map<_, _>>(),
+    });
+    match session.output.format {
+        Format::Json => session.output.text(&format!("{json}\n")),
+        _ => session.output.show(&Record::other(&entity.location, json)),
+    }
+}
+
+/// `state inactive -> active`
+fn difference_words((name, was, is): &Difference) -> String {
+    let look = Look::of_attribute(name);
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let words = |value: &Json| match value.is_null() {
+        true => "-".to_owned(),
+        false => look.words(value),
+    };
+    format!("{short} {} -> {}", words(was), words(is))
+}
