@@ -147,13 +147,20 @@ impl Site {
             .any(|machine| machine.record.get().nics.iter().any(is_it))
     }
 
-    /// A port of the loopback that nobody uses now, and none of our machines ever.
+    /// A port of the loopback that nobody uses now, and none of our machines ever. One after the other: for a port that
+    /// is given again ssh remembers another machine's key.
     pub(crate) fn free_port(&self) -> Option<u16> {
         let machines = self.machines();
         let nics = machines.iter().flat_map(|machine| machine.record.get().nics.clone());
         let taken: Vec<u16> = nics.filter_map(|nic| nic.published).collect();
         let [first, last] = self.config.ssh_ports;
-        (first..=last).find(|port| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        let mut latest = lock(&self.latest_port);
+        let before = latest.or_else(|| taken.iter().max().copied());
+        let next = before.map_or(first, |port| port.saturating_add(1));
+        let is_free = |port: &u16| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let found = (next.max(first)..=last).chain(first..=last).find(is_free);
+        *latest = found.or(*latest);
+        found
     }
 
     /// The user as whom image tools work on volumes, if we are root.

@@ -63,6 +63,8 @@ pub(crate) struct Site {
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
     /// Cores and MiB of what is about to start, by machine.
     pub(crate) reserved: Mutex<BTreeMap<String, (u32, u64)>>,
+    /// The port that was given out last.
+    pub(crate) latest_port: Mutex<Option<u16>>,
     boots: Arc<Semaphore>,
     events: mpsc::UnboundedSender<Event>,
     settled: watch::Sender<bool>,
@@ -109,6 +111,7 @@ impl Site {
             uploads: Mutex::default(),
             placing: Arc::default(),
             reserved: Mutex::default(),
+            latest_port: Mutex::default(),
             boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
             events,
             settled: watch::Sender::new(false),

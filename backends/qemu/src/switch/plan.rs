@@ -101,7 +101,7 @@ pub enum Sender<'a> {
 pub enum Verdict {
     /// Nowhere.
     Drop,
-    /// To one guest.
+    /// To one guest, with this as its destination.
     Port(Mac),
     /// To the way out.
     Uplink,
@@ -143,10 +143,20 @@ impl Plan {
         }
         let uplink = from != Sender::Uplink && self.uplink.is_some() && self.may_leave(frame);
         let destination = frame.destination();
+        let is_its_mac = |port: &&Port| port.mac == destination;
+        let address = frame.ipv4().map(Ipv4::destination);
+        let is_its_address = |port: &&Port| port.address.is_some() && port.address == address;
+        let find = |is_it: &dyn Fn(&&Port) -> bool| self.ports.iter().find(is_it).map(|port| port.mac);
+        // Whoever sent to an address before remembers a MAC address for it, the way out for ever. When the address was
+        // given out again that is no port's any more, or another's.
+        let to = match from {
+            Sender::Uplink => find(&is_its_address).or_else(|| find(&is_its_mac)),
+            Sender::Port(_) => find(&is_its_mac).or_else(|| find(&is_its_address)),
+        };
         if destination.is_group() {
             Verdict::Flood { uplink }
-        } else if self.ports.iter().any(|port| port.mac == destination) {
-            Verdict::Port(destination)
+        } else if let Some(mac) = to {
+            Verdict::Port(mac)
         } else if uplink {
             Verdict::Uplink
         } else {
@@ -296,6 +306,15 @@ mod tests {
             Verdict::Drop,
             "another's MAC address"
         );
+        for (from, to) in [
+            (Sender::Port(first), [0x52, 0x54, 0, 0, 0, 99]),
+            (Sender::Uplink, [0x52, 0x54, 0, 0, 0, 99]),
+            (Sender::Uplink, first.mac.0),
+        ] {
+            let remembered = frame(to, "10.213.1.17", 6, &tcp(22, 2));
+            let verdict = plan.decide(from, &remembered);
+            assert_eq!(verdict, Verdict::Port(second.mac), "the address was another's before");
+        }
         let mut spoofed = to_second.clone();
         spoofed[29] = 99;
         assert_eq!(

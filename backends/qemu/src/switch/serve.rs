@@ -195,7 +195,13 @@ fn dispatch(end: End, wire: &[u8], state: &State) {
     };
     match state.plan.decide(from, wire.get(4..).unwrap_or_default()) {
         Verdict::Drop => {}
-        Verdict::Port(mac) => to(Some(mac), wire.into()),
+        Verdict::Port(mac) => {
+            let mut wire = Wire::from(wire);
+            if let Some(destination) = Arc::get_mut(&mut wire).and_then(|wire| wire.get_mut(4..10)) {
+                destination.copy_from_slice(&mac.0);
+            }
+            to(Some(mac), wire);
+        }
         Verdict::Uplink => to(None, wire.into()),
         Verdict::Flood { uplink } => {
             let wire: Wire = wire.into();
@@ -271,12 +277,16 @@ mod tests {
             seen.connected.sort();
             assert_eq!(seen.connected, [mac(5), mac(6)]);
 
-            let frame = [&mac(6).0[..], &mac(5).0, &[0x86, 0xDD], b"hello"].concat();
-            from_five.write_u32(u32::try_from(frame.len()).unwrap()).await.unwrap();
-            from_five.write_all(&frame).await.unwrap();
-            let mut got = vec![0; frame.len() + 4];
-            to_six.read_exact(&mut got).await.unwrap();
-            assert_eq!(got[4..], frame);
+            let packet = [&[0x45][..], &[0; 11], &[10, 0, 0, 5, 10, 0, 0, 6]].concat();
+            for destination in [mac(6), mac(7)] {
+                let frame = |to: Mac| [&to.0[..], &mac(5).0, &[0x08, 0x00], &packet].concat();
+                let sent = frame(destination);
+                from_five.write_u32(u32::try_from(sent.len()).unwrap()).await.unwrap();
+                from_five.write_all(&sent).await.unwrap();
+                let mut got = vec![0; sent.len() + 4];
+                to_six.read_exact(&mut got).await.unwrap();
+                assert_eq!(got[4..], frame(mac(6)));
+            }
             switch.abort();
             let _aborted = switch.await;
         }

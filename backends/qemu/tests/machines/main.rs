@@ -68,6 +68,10 @@ fn main() -> ExitCode {
             |lab, config| Box::pin(network::strangers(lab, config)),
         ),
         trial(
+            "an_address_that_is_given_again_leads_to_the_new_machine_by_another_port",
+            |lab, config| Box::pin(network::given_again(lab, config)),
+        ),
+        trial(
             "a_guest_sees_what_is_plugged_and_continues_after_a_hibernation_and_its_copy_boots",
             |lab, config| Box::pin(devices::devices(lab, config)),
         ),

@@ -69,6 +69,30 @@ pub(crate) async fn neighbours(lab: &Lab, config: QemuConfig) {
     );
 }
 
+/// A machine with the address of one that is gone, while the network's processes stay.
+pub(crate) async fn given_again(_lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let stays = deaf();
+    qemu.create(&context(), &stays).await.unwrap();
+    let mut given = Vec::new();
+    for _life in 0..2 {
+        let guest = compute(&[(
+            infrastructure::SSH_PUBLIC_KEY,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtleQ== somebody",
+        )]);
+        let made = qemu.create(&context(), &guest).await.unwrap();
+        let (_, login) = state(&qemu, &guest).await;
+        assert!(greets(&login).await, "{login}");
+        given.push((text(&made[1], "occi.networkinterface.address").to_owned(), login));
+        qemu.delete(&context(), &target(&guest)).await.unwrap();
+    }
+    assert_eq!(given[0].0, given[1].0);
+    // Who logged into the first one knows its key by the port.
+    assert_ne!(given[0].1, given[1].1);
+    qemu.delete(&context(), &target(&stays)).await.unwrap();
+    qemu.shutdown().await;
+}
+
 /// A guest of each of two projects: on its project's network, and both on one that the first project shares.
 pub(crate) async fn strangers(lab: &Lab, config: QemuConfig) {
     let qemu = Qemu::open(config).unwrap();
