@@ -1,7 +1,9 @@
 //! What went wrong, for the person at the terminal and for the script that called.
 
 use anstyle::{AnsiColor, Style};
+use occi_client::transport::Broken;
 use occi_client::{Error, ErrorKind};
+use std::error::Error as _;
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     pub(crate) hints: Vec<String>,
+    /// The connection ended in the middle of an answer.
+    pub(crate) is_broken_off: bool,
 }
 
 impl Failure {
@@ -50,6 +54,7 @@ impl Failure {
             exit,
             message: message.into(),
             hints: Vec::new(),
+            is_broken_off: false,
         }
     }
 
@@ -107,6 +112,7 @@ impl From<Error> for Failure {
             _ => Exit::Failure,
         };
         let mut failure = Self::new(exit, error.message());
+        failure.is_broken_off = error.source().is_some_and(|source| source.is::<Broken>());
         failure.hints.extend(error.hint().map(str::to_owned));
         failure
             .hints

@@ -96,6 +96,20 @@ impl Drop for Line {
     }
 }
 
+/// A line that says how many bytes of how many, how fast, and how long it will take.
+pub(crate) fn byte_bar(name: &str, length: u64, quiet: bool) -> ProgressBar {
+    let target = match quiet {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    bar.set_style(style(
+        "{prefix} [{bar:20}] {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}",
+    ));
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template);
     style

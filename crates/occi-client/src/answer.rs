@@ -66,6 +66,11 @@ impl RawAnswer {
         })
     }
 
+    /// What a refusal says, as an error.
+    pub fn into_error(self, endpoint: &Endpoint) -> Error {
+        self.error(endpoint)
+    }
+
     /// The answer if it is a success, else what it says as an error.
     pub(crate) fn good(self, endpoint: &Endpoint) -> Result<Self> {
         if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {

@@ -35,6 +35,8 @@ pub(crate) enum Look {
     Term,
     /// Percent.
     Percent,
+    /// Bytes, with the unit that fits.
+    Bytes,
 }
 
 impl Column {
@@ -100,8 +102,8 @@ impl Column {
 /// Green is well, red is broken, yellow is neither.
 pub(crate) fn state_color(state: &str) -> Option<Color> {
     Some(match state {
-        "active" | "online" | "succeeded" => Color::Green,
-        "error" | "failed" | "needs-attention" => Color::Red,
+        "active" | "online" | "succeeded" | "ready" => Color::Green,
+        "error" | "failed" | "needs-attention" | "refused" => Color::Red,
         "inactive" | "offline" | "suspended" | "accepted" | "running" => Color::Yellow,
         _ => return None,
     })
@@ -122,6 +124,7 @@ impl Look {
         let number = || value.as_f64().or_else(|| value.as_str()?.parse().ok());
         let text = match self {
             Self::Gib => number().map(gib),
+            Self::Bytes => number().map(|bytes| gib(bytes / f64::from(1 << 30))),
             Self::Percent => number().map(|percent| format!("{percent}%")),
             Self::Ago => value.as_str().and_then(ago),
             Self::Short => value.as_str().map(|id| short_id(id).to_owned()),

@@ -8,6 +8,7 @@ mod completion;
 mod create;
 mod delete;
 mod describe;
+mod image;
 mod list;
 mod model;
 mod show;
@@ -69,6 +70,8 @@ pub(crate) enum Verb {
     /// Say what a kind, a mixin or an action is
     #[command(visible_alias = "explain")]
     Describe(describe::Describe),
+    /// Images to boot from: to the server and from it
+    Image(image::Image),
     /// Everything that the server offers
     Model(model::ShowModel),
     /// Send a request as it is written, and print the answer
@@ -104,6 +107,7 @@ impl Verb {
             Self::Wait(wait) => wait.run(&open()?).await,
             Self::Watch(watch) => watch.run(&open()?).await,
             Self::Describe(describe) => describe.run(&open()?).await,
+            Self::Image(image) => image.run(&open()?).await,
             Self::Model(model) => model.run(&open()?).await,
             Self::Api(api) => api.run(&open()?).await,
             Self::Completion(completion) => completion.run(&output()),

@@ -184,7 +184,7 @@ fn examples() {
             .take_while(|line| line.starts_with("  "))
             .map(str::to_owned)
             .collect();
-        let is_plain = ["help", "start"].contains(&verb);
+        let is_plain = ["help", "start", "image"].contains(&verb);
         assert!(!found.is_empty() || is_plain, "{verb} --help has no examples");
         lines.extend(found);
     }

@@ -19,7 +19,7 @@ use crate::operation::Operation;
 use crate::request::{Discovery, Request, Requests, Write};
 use crate::retry::Retries;
 use crate::saved::Saved;
-use crate::transport::{Limits, Transport};
+use crate::transport::{Incoming, Limits, Transport};
 use bytes::Bytes;
 use exchange::AsItIs;
 use http::header::{self, HeaderValue};
@@ -406,6 +406,23 @@ impl Client {
             .raw(method, &target, headers, body)?;
         request.extensions_mut().insert(AsItIs);
         self.exchange_whole(request).await
+    }
+
+    /// Asks for something whose bytes are read as they come. A redirection is not followed.
+    ///
+    /// # Errors
+    /// A status that is no success, but for 416: whoever asks for a part wants to know that there is none.
+    pub async fn open(&self, target: &str, headers: HeaderMap) -> Result<Incoming> {
+        let target = self.0.endpoint.path_of(target)?;
+        let mut request =
+            self.requests(&self.dialect(), &Model::default())
+                .raw(Method::GET, &target, headers, Bytes::new())?;
+        request.extensions_mut().insert(AsItIs);
+        let incoming = self.exchange(request).await?;
+        match incoming.head.status {
+            StatusCode::RANGE_NOT_SATISFIABLE => Ok(incoming),
+            _ => self.good(incoming).await,
+        }
     }
 
     /// Sends a request that somebody has written with [`Requests`], and returns the answer whatever its status.
