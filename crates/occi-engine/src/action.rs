@@ -5,7 +5,8 @@ use crate::engine::{Engine, Inner};
 use crate::operation::{Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{
-    Call, Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, Selection, Where, policy, row,
+    Call, Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, Selection, Where, policy, quota,
+    row,
 };
 use occi_backend::Invocation;
 use occi_model::{Class, TypeId};
@@ -326,6 +327,7 @@ impl Inner {
             require: unchanged.into(),
             ..Plan::default()
         };
+        let mut usage = None;
         match declared {
             Some((here, _)) => {
                 here.require_up()?;
@@ -337,6 +339,8 @@ impl Inner {
                 };
                 let operation = self.new_operation(caller, row, intent);
                 change.operation = Some(Some(operation.row.id));
+                let before = quota::usage(&row.kind, &row.attributes);
+                usage = Some(quota::greater(before, quota::usage_after(row, invocation)));
                 let message = format!("{} is under way", action.term());
                 row::show_state(&mut change, &row.kind, None, Some(&message));
                 plan.require.push(Require::Idle(row.id.clone()));
@@ -351,7 +355,7 @@ impl Inner {
         plan.writes.push(Write::UpdateEntity {
             id: row.id.clone(),
             change: Box::new(change),
-            usage: None,
+            usage,
         });
         Ok(plan)
     }

@@ -101,6 +101,8 @@ pub struct Caller {
     pub wait: Wait,
     /// How old a picture may be.
     pub freshness: Freshness,
+    /// The newest event that the client knows of (`If-Match` on a collection): after a newer one nothing is changed.
+    pub since: Option<i64>,
     /// The client's idempotency key and a hash of method, path and body.
     pub idempotency: Option<(String, String)>,
 }

@@ -429,7 +429,7 @@ impl Inner {
             writes: vec![Write::UpdateEntity {
                 id: row.id.clone(),
                 change: Box::new(shown),
-                usage: Some(greater(before, used)),
+                usage: Some(quota::greater(before, used)),
             }],
             operations: vec![operation],
             ..Plan::default()
@@ -455,15 +455,4 @@ fn is_engines(here: &Carrier, model: &ProjectModel, row: &EntityRow, name: &Attr
             .map(|mixin| &mixin.id)
             .filter(carried)
             .any(|id| brings(&id))
-}
-
-/// Of each the greater: what is reserved while nobody knows which holds.
-fn greater(a: Usage, b: Usage) -> Usage {
-    Usage {
-        instances: a.instances.max(b.instances),
-        cores: a.cores.max(b.cores),
-        memory_mib: a.memory_mib.max(b.memory_mib),
-        volume_gib: a.volume_gib.max(b.volume_gib),
-        addresses: a.addresses.max(b.addresses),
-    }
 }

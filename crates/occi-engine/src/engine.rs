@@ -112,6 +112,11 @@ impl Engine {
         &self.inner.config
     }
 
+    /// The number of the newest event that we know of, as in the head of a listing.
+    pub fn newest_event(&self) -> i64 {
+        self.inner.newest_event()
+    }
+
     /// The model of the caller's project.
     ///
     /// # Errors

@@ -236,6 +236,10 @@ impl From<Refused> for EngineError {
                 FailureKind::PreconditionFailed,
                 format!("it has changed: its generation is {current} now"),
             ),
+            Refused::Changed { .. } => Self::new(
+                FailureKind::PreconditionFailed,
+                "something has changed since this was read: nothing was done",
+            ),
             Refused::Busy { operation, verb, .. } => Self::new(
                 FailureKind::Conflict,
                 format!("busy: the operation {verb:?} is running on it"),

@@ -136,12 +136,13 @@ impl Inner {
     /// Records a plan in one transaction and lets its operations begin.
     async fn record(self: &Arc<Self>, request: &Request<'_>, plan: Plan) -> std::result::Result<Recorded, StoreError> {
         let Plan {
-            require,
+            mut require,
             mut writes,
             mut operations,
             joins,
             stops,
         } = plan;
+        require.extend(request.caller.since.map(Require::NothingSince));
         let parent = (operations.len() > 1).then(|| self.parent_of(request, &mut operations));
         let made: Arc<[EntityRow]> = inserted(&writes).cloned().collect();
         let mut begun = Vec::new();

@@ -1,7 +1,8 @@
 //! What an entity uses of its project's quota.
 
+use occi_backend::{Invocation, names};
 use occi_model::{Attributes, TypeId, infrastructure, production};
-use occi_store::Usage;
+use occi_store::{EntityRow, Usage};
 
 /// The usage of an entity of `kind` with these attributes.
 pub(crate) fn usage(kind: &TypeId, attributes: &Attributes) -> Usage {
@@ -25,6 +26,28 @@ pub(crate) fn usage(kind: &TypeId, attributes: &Attributes) -> Usage {
     usage
 }
 
+/// The usage of an entity when an action on it is done: `resize` is another road to a volume's size (GFD.184).
+pub(crate) fn usage_after(row: &EntityRow, invocation: &Invocation) -> Usage {
+    let mut attributes = row.attributes.clone();
+    if invocation.action.term() == "resize"
+        && let Some(size) = invocation.parameters.get("size")
+    {
+        attributes.set(names::attribute("occi.storage.size"), size.clone());
+    }
+    usage(&row.kind, &attributes)
+}
+
+/// Of each the greater: what is reserved while nobody knows which holds.
+pub(crate) fn greater(a: Usage, b: Usage) -> Usage {
+    Usage {
+        instances: a.instances.max(b.instances),
+        cores: a.cores.max(b.cores),
+        memory_mib: a.memory_mib.max(b.memory_mib),
+        volume_gib: a.volume_gib.max(b.volume_gib),
+        addresses: a.addresses.max(b.addresses),
+    }
+}
+
 /// The most that is counted of anything: sums of it over all entities there may be still fit.
 const MOST: f64 = 1e12;
 
@@ -36,7 +59,6 @@ fn whole(number: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use occi_backend::names;
 
     #[test]
     fn what_is_used_can_be_summed() {

@@ -54,6 +54,8 @@ pub enum Require {
         /// The mixin.
         mixin: TypeId,
     },
+    /// Nothing has happened after the event of this number.
+    NothingSince(i64),
 }
 
 /// A change.

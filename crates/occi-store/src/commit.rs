@@ -29,7 +29,17 @@ impl Command for Commit {
             carry_out(&mut writing, write).await?;
         }
         insert_audit(writing.tx, &self.audit).await?;
-        writing.finish().await.map(|(committed, _)| committed)
+        let (committed, events) = writing.finish().await?;
+        // Only now no other transaction can tell anything before this one does.
+        let newest = committed.event - i64::try_from(events.len()).unwrap_or(i64::MAX);
+        for requirement in &self.require {
+            if let Require::NothingSince(since) = *requirement
+                && newest != since
+            {
+                return Err(Refused::Changed { since, newest }.into());
+            }
+        }
+        Ok(committed)
     }
 
     fn audit(&self) -> &[Audit] {
@@ -54,7 +64,7 @@ fn locks(commit: &Commit) -> Locks {
             | Require::NotCancelled(operation) => {
                 locks.operations.push(operation.to_string());
             }
-            Require::NotAssociated { project: _, mixin: _ } => {}
+            Require::NotAssociated { project: _, mixin: _ } | Require::NothingSince(_) => {}
         }
     }
     for write in &commit.writes {
@@ -194,6 +204,8 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
                 None => Ok(()),
             }
         }
+        // Looked at when the events are numbered.
+        Require::NothingSince(_) => Ok(()),
     }
 }
 

@@ -17,6 +17,14 @@ pub enum Refused {
         /// Its generation now.
         current: i64,
     },
+    /// Something has happened since.
+    #[error("something has changed since the event {since}: the newest is {newest}")]
+    Changed {
+        /// The newest event that was known.
+        since: i64,
+        /// The newest event.
+        newest: i64,
+    },
     /// An operation is open on the entity.
     #[error("operation {operation} is open on the entity {id}")]
     Busy {

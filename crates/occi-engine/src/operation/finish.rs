@@ -220,7 +220,7 @@ impl Run {
 
     /// What a row uses after a change: while that ran, the greater of before and after was reserved.
     fn used(&self, row: &EntityRow, change: &Change) -> Option<Usage> {
-        matches!(self.intent.task, Task::Update { .. })
+        matches!(self.intent.task, Task::Update { .. } | Task::Act(_))
             .then(|| quota::usage(&row.kind, &row::changed(&row.attributes, &change.set, &change.unset)))
     }
 

@@ -179,6 +179,7 @@ pub(crate) fn caller_in(project: &str, role: Role, wait: Wait) -> Caller {
         request: "request".into(),
         wait,
         freshness: Freshness::Any,
+        since: None,
         idempotency: None,
     }
 }

@@ -110,7 +110,12 @@ pub(super) fn entity_tag(generation: i64, media: MediaType) -> String {
 /// The tag of a listing: the newest event, and who reads with which eyes in the life of which process. Listings change
 /// with the projects of the reader too, which is no event.
 pub(super) fn listing_tag(newest_event: i64, instance: u32, sight: Sight, media: MediaType) -> String {
-    tag(format_args!("{newest_event}-{instance:x}-{sight}"), media)
+    tag(format_args!("{newest_event}{}", listing_reader(instance, sight)), media)
+}
+
+/// What follows the event in the tag of a listing.
+pub(super) fn listing_reader(instance: u32, sight: Sight) -> String {
+    format!("-{instance:x}-{sight}")
 }
 
 fn tag(version: impl std::fmt::Display, media: MediaType) -> String {

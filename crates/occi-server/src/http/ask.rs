@@ -1,5 +1,6 @@
 //! A request, read once: path, query, manners, who asks.
 
+use super::answer;
 use super::fault::Fault;
 use super::ready::Reading;
 use super::status::Part;
@@ -153,6 +154,10 @@ impl Ask {
         Reading::new(self.sight, media, self.manners.agent, self.model.epoch)
     }
 
+    pub(super) fn is_write(&self) -> bool {
+        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
     pub(super) fn is_action(&self) -> bool {
         self.method == Method::POST && self.query.get("action").is_some()
     }
@@ -160,7 +165,7 @@ impl Ask {
     /// Refuses a change whose query string has keys other than these, `project`, and `action` where one is meant: a filter
     /// that is misspelt, or of no use here, would change more than the client means. Whoever only reads is not refused.
     pub(super) fn heeds(&self, keys: &[&str]) -> Result<(), Fault> {
-        if matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        if !self.is_write() {
             return Ok(());
         }
         let action = self.is_action().then_some("action");
@@ -274,25 +279,42 @@ impl Ask {
         }
     }
 
+    /// The versions that `If-Match` names: its tags without the rendering, and `*`. None without that header.
+    fn if_match(&self) -> Option<Vec<&str>> {
+        let mut values = self.headers.get_all(header::IF_MATCH).iter().peekable();
+        values.peek()?;
+        let tags = values.flat_map(|value| entity_tags(value.as_bytes()));
+        Some(tags.filter_map(|tag| tag.trim_matches('"').split('.').next()).collect())
+    }
+
     /// The generations that `If-Match` allows.
     pub(super) fn precondition(&self) -> Precondition {
-        let values: Vec<_> = self.headers.get_all(header::IF_MATCH).iter().collect();
-        if values.is_empty() {
-            return Precondition::None;
+        match self.if_match() {
+            None => Precondition::None,
+            Some(versions) if versions.contains(&"*") => Precondition::Exists,
+            Some(versions) => Precondition::Generations(versions.iter().filter_map(|one| one.parse().ok()).collect()),
         }
-        let mut generations = Vec::new();
-        for tag in values.iter().flat_map(|value| entity_tags(value.as_bytes())) {
-            if tag == "*" {
-                return Precondition::Exists;
+    }
+
+    /// The newest event that a client knows of that names the tag of a listing in `If-Match`; none if it names none. A tag
+    /// that is none of its own is older than all events.
+    pub(super) fn since(&self, instance: u32) -> Option<i64> {
+        let versions = self.if_match().filter(|versions| !versions.contains(&"*"))?;
+        let reader = answer::listing_reader(instance, self.sight);
+        let events = versions
+            .iter()
+            .filter_map(|version| version.strip_suffix(&reader)?.parse().ok());
+        Some(events.max().unwrap_or(-1))
+    }
+
+    /// Refuses a change whose `If-Match` does not name `version`, the present one; none: there is no tag.
+    pub(super) fn require(&self, version: Option<&str>) -> Result<(), Fault> {
+        match self.if_match() {
+            Some(versions) if !versions.iter().any(|one| *one == "*" || Some(*one) == version) => {
+                Err(Fault::changed_meanwhile())
             }
-            generations.extend(
-                tag.trim_matches('"')
-                    .split('.')
-                    .next()
-                    .and_then(|number| number.parse::<i64>().ok()),
-            );
+            _ => Ok(()),
         }
-        Precondition::Generations(generations)
     }
 
     /// Whether the client has this answer already (`If-None-Match`).

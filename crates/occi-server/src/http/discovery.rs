@@ -17,6 +17,9 @@ const ALLOW: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 /// Any request on `/-/`.
 pub(super) async fn answer(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
     ask.heeds(&[])?;
+    if ask.is_write() {
+        ask.require(Some(&version(service, ask)))?;
+    }
     match ask.method {
         Method::GET | Method::HEAD => get(service, ask),
         Method::POST if ask.is_action() => Err(Fault::bad_request("the query interface has no actions")),
@@ -50,9 +53,8 @@ fn get(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
         mixins: &mixins,
         actions: &actions,
     };
-    // What the model looks like depends on the agent; a filter in headers is no part of the URL.
-    let form = if ask.manners.agent.occi_1_2 { "n" } else { "" };
-    let etag = format!("\"{:x}-{}{form}.{media}\"", service.instance, ask.model.epoch);
+    let etag = format!("\"{}.{media}\"", version(service, ask));
+    // A filter in headers is no part of the URL.
     let tagged = wanted.is_none();
     if tagged && ask.has(&etag) {
         let mut response = answer::empty(StatusCode::NOT_MODIFIED);
@@ -64,6 +66,12 @@ fn get(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
         answer::set(&mut response, header::ETAG, &etag);
     }
     Ok(response)
+}
+
+/// The version of the model, for its tag. What it looks like depends on the agent.
+fn version(service: &Service, ask: &Ask) -> String {
+    let form = if ask.manners.agent.occi_1_2 { "n" } else { "" };
+    format!("{:x}-{}{form}", service.instance, ask.model.epoch)
 }
 
 /// The categories asked for; with `related`, those that descend from or depend on them too.

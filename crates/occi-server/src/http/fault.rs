@@ -7,7 +7,7 @@ use super::status::{self, Part};
 use crate::auth::Refusal;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use occi_engine::EngineError;
+use occi_engine::{EngineError, FailureKind};
 use occi_rendering::render::{self, Detail, Failure};
 use occi_rendering::{MediaType, ParseError, RenderError};
 use std::time::Duration;
@@ -38,6 +38,13 @@ impl Fault {
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 412, where it is not an engine that says so.
+    pub(super) fn changed_meanwhile() -> Self {
+        let (status, problem) = status::of_failure(FailureKind::PreconditionFailed);
+        let message = "it is not as If-Match says: nothing was done; read it again";
+        Self::new(status, message).problem(problem)
     }
 
     /// 405, with what is possible instead.

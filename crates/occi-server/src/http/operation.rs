@@ -23,6 +23,8 @@ pub(super) async fn answer(service: &Service, ask: &Ask, id: Uuid) -> Result<Res
         Method::GET | Method::HEAD => get(service, ask, id).await,
         Method::DELETE => {
             let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
+            let known = service.engine.operation(&ask.caller, id).await?;
+            ask.require(version(&known).as_deref())?;
             let operation = service.engine.cancel(&ask.caller, id).await?;
             Ok(answer::rendered(StatusCode::OK, document(&operation, ask, media)))
         }
@@ -71,28 +73,29 @@ async fn get(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, F
         answer::set(&mut response, header::LOCATION, &ask.manners.base.absolute(path));
         return Ok(response);
     }
-    // What is shown of a collection's operation changes with its parts, which have steps of their own.
-    let is_one = operation.parts.is_empty();
-    let step = row.step.as_deref().unwrap_or_default();
-    let step: String = step.chars().filter(char::is_ascii_alphanumeric).collect();
-    let etag = format!(
-        "\"{}-{}-{}-{step}.{media}\"",
-        word(row.state),
-        row.attempt,
-        row.progress
-    );
-    let mut response = if is_one && ask.has(&etag) {
+    let etag = version(&operation).map(|version| format!("\"{version}.{media}\""));
+    let mut response = if etag.as_deref().is_some_and(|etag| ask.has(etag)) {
         answer::empty(StatusCode::NOT_MODIFIED)
     } else {
         answer::rendered(StatusCode::OK, document(&operation, ask, media))
     };
-    if is_one {
+    if let Some(etag) = etag {
         answer::set(&mut response, header::ETAG, &etag);
     }
     if !operation.is_finished() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
     }
     Ok(response)
+}
+
+/// The version of an operation, for its tag. What is shown of a collection's changes with its parts, which have steps of
+/// their own: that has none.
+fn version(operation: &OperationView) -> Option<String> {
+    let row = &operation.row;
+    let step = row.step.as_deref().unwrap_or_default();
+    let step: String = step.chars().filter(char::is_ascii_alphanumeric).collect();
+    let version = format!("{}-{}-{}-{step}", word(row.state), row.attempt, row.progress);
+    operation.parts.is_empty().then_some(version)
 }
 
 /// 202: the operation goes on, and this is where.

@@ -316,6 +316,7 @@ impl Service {
             request,
             wait: occi_engine::Wait::default(),
             freshness: Freshness::default(),
+            since: None,
             idempotency: None,
         }
     }
@@ -390,7 +391,12 @@ impl Service {
         answered
     }
 
-    async fn dispatch(self: &Arc<Self>, route: Route, ask: Ask, trace: &mut Trace) -> Result<Response<Body>, Fault> {
+    async fn dispatch(
+        self: &Arc<Self>,
+        route: Route,
+        mut ask: Ask,
+        trace: &mut Trace,
+    ) -> Result<Response<Body>, Fault> {
         match route {
             Route::Discovery => {
                 trace.route = RouteClass::Discovery;
@@ -428,12 +434,26 @@ impl Service {
                             trace.route = RouteClass::Entity;
                             entity::answer(self, &ask, &path).await
                         }
-                        None => collection::answer(self, &ask, &Where::Unbound(below)).await,
+                        None => self.collection(&mut ask, &Where::Unbound(below)).await,
                     },
-                    at => collection::answer(self, &ask, &at).await,
+                    at => self.collection(&mut ask, &at).await,
                 }
             }
         }
+    }
+
+    /// Any request on a collection. A change of one that is not as the client has seen it is refused here where that is
+    /// plain, and else when it is recorded; what is asked a second time gets its first answer.
+    async fn collection(&self, ask: &mut Ask, at: &Where) -> Result<Response<Body>, Fault> {
+        ask.caller.since = ask.since(self.instance).filter(|_| ask.is_write());
+        let is_old = ask
+            .caller
+            .since
+            .is_some_and(|since| since != self.engine.newest_event());
+        if is_old && ask.caller.idempotency.is_none() {
+            return Err(Fault::changed_meanwhile());
+        }
+        collection::answer(self, ask, at).await
     }
 
     /// One slash too many at the end of an entity's path is forgiven.

@@ -80,6 +80,58 @@ fn a_change_is_made_only_to_what_the_client_has_seen() {
 }
 
 #[test]
+fn a_collection_is_changed_only_as_the_client_has_seen_it() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    admin.make("/compute/", COMPUTE);
+    let storage = admin.make("/storage/", STORAGE);
+    let tag = "Category: mine; scheme=\"http://example.org/mine#\"; class=\"mixin\"; location=\"/mine/\"";
+    let model = admin.get("/-/").expect(200).header("etag").unwrap().to_owned();
+    admin.clone().with("If-Match", &model).post("/-/", tag).expect(200);
+    wait_for_all_operations(&admin);
+    let tag_of = |target: &str| admin.get(target).expect(200).header("etag").unwrap().to_owned();
+    let old = tag_of("/compute/");
+    admin.make("/compute/", COMPUTE);
+    wait_for_all_operations(&admin);
+    let offline =
+        "Category: offline; scheme=\"http://schemas.ogf.org/occi/infrastructure/storage/action#\"; class=\"action\"\n";
+    let member = format!("X-OCCI-Location: {storage}");
+    for given in [old.as_str(), "\"nope\"", "nope", "\"1\"", "W/\"1.p\"", ""] {
+        let careful = admin.clone().with("If-Match", given).with("Content-Type", "text/plain");
+        for (method, target, body) in [
+            ("DELETE", "/compute/", ""),
+            ("DELETE", "/", ""),
+            ("POST", "/compute/", COMPUTE),
+            ("POST", "/storage/?action=offline", offline),
+            ("POST", "/mine/", &member),
+            ("PUT", "/mine/", &member),
+            ("DELETE", "/mine/", ""),
+            ("DELETE", "/-/", tag),
+        ] {
+            let answer = careful.send(method, target, body);
+            assert_eq!(answer.status, 412, "{method} {target} {given}: {answer:?}");
+        }
+        // What is recorded with a key is held against the record.
+        let key = careful.with("Idempotency-Key", "once").delete("/compute/");
+        assert_eq!(key.status, 412, "{given}: {key:?}");
+    }
+    assert_eq!(admin.get("/compute/").expect(200).body.lines().count(), 2);
+    assert!(admin.get("/mine/").expect(200).body.is_empty());
+    let now = tag_of("/storage/");
+    let patient = admin.clone().with("Prefer", "wait=20").with("Idempotency-Key", "key");
+    let careful = patient.with("If-Match", &format!("{old}, {now}"));
+    for _ in 0..2 {
+        careful.post("/storage/?action=offline", offline).expect(200);
+    }
+    let any = admin.clone().with("If-Match", "*");
+    any.clone().put("/mine/", &member).expect(200);
+    wait_for_all_operations(&admin);
+    let now = tag_of("/compute/");
+    admin.clone().with("If-Match", &now).delete("/compute/").expect(200);
+    any.delete("/").expect(200);
+}
+
+#[test]
 fn what_is_kept_is_never_older_than_the_last_write() {
     let occid = Occid::start();
     let admin = occid.admin();

@@ -1,7 +1,7 @@
 //! Who may do what, and who sees what.
 
 use crate::client::Client;
-use crate::kinds::{COMPUTE, action, compute};
+use crate::kinds::{COMPUTE, STORAGE, action, compute};
 use crate::occid::{Occid, Setup};
 
 /// Some projects with a user in each, and what is in them.
@@ -204,6 +204,58 @@ fn a_quota_holds_until_something_is_deleted() {
     let words = setup.run(&["project", "remove", "physics"]).bad();
     assert!(words.contains("physics"), "{words}");
     ann.get(&machine).expect(200);
+}
+
+#[test]
+fn no_road_leads_past_a_quota() {
+    let World {
+        occid, ann, machine, ..
+    } = world();
+    let setup = &occid.setup;
+    let storage = ann.make("/storage/", STORAGE);
+    let limits = ["--volume-gib", "2", "--cores", "1", "--memory-mib", "1024"];
+    setup
+        .run(&[&["project", "quota", "physics"][..], &limits].concat())
+        .good();
+    let resize = |size: u8| {
+        format!(
+            "Category: resize; scheme=\"http://schemas.ogf.org/occi/infrastructure/storage/action#\"; class=\"action\"\n\
+             X-OCCI-Attribute: size={size}.0\n"
+        )
+    };
+    let attribute = "X-OCCI-Attribute: occi.storage.size=10.0";
+    let larger = STORAGE.replace("1.0", "10.0");
+    let template = "Category: large; scheme=\"http://schemas.ogf.org/occi/infrastructure/compute/template/1.1#\"; class=\"mixin\"\n";
+    let sized = format!("{COMPUTE}{template}");
+    let member = format!("X-OCCI-Location: {machine}");
+    for (method, target, body) in [
+        ("POST", format!("{storage}?action=resize"), resize(10).as_str()),
+        ("POST", "/storage/?action=resize".to_owned(), &resize(10)),
+        ("POST", storage.clone(), attribute),
+        ("PUT", storage.clone(), &larger),
+        ("POST", "/storage/".to_owned(), &larger),
+        ("POST", machine.clone(), template),
+        ("POST", machine.clone(), "X-OCCI-Attribute: occi.compute.cores=2"),
+        ("PUT", machine.clone(), &sized),
+        ("POST", "/compute/".to_owned(), &sized),
+        ("POST", "/mixin/resource_tpl/large/".to_owned(), &member),
+        ("PUT", "/mixin/resource_tpl/large/".to_owned(), &member),
+    ] {
+        let plain = ann.clone().with("Content-Type", "text/plain");
+        let answer = plain.send(method, &target, body);
+        assert_eq!(answer.status, 403, "{method} {target}: {answer:?}");
+        assert!(answer.body.contains("quota"), "{method} {target}: {answer:?}");
+    }
+    let used = |what: &str| {
+        let quota = setup.run(&["project", "quota", "physics"]).good();
+        assert!(quota.contains(what), "{quota}");
+    };
+    used("volume_gib\t1\t2\n");
+    let patient = ann.clone().with("Prefer", "wait=20");
+    patient
+        .post(&format!("{storage}?action=resize"), &resize(2))
+        .expect(200);
+    used("volume_gib\t2\t2\n");
 }
 
 #[test]
