@@ -1,6 +1,6 @@
 //! `occi watch`.
 //!
-//! It asks every second; the tag of a listing says cheaply that nothing has changed.
+//! Servers tell no events, so it asks again and again; the tag of a listing says cheaply that nothing has changed.
 
 use super::show::kind_in_front;
 use crate::args::duration;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Between questions.
 const PACE: Duration = Duration::from_secs(1);
+/// Between questions to a server that has no tags, where each costs a whole listing.
+const SLOW: Duration = Duration::from_secs(5);
 /// Between questions to a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -71,7 +73,8 @@ impl Watch {
             1 => "watching one thing".to_owned(),
             number => format!("watching {number} things"),
         });
-        let mut pace = PACE;
+        let usual = if watched.has_tags(&last) { PACE } else { SLOW };
+        let mut pace = usual;
         while !self.is_reached(&last, &model) {
             if let Watched::Things(_) = watched
                 && last.is_empty()
@@ -86,9 +89,9 @@ impl Watch {
                 Ok(Some(now)) => {
                     say(&last, &now, &model, session)?;
                     last = now;
-                    pace = PACE;
+                    pace = usual;
                 }
-                Ok(None) => pace = PACE,
+                Ok(None) => pace = usual,
                 Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
                     session.output.note(format!("{error}; asking again"));
                     pace = PATIENCE.min(pace * 2);
@@ -133,6 +136,13 @@ impl Watch {
 }
 
 impl Watched {
+    fn has_tags(&self, last: &Picture) -> bool {
+        match self {
+            Self::Collection { etag, .. } => etag.is_some(),
+            Self::Things(_) => last.values().all(|entity| entity.etag.is_some()),
+        }
+    }
+
     /// What there is, if something may be other than it was.
     async fn look(&mut self, last: &Picture, session: &Session) -> occi_client::Result<Option<Picture>> {
         let client = &session.client;

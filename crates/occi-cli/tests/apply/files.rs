@@ -148,6 +148,8 @@ pub(crate) fn what_was_exported_can_be_applied_here_and_elsewhere() {
     here.file("id.pub", KEY);
     here.file("web.yaml", WEB);
     here.good("apply -f web.yaml");
+    // In the network that the project has of its own, which has no title.
+    here.good("create compute alone --wait");
     let exported = here.good("list -o occi");
     let again = here.reading(&exported, "apply -f -");
     assert_eq!(

@@ -173,9 +173,11 @@ impl Plan {
         for (_, Known { thing, now, .. }, change) in self.open() {
             let sign = if now.is_some() { '~' } else { '+' };
             let style = color(sign).bold();
-            text.push_str(&format!("{style}{sign} {}{style:#}\n", thing.name()));
+            let name = Look::Plain.words(&thing.name().into());
+            text.push_str(&format!("{style}{sign} {name}{style:#}\n"));
             for Line { sign, text: words } in &change.lines {
                 let style = color(*sign);
+                let words = Look::Plain.words(&words.as_str().into());
                 text.push_str(&format!("{style}{sign}     {words}{style:#}\n"));
             }
         }

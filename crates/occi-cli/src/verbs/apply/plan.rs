@@ -187,11 +187,7 @@ impl Finding<'_> {
             }
         }
         let Some(title) = thing.title.as_deref() else {
-            return Err(thing.place.refuse(format!(
-                "{} is not on {}, and has no title",
-                thing.name(),
-                self.session.server
-            )));
+            return Ok(None);
         };
         let mut found: Vec<Entity> = match client.dialect().is_occid {
             true => {
@@ -272,20 +268,23 @@ fn location(end: &Where, known: &[Known]) -> Option<String> {
 /// There is none: they refer to each other in a circle.
 pub(super) fn order(known: &[Known]) -> Result<Vec<usize>> {
     let mut order: Vec<usize> = Vec::new();
+    let mut is_placed = vec![false; known.len()];
     while order.len() < known.len() {
-        let is_next =
-            |number: &usize| !order.contains(number) && known[*number].refers_to().all(|other| order.contains(&other));
-        match (0..known.len()).find(is_next) {
-            Some(next) => order.push(next),
-            None => {
-                let left = (0..known.len()).filter(|number| !order.contains(number));
-                let left: Vec<_> = left.map(|number| &known[number].thing).collect();
-                let names: Vec<_> = left.iter().map(|thing| thing.name()).collect();
-                return Err(left[0].place.refuse(format!(
-                    "these refer to each other in a circle, so that none can be made first: {}",
-                    names.join(", ")
-                )));
+        let before = order.len();
+        for (number, one) in known.iter().enumerate() {
+            if !is_placed[number] && one.refers_to().all(|other| is_placed[other]) {
+                is_placed[number] = true;
+                order.push(number);
             }
+        }
+        if order.len() == before {
+            let left = known.iter().zip(&is_placed).filter(|(_, is_placed)| !**is_placed);
+            let left: Vec<_> = left.map(|(one, _)| &one.thing).collect();
+            let names: Vec<_> = left.iter().map(|thing| thing.name()).collect();
+            return Err(left[0].place.refuse(format!(
+                "these refer to each other in a circle, so that none can be made first: {}",
+                names.join(", ")
+            )));
         }
     }
     Ok(order)
@@ -503,5 +502,183 @@ fn words(name: &AttributeName, value: &Value) -> String {
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::apply::node::Node;
+    use crate::verbs::apply::thing;
+    use occi_model::Registry;
+    use occi_rendering::response;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    fn model() -> Model {
+        let registry = Registry::standard();
+        Model::from(response::Model {
+            kinds: registry.kinds().iter().map(|kind| (**kind).clone()).collect(),
+            mixins: registry.mixins().iter().map(|mixin| (**mixin).clone()).collect(),
+            actions: registry.actions().iter().map(|action| (**action).clone()).collect(),
+        })
+    }
+
+    /// The things of a text that refer to nothing outside of it.
+    fn known(text: &str, now: &[Option<Entity>], model: &Model) -> Vec<Known> {
+        let things = thing::read(&Node::read(text, Path::new("x")).unwrap(), model).unwrap();
+        let place = |end: &End| {
+            let found = things
+                .iter()
+                .position(|thing| thing.title.as_deref() == Some(&end.name));
+            Where::Thing(found.unwrap())
+        };
+        let one = |(thing, now): (&Thing, &Option<Entity>)| Known {
+            links: thing.links.iter().map(|link| place(&link.to)).collect(),
+            ends: None,
+            now: now.clone(),
+            thing: thing.clone(),
+        };
+        things.iter().zip(now).map(one).collect()
+    }
+
+    fn put(entity: &mut Entity, body: &Body, model: &Model) {
+        for id in &body.mixins {
+            if is_template_of(RESOURCE_TPL, id, model) {
+                entity
+                    .mixins
+                    .retain(|other| !is_template_of(RESOURCE_TPL, other, model));
+            }
+            if !entity.mixins.contains(id) {
+                entity.mixins.push(id.clone());
+            }
+        }
+        for (name, input) in &body.attributes {
+            match model.read_value(name.as_str(), input) {
+                Some(value) => drop(entity.attributes.set(name.clone(), value)),
+                None => drop(entity.attributes.remove(name.as_str())),
+            }
+        }
+    }
+
+    fn linked(link: &Link, to: &Where, number: usize, model: &Model) -> Entity {
+        let Where::Thing(to) = to else { panic!("{to:?}") };
+        let mut entity = Entity {
+            location: format!("/link/{number}"),
+            kind: Some(link.kind.clone()),
+            target: Some(format!("/thing/{to}")),
+            ..Entity::default()
+        };
+        put(&mut entity, &link.body, model);
+        entity
+    }
+
+    /// What a server that does as it is told makes of a thing.
+    fn obeyed(number: usize, one: &Known, change: &Change, model: &Model) -> Option<Entity> {
+        let mut entity = one.now.clone();
+        for (step, at) in change.steps.iter().zip(100..) {
+            if *step == Step::Create {
+                let mut new = Entity {
+                    location: format!("/thing/{number}"),
+                    kind: Some(one.thing.kind.clone()),
+                    ..Entity::default()
+                };
+                put(&mut new, &one.thing.body, model);
+                let title = one.thing.title.clone().unwrap();
+                new.attributes.set("occi.core.title".parse().unwrap(), title);
+                let links = one.thing.links.iter().zip(&one.links).enumerate();
+                new.links = links.map(|(at, (link, to))| linked(link, to, at, model)).collect();
+                entity = Some(new);
+                continue;
+            }
+            let now = entity.as_mut().unwrap();
+            match step {
+                Step::Create => {}
+                Step::Update { at: None, body } => put(now, body, model),
+                Step::Update { at: Some(at), body } => {
+                    let link = now.links.iter_mut().find(|link| link.location == *at);
+                    put(link.unwrap(), body, model);
+                }
+                Step::Resize(size) => drop(now.attributes.set(STORAGE_SIZE.parse().unwrap(), *size)),
+                Step::Attach(link) => {
+                    let link = linked(&one.thing.links[*link], &one.links[*link], 100 * number + at, model);
+                    now.links.push(link);
+                }
+                Step::Detach(location) => now.links.retain(|link| link.location != *location),
+            }
+        }
+        entity
+    }
+
+    fn compute() -> impl Strategy<Value = String> {
+        let one_of = |values: &'static [&'static str]| prop::sample::select(values);
+        let networks = [
+            "",
+            "networks: [n]",
+            "networks: []",
+            "networks: [n, m]",
+            "networks: [n, n]",
+        ];
+        let more = [
+            "networks: [{network: n, address: 10.0.0.5}]",
+            "networks: [{network: n, address: 10.0.0.6}, m]",
+        ];
+        (
+            one_of(&["", "cores: 1", "cores: 2", "cores: null"]),
+            one_of(&["", "memory: 512M", "memory: 0.5", "memory: 2"]),
+            one_of(&["", "summary: a", "summary: b", "summary: ~"]),
+            one_of(&["", "size: small", "size: large"]),
+            prop::sample::select([networks.as_slice(), more.as_slice()].concat()),
+            one_of(&[
+                "",
+                "volumes: [s]",
+                "volumes: [{storage: s, device: /dev/vdb}]",
+                "volumes: []",
+            ]),
+        )
+            .prop_map(|(cores, memory, summary, size, networks, volumes)| {
+                let keys = [cores, memory, summary, size, networks, volumes];
+                let keys = keys.iter().filter(|key| !key.is_empty());
+                keys.fold("- compute: c\n".to_owned(), |text, key| format!("{text}  {key}\n"))
+            })
+    }
+
+    fn file() -> impl Strategy<Value = String> {
+        let network = prop::sample::select(&["", "  address: 10.0.0.0/24\n", "  vlan: 7\n"]);
+        let size = prop::sample::select(&["1", "1G", "1024M", "2G"]);
+        (compute(), network, size).prop_map(|(compute, network, size)| {
+            format!("{compute}- network: n\n{network}- network: m\n- storage: s\n  size: {size}\n")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_done_leaves_no_difference(first in file(), second in file()) {
+            let model = model();
+            let mut now = vec![None, None, None, None];
+            for text in [&first, &second] {
+                let before = known(text, &now, &model);
+                order(&before).unwrap();
+                let changes = differences(&before, &model).unwrap();
+                for (number, (one, change)) in before.iter().zip(&changes).enumerate() {
+                    // There is something to say exactly if there is something to do.
+                    if one.now.is_some() {
+                        prop_assert_eq!(change.lines.is_empty(), change.steps.is_empty(), "{:?}", change);
+                    }
+                    now[number] = obeyed(number, one, change, &model);
+                }
+                let after = differences(&known(text, &now, &model), &model).unwrap();
+                prop_assert!(after.iter().all(|change| *change == Change::default()), "{first}{second}{after:?}");
+            }
+            // What the second does not name is as the first left it.
+            for name in ["cores", "memory", "summary"] {
+                let line = |text: &str| text.lines().find(|line| line.contains(name)).map(str::to_owned);
+                if line(&second).is_none() && let Some(named) = line(&first) {
+                    let compute = now[0].as_ref().unwrap();
+                    let is_there = compute.attributes.iter().any(|(full, _)| full.as_str().ends_with(name));
+                    prop_assert_eq!(is_there, !named.contains("null") && !named.contains('~'));
+                }
+            }
+        }
     }
 }

@@ -502,7 +502,10 @@ impl Reader<'_> {
         // What the file itself has is meant where it is said by id.
         let by_id: Vec<_> = things
             .iter()
-            .filter_map(|thing| Some((thing.id.clone()?, thing.title.clone()?, thing.kind.clone())))
+            .filter_map(|thing| {
+                let id = thing.id.clone()?;
+                Some((id.clone(), thing.title.clone().unwrap_or(id), thing.kind.clone()))
+            })
             .collect();
         let rename = |end: &mut End| {
             if let Some((_, title, kind)) = by_id.iter().find(|(id, ..)| id == last(&end.name)) {

@@ -95,7 +95,12 @@ impl Work<'_> {
         match step {
             Step::Create => {
                 let draft = self.draft(number)?;
-                let created = create(&draft, None, &name, waiting, session).await?;
+                // Without a title it can only be found again by where it is.
+                let at = match (&thing.title, &thing.id) {
+                    (None, Some(id)) => Some(format!("{}{id}", plan.model.kind(thing.kind.as_str())?.location)),
+                    _ => None,
+                };
+                let created = create(&draft, at.as_deref(), &name, waiting, session).await?;
                 self.locations[number] = Some(location_of(&created)?.to_owned());
             }
             Step::Update { at, body } => {
