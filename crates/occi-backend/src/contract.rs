@@ -214,7 +214,7 @@ pub trait Backend: Send + Sync + 'static {
     /// - Others depend on it: [`crate::ErrorKind::InUse`].
     async fn delete(&self, context: &Context, target: &Target) -> Result<()>;
 
-    /// Removes a template of `scope` that `save` has made: one whose [`Template::project`] is that of the scope.
+    /// Removes a template of `scope` that `save` or an upload ([`Images`]) has made: one whose [`Template::project`] is that of the scope.
     ///
     /// # Behavior
     /// - Missing: succeeds.

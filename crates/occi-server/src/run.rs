@@ -111,7 +111,13 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
         let (limits, service) = (limits.clone(), service.clone());
         servers.spawn(serve::serve(listener, None, limits, service, stop.clone()));
     }
-    servers.spawn(serve::serve(listener, tls.clone(), limits, service, stop.clone()));
+    servers.spawn(serve::serve(
+        listener,
+        tls.clone(),
+        limits,
+        service.clone(),
+        stop.clone(),
+    ));
     announce(&url, &config, first_password.as_deref(), &data_dir, tls.as_deref());
     upkeep(metrics, stop.clone());
 
@@ -119,6 +125,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping; machines and networks stay as they are");
     stop.cancel();
+    service.wind_up();
     while servers.join_next().await.is_some() {}
     engine.shutdown().await;
     Ok(())

@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::paths;
 use super::serve::Body;
 use super::service::Service;
+use super::taking_over::Turn;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -26,7 +27,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
@@ -262,7 +262,7 @@ impl Visit<'_> {
                     most: service.image_limit(),
                     limit,
                     patience: service.patience(),
-                    stop: turn.stopped(),
+                    turn: &turn,
                 };
                 let pumped = pump.run(&mut body, append.as_mut()).await;
                 // However it ended.
@@ -503,15 +503,15 @@ enum Received {
 }
 
 /// Carries a body into an upload.
-struct Pump {
+struct Pump<'a> {
     most: u64,
     /// `Upload-Limit`.
     limit: String,
     patience: Duration,
-    stop: CancellationToken,
+    turn: &'a Turn<'a>,
 }
 
-impl Pump {
+impl Pump<'_> {
     async fn run(&self, body: &mut Incoming, append: &mut dyn Append) -> Result<(), Fault> {
         let close = |fault: Fault| fault.with(header::CONNECTION, HeaderValue::from_static("close"));
         let mut piece = BytesMut::new();
@@ -520,9 +520,7 @@ impl Pump {
         let ended = loop {
             let silence = Instant::now() + self.patience;
             let frame = tokio::select! {
-                () = self.stop.cancelled() => {
-                    break Err(Fault::new(StatusCode::CONFLICT, "another request has taken the upload over"));
-                }
+                () = self.turn.stopped().cancelled() => break Err(self.stopped()),
                 frame = tokio::time::timeout_at(silence.min(piece_ends), body.frame()) => frame,
             };
             let data = match frame {
@@ -545,6 +543,17 @@ impl Pump {
             append.write(piece.freeze()).await.map_err(refused_bytes)?;
         }
         ended.map_err(close)
+    }
+
+    fn stopped(&self) -> Fault {
+        if self.turn.is_end() {
+            return Fault::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the service stops; the upload goes on when it is back",
+            )
+            .retry_after(Duration::from_secs(5));
+        }
+        Fault::new(StatusCode::CONFLICT, "another request has taken the upload over")
     }
 }
 

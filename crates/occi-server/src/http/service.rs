@@ -122,6 +122,11 @@ impl Service {
         self.engine.config().page_max
     }
 
+    /// Ends what may last and can be gone on with later: uploads. The rest of the requests ends by itself.
+    pub fn wind_up(&self) {
+        self.uploads.end();
+    }
+
     /// The largest image, in bytes.
     pub(super) fn image_limit(&self) -> u64 {
         self.http.image_limit.0 as u64

@@ -10,6 +10,8 @@ use uuid::Uuid;
 #[derive(Default)]
 pub(super) struct TakingOver {
     turns: Mutex<Turns>,
+    /// Cancelled when the service stops, and with it all that are and come.
+    end: CancellationToken,
 }
 
 #[derive(Default)]
@@ -31,7 +33,7 @@ impl TakingOver {
     pub(super) fn take_over(&self, upload: Uuid) -> Turn<'_> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.last += 1;
-        let (number, stopped) = (turns.last, CancellationToken::new());
+        let (number, stopped) = (turns.last, self.end.child_token());
         if let Some((_, before)) = turns.current.insert(upload, (number, stopped.clone())) {
             before.cancel();
         }
@@ -42,12 +44,22 @@ impl TakingOver {
             stopped,
         }
     }
+
+    /// Ends all turns: nobody waits for uploads, which go on later.
+    pub(super) fn end(&self) {
+        self.end.cancel();
+    }
 }
 
 impl Turn<'_> {
-    /// Cancelled when another has it.
-    pub(super) fn stopped(&self) -> CancellationToken {
-        self.stopped.clone()
+    /// Cancelled when another has it, or when all end.
+    pub(super) fn stopped(&self) -> &CancellationToken {
+        &self.stopped
+    }
+
+    /// Whether all end.
+    pub(super) fn is_end(&self) -> bool {
+        self.all.end.is_cancelled()
     }
 }
 
@@ -78,6 +90,8 @@ mod tests {
         drop(first);
         let other = all.take_over(Uuid::new_v4());
         assert!(!second.stopped().is_cancelled() && !other.stopped().is_cancelled());
+        all.end();
+        assert!(second.stopped().is_cancelled() && other.is_end());
         drop((second, other));
         assert!(all.turns.lock().unwrap().current.is_empty());
     }

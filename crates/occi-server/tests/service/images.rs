@@ -373,6 +373,20 @@ fn uploads_are_bounded_in_size_and_number_and_end_when_they_are_given_up() {
         admin.delete(&other).expect(204);
     }
     begin(&alice, "x", 1);
+    // Nobody goes on with it for a day.
+    let left = begin(&bob, "left", 1);
+    let (kept, setup_of_old) = (begin(&bob, "kept", 1), occid.stop());
+    let record = setup_of_old.data().join("qemu").join(&left[3..]).join("record.json");
+    let mut old: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    old["touched_ms"] = (old["touched_ms"].as_i64().unwrap() - 25 * 3_600_000).into();
+    std::fs::write(&record, old.to_string()).unwrap();
+    let occid = setup_of_old.start();
+    let bob = occid.client("bob", "bob");
+    wait_until("the end of an old upload", || {
+        (bob.get(&left).status == 404).then_some(())
+    });
+    assert_eq!(offset(&bob, &kept), 0);
+
     // A disk has an end.
     let occid = setup().config("[http]\nimage_limit = \"999999 GiB\"").start();
     let begun = occid
@@ -389,41 +403,52 @@ fn an_upload_outlives_connections_that_break_or_hang() {
     let admin = occid.admin();
     let bytes = raw(2 << 20);
     let place = begin(&admin, "x", bytes.len());
-    let head = |from: usize| {
-        format!(
+    // All that is left is announced, and what announces it has been read.
+    let begun = |occid: &Occid, from: usize| {
+        let mut raw = occid.raw();
+        raw.write_all(format!(
             "PATCH {place} HTTP/1.1\r\n{}Content-Type: application/partial-upload\r\nUpload-Offset: {from}\r\n\
-             Upload-Complete: ?1\r\nContent-Length: {}\r\n\r\n",
-            admin.head(),
+             Upload-Complete: ?1\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            occid.admin().head(),
             bytes.len() - from
-        )
+        ));
+        assert_eq!(raw.answer().unwrap().status, 100);
+        raw
     };
+
     // It breaks off.
-    let mut broken = occid.raw();
-    broken.write_all(head(0));
+    let mut broken = begun(&occid, 0);
     broken.write_all(&bytes[..1_500_000]);
     broken.end();
     drop(broken);
-    let there = wait_until("what came", || {
-        Some(offset(&admin, &place)).filter(|offset| *offset > 0)
+    // Who looks without a wish to go on disturbs nobody.
+    wait_until("what came", || {
+        let seen = admin.get(&place).expect(200).json();
+        (seen["offset"].as_u64().unwrap() > 0).then_some(())
     });
+    let there = offset(&admin, &place);
     assert!(there <= 1_500_000, "{there}");
 
     // It hangs, and whoever comes next does not wait for it.
-    let mut hanging = occid.raw();
-    hanging.write_all(head(there));
+    let mut hanging = begun(&occid, there);
     hanging.write_all(&bytes[there..there + 100_000]);
-    wait_until("the first bytes", || {
-        let now = offset(&admin, &place);
-        (now > there).then_some(())
-    });
+    let now = offset(&admin, &place);
+    assert!((there..=there + 100_000).contains(&now), "{there}, then {now}");
     assert_eq!(hanging.answer().unwrap().status, 409);
-    let there = offset(&admin, &place);
+    let there = now;
 
     // It hangs, and nobody comes.
-    let mut silent = occid.raw();
-    silent.write_all(head(there));
+    let mut silent = begun(&occid, there);
     silent.write_all(&bytes[there..there + 1000]);
     assert_eq!(silent.answer().unwrap().status, 408);
+    let there = offset(&admin, &place);
+
+    // A stop does not wait for it.
+    let mut stopped = begun(&occid, there);
+    stopped.write_all(&bytes[there..there + 1000]);
+    let occid = occid.stop().start();
+    assert_eq!(stopped.answer().unwrap().status, 503);
+    let admin = occid.admin();
     let there = offset(&admin, &place);
 
     let image = patch(&admin, &place, there, "?1", &bytes[there..])
