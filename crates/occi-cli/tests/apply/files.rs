@@ -1,6 +1,8 @@
 //! `occi apply`, `occi diff`, `occi delete -f`.
 
-use crate::world::World;
+use crate::world::{World, said};
+use std::io::{BufRead, BufReader};
+use std::process::Command;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDiGZw5z0X7x3u3o4m6vC8cM1rJq4Q6p3fC7yqz0a3bT me@example.org\n";
 
@@ -141,6 +143,36 @@ pub(crate) fn what_differs_is_changed_and_nothing_else() {
     world.good("delete -f web.yaml --yes");
     assert_eq!(world.good("list -o name"), "");
     world.good("delete -f web.yaml --yes");
+}
+
+pub(crate) fn what_was_broken_off_goes_on() {
+    // A cloud that takes its time.
+    let world = World::with(&["--backend", "memory"], "[backend.memory]\npersonality = \"remote\"\n");
+    world.file("id.pub", KEY);
+    world.file("web.yaml", WEB);
+    let mut first = world.command("apply -f web.yaml").spawn().expect("occi starts");
+    let mut line = String::new();
+    let stdout = first.stdout.as_mut().expect("occi has a stdout");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("occi says something");
+    assert!(line.contains("created"), "{line}");
+    let interrupted = Command::new("kill").args(["-INT", &first.id().to_string()]).status();
+    assert!(interrupted.expect("kill runs").success());
+    assert_eq!(said(first).code, Some(130));
+
+    world.good("apply -f web.yaml");
+    assert_eq!(world.good("diff -f web.yaml"), "nothing differs\n");
+    for (kind, number) in [
+        ("compute", 2),
+        ("network", 2),
+        ("storage", 1),
+        ("networkinterface", 2),
+        ("storagelink", 1),
+    ] {
+        let all = world.good(&format!("list {kind} -o name"));
+        assert_eq!(all.lines().count(), number, "{kind}: {all}");
+    }
 }
 
 pub(crate) fn what_was_exported_can_be_applied_here_and_elsewhere() {

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             "what_differs_is_changed_and_nothing_else",
             files::what_differs_is_changed_and_nothing_else,
         ),
+        trial("what_was_broken_off_goes_on", files::what_was_broken_off_goes_on),
         trial(
             "what_was_exported_can_be_applied_here_and_elsewhere",
             files::what_was_exported_can_be_applied_here_and_elsewhere,
