@@ -2,7 +2,8 @@
 //!
 //! A server that wants its tokens answers 401 with `WWW-Authenticate: Keystone uri='...'`. That address shows the versions
 //! that Keystone speaks; version 3 is taken before 2.0. Somebody with several projects has to choose one: without a
-//! choice the first that gives a token is taken, and [`Chosen`] says so.
+//! choice the first that gives a token is taken, and [`Chosen`] says so. With a token comes a catalogue of the services of
+//! the cloud, in which [`service`] looks for one.
 
 use crate::answer::RawAnswer;
 use crate::auth::{X_AUTH_TOKEN, secret_header};
@@ -10,7 +11,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::stream;
-use crate::transport::{Secret, Transport};
+use crate::transport::{Connector, Secret, Transport};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -47,6 +48,24 @@ pub enum Identity {
     Token(SecretString),
 }
 
+/// A domain: users and projects have names of their own in each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// By its name.
+    Name(String),
+    /// By its id.
+    Id(String),
+}
+
+impl Domain {
+    fn json(&self) -> Json {
+        match self {
+            Self::Name(name) => json!({ "name": name }),
+            Self::Id(id) => json!({ "id": id }),
+        }
+    }
+}
+
 /// What else to tell Keystone.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -54,8 +73,10 @@ pub struct Options {
     pub url: Option<String>,
     /// The project, by id or name. Default: the first that works.
     pub project: Option<String>,
-    /// The domain of the user, by name. Default `Default`.
-    pub user_domain: String,
+    /// The domain of that project. Default: whatever domain it is in, as long as the user sees it.
+    pub project_domain: Option<Domain>,
+    /// The domain of the user. Default: the one that is named `Default`.
+    pub user_domain: Domain,
     /// The identity provider, for [`Identity::Federation`] and [`Identity::Certificate`]. Default `egi.eu`.
     pub provider: String,
     /// Its protocols, tried in order. Default `openid`, `oidc`; certificates are `mapped`.
@@ -67,7 +88,8 @@ impl Default for Options {
         Self {
             url: None,
             project: None,
-            user_domain: "Default".to_owned(),
+            project_domain: None,
+            user_domain: Domain::Name("Default".to_owned()),
             provider: "egi.eu".to_owned(),
             protocols: ["openid", "oidc"].map(Into::into).into(),
         }
@@ -90,6 +112,49 @@ pub struct Chosen {
 pub(crate) struct Token {
     pub(crate) secret: SecretString,
     pub(crate) project: Option<Chosen>,
+    catalogue: Vec<Service>,
+}
+
+/// A line of the catalogue.
+#[derive(Clone, Debug)]
+struct Service {
+    kind: String,
+    region: String,
+    url: String,
+}
+
+/// Where the public address of a service is, by its type in the catalogue that comes with a token.
+///
+/// # Errors
+/// [`Options::url`] is not set; no token is given; [`ErrorKind::NotFound`] if there is no such service, or none in the
+/// region.
+pub async fn service(
+    kind: &str,
+    region: Option<&str>,
+    identity: &Identity,
+    options: &Options,
+    connector: &Connector,
+) -> Result<Endpoint> {
+    let url = options.url.as_deref();
+    let endpoint: Endpoint = url
+        .ok_or_else(|| Error::invalid("the address of Keystone is not known"))?
+        .parse()?;
+    let keystone = Keystone {
+        transport: connector.open(&endpoint)?,
+        endpoint,
+        options,
+    };
+    let catalogue = keystone.token(identity).await?.catalogue;
+    let mut found = catalogue.iter().filter(|service| service.kind == kind);
+    let found = found.find(|service| region.is_none_or(|region| service.region == region));
+    match found {
+        Some(service) => service.url.parse(),
+        None => {
+            let place = region.map(|region| format!(" in the region {region:?}")).unwrap_or_default();
+            let message = format!("the catalogue of the Keystone at {} lists no service of the type {kind:?}{place}", keystone.endpoint);
+            Err(Error::new(ErrorKind::NotFound, message))
+        }
+    }
 }
 
 /// Asks a Keystone.
@@ -170,13 +235,13 @@ impl Keystone<'_> {
             }
             Identity::Password { user, password } => {
                 let (user, domain) = match user.rsplit_once('@') {
-                    Some((user, domain)) => (user, domain),
-                    None => (user.as_str(), self.options.user_domain.as_str()),
+                    Some((user, domain)) => (user, &Domain::Name(domain.to_owned())),
+                    None => (user.as_str(), &self.options.user_domain),
                 };
                 let method = json!({
                     "methods": ["password"],
                     "password": { "user": {
-                        "name": user, "domain": { "name": domain }, "password": password.expose_secret(),
+                        "name": user, "domain": domain.json(), "password": password.expose_secret(),
                     } },
                 });
                 let body = json!({ "auth": { "identity": method, "scope": "unscoped" } });
@@ -186,6 +251,17 @@ impl Keystone<'_> {
             Identity::Certificate => self.federated(root, None, &["mapped".to_owned()]).await?,
             Identity::Token(token) => token.clone(),
         };
+        let scoped = async |project: Json| {
+            let body = json!({ "auth": {
+                "identity": { "methods": ["token"], "token": { "id": unscoped.expose_secret() } },
+                "scope": { "project": project },
+            } });
+            self.post(&tokens, &body, None).await
+        };
+        if let (Some(name), Some(domain)) = (project, &self.options.project_domain) {
+            let project = json!({ "name": name, "domain": domain.json() });
+            return self.scoped_v3(&scoped(project).await?, false);
+        }
         let mut found = Vec::new();
         for list in ["auth/projects", "OS-FEDERATION/projects"] {
             let mut request = self.request(Method::GET, &format!("{root}/v3/{list}"))?;
@@ -197,24 +273,17 @@ impl Keystone<'_> {
                 break;
             }
         }
-        let scoped = async |id: String| {
-            let body = json!({ "auth": {
-                "identity": { "methods": ["token"], "token": { "id": unscoped.expose_secret() } },
-                "scope": { "project": { "id": id } },
-            } });
-            self.post(&tokens, &body, None).await
-        };
         // What is not listed may still be an id.
         let candidates = choose(&found, project);
         if candidates.is_empty()
             && let Some(project) = project
         {
-            return self.scoped_v3(&scoped(project.to_owned()).await?, false);
+            return self.scoped_v3(&scoped(json!({ "id": project })).await?, false);
         }
         let is_arbitrary = project.is_none() && candidates.len() > 1;
         let mut last = self.no_project();
         for candidate in candidates {
-            match scoped(candidate.id.clone()).await {
+            match scoped(json!({ "id": candidate.id })).await {
                 Ok(answer) => return self.scoped_v3(&answer, is_arbitrary),
                 Err(error) => last = error,
             }
@@ -320,7 +389,15 @@ impl Keystone<'_> {
             name: text("name").unwrap_or(id).to_owned(),
             is_arbitrary,
         });
-        Ok(Token { secret, project })
+        let catalogue = services(document.pointer("/token/catalog"), |endpoint| {
+            let is_public = endpoint.get("interface")?.as_str()? == "public";
+            is_public.then(|| endpoint.get("url")?.as_str())?
+        });
+        Ok(Token {
+            secret,
+            project,
+            catalogue,
+        })
     }
 
     fn subject(&self, answer: &RawAnswer) -> Result<SecretString> {
@@ -336,7 +413,13 @@ impl Keystone<'_> {
         let secret = token
             .map(SecretString::from)
             .ok_or_else(|| self.strange("its answer holds no token"))?;
-        Ok(Token { secret, project: None })
+        Ok(Token {
+            secret,
+            project: None,
+            catalogue: services(document.pointer("/access/serviceCatalog"), |endpoint| {
+                endpoint.get("publicURL")?.as_str()
+            }),
+        })
     }
 
     fn projects(&self, answer: &RawAnswer, list: &str) -> Result<Vec<Chosen>> {
@@ -427,6 +510,22 @@ impl Keystone<'_> {
         };
         Error::new(ErrorKind::Forbidden, message)
     }
+}
+
+/// The endpoints of a catalogue that have an address for the public.
+fn services(catalogue: Option<&Json>, url: impl Fn(&Json) -> Option<&str>) -> Vec<Service> {
+    let mut found = Vec::new();
+    for service in catalogue.and_then(Json::as_array).into_iter().flatten() {
+        let text = |of: &Json, name: &str| of.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        for endpoint in service.get("endpoints").and_then(Json::as_array).into_iter().flatten() {
+            found.extend(url(endpoint).map(|url| Service {
+                kind: text(service, "type"),
+                region: text(endpoint, "region"),
+                url: url.to_owned(),
+            }));
+        }
+    }
+    found
 }
 
 /// The projects to try.

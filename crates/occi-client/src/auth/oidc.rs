@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -62,6 +63,31 @@ pub struct Tokens {
 }
 
 impl Provider {
+    /// A provider of which it is known where it gives tokens: enough to go on with a log-in ([`Session`]), not to begin
+    /// one.
+    ///
+    /// # Errors
+    /// An address that is no URL, or that is not encrypted.
+    pub fn known(
+        token_endpoint: &str,
+        client_id: impl Into<String>,
+        client_secret: Option<SecretString>,
+        connector: &Connector,
+    ) -> Result<Self> {
+        Ok(Self {
+            device_endpoint: None,
+            token_endpoint: parse(token_endpoint)?,
+            client_id: client_id.into(),
+            client_secret,
+            connector: connector.clone(),
+        })
+    }
+
+    /// Where it gives tokens.
+    pub fn token_endpoint(&self) -> &Url {
+        &self.token_endpoint
+    }
+
     /// Reads what a provider says of itself, below `https://.../.well-known/openid-configuration`.
     ///
     /// # Errors
@@ -202,11 +228,21 @@ impl Provider {
     }
 }
 
+/// Keeps the tokens of a session from one run of a program to the next.
+pub trait Keeper: Send + Sync + Debug {
+    /// What is kept now; another process may have renewed it.
+    fn kept(&self) -> Option<Tokens>;
+
+    /// Keeps what the provider has given: from now on it may refuse what it gave before.
+    fn keep(&self, tokens: &Tokens);
+}
+
 /// A log-in that renews itself.
 #[derive(Clone, Debug)]
 pub struct Session {
     provider: Arc<Provider>,
     tokens: Arc<Mutex<Tokens>>,
+    keeper: Option<Arc<dyn Keeper>>,
 }
 
 impl Session {
@@ -215,7 +251,14 @@ impl Session {
         Self {
             provider: Arc::new(provider),
             tokens: Arc::new(Mutex::new(tokens)),
+            keeper: None,
         }
+    }
+
+    /// Hands every new token to somebody who keeps it.
+    pub fn kept_by(mut self, keeper: Arc<dyn Keeper>) -> Self {
+        self.keeper = Some(keeper);
+        self
     }
 
     /// The newest tokens, to be kept until the next time.
@@ -225,14 +268,28 @@ impl Session {
 
     /// Gets the next access token.
     pub(crate) async fn renew(&self) -> Result<SecretString> {
-        let Some(refresh) = self.tokens().refresh else {
+        let before = self.tokens();
+        // Another process was faster.
+        if let Some(kept) = self.keeper.as_ref().and_then(|keeper| keeper.kept())
+            && kept.access.expose_secret() != before.access.expose_secret()
+        {
+            return Ok(self.set(kept));
+        }
+        let Some(refresh) = before.refresh else {
             let message = "the log-in is over, and there is nothing to renew it with";
             return Err(Error::new(ErrorKind::Unauthenticated, message).with_hint("log in again"));
         };
         let tokens = self.provider.refresh(&refresh).await?;
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(&tokens);
+        }
+        Ok(self.set(tokens))
+    }
+
+    fn set(&self, tokens: Tokens) -> SecretString {
         let access = tokens.access.clone();
         *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = tokens;
-        Ok(access)
+        access
     }
 }
 
