@@ -20,7 +20,12 @@ use tokio::runtime::Runtime;
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Things are named by title, by id or the beginning of one, as KIND/NAME, by path or by URL.\n\
+    after_help = "The server is that of --endpoint, --context or --cloud; else of OCCI_ENDPOINT, OCCI_CONTEXT or OS_CLOUD; else the\n\
+                  current context (occi login, occi context); else an occid of this user on this machine.\n\
+                  Who asks: options; else OCCI_USER or OCCI_TOKEN, but not where --context or --cloud names the server; else\n\
+                  the context or the cloud.\n\
+                  \n\
+                  Things are named by title, by id or the beginning of one, as KIND/NAME, by path or by URL.\n\
                   The command line of rOCCI-cli works too: occi --help-rocci"
 )]
 pub(crate) struct Cli {
@@ -34,20 +39,20 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Which server, and how")]
 pub(crate) struct Global {
-    /// The server: https://cloud.example.org:11443/ or unix:/run/occid.sock
-    #[arg(long, global = true, value_name = "URL", env = "OCCI_ENDPOINT")]
+    /// The server: https://cloud.example.org:11443/ or unix:/run/occid.sock [env: OCCI_ENDPOINT]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
-    /// A server that `occi login` has made known
-    #[arg(long, global = true, value_name = "NAME", env = "OCCI_CONTEXT")]
+    /// A server that `occi login` has made known [env: OCCI_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME", add = complete::contexts())]
     pub(crate) context: Option<String>,
-    /// A cloud of clouds.yaml
-    #[arg(long, global = true, value_name = "NAME", env = "OS_CLOUD")]
+    /// A cloud of clouds.yaml [env: OS_CLOUD]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) cloud: Option<String>,
-    /// The project that everything is about
-    #[arg(long, global = true, value_name = "NAME", env = "OCCI_PROJECT")]
+    /// The project that everything is about [env: OCCI_PROJECT]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) project: Option<String>,
-    /// Who asks; the password is in OCCI_PASSWORD, in a file or asked for
-    #[arg(long, global = true, value_name = "NAME", env = "OCCI_USER")]
+    /// Who asks [env: OCCI_USER]; the password is in OCCI_PASSWORD, in a file or asked for
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) user: Option<String>,
     /// A file with the password, or - for stdin
     #[arg(long, global = true, value_name = "FILE")]
@@ -55,9 +60,18 @@ pub(crate) struct Global {
     /// A file with a bearer token, or - for stdin (or OCCI_TOKEN holds it)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// A file with a token for X-Auth-Token, or - for stdin
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) auth_token_file: Option<PathBuf>,
     /// A client certificate with its key: PEM, a proxy, or PKCS#12
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
+    /// The key of the certificate, if it is in a file of its own
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) certificate_key: Option<PathBuf>,
+    /// A file with the passphrase of the certificate's key, or - for stdin; else it is asked for
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// A PEM file with authorities to trust besides the system's
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -74,15 +88,8 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) debug: bool,
     /// How to print: table, wide, json, yaml, csv, name, occi, jsonpath=EXPRESSION
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_default_value = true
-    )]
-    pub(crate) output: Format,
+    #[arg(short, long, global = true, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
     /// Colours: auto, always, never
     #[arg(
         long,

@@ -4,6 +4,7 @@
 //! whatever goes wrong means that there is nothing to offer.
 
 use crate::args::{Cli, Global};
+use crate::config::Contexts;
 use crate::names::concrete;
 use crate::session::Session;
 use clap::{CommandFactory, FromArgMatches};
@@ -95,6 +96,15 @@ pub(crate) fn names(kind: Option<&'static str>) -> ArgValueCompleter {
     })
 }
 
+/// Servers that are known.
+pub(crate) fn contexts() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let contexts = Contexts::load().unwrap_or_default().contexts.into_iter();
+        let found = contexts.map(|(name, context)| (name, context.endpoint.unwrap_or_default()));
+        candidates(current, found.collect())
+    })
+}
+
 fn named(mixin: &Mixin) -> (String, String) {
     (mixin.id.term().to_owned(), mixin.title.clone())
 }
@@ -123,12 +133,12 @@ fn with_session<T>(ask: impl AsyncFnOnce(&Session) -> Option<T>) -> Option<T> {
     let mut global = typed_so_far(std::env::args_os().collect())?;
     global.debug = false;
     global.quiet = true;
-    let session = Session::open(&global).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .ok()?;
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(&session)).await.ok()? })
+    let answer = async { ask(&Session::open(&global).await.ok()?).await };
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, answer).await.ok()? })
 }
 
 /// The options that stand there already; the words after `--` are the command line that is being typed.

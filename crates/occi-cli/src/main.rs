@@ -8,6 +8,7 @@ mod cache;
 mod complete;
 mod config;
 mod failure;
+mod mask;
 mod names;
 mod output;
 mod progress;

@@ -5,9 +5,7 @@ use crate::cache::ModelCache;
 use crate::config::{self, Connection};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::trace;
-use occi_client::transport::Connector;
-use occi_client::{Client, EntityDraft, ErrorKind, Limits, MediaType, Model};
+use occi_client::{Client, EntityDraft, ErrorKind, MediaType, Model};
 use occi_rendering::compose;
 use std::sync::Arc;
 
@@ -21,34 +19,33 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens what the options and the configuration say. Nothing is sent yet.
-    pub(crate) fn open(global: &Global) -> Result<Self> {
-        let connection = config::connection(global)?;
-        let output = Output::new(global);
+    /// Opens what the options and the configuration say.
+    pub(crate) async fn open(global: &Global) -> Result<Self> {
+        Self::of(config::connection(global).await?, global)
+    }
+
+    /// Opens a connection. Nothing is sent yet.
+    pub(crate) fn of(connection: Connection, global: &Global) -> Result<Self> {
         let server = connection.endpoint.to_string();
         let cache = config::cache_directory().map(|directory| ModelCache::new(&directory, connection.identity()));
         let Connection {
             endpoint,
             credentials,
             keystone,
-            tls,
+            connector,
             project,
+            output: usual,
+            ..
         } = connection;
-        let mut limits = Limits::default();
-        if let Some(timeout) = global.timeout {
-            limits.connect = timeout;
-            limits.read = timeout;
+        let mut output = Output::new(global);
+        if let (None, Some(usual)) = (&global.output, usual) {
+            output.format = usual;
         }
         let mut builder = Client::builder(endpoint)
             .credentials(credentials)
             .keystone(keystone)
             .product(concat!("occi/", env!("CARGO_PKG_VERSION")))
-            .connector(Connector {
-                limits,
-                tls,
-                wrapper: global.debug.then(trace::wrapper),
-                transport: None,
-            });
+            .connector(connector);
         if let Some(project) = project {
             builder = builder.project(project);
         }

@@ -1,5 +1,6 @@
 //! `--debug`: what is sent and received, on stderr, with secrets masked.
 
+use crate::mask;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -12,21 +13,31 @@ use std::time::Instant;
 /// So much of a body is shown.
 const MOST: usize = 4096;
 
-/// Shows every exchange.
-pub(crate) fn wrapper() -> Wrapper {
-    Arc::new(|inner| Arc::new(Traced { inner }))
+/// Looks at every exchange: what goes out as a secret is masked from then on. Shows them if that is wanted.
+pub(crate) fn wrapper(is_shown: bool) -> Wrapper {
+    Arc::new(move |inner| Arc::new(Traced { inner, is_shown }))
 }
 
 #[derive(Debug)]
 struct Traced {
     inner: Arc<dyn Transport>,
+    is_shown: bool,
 }
 
 impl Transport for Traced {
     fn send(&self, request: Request) -> BoxFuture<'_, occi_client::Result<Incoming>> {
+        for value in request.headers().values().filter(|value| value.is_sensitive()) {
+            let value = value.to_str().unwrap_or_default();
+            // With the word in front, and without.
+            mask::hide(value);
+            mask::hide(value.rsplit(' ').next().unwrap_or_default());
+        }
+        if !self.is_shown {
+            return self.inner.send(request);
+        }
         async move {
             let is_secret = request.extensions().get::<Secret>().is_some();
-            eprintln!("> {} {}", request.method(), shown_uri(request.uri()));
+            eprintln!("> {} {}", request.method(), without_user(&request.uri().to_string()));
             show_headers('>', request.headers());
             show_body('>', request.body(), is_secret);
             let begun = Instant::now();
@@ -36,7 +47,7 @@ impl Transport for Traced {
                     show_headers('<', &head.headers);
                     let body = body.inspect(move |chunk| match chunk {
                         Ok(bytes) => show_body('<', bytes, is_secret),
-                        Err(error) => eprintln!("< {error}"),
+                        Err(error) => eprintln!("< {}", printable(&error.to_string())),
                     });
                     Ok(Incoming {
                         head,
@@ -44,7 +55,7 @@ impl Transport for Traced {
                     })
                 }
                 Err(error) => {
-                    eprintln!("< {error}");
+                    eprintln!("< {}", printable(&error.to_string()));
                     Err(error)
                 }
             }
@@ -54,11 +65,13 @@ impl Transport for Traced {
 }
 
 /// Without the user information that nobody should write there.
-fn shown_uri(uri: &http::Uri) -> String {
-    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let path = uri.path_and_query().map(|path| path.as_str()).unwrap_or_default();
-    format!("{}://{host}{path}", uri.scheme_str().unwrap_or("http"))
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let start = rest[..end].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[start..])
 }
 
 fn show_headers(side: char, headers: &HeaderMap) {
@@ -68,7 +81,7 @@ fn show_headers(side: char, headers: &HeaderMap) {
             true => "***".into(),
             false => String::from_utf8_lossy(value.as_bytes()),
         };
-        eprintln!("{side} {name}: {}", printable(&value));
+        eprintln!("{side} {name}: {}", printable(&without_user(&value)));
     }
 }
 
@@ -94,7 +107,7 @@ fn show_body(side: char, body: &Bytes, is_secret: bool) {
     }
 }
 
-/// What others sent moves no cursor.
+/// What others sent moves no cursor, and repeats no secret.
 fn printable(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}")
+    mask::masked(text).replace(|c: char| c.is_control() && c != '\t', "\u{fffd}")
 }

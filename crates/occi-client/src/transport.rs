@@ -134,6 +134,7 @@ pub struct Http {
     client: reqwest::Client,
     /// For messages.
     endpoint: String,
+    is_https: bool,
 }
 
 /// The most header lines of an answer: ooi renders the query interface as one line per category.
@@ -167,6 +168,7 @@ impl Http {
         Ok(Self {
             client,
             endpoint: endpoint.to_string(),
+            is_https: endpoint.is_https(),
         })
     }
 }
@@ -214,6 +216,12 @@ impl Http {
                 .with_hint("what was asked for may still happen: look before asking again");
         }
         if error.is_connect() {
+            // Who speaks no TLS says something else, or hangs up.
+            let says_else = matches!(tls_error(&error), Some(rustls::Error::InvalidMessage(_)));
+            if says_else || self.is_https && last(&error) == "tls handshake eof" {
+                return source(ErrorKind::Tls, format!("{server} does not speak TLS"))
+                    .with_hint("if it is not encrypted, its address begins with http://");
+            }
             if let Some(tls) = tls_error(&error) {
                 return source(
                     ErrorKind::Tls,
@@ -245,13 +253,13 @@ impl Http {
 pub struct Broken(String);
 
 /// What TLS says about a failure: it hides in an error of I/O, or in one within another.
-fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let within = |error: &'_ (dyn std::error::Error + 'static)| -> Option<String> {
+fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    let within = |error: &'_ (dyn std::error::Error + 'static)| -> Option<rustls::Error> {
         let mut error: &(dyn std::error::Error + 'static) = error;
         while let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             error = inner;
         }
-        error.downcast_ref::<rustls::Error>().map(ToString::to_string)
+        error.downcast_ref::<rustls::Error>().cloned()
     };
     causes(error).find_map(within)
 }

@@ -37,6 +37,8 @@ pub(crate) enum Look {
     Percent,
     /// Bytes, with the unit that fits.
     Bytes,
+    /// A star for what is so.
+    Mark,
 }
 
 impl Column {
@@ -126,6 +128,7 @@ impl Look {
             Self::Gib => number().map(gib),
             Self::Bytes => number().map(|bytes| gib(bytes / f64::from(1 << 30))),
             Self::Percent => number().map(|percent| format!("{percent}%")),
+            Self::Mark => value.as_bool().map(|is_so| if is_so { "*" } else { "" }.to_owned()),
             Self::Ago => value.as_str().and_then(ago),
             Self::Short => value.as_str().map(|id| short_id(id).to_owned()),
             Self::Term => match value {

@@ -6,7 +6,21 @@ use comfy_table::{Attribute, Cell, Color};
 use serde_json::Value as Json;
 
 /// Members that have a line of their own, in this order, and how they look.
-const LINES: [(&str, Look); 22] = [
+const LINES: &[(&str, Look)] = &[
+    ("name", Look::Title),
+    ("current", Look::Plain),
+    ("endpoint", Look::Plain),
+    ("auth", Look::Plain),
+    ("keystone", Look::Plain),
+    ("issuer", Look::Plain),
+    ("user", Look::Plain),
+    ("project", Look::Plain),
+    ("application_credential", Look::Plain),
+    ("password_command", Look::Plain),
+    ("certificate", Look::Plain),
+    ("ca_file", Look::Plain),
+    ("insecure", Look::Plain),
+    ("output", Look::Plain),
     ("kind", Look::Term),
     ("class", Look::Plain),
     ("verb", Look::Plain),
@@ -49,7 +63,7 @@ pub(super) fn of(record: &Json) -> String {
             Cell::new(printable(&plain(title))).add_attribute(Attribute::Bold),
         );
     }
-    for (name, look) in LINES {
+    for &(name, look) in LINES {
         let Some(value) = record.get(name).filter(|value| !is_empty(value)) else {
             continue;
         };

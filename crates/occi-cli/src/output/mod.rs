@@ -12,6 +12,7 @@ pub(crate) use record::Record;
 
 use crate::args::Global;
 use crate::failure::{Exit, Failure, Result};
+use crate::mask;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
@@ -113,7 +114,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
         Self {
-            format: global.output.clone(),
+            format: global.output.clone().unwrap_or_default(),
             quiet: global.quiet,
         }
     }
@@ -126,7 +127,7 @@ impl Output {
     /// A remark for people, on stderr.
     pub(crate) fn note(&self, words: impl AsRef<str>) {
         if !self.quiet {
-            anstream::eprintln!("{}", words.as_ref());
+            anstream::eprintln!("{}", mask::masked(words.as_ref()));
         }
     }
 

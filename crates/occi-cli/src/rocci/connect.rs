@@ -39,7 +39,7 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
         insecure: options.skip_ca_check,
         ..Tls::default()
     };
-    let mut wrapper = (options.level == Level::Debug).then(trace::wrapper);
+    let mut wrapper = trace::wrapper(options.level == Level::Debug);
     match options.auth {
         Auth::None => {}
         Auth::Basic => {
@@ -51,10 +51,7 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
         Auth::Digest => {
             let (user, password) = (options.username.clone(), password(options)?);
             let digest = digest::wrapper(user.clone(), password.clone());
-            wrapper = Some(match wrapper {
-                Some(trace) => Arc::new(move |inner| digest(trace(inner))),
-                None => digest,
-            });
+            wrapper = Arc::new(move |inner| digest(wrapper(inner)));
             // A server that wants Keystone's tokens instead.
             credentials = Credentials::Keystone(keystone::Identity::Password { user, password });
         }
@@ -66,7 +63,7 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
     let connector = Connector {
         limits: limits(options),
         tls,
-        wrapper,
+        wrapper: Some(wrapper),
         transport: None,
     };
     let client = build(options, connector.clone(), credentials)?;

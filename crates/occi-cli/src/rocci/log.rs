@@ -1,6 +1,7 @@
 //! The log, in the form of Ruby's Logger: `F, [2026-01-31T12:00:00.000000 #42] FATAL -- : [rOCCI-cli] ...`.
 
 use super::options::{Level, Options};
+use crate::mask;
 use std::io::{IsTerminal, Write};
 
 /// Where it goes, and what is worth it.
@@ -45,8 +46,8 @@ impl Log {
         }
         let time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.6f");
         let process = std::process::id();
-        // One line is one message, whatever a server says.
-        let message = message.replace(char::is_control, " ");
+        // One line is one message, and holds no secret, whatever a server says.
+        let message = mask::masked(message).replace(char::is_control, " ");
         let line = format!("{letter}, [{time} #{process}] {word} -- : [rOCCI-cli] {message}\n");
         // A log that nobody reads is no reason to stop.
         let _ = match self.to_stdout {

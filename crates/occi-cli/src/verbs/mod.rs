@@ -5,11 +5,13 @@ mod api;
 mod apply;
 mod attach;
 mod completion;
+mod context;
 mod create;
 mod delete;
 mod describe;
 mod image;
 mod list;
+mod login;
 mod model;
 mod show;
 mod update;
@@ -76,6 +78,12 @@ pub(crate) enum Verb {
     Model(model::ShowModel),
     /// Send a request as it is written, and print the answer
     Api(api::Api),
+    /// Make a server known, check who asks there, and use it from now on
+    Login(Box<login::Login>),
+    /// Forget the password or the token of a server
+    Logout(login::Logout),
+    /// The servers that are known, and which one is used
+    Context(context::ContextVerb),
     /// Print what makes a shell complete the words of this program
     Completion(completion::Completion),
     /// Write the manual: a page for the program and one for each verb
@@ -88,28 +96,31 @@ impl Verb {
         let open = || Session::open(global);
         let output = || Output::new(global);
         match self {
-            Self::List(list) => list.run(&open()?).await,
-            Self::Show(show) => show.run(&open()?).await,
-            Self::Create(create) => create.run(&open()?).await,
-            Self::Update(update) => update.run(&open()?).await,
-            Self::Delete(delete) => delete.run(&open()?).await,
-            Self::Start(start) => start.run("start", &open()?).await,
-            Self::Stop(stop) => stop.run(&open()?).await,
-            Self::Restart(restart) => restart.run(&open()?).await,
-            Self::Suspend(suspend) => suspend.run(&open()?).await,
-            Self::Save(save) => save.run(&open()?).await,
-            Self::Resize(resize) => resize.run(&open()?).await,
-            Self::Act(act) => act.run(&open()?).await,
-            Self::Apply(apply) => apply.run(&open()?).await,
-            Self::Diff(diff) => diff.run(&open()?).await,
-            Self::Attach(attach) => attach.run(&open()?).await,
-            Self::Detach(detach) => detach.run(&open()?).await,
-            Self::Wait(wait) => wait.run(&open()?).await,
-            Self::Watch(watch) => watch.run(&open()?).await,
-            Self::Describe(describe) => describe.run(&open()?).await,
-            Self::Image(image) => image.run(&open()?).await,
-            Self::Model(model) => model.run(&open()?).await,
-            Self::Api(api) => api.run(&open()?).await,
+            Self::List(list) => list.run(&open().await?).await,
+            Self::Show(show) => show.run(&open().await?).await,
+            Self::Create(create) => create.run(&open().await?).await,
+            Self::Update(update) => update.run(&open().await?).await,
+            Self::Delete(delete) => delete.run(&open().await?).await,
+            Self::Start(start) => start.run("start", &open().await?).await,
+            Self::Stop(stop) => stop.run(&open().await?).await,
+            Self::Restart(restart) => restart.run(&open().await?).await,
+            Self::Suspend(suspend) => suspend.run(&open().await?).await,
+            Self::Save(save) => save.run(&open().await?).await,
+            Self::Resize(resize) => resize.run(&open().await?).await,
+            Self::Act(act) => act.run(&open().await?).await,
+            Self::Apply(apply) => apply.run(&open().await?).await,
+            Self::Diff(diff) => diff.run(&open().await?).await,
+            Self::Attach(attach) => attach.run(&open().await?).await,
+            Self::Detach(detach) => detach.run(&open().await?).await,
+            Self::Wait(wait) => wait.run(&open().await?).await,
+            Self::Watch(watch) => watch.run(&open().await?).await,
+            Self::Describe(describe) => describe.run(&open().await?).await,
+            Self::Image(image) => image.run(&open().await?).await,
+            Self::Model(model) => model.run(&open().await?).await,
+            Self::Api(api) => api.run(&open().await?).await,
+            Self::Login(login) => login.run(global).await,
+            Self::Logout(logout) => logout.run(global),
+            Self::Context(context) => context.run(global),
             Self::Completion(completion) => completion.run(&output()),
             Self::Man(man) => man.run(&output()),
         }

@@ -1,7 +1,7 @@
 //! `occi show`.
 
 use crate::complete;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::names::Among;
 use crate::output::{Column, Look, Record};
 use crate::session::Session;
@@ -87,6 +87,7 @@ async fn one(kind: Option<&str>, name: &str, model: &Model, session: &Session) -
     }
     let among = kind.map_or(Among::All, |kind| Among::Kind(kind.to_owned()));
     let found = session.find(name, &among).await?;
-    let entity = session.client.show(&found.location).await?;
+    let entity = session.client.show(&found.location).await;
+    let entity = entity.map_err(|error| Failure::from(error).about(name))?;
     Ok(Record::entity(&entity, model))
 }

@@ -150,8 +150,13 @@ pub async fn service(
     match found {
         Some(service) => service.url.parse(),
         None => {
-            let place = region.map(|region| format!(" in the region {region:?}")).unwrap_or_default();
-            let message = format!("the catalogue of the Keystone at {} lists no service of the type {kind:?}{place}", keystone.endpoint);
+            let place = region
+                .map(|region| format!(" in the region {region:?}"))
+                .unwrap_or_default();
+            let message = format!(
+                "the catalogue of the Keystone at {} lists no service of the type {kind:?}{place}",
+                keystone.endpoint
+            );
             Err(Error::new(ErrorKind::NotFound, message))
         }
     }

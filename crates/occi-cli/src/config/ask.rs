@@ -1,0 +1,105 @@
+//! Secrets, from where people keep them.
+
+use crate::complete;
+use crate::failure::{Exit, Failure, Result, file_failure};
+use occi_client::auth::x509::Identity;
+use secrecy::SecretString;
+use std::io::{ErrorKind, IsTerminal, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A secret from a file, or from stdin if the file is `-`; the end of the line is not part of it.
+pub(crate) fn secret_file(file: &Path) -> Result<SecretString> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(|error| file_failure(file, &error))?;
+    }
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        let file = if file == Path::new("-") {
+            Path::new("stdin")
+        } else {
+            file
+        };
+        return Err(Failure::usage(format!("{} holds no secret", file.display())));
+    }
+    Ok(secret.into())
+}
+
+/// Asks for a secret at the terminal.
+///
+/// # Errors
+/// There is no terminal.
+pub(crate) fn ask(prompt: &str) -> Result<SecretString> {
+    if !std::io::stdin().is_terminal() || complete::is_asked_for() {
+        let what = prompt.split(' ').next().unwrap_or(prompt).to_lowercase();
+        let hint = match what.as_str() {
+            "passphrase" => "--passphrase-file FILE",
+            _ => "--password-file FILE or OCCI_PASSWORD",
+        };
+        let message = format!("a {what} is needed, and there is no terminal to ask at");
+        return Err(Failure::usage(message).with_hint(hint));
+    }
+    let answer = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
+        _ => Failure::new(Exit::Failure, format!("the terminal cannot be read: {error}")),
+    })?;
+    match answer.is_empty() {
+        true => Err(Failure::usage("nothing was typed")),
+        false => Ok(answer.into()),
+    }
+}
+
+/// The first line that a command prints.
+pub(super) fn command(line: &str) -> Result<SecretString> {
+    let fail = |why: String| {
+        Failure::new(Exit::Failure, format!("password_command {why}"))
+            .with_hint("try it in a shell: it prints the password")
+    };
+    // It may ask for a passphrase in its turn.
+    if complete::is_asked_for() {
+        return Err(fail("is not run for a completion".to_owned()));
+    }
+    let output = Command::new("sh")
+        .args(["-c", line])
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| fail(format!("cannot be run: {error}")))?;
+    if !output.status.success() {
+        return Err(fail(format!("ended with {}", output.status)));
+    }
+    let text = String::from_utf8(output.stdout).map_err(|_| fail("printed what is no text".to_owned()))?;
+    match text.lines().next().filter(|line| !line.is_empty()) {
+        Some(secret) => Ok(secret.into()),
+        None => Err(fail("printed nothing".to_owned())),
+    }
+}
+
+/// A certificate with its key.
+pub(super) fn certificate(file: &Path, key: Option<&Path>, passphrase_file: Option<&Path>) -> Result<Identity> {
+    let read = |file: &Path| std::fs::read(file).map_err(|error| file_failure(file, &error));
+    let bytes = read(file)?;
+    let key_bytes = key.map(read).transpose()?;
+    let is_pkcs12 = file
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("p12") || extension.eq_ignore_ascii_case("pfx"));
+    let with_key = key.unwrap_or(file);
+    let is_locked = match is_pkcs12 {
+        true => Identity::from_pkcs12(&bytes, None).is_err(),
+        false => Identity::needs_passphrase(key_bytes.as_deref().unwrap_or(&bytes)),
+    };
+    let passphrase = match (is_locked, passphrase_file) {
+        (false, _) => None,
+        (true, Some(file)) => Some(secret_file(file)?),
+        (true, None) => Some(ask(&format!("Passphrase of {}: ", with_key.display()))?),
+    };
+    let identity = match is_pkcs12 {
+        true => Identity::from_pkcs12(&bytes, passphrase.as_ref()),
+        false => Identity::from_pem(&bytes, key_bytes.as_deref(), passphrase.as_ref()),
+    };
+    identity.map_err(|error| Failure::from(error).about(with_key.display()))
+}

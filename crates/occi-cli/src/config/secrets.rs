@@ -1,0 +1,157 @@
+//! `credentials.toml`: the secrets of contexts, in a file that nobody else can read.
+
+use super::file::Place;
+use crate::failure::Result;
+use occi_client::auth::oidc::{Keeper, Tokens};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What proves who asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Secrets {
+    /// Of a user, or of an application credential.
+    pub(crate) password: Option<SecretString>,
+    /// Of any kind.
+    pub(crate) token: Option<SecretString>,
+    /// Gets the next token from an identity provider.
+    pub(crate) refresh_token: Option<SecretString>,
+    /// Who the program is to an identity provider.
+    pub(crate) client_secret: Option<SecretString>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllStored {
+    #[serde(default)]
+    contexts: BTreeMap<String, Stored>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+}
+
+impl Secrets {
+    /// Those of a context.
+    pub(crate) fn load(context: &str) -> Result<Self> {
+        let Some(place) = Place::secrets() else {
+            return Ok(Self::default());
+        };
+        let mut all = parse(&place, &place.read()?)?;
+        let stored = all.contexts.remove(context).unwrap_or_default();
+        let Stored {
+            password,
+            token,
+            refresh_token,
+            client_secret,
+        } = stored;
+        Ok(Self {
+            password: password.map(Into::into),
+            token: token.map(Into::into),
+            refresh_token: refresh_token.map(Into::into),
+            client_secret: client_secret.map(Into::into),
+        })
+    }
+
+    /// Keeps them.
+    pub(crate) fn store(&self, context: &str) -> Result<()> {
+        let Self {
+            password,
+            token,
+            refresh_token,
+            client_secret,
+        } = self;
+        let text = |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+        let stored = Stored {
+            password: text(password),
+            token: text(token),
+            refresh_token: text(refresh_token),
+            client_secret: text(client_secret),
+        };
+        if [password, token, refresh_token, client_secret]
+            .iter()
+            .all(|secret| secret.is_none())
+        {
+            return Self::forget(context).map(drop);
+        }
+        change(|all| drop(all.insert(context.to_owned(), stored)))
+    }
+
+    /// Forgets those of a context; says whether there were any.
+    pub(crate) fn forget(context: &str) -> Result<bool> {
+        match Place::or_nowhere(Place::secrets())?.read()?.is_empty() {
+            true => Ok(false),
+            false => change(|all| all.remove(context).is_some()),
+        }
+    }
+
+    /// They go by another name from now on.
+    pub(crate) fn rename(from: &str, to: &str) -> Result<()> {
+        change(|all| {
+            if let Some(stored) = all.remove(from) {
+                all.insert(to.to_owned(), stored);
+            }
+        })
+    }
+}
+
+fn parse(place: &Place, text: &str) -> Result<AllStored> {
+    // The reader's own words could quote a secret.
+    toml::from_str(text).map_err(|error| {
+        place
+            .broken(text, error.span(), "this cannot be understood")
+            .with_hint("mend it, or remove the file and log in again: occi login URL")
+    })
+}
+
+fn change<T>(change: impl FnOnce(&mut BTreeMap<String, Stored>) -> T) -> Result<T> {
+    let place = Place::or_nowhere(Place::secrets())?;
+    place.change(|text| {
+        let mut all = parse(&place, &text)?;
+        let result = change(&mut all.contexts);
+        let text = toml::to_string(&all).map_err(|_| place.broken("", None, "this cannot be written"))?;
+        Ok((text, result))
+    })
+}
+
+/// Keeps the tokens of a context that logged in at an identity provider.
+#[derive(Debug)]
+pub(super) struct TokenKeeper {
+    pub(super) context: String,
+}
+
+impl Keeper for TokenKeeper {
+    fn kept(&self) -> Option<Tokens> {
+        let Secrets {
+            token, refresh_token, ..
+        } = Secrets::load(&self.context).ok()?;
+        Some(Tokens {
+            access: token?,
+            refresh: refresh_token,
+            expires_in: None,
+        })
+    }
+
+    fn keep(&self, tokens: &Tokens) {
+        let kept = Secrets::load(&self.context).and_then(|secrets| {
+            let secrets = Secrets {
+                token: Some(tokens.access.clone()),
+                refresh_token: tokens.refresh.clone(),
+                ..secrets
+            };
+            secrets.store(&self.context)
+        });
+        if let Err(failure) = kept {
+            anstream::eprintln!("warning: the log-in was renewed, but cannot be kept: {failure}");
+        }
+    }
+}

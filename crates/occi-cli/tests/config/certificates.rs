@@ -1,0 +1,124 @@
+//! Certificates of both sides.
+
+use crate::person::Person;
+use crate::stub::query_interface;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+/// Somebody who signs certificates.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A server with a certificate of this name, which may be of the past. It answers the query interface.
+    pub(crate) async fn server(&self, name: &str, is_expired: bool, wants_certificate: bool) -> String {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if is_expired {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let provider = Arc::new(default_provider());
+        let config = ServerConfig::builder_with_provider(provider.clone());
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = match wants_certificate {
+            true => {
+                let mut roots = RootCertStore::empty();
+                roots.add(self.0.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+            false => config.with_no_client_auth(),
+        };
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let mut piece = [0; 4096];
+                    let _ = stream.read(&mut piece).await;
+                    let body = query_interface();
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        body.len()
+                    );
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    let _ = stream.write_all(&body).await;
+                    let _ = stream.shutdown().await;
+                });
+            }
+        });
+        url
+    }
+
+    /// A certificate and its key.
+    fn signed(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["ann".to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+pub(crate) async fn shown() {
+    let person = Person::new();
+    let authority = Authority::new();
+    let url = authority.server("127.0.0.1", false, true).await;
+    let (certificate, key) = authority.signed();
+    person.write("ca.pem", &authority.pem());
+    person.write("cert.pem", &certificate);
+    person.write("key.pem", &key);
+    person.write("both.pem", &format!("{certificate}{key}"));
+    let endpoint = format!("--endpoint {url} --ca-file ~/ca.pem");
+    for options in [
+        "--certificate ~/both.pem",
+        "--certificate ~/cert.pem --certificate-key ~/key.pem",
+    ] {
+        person.good(&format!("{endpoint} {options} model")).await;
+    }
+    // Those whose key needs a passphrase are of somebody whom this server does not know: they are read.
+    for name in ["aes.pem", "modern.p12"] {
+        let sample = format!("{}/../occi-client/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+        person.write("passphrase", "open sesame\n");
+        let model = format!("{endpoint} --certificate {sample} model");
+        let said = person.occi(&format!("--passphrase-file ~/passphrase {model}")).await;
+        said.fails(name, 1, &["refused"]);
+        let said = person.occi(&format!("--passphrase-file ~/password {model}")).await;
+        said.fails(name, 2, &[name, "passphrase"]);
+        person
+            .occi(&model)
+            .await
+            .fails(name, 2, &["passphrase is needed", "--passphrase-file"]);
+    }
+    // The log-in keeps where they are, from wherever it is asked.
+    let login = format!("login {url} --ca-file ca.pem --certificate cert.pem --certificate-key key.pem");
+    person.good(&login).await;
+    person.good("model --no-cache").await;
+    let config = person.read(".config/occi/config.toml");
+    assert!(config.contains(person.path("key.pem").to_str().unwrap()), "{config}");
+    assert!(!config.contains("PRIVATE") && person.read(".config/occi/credentials.toml").is_empty());
+}

@@ -1,0 +1,57 @@
+//! Which server `occi` speaks to, who asks there, and what it says when a server or a file is bad.
+//!
+//! This program is `occid` itself when it is called by that name, so that there is nothing to find or to build first.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod bad_input;
+mod bad_servers;
+mod certificates;
+mod clouds;
+mod contexts;
+mod person;
+mod precedence;
+mod provider;
+mod stub;
+
+use libtest_mimic::{Arguments, Trial};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let called = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&called).file_name().is_some_and(|name| name == "occid") {
+        return occi_server::cli::main();
+    }
+    let mut trials = vec![
+        trial("a_log_in_is_kept_until_the_log_out", contexts::log_in),
+        trial("contexts_are_listed_used_renamed_and_removed", contexts::several),
+        trial("a_log_in_that_does_not_work_changes_nothing", contexts::refused),
+        trial("a_password_may_come_from_a_command", contexts::command),
+        trial("an_occid_of_this_machine_is_found", contexts::local),
+        trial("a_device_logs_in_and_the_tokens_are_renewed", provider::device),
+        trial("cli_5_every_way_to_say_who_asks_reaches_the_server", precedence::ways),
+        trial(
+            "options_go_before_the_environment_and_that_before_files",
+            precedence::order,
+        ),
+        trial(
+            "what_contradicts_is_refused_before_anything_is_sent",
+            bad_input::contradictions,
+        ),
+        trial("a_broken_file_is_named_with_its_line", bad_input::files),
+        trial("clouds_yaml_says_who_asks_and_keystone_where", clouds::catalogue),
+        trial("clouds_yaml_is_found_merged_and_understood", clouds::files),
+        trial("certificates_are_shown_and_checked", certificates::shown),
+    ];
+    trials.extend(bad_servers::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial {
+    Trial::test(name, || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(test());
+        Ok(())
+    })
+}

@@ -1,0 +1,115 @@
+//! An identity provider, and what is kept of what it gives.
+
+use crate::person::Person;
+use crate::stub::{Stub, json, model, text, with};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One whose refresh tokens are good once.
+async fn provider() -> Stub {
+    let asked = AtomicUsize::new(0);
+    Stub::start(move |seen| {
+        let issuer = format!("http://{}/realm", seen.header("host"));
+        let tokens = |number: usize| {
+            let token = |kind: &str| format!("s3cret-{kind}-{number}");
+            json(
+                200,
+                &json!({ "access_token": token("access"), "refresh_token": token("refresh") }),
+            )
+        };
+        match (seen.target.as_str(), seen.field("grant_type").as_str()) {
+            ("/realm/.well-known/openid-configuration", _) => json(
+                200,
+                &json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token"),
+                         "device_authorization_endpoint": format!("{issuer}/device") }),
+            ),
+            ("/realm/device", _) => json(
+                200,
+                &json!({ "device_code": "s3cret-device", "user_code": "WDJB-MJHT", "interval": 0,
+                         "verification_uri": "https://id.example.org/device" }),
+            ),
+            ("/realm/token", "urn:ietf:params:oauth:grant-type:device_code") => {
+                match asked.fetch_add(1, Ordering::SeqCst) {
+                    0 => json(400, &json!({ "error": "authorization_pending" })),
+                    _ => tokens(1),
+                }
+            }
+            ("/realm/token", "refresh_token") => {
+                let number: usize = seen.field("refresh_token").rsplit('-').next().unwrap().parse().unwrap();
+                match asked.compare_exchange(number + 1, number + 2, Ordering::SeqCst, Ordering::SeqCst) {
+                    Ok(_) => tokens(number + 1),
+                    Err(_) => json(400, &json!({ "error": "invalid_grant" })),
+                }
+            }
+            _ => text(404, ""),
+        }
+    })
+    .await
+}
+
+pub(crate) async fn device() {
+    let person = Person::new();
+    let provider = provider().await;
+    let good = Arc::new(AtomicUsize::new(1));
+    let now = good.clone();
+    let server = Stub::start(move |seen| {
+        let good = format!("Bearer s3cret-access-{}", now.load(Ordering::SeqCst));
+        match seen.header("authorization") == good {
+            true if seen.target == "/who" => text(200, "ann\n"),
+            true => model(),
+            false => with(text(401, ""), "www-authenticate", "Bearer error=\"invalid_token\""),
+        }
+    })
+    .await;
+    let login = format!(
+        "login {} --oidc {}realm --client-id occi --name lab",
+        server.url, provider.url
+    );
+    let said = person.occi(&login).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for word in ["https://id.example.org/device", "WDJB-MJHT"] {
+        assert!(said.err.contains(word), "{said:?}");
+    }
+    assert_eq!(person.good("--debug api GET /who").await, "ann\n");
+    provider.lines();
+    // The token is too old, again and again: each time the next is got, and kept.
+    for number in 2..5 {
+        good.store(number, Ordering::SeqCst);
+        assert_eq!(person.good("--debug api GET /who").await, "ann\n");
+        assert_eq!(person.good("api GET /who").await, "ann\n");
+        assert_eq!(provider.lines(), ["POST /realm/token"]);
+    }
+    assert_eq!(person.mode(".config/occi/credentials.toml"), 0o600);
+    // A refresh token that was used elsewhere.
+    good.store(9, Ordering::SeqCst);
+    let credentials = person
+        .read(".config/occi/credentials.toml")
+        .replace("refresh-4", "refresh-1");
+    person.write(".config/occi/credentials.toml", &credentials);
+    person
+        .occi("api GET /who")
+        .await
+        .fails("a spent token", 4, &["no longer good", "log in again"]);
+
+    for (line, code, word) in [
+        (
+            format!("login {} --oidc {}realm", server.url, provider.url),
+            2,
+            "--client-id",
+        ),
+        (
+            format!("login {} --oidc {}nobody --client-id occi", server.url, provider.url),
+            3,
+            "404",
+        ),
+        (
+            format!("login {} --oidc http://id.example.org --client-id occi", server.url),
+            2,
+            "not encrypted",
+        ),
+        (format!("{login} --user ann"), 2, "identity provider"),
+    ] {
+        person.occi(&line).await.fails(&line, code, &[word]);
+    }
+}
