@@ -429,7 +429,7 @@ impl Model {
     pub fn read_value(&self, name: &str, input: &Input) -> Option<Value> {
         // A server's value is never refused: one outside of the bounds that a document sets is still what the server has.
         let typed = self.value_type(name).and_then(|value_type| value_type.read(input));
-        typed.or_else(|| match input {
+        typed.map(|value| as_written(value, input)).or_else(|| match input {
             Input::Typed(value) => Some(value.clone()),
             Input::Quoted(text) => Some(text.as_str().into()),
             Input::Token(text) => [ValueType::Boolean, ValueType::Float { above: None }]
@@ -440,6 +440,16 @@ impl Model {
             Input::Null => None,
         })
     }
+}
+
+/// A whole number stays one where a fraction could be: `2048` is not `2048.0`.
+fn as_written(value: Value, input: &Input) -> Value {
+    let whole = match (&value, input) {
+        (Value::Float(_), Input::Token(text)) => text.trim().parse().ok(),
+        (Value::Float(_), Input::Typed(Value::Integer(number))) => Some(*number),
+        _ => None,
+    };
+    whole.map_or(value, Value::Integer)
 }
 
 /// A whole number stays one.

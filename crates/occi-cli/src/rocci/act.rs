@@ -204,6 +204,9 @@ impl Act<'_> {
             )
             .into());
         };
+        if self.model.is_link(kind.id.as_str()) {
+            return Err(format!("{} is a kind of link: -a link makes those", kind.id.term()).into());
+        }
         let mut draft = self.draft(&kind.id)?;
         if self.model.descends_from(kind.id.as_str(), COMPUTE) {
             for target in &self.options.links {
@@ -358,7 +361,7 @@ impl Act<'_> {
         if self.options.yes || is_meant() {
             return Ok(());
         }
-        if !std::io::stdin().is_terminal() {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return Err(Trouble(format!(
                 "this would delete everything in {at}, and there is nobody to ask: --yes or {DELETE_ALL}=1 says that it is meant"
             )));

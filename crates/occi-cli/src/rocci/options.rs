@@ -810,10 +810,13 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|error: occi_client::Error| error.to_string())
 }
 
-/// A whole number of seconds, as Ruby reads it: digits may be grouped by underscores.
+/// A whole number of seconds, as Ruby reads it: digits may be grouped by underscores. Less than none is none.
 fn whole(option: &str, text: &str) -> Result<u64, String> {
-    let digits = text.trim().replace('_', "");
-    digits.parse().map_err(|_| format!("invalid argument: {option} {text}"))
+    let number: Result<i64, _> = text.trim().replace('_', "").parse();
+    match number {
+        Ok(number) => Ok(number.try_into().unwrap_or(0)),
+        Err(_) => Err(format!("invalid argument: {option} {text}")),
+    }
 }
 
 fn readable(option: &str, path: &str, is: fn(&Path) -> bool) -> Result<PathBuf, String> {

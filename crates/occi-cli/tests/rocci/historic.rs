@@ -1,7 +1,7 @@
 //! Servers of its time, and what it asks of them.
 
 use crate::run::{Run, good, occi};
-use crate::stub::{Stub, answer, json, text, with};
+use crate::stub::{Stub, answer, json, recorded, text, with};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -237,6 +237,107 @@ pub(crate) async fn others() {
     assert_eq!(good(&format!("-e {url} -a delete -r {machine}")), "");
 }
 
+/// A key and user data go by OpenStack's mixins, but to a server that has the standard's only.
+pub(crate) async fn contexts() {
+    let standard = MODEL
+        .replace(
+            "public_key;scheme=\"http://schemas.openstack.org/instance/credentials#\"",
+            "ssh_key;scheme=\"http://schemas.ogf.org/occi/infrastructure/credentials#\"",
+        )
+        .replace(
+            "user_data;scheme=\"http://schemas.openstack.org/compute/instance#\"",
+            "user_data;scheme=\"http://schemas.ogf.org/occi/infrastructure/compute#\"",
+        );
+    let additions: Vec<_> = standard.lines().filter(|line| !MODEL.contains(line)).collect();
+    let both = format!("{MODEL}{}\n", additions.join("\n"));
+    let bare: String = MODEL
+        .lines()
+        .filter(|line| !line.contains("openstack"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for (model, key, data) in [
+        (standard, "occi.credentials.ssh.publickey", "occi.compute.userdata"),
+        (
+            both,
+            "org.openstack.credentials.publickey.data",
+            "org.openstack.compute.user_data",
+        ),
+        // As ever, whatever a server says that it has.
+        (
+            bare,
+            "org.openstack.credentials.publickey.data",
+            "org.openstack.compute.user_data",
+        ),
+    ] {
+        let stub = Stub::start(move |seen| match seen.line().as_str() {
+            "GET /-/" => text(200, model.clone()),
+            _ => text(
+                201,
+                format!("X-OCCI-Location: http://{}/compute/1", seen.header("host")),
+            ),
+        })
+        .await;
+        good(&format!(
+            "-e {} -a create -r compute -M os_tpl#debian -t occi.core.title=x -T 'public_key=ssh-rsa AAAA a@b,user_data=hello'",
+            stub.url
+        ));
+        let body = &stub.seen()[1].body;
+        assert!(body.contains(&format!("{key}=\"ssh-rsa AAAA a@b\"")), "{body}");
+        assert!(body.contains(&format!("{data}=\"aGVsbG8=\"")), "{body}");
+    }
+}
+
+/// What those servers have really answered.
+pub(crate) async fn recordings() {
+    let machine = "compute/5d2f6d0e-6f0c-4f0e-9e2e-0d6a0c1f7b11";
+    let create = "-a create -r compute -M os_tpl#debian -t occi.core.title=x";
+    let mut said = String::new();
+    for (file, request, line) in [
+        ("rocci1-create.resp.http", "POST /compute/", create),
+        ("rocci1-create-occi.resp.http", "POST /compute/", create),
+        ("rocci2-create-json.resp.http", "POST /compute/", create),
+        ("ooi-create.resp.http", "POST /compute/", create),
+        ("rocci1-list-occi.resp.http", "GET /compute/", "-a list -r compute"),
+        (
+            "ooi-action.resp.http",
+            "POST /compute/1?action=start",
+            "-a trigger -r /compute/1 -g start",
+        ),
+        ("ooi-compute.resp.http", "GET /compute/1", "-a describe -r /compute/1"),
+        (
+            "ooi-compute.resp.http",
+            "GET /compute/1",
+            "-a describe -r /compute/1 -o json",
+        ),
+        (
+            "pyssf-entity.resp.http",
+            "GET /compute/1",
+            "-a describe -r /compute/1 -o json",
+        ),
+        (
+            "rocci-v2-headers.resp.http",
+            "GET /compute/1",
+            "-a describe -r /compute/1 -o json",
+        ),
+    ] {
+        let stub = Stub::start(move |seen| match seen.line() == request {
+            true => recorded(file, seen.header("host")),
+            false => text(200, MODEL),
+        })
+        .await;
+        let out = good(&format!("-e {} {line}", stub.url));
+        if line == create {
+            assert_eq!(out, format!("{}{machine}\n", stub.url), "{file}");
+            continue;
+        }
+        said.push_str(&format!(
+            "# {file}\n$ occi {line}\n{}",
+            out.replace(&stub.url, "http://server/")
+        ));
+    }
+    insta::assert_snapshot!("recordings", said);
+}
+
 /// One line, in the form of Ruby's logger, where the log is; and nothing on stdout.
 pub(crate) async fn failures() {
     let stub = rocci_1().await;
@@ -250,6 +351,7 @@ pub(crate) async fn failures() {
         ("-a describe -r up", "nothing called \"up\""),
         ("-a list -r /compute/42", "is an instance"),
         ("-a create -r os_tpl -t occi.core.title=x", "is no kind"),
+        ("-a create -r storagelink -t occi.core.title=x", "-a link makes those"),
         (
             "-a create -r compute -M os_tpl#nothing -t occi.core.title=x",
             "nothing called \"os_tpl#nothing\"",

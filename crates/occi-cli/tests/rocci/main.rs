@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         trial("help_version_and_examples_are_printed", usage::printed),
         trial("cli_3_every_documented_invocation_works", historic::invocations),
         trial("cli_3_cli_4_rocci_2_and_ooi_are_understood", historic::others),
+        trial("a_key_goes_by_the_mixin_that_there_is", historic::contexts),
+        trial("cli_3_recorded_answers_are_printed", historic::recordings),
         trial("failures_are_a_line_in_the_log", historic::failures),
         trial("cli_6_waiting_in_vain_is_a_failure_only_if_strict", historic::waiting),
         trial("secrets_come_from_anywhere_and_go_nowhere_else", auth::secrets),

@@ -155,7 +155,7 @@ pub(crate) async fn ruby() {
         format!("-e{url} -alist -rcompute"),
         format!("-r compute stray -a list words -e {url}"),
         format!("-e {url} -a list -r network -r compute"),
-        format!("-e {url} --w-f 0 --s-c -a list -r compute -o js -l stde"),
+        format!("-e {url} --w-f -5 --s-c -a list -r compute -o js -l stde"),
         format!("-da list -b fatal -e {url} -r compute"),
         format!("-X -e {url} -a list -r compute -- -r network"),
     ] {

@@ -1,7 +1,7 @@
 //! Each historic server in its own ways, as its source and recorded answers show them.
 
 use crate::common::{COMPUTE, id, typed};
-use crate::stub::{Seen, Stub, answer, json, text, with};
+use crate::stub::{Seen, Stub, answer, json, recorded, text, with};
 use axum::body::Body;
 use futures::TryStreamExt;
 use http::{Method, Response};
@@ -401,31 +401,6 @@ async fn the_task_of_a_1_1_server_leads_to_its_result() {
     assert_eq!((ended.entity.as_deref(), looks), (Some("/compute/5"), 3));
     let deleted = client.delete("/compute/1", &Write::default()).await.unwrap();
     assert_eq!(deleted.operation.as_deref(), Some("/tasks/9"));
-}
-
-/// A recorded answer, as it goes over the wire.
-fn recorded(file: &str, host: &str) -> Response<Body> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../occi-rendering/tests/samples/wild/");
-    let recording = std::fs::read_to_string(format!("{folder}{file}"))
-        .unwrap()
-        .replace("\r\n", "\n");
-    // The servers knew their own name.
-    let recording = ["cloud.example.org:11443", "cloud.example.org:8787"]
-        .iter()
-        .fold(recording, |text, name| text.replace(name, host));
-    let (head, body) = recording
-        .split_once("\n\n")
-        .unwrap_or_else(|| (recording.trim_end(), ""));
-    let mut lines = head.lines();
-    let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    let mut response = Response::builder().status(status);
-    for line in lines {
-        let (name, value) = line.split_once(": ").unwrap();
-        if !name.eq_ignore_ascii_case("content-length") {
-            response = response.header(name, value);
-        }
-    }
-    response.body(Body::from(body.to_owned())).unwrap()
 }
 
 #[tokio::test]

@@ -121,6 +121,31 @@ pub(crate) fn with(mut response: Response<Body>, name: &'static str, value: &str
     response
 }
 
+/// A recorded answer, as it goes over the wire.
+pub(crate) fn recorded(file: &str, host: &str) -> Response<Body> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../occi-rendering/tests/samples/wild/");
+    let recording = std::fs::read_to_string(format!("{folder}{file}"))
+        .unwrap()
+        .replace("\r\n", "\n");
+    // The servers knew their own name.
+    let recording = ["cloud.example.org:11443", "cloud.example.org:8787"]
+        .iter()
+        .fold(recording, |text, name| text.replace(name, host));
+    let (head, body) = recording
+        .split_once("\n\n")
+        .unwrap_or_else(|| (recording.trim_end(), ""));
+    let mut lines = head.lines();
+    let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut response = Response::builder().status(status);
+    for line in lines {
+        let (name, value) = line.split_once(": ").unwrap();
+        if !name.eq_ignore_ascii_case("content-length") {
+            response = response.header(name, value);
+        }
+    }
+    response.body(Body::from(body.to_owned())).unwrap()
+}
+
 /// A server of bytes: each connection is given to a function of its number, which starts with what it has read of the
 /// request's head.
 pub(crate) async fn raw<A, F>(answer: A) -> String
