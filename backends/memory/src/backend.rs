@@ -4,6 +4,7 @@ use crate::actions::{changed, check_state, check_unused, grow, hold_link, reache
 use crate::capabilities::capabilities;
 use crate::client::Client;
 use crate::config::Config;
+use crate::console;
 use crate::control::Control;
 use crate::engine::Engine;
 use crate::links::{Wanted, link, link_target, missing};
@@ -14,8 +15,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use occi_backend::names::COMPUTE;
 use occi_backend::{
-    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation,
-    KindCapability, Listing, Picture, Result, Scope, Target, Verb,
+    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Consoles, Context, Create, ErrorKind, Event,
+    Invocation, KindCapability, Listing, Picture, Result, Scope, Target, Verb,
 };
 use occi_model::{EntityId, Term, TypeId};
 use std::sync::Arc;
@@ -463,6 +464,11 @@ impl Backend for Memory {
     async fn remove_template(&self, scope: &Scope, term: &Term) -> Result<()> {
         let remove = |engine: &mut Engine| engine.remove_template(&scope.project, term);
         self.client.write(Verb::RemoveTemplate, remove).await
+    }
+
+    fn consoles(&self) -> Option<Arc<dyn Consoles>> {
+        let consoles = || Arc::new(console::Consoles(self.client.clone())) as Arc<dyn Consoles>;
+        self.client.is_local().then(consoles)
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

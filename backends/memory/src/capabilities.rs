@@ -102,6 +102,9 @@ fn compute(is_local: bool) -> KindCapability {
             .map(|link| ((*link).clone(), vec!["inactive", "active", "suspended"]))
             .to_vec(),
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
+        // A cloud's console is out of reach of this one's driver.
+        console_log: is_local,
+        console: if is_local { vec!["active"] } else { Vec::new() },
         ..kind(
             &COMPUTE,
             &[
@@ -223,6 +226,8 @@ fn kind(kind: &TypeId, owned: &[&str]) -> KindCapability {
             .chain(&["state", "state.message"])
             .map(|last| attribute(&format!("occi.{}.{last}", kind.term())))
             .collect(),
+        console_log: false,
+        console: Vec::new(),
     }
 }
 

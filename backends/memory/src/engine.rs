@@ -2,6 +2,7 @@
 //! the way to the engine ([`crate::client`]).
 
 use crate::config::Config;
+use crate::console::Screens;
 use crate::file::{Change, Log};
 use crate::object::{Key, Object, State, Then};
 use crate::templates::{Saved, is_given};
@@ -18,6 +19,8 @@ pub(crate) struct Engine {
     /// The time of the call that is being served, in milliseconds since the epoch.
     pub(crate) now: u64,
     pub(crate) templates: Vec<Saved>,
+    /// What has come over the consoles of computes.
+    pub(crate) screens: Screens,
     /// Who is told what happens.
     pub(crate) events: Option<UnboundedSender<Event>>,
     /// How late a new object shows, for a call whose answer is lost.
@@ -44,6 +47,7 @@ impl Engine {
         let mut engine = Self {
             now: 0,
             templates: Vec::new(),
+            screens: Screens::default(),
             events: None,
             late_ms: 0,
             broken: None,
@@ -319,7 +323,9 @@ impl Engine {
                 self.broken = Some(error.to_string());
             }
         }
-        if let Some(old) = self.objects.remove(key) {
+        let old = self.objects.remove(key);
+        self.screens.show(key, old.as_ref(), new.as_ref());
+        if let Some(old) = old {
             self.index(key, &old, false);
         }
         if let Some(new) = new {

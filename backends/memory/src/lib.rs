@@ -5,6 +5,7 @@ mod backend;
 mod capabilities;
 mod client;
 mod config;
+mod console;
 mod control;
 mod engine;
 mod file;

@@ -2,6 +2,7 @@
 
 use crate::blocking::blocking;
 use crate::config::QemuConfig;
+use crate::console;
 use crate::error::Failure;
 use crate::links::{self, id};
 use crate::qemu_img;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use occi_backend::{
-    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Images,
+    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Consoles, Context, Create, ErrorKind, Event, Images,
     Invocation, Listing, Picture, Result, Scope, Target,
 };
 use occi_model::{Term, TypeId};
@@ -263,6 +264,10 @@ impl Backend for Qemu {
 
     fn images(&self) -> Option<Arc<dyn Images>> {
         Some(Arc::new(Shelf(self.site.clone())))
+    }
+
+    fn consoles(&self) -> Option<Arc<dyn Consoles>> {
+        Some(Arc::new(console::Consoles(self.site.clone())))
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

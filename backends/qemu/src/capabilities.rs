@@ -59,6 +59,8 @@ fn compute() -> KindCapability {
         ],
         mixins: vec![OS_TPL.clone(), RESOURCE_TPL.clone(), SSH_KEY.clone(), USER_DATA.clone()],
         owned,
+        console_log: true,
+        console: vec!["active"],
         ..kind(&COMPUTE)
     }
 }
@@ -130,6 +132,8 @@ fn kind(kind: &TypeId) -> KindCapability {
         later_links: Vec::new(),
         mixins: Vec::new(),
         owned: Vec::new(),
+        console_log: false,
+        console: Vec::new(),
     }
 }
 

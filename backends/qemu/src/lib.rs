@@ -9,6 +9,7 @@ mod command_line;
 mod compute;
 pub mod config;
 pub mod confine;
+mod console;
 mod devices;
 pub mod durable;
 pub mod error;

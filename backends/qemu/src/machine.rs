@@ -15,6 +15,7 @@ use crate::agent;
 use crate::command_line::{self, BASE, INSIDE, LOG, MONITOR};
 use crate::config::OnHostBoot;
 use crate::confine::Confinement;
+use crate::console;
 use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
@@ -105,6 +106,7 @@ pub(crate) struct Machine {
     pub(crate) id: String,
     pub(crate) directory: PathBuf,
     pub(crate) record: Arc<Record<MachineRecord>>,
+    pub(crate) console: console::Log,
     site: Weak<Site>,
     live: Mutex<Option<Live>>,
     status: watch::Sender<Status>,
@@ -129,6 +131,7 @@ impl Machine {
         };
         Arc::new(Self {
             id: record.get().mark.clone(),
+            console: console::Log::new(&directory, &directory.join(INSIDE)),
             directory,
             record,
             site: Arc::downgrade(site),

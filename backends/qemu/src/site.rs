@@ -1,7 +1,6 @@
 //! Everything of this engine on this host: what exists, and where it is.
 
 use crate::blocking::blocking;
-use crate::command_line::CONSOLE_LOG;
 use crate::config::QemuConfig;
 use crate::confine;
 use crate::durable::{self, Record};
@@ -411,13 +410,8 @@ impl Site {
 
     /// Keeps the guests' serial logs within bounds: the older half goes.
     fn trim_logs(&self) {
-        let limit = self.config.console_log << 10;
         for machine in self.machines() {
-            let log = machine.inside().join(CONSOLE_LOG);
-            let old = machine.directory.join(CONSOLE_LOG).with_extension("log.old");
-            if fs::symlink_metadata(&log).is_ok_and(|meta| meta.is_file() && meta.len() > limit)
-                && let Err(error) = halve(&log, &old, limit / 2)
-            {
+            if let Err(error) = machine.console.trim(self.config.console_log << 10) {
                 tracing::warn!(machine = machine.id, %error, "a serial log could not be cut");
             }
         }
@@ -432,21 +426,6 @@ pub(crate) struct Turn {
 /// A directory that was removed and whose space is not given back yet.
 #[must_use]
 pub(crate) struct Trash(PathBuf);
-
-/// Keeps the last `keep` bytes of a log in `old`, and empties the log. QEMU appends, so it goes on at the start.
-fn halve(log: &Path, old: &Path, keep: u64) -> std::io::Result<()> {
-    use rustix::fs::{Mode, OFlags, open};
-    use std::io::{Read, Seek, SeekFrom};
-    // The directory is QEMU's: what is there may be a link by now.
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(open(log, flags, Mode::empty())?);
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(keep)))?;
-    let mut tail = Vec::new();
-    file.by_ref().take(keep).read_to_end(&mut tail)?;
-    fs::write(old, tail)?;
-    file.set_len(0)
-}
 
 /// Looks again and again, at something that is on the disk; each time told what it has seen before.
 async fn keep_looking<T: Default + Send + 'static>(

@@ -74,6 +74,10 @@ pub struct KindCapability {
     pub mixins: Vec<TypeId>,
     /// Attributes that the engine owns. All others of the kind are kept by the store.
     pub owned: Vec<AttributeName>,
+    /// Whether [`crate::Consoles::log`] gives what came over its console.
+    pub console_log: bool,
+    /// The states in which [`crate::Consoles::open`] opens its console; none: it has no console.
+    pub console: Vec<&'static str>,
 }
 
 impl KindCapability {

@@ -1,8 +1,8 @@
 //! The trait.
 
 use crate::{
-    BackendError, Capabilities, Catalogue, Context, ErrorKind, Event, Images, Listing, Picture, Result, Scope, Target,
-    Template,
+    BackendError, Capabilities, Catalogue, Consoles, Context, ErrorKind, Event, Images, Listing, Picture, Result,
+    Scope, Target, Template,
 };
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -232,6 +232,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Images that clients bring and take away; `None` where [`Capabilities::images`] is false.
     fn images(&self) -> Option<Arc<dyn Images>> {
+        None
+    }
+
+    /// The consoles of its computes; `None` where no kind declares [`crate::KindCapability::console`] or
+    /// [`crate::KindCapability::console_log`].
+    fn consoles(&self) -> Option<Arc<dyn Consoles>> {
         None
     }
 

@@ -6,6 +6,7 @@
 //! the contract suite runs it against every implementation.
 
 pub mod capability;
+pub mod console;
 pub mod context;
 pub mod contract;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod verb;
 pub use capability::{
     ActionCapability, Capabilities, Fidelity, KindCapability, Locality, MethodCapability, UpdateCapability,
 };
+pub use console::{Consoles, Line, LogPart};
 pub use context::{Context, Interrupted, Journal, Scope};
 pub use contract::{Acted, Backend, Change, Create, CreateLink, Invocation, LinkEnds};
 pub use error::{BackendError, ErrorKind, Outcome};

@@ -125,6 +125,8 @@ fn rows(table: &mut Table, column: usize, capability: &KindCapability) {
         later_links,
         mixins,
         owned: _,
+        console_log,
+        console,
     } = capability;
     let section = kind.term();
     let mut set = |row: &str, cell: String| table.set(section, row, column, cell);
@@ -152,6 +154,12 @@ fn rows(table: &mut Table, column: usize, capability: &KindCapability) {
     }
     for mixin in mixins {
         set(&format!("mixin `{}`", mixin.term()), yes(true));
+    }
+    if *console_log {
+        set("console output", yes(true));
+    }
+    if !console.is_empty() {
+        set("serial console while", console.join(", "));
     }
 }
 

@@ -42,6 +42,8 @@ impl Stub {
             later_links: Vec::new(),
             mixins: Vec::new(),
             owned: Vec::new(),
+            console_log: false,
+            console: Vec::new(),
         };
         Arc::new(Self {
             capabilities: Capabilities {

@@ -1,6 +1,7 @@
 //! The engine itself: what it is made of, how it begins and ends.
 
 use crate::carrier::Carrier;
+use crate::console::Seats;
 use crate::hot::Hot;
 use crate::inventory::Scopes;
 use crate::model::{Models, base, template_scheme};
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) scopes: Scopes,
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) hot: Hot,
+    pub(crate) seats: Seats,
     /// The owner of this process's leases: the node and a name that no other process of it has.
     pub(crate) node: String,
     pub(crate) stopping: CancellationToken,
@@ -69,6 +71,7 @@ impl Engine {
             node: format!("{}/{}", config.node, Uuid::new_v4().simple()),
             models: Models::new((config.source.now_ms)()),
             hot: Hot::new(config.cache_bytes),
+            seats: Seats::default(),
             newest: AtomicI64::new(store.events(i64::MAX, 1).await?.newest),
             waiting: Arc::new(Waiting::new(stopping.clone())),
             scopes: Scopes::default(),

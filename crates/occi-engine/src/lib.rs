@@ -12,6 +12,7 @@ mod carrier;
 mod change;
 mod check;
 mod collection;
+mod console;
 mod create;
 mod delete;
 mod hot;
@@ -36,6 +37,7 @@ pub use answer::{
 };
 pub use caller::{Caller, Freshness, Page, Precondition, Principal, Wait};
 pub use config::{EngineConfig, Retention, Source};
+pub use console::Console;
 pub use engine::Engine;
 pub use error::{EngineError, FailureKind};
 pub use images::{ProjectImage, of_bytes};

@@ -95,7 +95,8 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     };
 
     let (url, authority) = name_of(&listener, &config, tls.is_some());
-    let service = Service::new(engine.clone(), authenticator, &config, authority, tls.is_some()).await;
+    let is_tls = tls.is_some();
+    let service = Service::new(engine.clone(), authenticator, &config, authority, is_tls, stop.clone()).await;
     let limits = Limits::from(&config.http);
     let mut servers = tokio::task::JoinSet::new();
     if let Some(listener) = admin_listener {
@@ -127,6 +128,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     stop.cancel();
     service.wind_up();
     while servers.join_next().await.is_some() {}
+    service.consoles_ended().await;
     engine.shutdown().await;
     Ok(())
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod changes;
+mod console;
 mod devices;
 mod full_disk;
 mod images;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("serve") => return survival::serve(Path::new(&args.next().unwrap())),
+        Some("serve-console") => return console::serve(Path::new(&args.next().unwrap())),
         Some(full_disk::INNER) => return full_disk::inner(Path::new(&args.next().unwrap())),
         _ => {}
     }
@@ -101,6 +103,10 @@ fn main() -> ExitCode {
         trial(
             "a_machine_that_waits_for_its_turn_is_stopped_and_deleted_at_once",
             |lab, config| Box::pin(queue::queue(lab, config)),
+        ),
+        trial(
+            "a_guest_answers_at_its_console_also_after_the_server_died_that_had_it_open",
+            |lab, config| Box::pin(console::console(lab, config)),
         ),
         trial(
             "a_change_that_is_broken_off_at_any_step_is_completed_by_the_next_start",

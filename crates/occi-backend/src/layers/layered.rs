@@ -1,8 +1,8 @@
 //! A backend with a layer around it.
 
 use crate::{
-    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, Event, Images, Invocation, Listing, Picture,
-    Result, Scope, Target, Verb,
+    Acted, Backend, Capabilities, Catalogue, Change, Consoles, Context, Create, Event, Images, Invocation, Listing,
+    Picture, Result, Scope, Target, Verb,
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -159,6 +159,10 @@ impl<L: Layer> Backend for Layered<L> {
 
     fn images(&self) -> Option<Arc<dyn Images>> {
         self.inner.images()
+    }
+
+    fn consoles(&self) -> Option<Arc<dyn Consoles>> {
+        self.inner.consoles()
     }
 
     fn events(&self) -> Option<BoxStream<'static, Event>> {

@@ -1,7 +1,7 @@
 //! The table of the cases, and how one is run.
 
 use super::lab::{End, Lab, Verdict};
-use super::{actions, creation, events, images, interruption, links, readings, updates};
+use super::{actions, consoles, creation, events, images, interruption, links, readings, updates};
 use crate::names::{
     COMPUTE, IPRESERVATION, NETWORK, NETWORKINTERFACE, SECURITYGROUP, SECURITYGROUPLINK, STORAGE, STORAGELINK,
 };
@@ -31,6 +31,8 @@ const OF_BACKEND: &[(&str, OfBackend)] = cases!(backend:
     actions::an_ignored_graceful_stop_leaves_it_active,
     actions::a_saved_compute_is_a_template,
     events::a_guest_that_powers_itself_off_is_told,
+    consoles::what_a_machine_writes_is_kept,
+    consoles::what_is_typed_arrives,
     links::an_interface_leads_to_a_network_of_another_project,
     images::an_image_comes_in_parts_and_goes_whole,
     images::what_is_no_image_becomes_none,

@@ -16,6 +16,7 @@
 mod actions;
 mod cases;
 mod config;
+mod consoles;
 mod creation;
 mod events;
 mod images;

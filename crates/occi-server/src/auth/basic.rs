@@ -49,6 +49,9 @@ const REMEMBERED: usize = 10_000;
 /// There are two: root and the user of the service.
 const OWNERS: usize = 2;
 
+/// How the names of owners begin, which no account's can.
+const OWNER: &str = "uid:";
+
 /// Lets principals in. An accepted `Authorization` header is remembered under a keyed hash whose key lives as long as
 /// this process, so that neither password nor anything guessable stays in memory.
 pub struct Authenticator {
@@ -122,7 +125,7 @@ impl Authenticator {
         let default_project = default.unwrap_or(DEFAULT_PROJECT).to_owned();
         let accepted = self.accept(
             Principal {
-                name: format!("uid:{user}"),
+                name: format!("{OWNER}{user}"),
                 operator: true,
                 projects: vec![(default_project.clone(), Role::Manager)],
                 default_project,
@@ -132,6 +135,15 @@ impl Authenticator {
         );
         self.owners.insert(user, accepted.clone());
         Ok(accepted.visitor)
+    }
+
+    /// What somebody who was let in may do now; `None` if the account is gone. Its password does not matter.
+    pub async fn again(&self, principal: &Arc<Principal>) -> Result<Option<Arc<Principal>>, StoreError> {
+        if principal.name.starts_with(OWNER) {
+            return Ok(Some(principal.clone()));
+        }
+        let user = self.store.user(&principal.name).await?;
+        Ok(user.as_ref().map(self::principal).map(Arc::new))
     }
 
     /// Who sends this header from `peer`.

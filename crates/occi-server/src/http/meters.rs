@@ -13,6 +13,7 @@ pub(super) enum RouteClass {
     Discovery,
     Operation,
     Image,
+    Console,
     Entity,
     Kind,
     Mixin,
@@ -21,11 +22,12 @@ pub(super) enum RouteClass {
     None,
 }
 
-const ROUTES: [(RouteClass, &str); 9] = [
+const ROUTES: [(RouteClass, &str); 10] = [
     (RouteClass::Health, "health"),
     (RouteClass::Discovery, "discovery"),
     (RouteClass::Operation, "operation"),
     (RouteClass::Image, "image"),
+    (RouteClass::Console, "console"),
     (RouteClass::Entity, "entity"),
     (RouteClass::Kind, "kind"),
     (RouteClass::Mixin, "mixin"),

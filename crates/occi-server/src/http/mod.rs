@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod collection;
+mod console;
 mod discovery;
 mod entity;
 mod fault;

@@ -1,5 +1,6 @@
 //! The name space: what a request path means before the model is asked.
 
+use super::console::About as AboutConsole;
 use super::images::About;
 use occi_model::builder::is_reserved_path;
 use std::borrow::Cow;
@@ -12,6 +13,10 @@ pub(super) const OPERATIONS: &str = "/-/operation/";
 const IMAGES: &str = "/-/image/";
 /// Images that are being brought.
 const UPLOADS: &str = "/-/upload/";
+/// Consoles; the path of a machine follows.
+const CONSOLE: &str = "/-/console/";
+/// What has come over them.
+const CONSOLE_LOG: &str = "/-/console-log/";
 
 /// Where a request goes before the model is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(super) enum Route {
     Operation(Uuid),
     /// Images, and how they come.
     Images(About),
+    /// A console, or what has come over it: of the entity at this path.
+    Console(AboutConsole, String),
     /// Ours, and nothing there.
     Nothing,
     /// What the model says.
@@ -45,6 +52,11 @@ impl Route {
         }
         if let Some(id) = bare.strip_prefix(UPLOADS).and_then(|id| id.parse().ok()) {
             return Self::Images(About::Upload(id));
+        }
+        for (prefix, about) in [(CONSOLE, AboutConsole::Line), (CONSOLE_LOG, AboutConsole::Log)] {
+            if let Some(entity) = bare.strip_prefix(prefix) {
+                return Self::Console(about, format!("/{entity}"));
+            }
         }
         let operation = bare
             .strip_prefix("/-/operation/")
@@ -194,6 +206,17 @@ mod tests {
         assert_eq!(Route::of("/-/image/x/y"), Route::Nothing);
         assert_eq!(Route::of(&upload(id)), Route::Images(About::Upload(id)));
         assert_eq!(Route::of("/-/upload/x"), Route::Nothing);
+        let console = |about, path: &str| Route::Console(about, path.to_owned());
+        assert_eq!(
+            Route::of("/-/console/compute/x"),
+            console(AboutConsole::Line, "/compute/x")
+        );
+        // An entity may be called like what is asked of it.
+        assert_eq!(
+            Route::of("/-/console-log/my/log/"),
+            console(AboutConsole::Log, "/my/log")
+        );
+        assert_eq!(Route::of("/-/console/"), Route::Nothing);
         assert_eq!(Route::of("/compute"), Route::Entities);
     }
 }

@@ -1,15 +1,15 @@
-//! Places for the requests that are being worked on: so many in all, and no more than half of them for one principal, who
-//! could take them from everybody else by waiting.
+//! Places for the requests that are being worked on, and for what is open for long: so many in all, and no more than half of
+//! them for one principal, who could take them from everybody else by waiting.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The places.
 pub(super) struct Places {
-    all: Semaphore,
+    all: Arc<Semaphore>,
     each: usize,
-    taken: Mutex<HashMap<String, usize>>,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 /// Why there is no place.
@@ -22,24 +22,24 @@ pub(super) enum Full {
 }
 
 /// A place; free again when it goes.
-pub(super) struct Place<'a> {
-    places: &'a Places,
+pub(super) struct Place {
+    taken: Arc<Mutex<HashMap<String, usize>>>,
     principal: String,
-    _one: SemaphorePermit<'a>,
+    _one: OwnedSemaphorePermit,
 }
 
 impl Places {
     pub(super) fn new(number: usize) -> Self {
         Self {
-            all: Semaphore::new(number),
+            all: Arc::new(Semaphore::new(number)),
             each: (number / 2).max(1),
-            taken: Mutex::default(),
+            taken: Arc::default(),
         }
     }
 
     /// A place for a request of `principal`, if there is one now.
-    pub(super) fn take(&self, principal: &str) -> Result<Place<'_>, Full> {
-        let one = self.all.try_acquire().map_err(|_| Full::All)?;
+    pub(super) fn take(&self, principal: &str) -> Result<Place, Full> {
+        let one = self.all.clone().try_acquire_owned().map_err(|_| Full::All)?;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.entry(principal.to_owned()).or_default();
         if *own == self.each {
@@ -47,16 +47,16 @@ impl Places {
         }
         *own += 1;
         Ok(Place {
-            places: self,
+            taken: self.taken.clone(),
             principal: principal.to_owned(),
             _one: one,
         })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = taken.get_mut(&self.principal) {
             *own -= 1;
             if *own == 0 {

@@ -9,15 +9,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +96,7 @@ pub async fn serve<D: Door>(
     stop: CancellationToken,
 ) {
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let open = TaskTracker::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -123,7 +126,8 @@ pub async fn serve<D: Door>(
             http: http.clone(),
             door: door.clone(),
             peer,
-            watcher: graceful.watcher(),
+            stop: stop.clone(),
+            _open: open.token(),
             timeout: limits.write_timeout,
             _permit: permit,
         };
@@ -142,7 +146,8 @@ pub async fn serve<D: Door>(
         }
     }
     drop(listener);
-    if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+    open.close();
+    if tokio::time::timeout(limits.grace, open.wait()).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
 }
@@ -157,6 +162,7 @@ async fn accept(listener: &Listener) -> std::io::Result<(Stream, Peer)> {
         Listener::Tcp(listener, _) => {
             let (stream, address) = listener.accept().await?;
             stream.set_nodelay(true)?;
+            keep_alive(&stream)?;
             Ok((Stream::Tcp(stream), Peer::Ip(address.ip())))
         }
         Listener::Unix(listener, _, asks) => {
@@ -170,11 +176,22 @@ async fn accept(listener: &Listener) -> std::io::Result<(Stream, Peer)> {
     }
 }
 
+/// Has the kernel ask a silent client whether it is still there: a console or a log may be silent for days, and a client that
+/// is gone without a word must not hold it.
+fn keep_alive(stream: &tokio::net::TcpStream) -> std::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+    sockopt::set_tcp_keepcnt(stream, 6)?;
+    Ok(())
+}
+
 struct Connection<D> {
     http: http1::Builder,
     door: Arc<D>,
     peer: Peer,
-    watcher: hyper_util::server::graceful::Watcher,
+    stop: CancellationToken,
+    _open: TaskTrackerToken,
     timeout: Duration,
     _permit: OwnedSemaphorePermit,
 }
@@ -185,7 +202,8 @@ impl<D: Door> Connection<D> {
             http,
             door,
             peer,
-            watcher,
+            stop,
+            _open,
             timeout,
             _permit,
         } = self;
@@ -193,8 +211,18 @@ impl<D: Door> Connection<D> {
             let answer = door.clone().answer(request, peer);
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = http.serve_connection(TokioIo::new(Patient::new(stream, timeout)), service);
-        if let Err(error) = watcher.watch(connection).await {
+        let stream = TokioIo::new(Patient::new(stream, timeout));
+        // One that becomes a console is out of our hands, its end and its place included.
+        let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                // It ends with the request that it is at.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection broke");
         }
     }

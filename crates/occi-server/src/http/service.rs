@@ -10,7 +10,7 @@ use super::places::{Full, Places};
 use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::taking_over::TakingOver;
-use super::{collection, discovery, entity, operation};
+use super::{collection, console, discovery, entity, operation};
 use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
 use arc_swap::ArcSwap;
@@ -22,6 +22,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
 use occi_engine::{Caller, Engine, Freshness, Principal, ProjectModel, Where};
 use occi_model::Registry;
 use occi_rendering::render::{AttributeOrder, HeaderLimits};
@@ -32,10 +33,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Above so many principals, the limiter drops those who have been quiet.
 const PRUNE_ABOVE: usize = 100_000;
+
+/// How long consoles may take to say that they end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// OCCI over HTTP, in front of an engine.
 pub struct Service {
@@ -46,6 +52,10 @@ pub struct Service {
     challenge: HeaderValue,
     limiter: Option<DefaultKeyedRateLimiter<String>>,
     working: Places,
+    /// For what is open for long.
+    pub(super) lasting: Places,
+    pub(super) lines: TaskTracker,
+    pub(super) stop: CancellationToken,
     pub(super) answers: Arc<Answers>,
     pub(super) uploads: TakingOver,
     orders: Cache<usize, Arc<Known>>,
@@ -76,13 +86,15 @@ struct Trace {
 }
 
 impl Service {
-    /// Everything the layers need. `authority` is where it is reached if a request does not say.
+    /// Everything the layers need. `authority` is where it is reached if a request does not say; `stop` ends what would
+    /// last.
     pub async fn new(
         engine: Engine,
         authenticator: Arc<Authenticator>,
         config: &Config,
         authority: String,
         tls: bool,
+        stop: CancellationToken,
     ) -> Arc<Self> {
         let challenge = match &config.auth.keystone_uri {
             // To the letter: three clients match this value.
@@ -104,6 +116,9 @@ impl Service {
             challenge: challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"occid\"")),
             limiter,
             working: Places::new(config.http.requests),
+            lasting: Places::new(config.http.connections / 2),
+            lines: TaskTracker::new(),
+            stop,
             answers: Arc::new(Answers::new(config.engine.cache_of_answers())),
             uploads: TakingOver::default(),
             orders: Cache::new(256),
@@ -115,6 +130,12 @@ impl Service {
             instance: u32::from_be_bytes(random),
             requests: AtomicU64::new(0),
         })
+    }
+
+    /// Returns when the consoles that were open have said that they end, or soon.
+    pub async fn consoles_ended(&self) {
+        self.lines.close();
+        let _late = tokio::time::timeout(LAST_WORDS, self.lines.wait()).await;
     }
 
     /// The most entities on a page.
@@ -197,16 +218,7 @@ impl Service {
         // 7. Not too many at once.
         let _place = match self.working.take(&visitor.principal.name) {
             Ok(place) => place,
-            Err(full) => {
-                let fault = match full {
-                    Full::All => Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered"),
-                    Full::Share => Fault::new(
-                        StatusCode::TOO_MANY_REQUESTS,
-                        "too many of your requests are being answered: wait for some of them",
-                    ),
-                };
-                return fault.retry_after(Duration::from_secs(1)).answer(&manners());
-            }
+            Err(full) => return no_place(full).answer(&manners()),
         };
         // 8. The whole request, and what it is for.
         let manners = manners();
@@ -328,7 +340,7 @@ impl Service {
 
     async fn route(
         self: &Arc<Self>,
-        head: Parts,
+        mut head: Parts,
         body: Incoming,
         path: String,
         manners: &Manners,
@@ -345,6 +357,7 @@ impl Service {
             project.filter(|name| !name.is_empty()),
             manners.request_id.clone(),
         );
+        let upgrade = head.extensions.remove::<OnUpgrade>();
         let is_write = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let answered = async {
             caller.wait = ask::wait(&head.headers);
@@ -361,6 +374,17 @@ impl Service {
                     caller: &caller,
                 };
                 return visit.answer(about, body).await;
+            }
+            if let Route::Console(about, entity) = route {
+                trace.route = RouteClass::Console;
+                let visit = console::Visit {
+                    service: self,
+                    method: &head.method,
+                    headers: &head.headers,
+                    query: &query,
+                    caller: &caller,
+                };
+                return visit.answer(about, entity, upgrade).await;
             }
             let body = self.read(body).await?;
             if is_write {
@@ -418,7 +442,7 @@ impl Service {
             Route::Nothing | Route::Images(_) if ask.method == Method::PUT => {
                 Err(Fault::bad_request(format!("{} is reserved for the service", ask.path)))
             }
-            Route::Nothing | Route::Images(_) => Err(Fault::new(
+            Route::Nothing | Route::Images(_) | Route::Console(..) => Err(Fault::new(
                 StatusCode::NOT_FOUND,
                 format!("there is nothing at {}", ask.path),
             )),
@@ -590,6 +614,17 @@ impl Door for Service {
         }
         response
     }
+}
+
+pub(super) fn no_place(full: Full) -> Fault {
+    let fault = match full {
+        Full::All => Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered"),
+        Full::Share => Fault::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many of your requests are being answered: wait for some of them",
+        ),
+    };
+    fault.retry_after(Duration::from_secs(1))
 }
 
 fn health(method: &Method, manners: &Manners) -> Response<Body> {

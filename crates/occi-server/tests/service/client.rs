@@ -241,6 +241,27 @@ impl Raw {
         self.answer().expect("an answer")
     }
 
+    /// What comes, until these words have come; of a console, or of a body that does not end.
+    #[track_caller]
+    pub(crate) fn until(&mut self, words: &str) -> String {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(words) {
+            let bytes = self.0.fill_buf().expect("more bytes");
+            let count = bytes.len();
+            assert_ne!(count, 0, "no {words:?} in {:?}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(bytes);
+            self.0.consume(count);
+        }
+        String::from_utf8(seen).unwrap()
+    }
+
+    /// What comes until the other end closes.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).expect("the rest");
+        rest
+    }
+
     /// Whether what comes next is an answer at all.
     pub(crate) fn is_http(&mut self) -> bool {
         self.0.fill_buf().is_ok_and(|bytes| bytes.starts_with(b"HTTP/"))

@@ -5,6 +5,7 @@
 mod accounts;
 mod caches;
 mod client;
+mod console;
 mod crash;
 mod hostile;
 mod images;
