@@ -5,6 +5,7 @@
 mod actions;
 mod agreement;
 mod changes;
+mod console;
 mod creation;
 mod deletion;
 mod fixture;
