@@ -131,7 +131,17 @@ impl List {
     async fn entities(&self, at: &str, category: Option<Category<'_>>, session: &Session) -> Result<()> {
         let model = session.model().await?;
         let definitions: Vec<&AttributeDefinition> = match category {
-            Some(Category::Kind(kind)) => model.attributes_of(&kind.id, &[]),
+            Some(Category::Kind(kind)) => {
+                let lineage: Vec<_> = model.lineage(kind.id.as_str()).map(|kind| &kind.id).collect();
+                let may_have = |mixin: &&Mixin| mixin.applies.iter().any(|id| lineage.contains(&id));
+                let mixins: Vec<_> = model
+                    .mixins()
+                    .iter()
+                    .filter(may_have)
+                    .map(|mixin| mixin.id.clone())
+                    .collect();
+                model.attributes_of(&kind.id, &mixins)
+            }
             Some(category) => category.attributes().iter().collect(),
             None => Vec::new(),
         };
