@@ -275,6 +275,16 @@ impl Listing {
         written.map_err(stdout_failure)
     }
 
+    /// The end, also if not all has come: what has been printed is whole, and the failure says that there is more.
+    pub(crate) fn finish_after(self, ended: Result<()>) -> Result<()> {
+        let is_begun = self.count > 0 && matches!(self.format, Format::Json | Format::Occi);
+        match ended {
+            Err(failure) if is_begun => self.finish().and(Err(failure)),
+            Err(failure) => Err(failure),
+            Ok(()) => self.finish(),
+        }
+    }
+
     /// The end. Says so if there was nothing.
     pub(crate) fn finish(mut self) -> Result<()> {
         if let Format::JsonPath(path) = &self.format {

@@ -168,19 +168,23 @@ impl List {
         let mut listing = session.output.list(columns, self.sort(&definitions)?);
         let mut entities = session.client.entities(at, &Listing { filter, page: None }).await?;
         let mut count = 0;
-        while self.limit.is_none_or(|limit| count < limit)
-            && let Some(entity) = entities.try_next().await?
-        {
-            let record = Record::entity(&entity, &model);
-            if conditions
-                .iter()
-                .all(|(condition, column)| condition.holds(column, &record))
+        let ended = async {
+            while self.limit.is_none_or(|limit| count < limit)
+                && let Some(entity) = entities.try_next().await?
             {
-                count += 1;
-                listing.push(record)?;
+                let record = Record::entity(&entity, &model);
+                if conditions
+                    .iter()
+                    .all(|(condition, column)| condition.holds(column, &record))
+                {
+                    count += 1;
+                    listing.push(record)?;
+                }
             }
-        }
-        listing.finish()
+            Ok(())
+        };
+        let ended = ended.await;
+        listing.finish_after(ended)
     }
 
     async fn operations(&self, session: &Session) -> Result<()> {

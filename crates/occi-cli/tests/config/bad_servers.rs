@@ -183,11 +183,11 @@ fn cases() -> Vec<Case> {
         ),
         case("no certificate of ours", encrypted("127.0.0.1", false, true, true), LIST, 1, &["refused", "certificate"]),
         case(
-            "a listing that breaks off",
+            "a listing in another rendering",
             Offers("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 999\r\n\r\nX-OCCI-Location: /compute/1\n".into()),
             JSON_LIST,
             1,
-            &["broke off"],
+            &["text/plain", "JSON"],
         ),
         case(
             "a plain one that answers so where TLS was meant",
@@ -196,7 +196,18 @@ fn cases() -> Vec<Case> {
             1,
             &["does not speak TLS", "http://"],
         ),
-        case("a listing in JSON that ends early", Offers(json("{\"resources\": [{\"id\": \"1\"")), JSON_LIST, 1, &["cannot be understood"]),
+        case("a listing in JSON that ends early", Offers(json("{\"resources\": [{\"id\": \"1\"")), JSON_LIST, 1, &["ends in the middle"]),
+        case(
+            "a listing that breaks off after much",
+            Offers({
+                let one = "{\"kind\": \"http://schemas.ogf.org/occi/infrastructure#compute\", \"id\": \"1\", \"attributes\": {}},";
+                let body = format!("{{\"resources\": [{}", one.repeat(5000));
+                json(&body).replace("content-length: ", "content-length: 9")
+            }),
+            JSON_LIST,
+            1,
+            &["broke off"],
+        ),
         case("a listing of no JSON", Offers(json("<html>")), JSON_LIST, 1, &["JSON"]),
         case("a thing that is none", Offers(answer("200 OK", "text/html", "<html>")), SHOW, 1, &["/compute/1", "no entity"]),
         case("a thing that is gone", Offers(answer("404 Not Found", "text/plain", "")), SHOW, 3, &["/compute/1"]),
@@ -306,7 +317,8 @@ async fn start(server: Server, person: &Person) -> String {
             .await
         }
         Offers(text) => {
-            let offers = answer("200 OK", "text/plain", std::str::from_utf8(&query_interface()).unwrap());
+            let json = "accept: application/occi+json";
+            let offers = with("200 OK", json, std::str::from_utf8(&query_interface()).unwrap());
             raw(move |line, mut stream| {
                 let text = if line.contains(" /-/ ") {
                     offers.clone()

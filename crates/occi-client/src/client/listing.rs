@@ -165,6 +165,13 @@ impl Client {
         let model = self.model().await?;
         let request = self.requests(&self.dialect(), &model).list_full(at, listing)?;
         let incoming = self.good(self.exchange(request).await?).await?;
+        let kind = content_type(&incoming.head.headers);
+        if !kind.is_empty() && !kind.contains("json") {
+            return Err(unreadable(
+                &self.0.endpoint,
+                &format!("it is {kind}, and JSON was asked for"),
+            ));
+        }
         // Old JSON lists the links of resources beside them.
         let of_kind = match model.at(at) {
             Some(Category::Kind(kind)) => Some(kind.id.clone()),
