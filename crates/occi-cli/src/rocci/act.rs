@@ -12,11 +12,12 @@ use occi_client::{
 };
 use occi_model::core;
 use occi_model::infrastructure::{
-    COMPUTE, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGELINK, USER_DATA, USERDATA,
+    COMPUTE, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGELINK, USER_DATA, USERDATA, canonical_path,
 };
 use occi_model::production::{OPENSTACK_PUBLIC_KEY, OPENSTACK_USER_DATA, SECURITYGROUPLINK};
 use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
+use url::Url;
 
 /// Deletes collections where nobody can be asked.
 const DELETE_ALL: &str = "OCCI_LEGACY_DELETE_ALL";
@@ -65,12 +66,7 @@ impl Act<'_> {
         let name = self.options.resource.as_str();
         let is_url = name.contains("://") && !name.contains('#');
         if name.starts_with('/') || is_url {
-            let path = self.client.endpoint().path_of(name)?;
-            return Ok(match self.model.at(&path) {
-                Some(Category::Kind(kind)) => Meaning::Kind(kind),
-                _ if path.ends_with('/') => Meaning::Collection(path),
-                _ => Meaning::Entity(path),
-            });
+            return Ok(self.place(self.client.endpoint().path_of(name)?));
         }
         match self.model.kind(name) {
             Ok(kind) => return Ok(Meaning::Kind(kind)),
@@ -78,6 +74,19 @@ impl Act<'_> {
             Err(error) => return Err(error.into()),
         }
         self.mixin(name).map(Meaning::Mixin)
+    }
+
+    /// What is at a path. A collection is one however it is written (`/compute`, `/compute/.`, `/compute/?a=b`): nobody
+    /// deletes all of it because the id was missing at the end.
+    fn place(&self, path: String) -> Meaning<'_> {
+        let url = Url::parse(&self.client.endpoint().url(&path));
+        let bare = url.as_ref().map_or(path.as_str(), Url::path);
+        let closed = format!("{}/", bare.trim_end_matches('/'));
+        match self.model.at(&canonical_path(&closed)) {
+            Some(Category::Kind(kind)) if !path.contains('?') => Meaning::Kind(kind),
+            None if !bare.ends_with('/') => Meaning::Entity(path),
+            _ => Meaning::Collection(path),
+        }
     }
 
     /// A mixin by any of its names. Of several templates that go by one short name the first is taken, as it always was.

@@ -153,31 +153,44 @@ pub(crate) async fn delete_all() {
             "-a create -r storage -t occi.core.title=data -t occi.storage.size=1 -w 60",
         )
     };
+    let storage = create();
+    let url = &world.url;
     for what in [
         "storage",
-        "/storage/",
-        &format!("{}/storage/", world.url),
         "http://schemas.ogf.org/occi/infrastructure#storage",
+        "/storage/",
+        "/storage",
+        "//storage//",
+        "/storage/.",
+        "/storage/?x=y",
+        "/storage?x=y",
+        "/compute/../storage",
         "/",
+        "/mixin/os_tpl/tiny",
+        &format!("{url}/storage/"),
+        &format!("{url}/storage"),
+        &format!("{url}/"),
+        url,
     ] {
-        let storage = create();
         let refused = occi(&world, &format!("-a delete -r {what}"));
-        assert_eq!(
-            (refused.code, refused.out.as_str()),
-            (Some(1), ""),
+        let printed = (refused.code, refused.out.as_str());
+        assert_eq!(printed, (Some(1), ""), "{what}: {refused:?}");
+        assert!(
+            refused.err.contains("--yes or OCCI_LEGACY_DELETE_ALL=1"),
             "{what}: {refused:?}"
         );
-        assert!(refused.err.contains("--yes or OCCI_LEGACY_DELETE_ALL=1"), "{refused:?}");
         let answered = line(&world, &format!("-a delete -r {what}")).stdin("y\n").said();
         assert_eq!(answered.code, Some(1), "an answer comes from a terminal");
-        assert_eq!(good(&world, "-a list -r storage"), format!("{storage}\n"), "{what}");
-        let by_name = line(&world, &format!("-a delete -r {what}"))
+    }
+    assert_eq!(good(&world, "-a list -r storage"), format!("{storage}\n"));
+    for what in ["storage", "/storage/", "/storage", "/"] {
+        let meant = line(&world, &format!("-a delete -r {what}"))
             .env("OCCI_LEGACY_DELETE_ALL", "1")
             .said();
-        assert_eq!(by_name.code, Some(0), "{what}: {by_name:?}");
+        assert_eq!(meant.code, Some(0), "{what}: {meant:?}");
         assert_eq!(good(&world, "-a list -r storage"), "\n", "{what}");
+        create();
     }
-    create();
     assert_eq!(good(&world, "-a unlink -r storage --yes"), "");
     assert_eq!(good(&world, "-a list -r storage"), "\n");
 }
