@@ -37,6 +37,12 @@ impl Endpoint {
         self.socket.as_deref()
     }
 
+    /// The name or the address of the host.
+    pub(crate) fn host(&self) -> Option<String> {
+        let url = Url::parse(self.base.origin()).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.base.origin().starts_with("https:")

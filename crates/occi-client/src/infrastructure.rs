@@ -145,7 +145,7 @@ impl Compute {
         draft.set("occi.compute.architecture", self.architecture.as_deref());
         draft.set("occi.compute.hostname", self.hostname.as_deref());
         if let Some(key) = &self.ssh_key {
-            draft.ssh_key(key.trim())?;
+            draft.ssh_key(key)?;
         }
         if let Some(data) = &self.user_data {
             draft.user_data(data)?;
@@ -348,6 +348,7 @@ impl<'m> Drafting<'m> {
     }
 
     fn ssh_key(&mut self, key: &str) -> Result<()> {
+        let key = public_key(key)?;
         if let Some(mixin) = self.offered(SSH_KEY) {
             // A server that advertises none of the names that there have been means the standard's.
             let names: Vec<_> = mixin
@@ -393,6 +394,28 @@ impl<'m> Drafting<'m> {
         }
         Ok(())
     }
+}
+
+/// An OpenSSH public key, `ssh-ed25519 AAAA... ann@example.org`, without the space around it. Whether the key itself is
+/// good is for the server to say.
+///
+/// # Errors
+/// Anything else, a private key above all: it shall not leave the machine. The error shows nothing of it.
+pub fn public_key(text: &str) -> Result<&str> {
+    let key = text.trim();
+    let mut words = key.split_whitespace();
+    let kind = words.next().unwrap_or_default();
+    let is_known = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| kind.starts_with(start));
+    let why = if key.contains("PRIVATE KEY") || key.starts_with("PuTTY-User-Key-File") {
+        "this is a private key, which is for nobody else: it has not been sent"
+    } else if key.contains(['\n', '\r']) {
+        "a public key is one line"
+    } else if !is_known || words.next().is_none() {
+        "this is no public key, which looks like ssh-ed25519 AAAA... ann@example.org"
+    } else {
+        return Ok(key);
+    };
+    Err(Error::invalid(why).with_hint("the public key is in the file that ends in .pub, as in ~/.ssh/id_ed25519.pub"))
 }
 
 fn unsupported(what: &str) -> Error {

@@ -34,7 +34,8 @@
 //! - **Requests are values.** [`Requests`] writes them as [`http::Request`]; [`Client::send`] sends what somebody wrote.
 //! - **What is known of a server can be kept** ([`Client::saved`]) and is checked by its tag ([`Client::revalidate`]).
 //! - **Only what is safe is sent twice**: [`retry`] says what that is.
-//! - **Nothing goes to another server than the one that was named**, whatever a location or a redirection says.
+//! - **Nothing goes to another server than the one that was named**, whatever a location or a redirection says. The one
+//!   exception is the Keystone to which a server sends who asks, if the caller has named none: [`auth`] says when.
 //! - **Secrets do not print.** Neither values nor errors hold them.
 
 pub mod answer;

@@ -434,10 +434,7 @@ fn credentials(name: Option<&str>, context: &Context, secrets: &Secrets, connect
     let password = |prompt: String| match (&secrets.password, &context.password_command) {
         (Some(password), _) => Ok(password.clone()),
         (None, Some(line)) => ask::command(line),
-        (None, None) => match variable("OCCI_PASSWORD")? {
-            Some(password) => Ok(password.into()),
-            None => ask(&prompt).map_err(again),
-        },
+        (None, None) => ask(&prompt).map_err(again),
     };
     let token = || match (&secrets.token, &context.password_command) {
         (Some(token), _) => Ok(token.clone()),

@@ -49,11 +49,9 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
             }
         }
         Auth::Digest => {
-            let (user, password) = (options.username.clone(), password(options)?);
-            let digest = digest::wrapper(user.clone(), password.clone());
+            let digest = digest::wrapper(options.username.clone(), password(options)?);
+            // No Keystone is asked instead: it would be told the password itself, which the answer to a challenge is not.
             wrapper = Arc::new(move |inner| digest(wrapper(inner)));
-            // A server that wants Keystone's tokens instead.
-            credentials = Credentials::Keystone(keystone::Identity::Password { user, password });
         }
         Auth::X509 => tls.identity = Some(certificate(options)?),
         Auth::Token => credentials = Credentials::Token(token(options)?),

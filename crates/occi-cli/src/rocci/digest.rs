@@ -1,4 +1,4 @@
-//! `-n digest` (RFC 7616): a transport that answers the challenge of the one within.
+//! `-n digest` (RFC 7616): a transport that answers the challenge of the one within. The password itself goes nowhere.
 
 use bytes::Bytes;
 use futures::FutureExt;

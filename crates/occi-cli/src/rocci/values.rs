@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use occi_client::infrastructure::public_key;
 use occi_client::{AttributeName, Input, Model, Value};
 use std::path::Path;
 
@@ -143,7 +144,13 @@ pub(super) fn context(text: &str) -> Result<Context, String> {
     }
     let key =
         String::from_utf8(content).map_err(|_| "public_key: this is no text; it is the file that ends in .pub")?;
-    Ok(Context::PublicKey(key.trim().to_owned()))
+    match public_key(&key) {
+        Ok(key) => Ok(Context::PublicKey(key.to_owned())),
+        Err(error) => {
+            let hint = error.hint().unwrap_or_default();
+            Err(format!("public_key: {error}; {hint}"))
+        }
+    }
 }
 
 /// `SCHEME#TERM`, or a term that stands alone.

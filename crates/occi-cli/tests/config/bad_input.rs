@@ -263,3 +263,27 @@ pub(crate) async fn files() {
     let said = person.with(&[("HOME", "")], &format!("{endpoint} api GET /who")).await;
     assert_eq!(said.out, "one: nobody\n", "{said:?}");
 }
+
+/// The file beside the one that is meant.
+pub(crate) async fn private_key() {
+    let person = Person::new();
+    let stub = Stub::of("one").await;
+    person.write(
+        "id",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\ns3cret\n-----END OPENSSH PRIVATE KEY-----\n",
+    );
+    let create = format!("--endpoint {} create compute web1 --key @~/id", stub.url);
+    let old = format!(
+        "-e {} -a create -r compute -t occi.core.title=x -T public_key=file://~/id",
+        stub.url
+    );
+    let said = person.occi(&create).await;
+    said.fails(&create, 2, &["private key", ".pub"]);
+    let said = person.occi(&old).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("private key") && said.out.contains(".pub"),
+        "{said:?}"
+    );
+    assert!(!stub.lines().iter().any(|line| line.starts_with("POST")));
+}

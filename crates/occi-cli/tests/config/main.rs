@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             "what_contradicts_is_refused_before_anything_is_sent",
             bad_input::contradictions,
         ),
+        trial("a_private_key_stays_where_it_is", bad_input::private_key),
         trial("a_broken_file_is_named_with_its_line", bad_input::files),
         trial("clouds_yaml_says_who_asks_and_keystone_where", clouds::catalogue),
         trial("clouds_yaml_is_found_merged_and_understood", clouds::files),

@@ -120,4 +120,28 @@ pub(crate) async fn order() {
         let said = person.with(variables, &format!("{options} api GET /who")).await;
         assert_eq!(said.out, format!("{who}\n"), "{variables:?} {options} {said:?}");
     }
+    // Nothing is kept of this one, and what the environment says may be meant for another server.
+    person
+        .good(&format!(
+            "login {} --user ann --password-file ~/password --name bare",
+            other.url
+        ))
+        .await;
+    person.good("logout bare").await;
+    person.good("context use current").await;
+    other.lines();
+    let variables = [("OCCI_PASSWORD", "s3cret-environment")];
+    for options in [
+        "--context bare",
+        "--context bare --user ann",
+        "--context bare --user bob",
+    ] {
+        let said = person.with(&variables, &format!("{options} api GET /who")).await;
+        said.fails(options, 2, &["a password is needed"]);
+    }
+    assert_eq!(other.lines(), [""; 0]);
+    let said = person
+        .with(&[variables[0], ("OCCI_CONTEXT", "bare")], "api GET /who")
+        .await;
+    assert_eq!(said.out, "other: ann by environment\n", "{said:?}");
 }

@@ -4,6 +4,10 @@
 //! does not accept it any more: once per request, then the 401 is the answer. A server that sends us to Keystone is
 //! given a token from there, with the same credentials ([`keystone`]).
 //!
+//! Such a Keystone is often another host, and it is the server that names it, so credentials go there only over HTTPS.
+//! Without encryption they go to the host of a server that is not encrypted either, or to wherever a server on this
+//! machine says. Who names Keystone himself ([`keystone::Options::url`]) has it as he says, and no other is asked.
+//!
 //! Secrets are [`SecretString`]s and headers that are marked as sensitive: neither prints itself.
 
 pub mod keystone;
@@ -145,7 +149,7 @@ impl Auth {
     }
 
     /// Whether a token has to be asked for before the first request: who knows where Keystone is need not be told.
-    pub(crate) async fn prepare(&self, endpoint: &Endpoint) -> Result<()> {
+    pub(crate) async fn prepare(&self) -> Result<()> {
         let Some(url) = &self.keystone.url else { return Ok(()) };
         let is_for_keystone = matches!(self.credentials, Credentials::Keystone(_));
         if !is_for_keystone || self.header().is_some() {
@@ -153,7 +157,7 @@ impl Auth {
         }
         let _turn = self.renewing.lock().await;
         if self.header().is_none() {
-            self.ask_keystone(url, endpoint).await?;
+            self.ask_keystone(&url.parse()?).await?;
         }
         Ok(())
     }
@@ -165,14 +169,17 @@ impl Auth {
         if self.header().as_ref() != sent {
             return Ok(true);
         }
-        if let Some(url) = answer.read(endpoint, response::keystone) {
-            let url = self.keystone.url.as_ref().unwrap_or(&url);
+        if let Some(named) = answer.read(endpoint, response::keystone) {
+            let keystone = match &self.keystone.url {
+                Some(url) => url.parse()?,
+                None => named_by_server(&named, endpoint)?,
+            };
             if let Credentials::Session(session) = &self.credentials
                 && sent.is_some_and(|(name, _)| *name == X_AUTH_TOKEN)
             {
                 session.renew().await?;
             }
-            return self.ask_keystone(url, endpoint).await;
+            return self.ask_keystone(&keystone).await;
         }
         if let Credentials::Session(session) = &self.credentials {
             let value = bearer(&session.renew().await?)?;
@@ -182,22 +189,13 @@ impl Auth {
         Ok(false)
     }
 
-    async fn ask_keystone(&self, url: &str, server: &Endpoint) -> Result<bool> {
+    async fn ask_keystone(&self, endpoint: &Endpoint) -> Result<bool> {
         let Some(identity) = self.credentials.identity(self.connector.has_certificate()) else {
             return Ok(false);
         };
-        let endpoint: Endpoint = url.parse().map_err(|error: Error| {
-            Error::protocol(format!("the server names a Keystone that has no address: {error}"))
-        })?;
-        if server.is_https() && !endpoint.is_https() {
-            return Err(Error::protocol(format!(
-                "the server sends us to a Keystone at {endpoint}, where credentials would be seen on the way"
-            ))
-            .with_hint("name the address of Keystone yourself"));
-        }
         let keystone = Keystone {
-            transport: self.connector.open(&endpoint)?,
-            endpoint,
+            transport: self.connector.open(endpoint)?,
+            endpoint: endpoint.clone(),
             options: &self.keystone,
         };
         let token = keystone.token(&identity).await?;
@@ -212,6 +210,21 @@ impl Auth {
             project,
         };
     }
+}
+
+/// The Keystone that a server names, if credentials may go there.
+fn named_by_server(url: &str, server: &Endpoint) -> Result<Endpoint> {
+    let keystone: Endpoint = url
+        .parse()
+        .map_err(|error: Error| Error::protocol(format!("the server names a Keystone that has no address: {error}")))?;
+    let is_no_worse = !server.is_https() && (server.is_loopback() || server.host() == keystone.host());
+    if keystone.socket().is_none() && (keystone.is_https() || is_no_worse) {
+        return Ok(keystone);
+    }
+    Err(Error::protocol(format!(
+        "the server sends us to a Keystone at {keystone}, where credentials would be seen on the way"
+    ))
+    .with_hint("name the address of Keystone yourself"))
 }
 
 #[cfg(test)]

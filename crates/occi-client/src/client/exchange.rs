@@ -84,7 +84,7 @@ impl Client {
         let mut redirections = 0;
         let mut has_renewed = false;
         let mut has_lowered = false;
-        self.0.auth.prepare(&self.0.endpoint).await?;
+        self.0.auth.prepare().await?;
         loop {
             let dialect = self.dialect();
             let mut sent = request.clone();

@@ -200,6 +200,81 @@ async fn what_keystone_is_given_is_not_for_the_server() {
     assert_eq!(seen.len(), 1, "{seen:?}");
 }
 
+/// A Keystone that a server names is asked only where nobody on the way sees more than he does anyway.
+#[tokio::test]
+async fn credentials_go_to_no_keystone_where_they_would_be_seen() {
+    use occi_client::transport::{Incoming, Transport};
+
+    /// All servers of the world: they send to this Keystone, and tell nothing else.
+    #[derive(Debug, Default)]
+    struct World {
+        keystone: &'static str,
+        asked: std::sync::Mutex<bool>,
+    }
+
+    impl Transport for World {
+        fn send(&self, request: occi_client::Request) -> futures::future::BoxFuture<'_, occi_client::Result<Incoming>> {
+            let is_keystone = request.uri().path().starts_with("/v3/");
+            *self.asked.lock().unwrap() |= is_keystone;
+            let challenge = format!("Keystone uri='{}'", self.keystone);
+            let response = with(text(401, "Not Authorized"), "www-authenticate", &challenge);
+            let (head, _) = response.into_parts();
+            let body = Box::pin(futures::stream::empty());
+            Box::pin(async { Ok(Incoming { head, body }) })
+        }
+    }
+
+    let basic = || Credentials::Basic {
+        user: "ann".to_owned(),
+        password: "s3cret".into(),
+    };
+    for (server, keystone, is_asked) in [
+        ("https://cloud.example.org/", "https://keystone.example.org/v3", true),
+        ("http://cloud.example.org/", "https://keystone.example.org/v3", true),
+        ("https://cloud.example.org/", "http://keystone.example.org/v3", false),
+        ("http://cloud.example.org/", "http://keystone.example.org/v3", false),
+        ("https://cloud.example.org/", "http://cloud.example.org:5000/v3", false),
+        (
+            "http://cloud.example.org:8787/",
+            "http://cloud.example.org:5000/v3",
+            true,
+        ),
+        ("http://127.0.0.1:8787/", "http://127.0.0.1:5000/v3", true),
+        ("http://localhost:8787/", "http://keystone.example.org/v3", true),
+        ("http://cloud.example.org/", "http://127.0.0.1:5000/v3", false),
+        ("http://cloud.example.org/", "unix:/run/keystone.sock", false),
+    ] {
+        for credentials in [basic(), keystone_password(), Credentials::Bearer("s3cret".into())] {
+            for is_named in [false, true] {
+                let world = Arc::new(World {
+                    keystone,
+                    ..World::default()
+                });
+                let connector = Connector {
+                    transport: Some(world.clone()),
+                    ..Connector::default()
+                };
+                let options = Options {
+                    url: is_named.then(|| keystone.to_owned()),
+                    ..Options::default()
+                };
+                let client = Client::builder(server.parse().unwrap())
+                    .credentials(credentials.clone())
+                    .keystone(options)
+                    .connector(connector);
+                let error = client.build().unwrap().model().await.unwrap_err();
+                let what = format!("{server} names {keystone}, {credentials:?}, {is_named}: {error}");
+                if !keystone.starts_with("unix") {
+                    assert_eq!(*world.asked.lock().unwrap(), is_asked || is_named, "{what}");
+                }
+                if !is_asked && !is_named {
+                    assert_eq!(error.kind(), ErrorKind::Protocol, "{what}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_is_renewed_once() {
     let keystone = keystone_3().await;

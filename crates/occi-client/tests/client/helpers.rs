@@ -1,7 +1,7 @@
 //! Machines, networks and volumes by the names of what they have, for servers that offer different things.
 
 use crate::common::{COMPUTE, model, query_interface, wire};
-use occi_client::infrastructure::{Compute, Network, NetworkInterface, Storage, StorageLink};
+use occi_client::infrastructure::{Compute, Network, NetworkInterface, Storage, StorageLink, public_key};
 use occi_client::{Dialect, EntityDraft, ErrorKind, MediaType, Model, Requests, Write};
 use occi_rendering::Base;
 use occi_rendering::response::{self, Answer};
@@ -125,6 +125,45 @@ X-OCCI-Attribute: occi.compute.user_data="eA=="
     }
     let error = machine.draft(&offering(COMPUTE_ONLY)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// What ssh-keygen writes beside the public key is for nobody else.
+#[test]
+fn a_private_key_is_never_sent() {
+    let models = [
+        full(),
+        offering(&format!("{COMPUTE_ONLY}{OPENSTACK}")),
+        offering(COMPUTE_ONLY),
+    ];
+    for key in [
+        "-----BEGIN OPENSSH PRIVATE KEY-----\ns3cret\n-----END OPENSSH PRIVATE KEY-----\n",
+        "-----BEGIN ENCRYPTED PRIVATE KEY----- s3cret",
+        "ssh-ed25519 s3cret BEGIN PRIVATE KEY",
+        "PuTTY-User-Key-File-3: ssh-ed25519\ns3cret",
+        "ssh-ed25519 s3cret ann@example.org\nssh-ed25519 s3cret bob@example.org",
+        "---- BEGIN SSH2 PUBLIC KEY ---- s3cret",
+        "ssh-ed25519",
+        "s3cret",
+        "",
+    ] {
+        let machine = Compute {
+            ssh_key: Some(key.to_owned()),
+            ..Compute::default()
+        };
+        for model in &models {
+            let error = machine.draft(model).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{key}");
+            assert!(error.hint().is_some_and(|hint| hint.contains(".pub")), "{key}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
+    }
+    for key in [
+        "ssh-rsa AAAA",
+        "ecdsa-sha2-nistp256 AAAA ann",
+        " sk-ssh-ed25519@openssh.com AAAA\n",
+    ] {
+        assert_eq!(public_key(key).unwrap(), key.trim());
+    }
 }
 
 #[test]
