@@ -6,6 +6,7 @@ use crate::session::Session;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use occi_client::{Answer, Entity, Patience, Progress, Until, Write};
+use occi_model::TypeId;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -118,7 +119,8 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Session {
-    /// Waits for an operation, if there is one, else for what it should come to.
+    /// Waits for an operation, if there is one, else for what it should come to. Returns the entity afterwards, and the
+    /// mixins that the operation made.
     pub(crate) async fn wait(
         &self,
         name: &str,
@@ -126,7 +128,7 @@ impl Session {
         operation: Option<&str>,
         until: &Until,
         limit: Duration,
-    ) -> Result<Option<Entity>> {
+    ) -> Result<(Option<Entity>, Vec<TypeId>)> {
         let line = Line::new(name, self.output.quiet);
         *WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(operation.unwrap_or(location).to_owned());
         let patience = Patience {
@@ -138,22 +140,26 @@ impl Session {
         let ended = async {
             match operation {
                 Some(operation) => {
-                    self.client
+                    let ended = self
+                        .client
                         .wait_for_operation(operation, &patience, |progress| line.say(progress))
                         .await?;
-                    if *until == Until::Gone {
-                        return Ok(None);
-                    }
-                    self.client.show(location).await.map(Some)
+                    let entity = match until {
+                        Until::Gone => None,
+                        _ => Some(self.client.show(location).await?),
+                    };
+                    Ok((entity, ended.mixins))
                 }
                 None => {
-                    self.client
+                    let entity = self
+                        .client
                         .wait_for(location, until, &patience, |progress| line.say(progress))
-                        .await
+                        .await?;
+                    Ok((entity, Vec::new()))
                 }
             }
         };
-        let ended: occi_client::Result<Option<Entity>> = ended.await;
+        let ended: occi_client::Result<_> = ended.await;
         ended.map_err(|error| {
             let failure = Failure::from(error).about(name);
             match failure.exit {

@@ -128,6 +128,20 @@ impl RawAnswer {
         }
     }
 
+    /// The path of the next page of a listing (RFC 8288).
+    pub(crate) fn next_page(&self, endpoint: &Endpoint) -> Option<String> {
+        let link = self.header(header::LINK)?;
+        let next = link
+            .strip_suffix("; rel=\"next\"")?
+            .strip_prefix('<')?
+            .strip_suffix('>')?;
+        // A server behind a proxy often calls itself by another name: it is asked where it was asked before.
+        endpoint.path_of(next).ok().or_else(|| {
+            let url = url::Url::parse(next).ok()?;
+            Some(format!("{}?{}", url.path(), url.query()?))
+        })
+    }
+
     /// The operation that the answer names.
     fn operation(&self, endpoint: &Endpoint) -> Option<String> {
         endpoint.path_of(&self.header("x-occi-operation")?).ok()

@@ -19,7 +19,7 @@ use crate::operation::Operation;
 use crate::request::{Listing, Write};
 use crate::wait::{Patience, Progress, Until};
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, Method};
 use occi_model::{EntityDraft, Input, MixinDraft};
 use occi_rendering::request::Filter;
@@ -157,9 +157,9 @@ impl Client {
         self.runtime.block_on(self.client.remove_mixin(mixin))
     }
 
-    /// The newest operations, or those that go on.
+    /// The operations, or those that go on, the newest first.
     pub fn operations(&self, open: bool) -> Result<Vec<Operation>> {
-        self.runtime.block_on(self.client.operations(open))
+        self.runtime.block_on(self.client.operations(open).try_collect())
     }
 
     /// Waits until an entity is as it should be.

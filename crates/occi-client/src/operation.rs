@@ -3,6 +3,7 @@
 use crate::answer::{RawAnswer, printable, unreadable};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
+use occi_model::TypeId;
 use serde_json::Value as Json;
 
 /// How far an operation is.
@@ -75,6 +76,8 @@ pub struct Operation {
     pub deadline: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The mixins that it has made: the template of a saved machine.
+    pub mixins: Vec<TypeId>,
     /// One for each member, of an operation on a collection.
     pub parts: Vec<Operation>,
 }
@@ -103,6 +106,10 @@ impl Operation {
             Json::String(message) => Some(message.as_str()),
             error => error.get("message")?.as_str(),
         });
+        let made = document
+            .get("result")
+            .and_then(|result| result.get("mixins")?.as_array());
+        let made = made.into_iter().flatten();
         let progress = document.get("progress").and_then(Json::as_u64);
         Some(Self {
             location: endpoint.below(&format!("/-/operation/{id}")),
@@ -116,6 +123,7 @@ impl Operation {
             finished: text("finished"),
             deadline: text("deadline"),
             error: error.map(printable),
+            mixins: made.filter_map(|id| id.as_str()?.parse().ok()).collect(),
             parts: document
                 .get("parts")
                 .and_then(Json::as_array)

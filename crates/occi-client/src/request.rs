@@ -303,7 +303,7 @@ impl Requests<'_> {
         )
     }
 
-    /// The newest operations, or those that go on.
+    /// The first page of the operations, or of those that go on.
     pub fn operations(&self, open: bool) -> Result<Request> {
         let pairs: &[_] = if open { &[("open", "true".to_owned())] } else { &[] };
         self.get(

@@ -226,6 +226,7 @@ impl Client {
             finished: None,
             deadline: None,
             error: None,
+            mixins: Vec::new(),
             parts: Vec::new(),
         };
         let answer = answer?;

@@ -137,9 +137,13 @@ impl Inner {
     }
 
     /// The mixin that a finished `save` made.
-    async fn made_mixin(self: &Arc<Self>, caller: &Caller, operation: Option<Uuid>) -> Option<Arc<occi_model::Mixin>> {
+    pub(crate) async fn made_mixin(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Option<Uuid>,
+    ) -> Option<Arc<occi_model::Mixin>> {
         let done = self.store.operation(operation?).await.ok()??;
-        let id = done.result?.get("mixin")?.as_str()?.to_owned();
+        let id = done.result?.get("mixins")?.get(0)?.as_str()?.to_owned();
         let model = self.model_for(caller).await.ok()?;
         model.registry.mixin(&id).cloned()
     }

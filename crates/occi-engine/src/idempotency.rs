@@ -9,6 +9,7 @@ use crate::{Caller, Created, Deleted, Done, EngineError, FailureKind, Result};
 use occi_model::EntityId;
 use occi_store::{IdempotencyRow, OperationState};
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 impl Inner {
     /// What the first request with the caller's key left, if there was one.
@@ -79,7 +80,7 @@ impl Inner {
     }
 
     /// The answer to a change or an action that was asked for before.
-    pub(crate) async fn replay_done(&self, caller: &Caller) -> Result<Option<Done>> {
+    pub(crate) async fn replay_done(self: &Arc<Self>, caller: &Caller) -> Result<Option<Done>> {
         let Some(row) = self.first_request(caller).await? else {
             return Ok(None);
         };
@@ -96,7 +97,7 @@ impl Inner {
         Ok(Some(Done {
             found,
             operation,
-            mixin: None,
+            mixin: self.made_mixin(caller, row.operation).await,
         }))
     }
 

@@ -88,6 +88,7 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         entity,
         parent,
         open,
+        offset,
         limit,
     } = query;
     let mut params = Vec::new();
@@ -115,6 +116,10 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         }
     }
     sql.push_str(&format!(" ORDER BY {order} DESC LIMIT {}", or_default(*limit)));
+    if *offset > 0 {
+        params.push(i64::try_from(*offset).unwrap_or(i64::MAX).into());
+        sql.push_str(&format!(" OFFSET ?{}", params.len()));
+    }
     tx.rows(&sql, &params, codec::operation).await
 }
 

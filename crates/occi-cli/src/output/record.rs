@@ -210,6 +210,7 @@ fn operation_json(operation: &Operation) -> Json {
         "progress": operation.progress,
         "entity": optional(&operation.entity),
         "error": optional(&operation.error),
+        "mixins": operation.mixins.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "created": optional(&operation.created),
         "finished": optional(&operation.finished),
         "deadline": optional(&operation.deadline),

@@ -189,6 +189,7 @@ async fn act(
 }
 
 async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, session: &Session) -> Result<()> {
+    let mut made: Vec<_> = done.mixins.iter().map(|mixin| mixin.id.clone()).collect();
     if let Some(limit) = waiting.wait {
         let until = match action {
             "stop" => Until::State(vec!["inactive".to_owned()]),
@@ -198,12 +199,15 @@ async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, sessi
             _ => Until::Up,
         };
         let operation = done.operation.as_deref();
-        session
+        let (_, mixins) = session
             .wait(&found.name, &found.location, operation, &until, limit)
             .await?;
+        if made.is_empty() {
+            made = mixins;
+        }
     }
-    for mixin in &done.mixins {
-        session.output.text(&format!("{}\n", mixin.id))?;
+    for mixin in made {
+        session.output.text(&format!("{mixin}\n"))?;
     }
     if session.output.is_for_people() {
         let words = match (waiting.wait, &done.operation) {

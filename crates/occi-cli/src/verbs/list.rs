@@ -7,8 +7,8 @@ use crate::names::kind;
 use crate::output::{Column, Look, Record, Sort};
 use crate::session::Session;
 use clap::Args;
-use futures::TryStreamExt;
-use occi_client::{AttributeFilter, Category, ErrorKind, Filter, Input, Listing, Mixin, Model, Operation, Operator};
+use futures::{Stream, TryStreamExt};
+use occi_client::{AttributeFilter, Category, ErrorKind, Filter, Input, Listing, Mixin, Model, Operator};
 use occi_model::AttributeDefinition;
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::production::IPRESERVATION;
@@ -94,7 +94,8 @@ impl List {
                 let model = session.model().await?;
                 let class = class.trim_end_matches('s');
                 let of_class = model.categories().filter(|category| category.class().as_str() == class);
-                self.records(of_class.map(Record::category), category_columns(), session)
+                let records = futures::stream::iter(of_class.map(Record::category).map(Ok));
+                self.records(records, category_columns(), session).await
             }
             Some(name) => {
                 let category = |model: &Model| match kind(model, name) {
@@ -113,7 +114,8 @@ impl List {
                 match model.get(id.as_str()) {
                     Some(Category::Mixin(mixin)) if is_template_family(mixin, &model) => {
                         let templates = model.dependants(id.as_str()).map(Category::Mixin).map(Record::category);
-                        self.records(templates, category_columns(), session)
+                        let templates = futures::stream::iter(templates.map(Ok));
+                        self.records(templates, category_columns(), session).await
                     }
                     Some(Category::Action(_)) => {
                         Err(Failure::usage(format!("{id} is an action, of which there is no list")))
@@ -191,7 +193,7 @@ impl List {
         session.model().await?;
         let is_open = |word: &str| matches!(word, "running" | "accepted");
         let open = self.filter.iter().any(|one| one.name == "state" && is_open(&one.value));
-        let operations: Vec<Operation> = session.client.operations(open).await?;
+        let operations = session.client.operations(open);
         let columns = vec![
             Column::new("id", Look::Plain),
             Column::new("verb", Look::Title),
@@ -202,11 +204,17 @@ impl List {
             Column::new("created", Look::Ago).headed("AGE"),
             Column::new("error", Look::Plain).wide(),
         ];
-        self.records(operations.iter().map(Record::operation), columns, session)
+        self.records(operations.map_ok(|one| Record::operation(&one)), columns, session)
+            .await
     }
 
-    /// What is there as a whole.
-    fn records(&self, records: impl Iterator<Item = Record>, usual: Vec<Column>, session: &Session) -> Result<()> {
+    /// What is no entity.
+    async fn records(
+        &self,
+        mut records: impl Stream<Item = occi_client::Result<Record>> + Unpin,
+        usual: Vec<Column>,
+        session: &Session,
+    ) -> Result<()> {
         let columns = self.columns(|| usual, &[])?;
         let mut listing = session.output.list(columns, self.sort(&[])?);
         let conditions: Vec<_> = self
@@ -214,9 +222,14 @@ impl List {
             .iter()
             .map(|one| (one, Column::new(&one.name, Look::Plain)))
             .collect();
-        let chosen = records.filter(|record| conditions.iter().all(|(one, column)| one.holds(column, record)));
-        for record in chosen.take(self.limit.unwrap_or(usize::MAX)) {
-            listing.push(record)?;
+        let mut count = 0;
+        while self.limit.is_none_or(|limit| count < limit)
+            && let Some(record) = records.try_next().await?
+        {
+            if conditions.iter().all(|(one, column)| one.holds(column, &record)) {
+                count += 1;
+                listing.push(record)?;
+            }
         }
         listing.finish()
     }

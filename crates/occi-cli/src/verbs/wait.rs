@@ -42,9 +42,12 @@ impl Wait {
             if name.contains("/-/operation/") {
                 let found = session.client.operation(name).await?;
                 let entity = found.entity.clone().unwrap_or_default();
-                session
+                let (_, made) = session
                     .wait(name, &entity, Some(name), &Until::Gone, self.within)
                     .await?;
+                for mixin in made {
+                    session.output.text(&format!("{mixin}\n"))?;
+                }
                 continue;
             }
             let found = match session.find(name, &Among::All).await {
@@ -52,7 +55,7 @@ impl Wait {
                 Err(failure) if until == Until::Gone && failure.exit == crate::failure::Exit::NotFound => continue,
                 found => found?,
             };
-            let entity = session
+            let (entity, _) = session
                 .wait(&found.name, &found.location, None, &until, self.within)
                 .await?;
             if let Some(entity) = entity.filter(|_| !session.output.is_for_people()) {

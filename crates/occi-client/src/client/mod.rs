@@ -22,6 +22,8 @@ use crate::saved::Saved;
 use crate::transport::{Incoming, Limits, Transport};
 use bytes::Bytes;
 use exchange::AsItIs;
+use futures::TryStreamExt;
+use futures::stream::{BoxStream, StreamExt};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
@@ -378,10 +380,23 @@ impl Client {
         self.discover().await.map(drop)
     }
 
-    /// The newest operations of an `occid`, or those that go on.
-    pub async fn operations(&self, open: bool) -> Result<Vec<Operation>> {
-        let request = self.requests(&self.dialect(), &Model::default()).operations(open)?;
-        Operation::read_list(&self.whole(request).await?, &self.0.endpoint)
+    /// The operations of an `occid`, or those that go on, the newest first, page by page as they come.
+    pub fn operations(&self, open: bool) -> BoxStream<'static, Result<Operation>> {
+        let first = self.requests(&self.dialect(), &Model::default()).operations(open);
+        let state = (self.clone(), Some(first), None::<String>);
+        let pages = futures::stream::try_unfold(state, |(client, request, last)| async move {
+            let Some(request) = request else { return Ok(None) };
+            let answer = client.whole(request?).await?;
+            let mut found = Operation::read_list(&answer, &client.0.endpoint)?;
+            // What has begun meanwhile moves the others to later pages. Ids are in the order of time.
+            found.retain(|operation| last.as_ref().is_none_or(|last| operation.id < *last));
+            let next = answer.next_page(&client.0.endpoint).filter(|_| !found.is_empty());
+            let next = next.map(|page| client.requests(&client.dialect(), &Model::default()).operation(&page));
+            let last = found.last().map(|operation| operation.id.clone());
+            let found = futures::stream::iter(found.into_iter().map(Ok));
+            Ok::<_, Error>(Some((found, (client, next, last))))
+        });
+        pages.try_flatten().boxed()
     }
 
     /// One operation, by its path or URL.

@@ -300,9 +300,18 @@ async fn collections() {
     assert_eq!(ended.verb, "create");
     let location = ended.entity.unwrap();
     assert_eq!(client.show(&location).await.unwrap().title(), Some("early"));
+    let gold = [("name", Input::Typed("gold".into()))];
+    let saved = client.act(&location, "save", &gold, &write).await.unwrap();
+    let saved = saved.operation.expect("what goes on has a name");
+    let saved = client.wait_for_operation(&saved, &patience(), |_| {}).await.unwrap();
+    assert!(
+        matches!(&saved.mixins[..], [template] if template.term().starts_with("gold")),
+        "{saved:?}"
+    );
     assert!(
         client
             .operations(false)
+            .try_collect::<Vec<_>>()
             .await
             .unwrap()
             .iter()

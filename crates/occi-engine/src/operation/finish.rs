@@ -113,7 +113,7 @@ impl Run {
                 .inner()
                 .adopt_template(&self.intent.native_project, &template)
                 .await;
-            result = mixin.map(|id| json!({ "mixin": id.to_string() }));
+            result = mixin.map(|id| json!({ "mixins": [id.to_string()] }));
         }
         loop {
             let rows = match self.rows_to_settle().await {

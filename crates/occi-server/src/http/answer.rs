@@ -1,11 +1,13 @@
 //! Answers, from what was rendered to what is sent.
 
+use super::ask::Ask;
 use super::serve::Body;
 use crate::auth::Sight;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{Either, Full};
+use occi_engine::Page;
 use occi_rendering::{MediaType, Rendered};
 use std::time::Duration;
 
@@ -100,6 +102,24 @@ pub(super) fn set_stale(response: &mut Response<Body>, stale: Option<(Duration, 
             .insert(header::AGE, HeaderValue::from(age.as_secs()));
         set(response, X_OCCI_STALE, backends);
     }
+}
+
+/// Says where the next page is, if there is more.
+pub(super) fn set_next(response: &mut Response<Body>, ask: &Ask, page: Page, more: bool, media: MediaType) {
+    // Clients of the text renderings read every Link header as OCCI's.
+    if !more || !media.is_json() {
+        return;
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(ask.query.pairs().filter(|(key, _)| !matches!(*key, "page" | "number")));
+    query.append_pair("page", &(page.page + 1).to_string());
+    query.append_pair("number", &page.number.to_string());
+    let path = ask.manners.base.absolute(&ask.path);
+    set(
+        response,
+        header::LINK,
+        &format!("<{path}?{}>; rel=\"next\"", query.finish()),
+    );
 }
 
 /// The tag of an entity: its generation and the rendering.

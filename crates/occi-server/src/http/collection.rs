@@ -179,11 +179,8 @@ fn finish(
     if let Some((age, backends)) = &head.stale {
         answer::set_stale(response, Some((*age, &backends.join(", "))));
     }
-    if let (Some(page), true, true) = (page, head.more, media.is_json()) {
-        // Clients of the text renderings read every Link header as OCCI's.
-        let path = ask.manners.base.absolute(&ask.path);
-        let next = format!("<{path}?page={}&number={}>; rel=\"next\"", page.page + 1, page.number);
-        answer::set(response, header::LINK, &next);
+    if let Some(page) = page {
+        answer::set_next(response, ask, page, head.more, media);
     }
 }
 

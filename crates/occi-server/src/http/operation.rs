@@ -7,7 +7,7 @@ use super::paths;
 use super::serve::Body;
 use super::service::Service;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use occi_engine::OperationView;
+use occi_engine::{OperationView, Page};
 use occi_rendering::{MediaType, Rendered, render};
 use occi_store::{OperationQuery, OperationRow, OperationState};
 use serde_json::{Map, Value, json};
@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 const ALLOW_ONE: &str = "GET, HEAD, DELETE, OPTIONS";
 const ALLOW_ALL: &str = "GET, HEAD, OPTIONS";
+
+/// So many operations are on a page where the client does not say.
+const PAGE: u32 = 500;
 
 /// Any request on one operation.
 pub(super) async fn answer(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, Fault> {
@@ -33,7 +36,7 @@ pub(super) async fn answer(service: &Service, ask: &Ask, id: Uuid) -> Result<Res
     }
 }
 
-/// Any request on all operations: the newest, `?open=true` those that have not ended.
+/// Any request on all operations, by page and the newest first; `?open=true` those that have not ended.
 pub(super) async fn list(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
     match ask.method {
         Method::GET | Method::HEAD => {}
@@ -41,11 +44,21 @@ pub(super) async fn list(service: &Service, ask: &Ask) -> Result<Response<Body>,
         _ => return Err(Fault::not_allowed(&ask.method, "the list of operations", ALLOW_ALL)),
     }
     let media = ask.manners.choose(&answer::LISTS)?;
+    let limit = service.page_limit();
+    let page = ask.page(limit)?.unwrap_or_else(|| Page {
+        page: 1,
+        number: PAGE.min(limit),
+    });
     let query = OperationQuery {
+        projects: ask.caller.project.iter().cloned().collect(),
         open: ask.query.is_true("open"),
+        offset: (page.page - 1).saturating_mul(page.number.into()),
+        limit: page.number.saturating_add(1),
         ..OperationQuery::default()
     };
-    let operations = service.engine.operations(&ask.caller, query).await?;
+    let mut operations = service.engine.operations(&ask.caller, query).await?;
+    let more = operations.len() > page.number as usize;
+    operations.truncate(page.number as usize);
     let rendered = if media.is_json() {
         let all: Vec<_> = operations
             .iter()
@@ -59,12 +72,14 @@ pub(super) async fn list(service: &Service, ask: &Ask) -> Result<Response<Body>,
             .collect();
         render::locations(paths.iter().map(String::as_str), &ask.view(), media)?
     };
-    Ok(answer::rendered(StatusCode::OK, rendered))
+    let mut response = answer::rendered(StatusCode::OK, rendered);
+    answer::set_next(&mut response, ask, page, more, media);
+    Ok(response)
 }
 
 async fn get(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, Fault> {
-    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let operation = service.engine.operation(&ask.caller, id).await?;
+    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let row = &operation.row;
     // GFD.185, section 3.5.5: the finished task points to its result. Version 1.2 has no such thing.
     let is_1_1 = ask.manners.agent.occi_1_1 && !ask.manners.agent.occi_1_2;
@@ -155,6 +170,7 @@ fn describe(row: &OperationRow, ask: &Ask) -> Map<String, Value> {
     set("finished", json!(row.finished_ms.map(time)));
     set("deadline", json!(time(row.deadline_ms)));
     set("error", row.error.clone().unwrap_or_default());
+    set("result", row.result.clone().unwrap_or_default());
     document
 }
 
@@ -173,11 +189,12 @@ fn document(operation: &OperationView, ask: &Ask, media: MediaType) -> Rendered 
         .map(|(name, value)| {
             let text = match value {
                 Value::String(text) => text.clone(),
-                Value::Object(error) => error
-                    .get("message")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned(),
+                // What went wrong, or what was made.
+                Value::Object(object) => {
+                    let made = object.get("mixins").and_then(Value::as_array).into_iter().flatten();
+                    let words = object.get("message").into_iter().chain(made);
+                    words.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+                }
                 other => other.to_string(),
             };
             let quoted = text

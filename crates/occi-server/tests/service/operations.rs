@@ -113,6 +113,101 @@ fn a_client_says_how_long_it_waits() {
 }
 
 #[test]
+fn an_operation_names_what_it_has_made() {
+    let occid = slow(300);
+    let admin = occid.admin();
+    let machine = admin.make("/compute/", COMPUTE);
+    let save = format!("{machine}?action=save");
+    let gold = format!("{}X-OCCI-Attribute: name=\"gold\", method=\"hot\"\n", action("save"));
+    let json = admin.clone().with("Accept", "application/json");
+    for preference in ["respond-async", "wait=0"] {
+        let asked = admin.clone().with("Prefer", preference).post(&save, &gold);
+        let url = asked
+            .header("x-occi-operation")
+            .or_else(|| asked.header("location"))
+            .unwrap();
+        let operation = path_of(url).to_owned();
+        wait_until("the template", || {
+            (state(&admin, &operation) == "succeeded").then_some(())
+        });
+        let document = json.get(&operation).expect(200).json();
+        let made = document["result"]["mixins"][0].as_str().unwrap().to_owned();
+        let (scheme, term) = made.split_once('#').unwrap();
+        let model = admin.get("/-/").expect(200).body;
+        assert!(
+            model.contains(&format!("Category: {term}; scheme=\"{scheme}#\"")),
+            "{made}: {model}"
+        );
+        let text = admin.get(&operation).expect(200).body;
+        assert!(text.contains(&format!("occid.operation.result=\"{made}\"")), "{text}");
+        let old = json.clone().with("User-Agent", "client/1 OCCI/1.1");
+        let moved = old.get(&operation).expect(301);
+        assert_eq!(moved.json()["result"]["mixins"][0], made);
+    }
+    let keyed = admin.clone().with("Prefer", "wait=20").with("Idempotency-Key", "gold");
+    let first = keyed.post(&save, &gold).expect(200);
+    assert!(first.body.contains("class=\"mixin\""), "{first:?}");
+    assert_eq!(keyed.post(&save, &gold).expect(200).body, first.body);
+}
+
+#[test]
+fn operations_are_listed_by_page() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let ann = occid.user("ann", &["--project", "physics"]);
+    for _ in 0..4 {
+        admin.make("/compute/", COMPUTE);
+    }
+    ann.make("/compute/", COMPUTE);
+    let all: Vec<_> = admin
+        .get("/-/operation/")
+        .expect(200)
+        .body
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(all.len(), 5, "{all:?}");
+    let page = |target: &str| admin.get(target).expect(200).body;
+    assert_eq!(
+        page("/-/operation/?page=2&number=2").lines().collect::<Vec<_>>(),
+        all[2..4]
+    );
+    assert_eq!(
+        page("/-/operation/?page=3&number=2").lines().collect::<Vec<_>>(),
+        all[4..]
+    );
+    for empty in ["page=4&number=2", "page=18446744073709551615&number=1000"] {
+        assert_eq!(page(&format!("/-/operation/?{empty}")), "");
+    }
+    assert_eq!(page("/-/operation/?project=physics").lines().count(), 1);
+    let json = admin.clone().with("Accept", "application/json");
+    let first = json.get("/-/operation/?open=false&number=2").expect(200);
+    let next = first.header("link").unwrap();
+    assert!(
+        next.ends_with("/-/operation/?open=false&page=2&number=2>; rel=\"next\""),
+        "{next}"
+    );
+    let last = json.get("/-/operation/?page=3&number=2").expect(200);
+    assert_eq!(
+        (last.header("link"), last.json()["operations"].as_array().unwrap().len()),
+        (None, 1)
+    );
+    for bad in ["number=abc", "page=x", "number=0", "page=-1"] {
+        admin.get(&format!("/-/operation/?{bad}")).expect(400);
+    }
+    admin.get("/-/operation/?number=100000").expect(413);
+    // What narrows a listing narrows its next page.
+    let first = json
+        .get("/compute/?number=2&attribute=occi.compute.state&value=active")
+        .expect(200);
+    let next = first.header("link").unwrap();
+    assert!(
+        next.contains("attribute=occi.compute.state&value=active&page=2"),
+        "{next}"
+    );
+}
+
+#[test]
 fn a_request_that_comes_twice_with_one_key_is_done_once() {
     let occid = slow(50);
     let admin = occid.admin();
