@@ -112,6 +112,15 @@ fn chosen_id(model: &ProjectModel, path: &str, draft: &EntityDraft) -> Result<En
         ));
     };
     let folder = format!("{folder}/");
+    let mut mixins = model.registry.mixins().iter();
+    if let Some(mixin) =
+        mixins.find(|mixin| folder.starts_with(mixin.location.as_str()) && mixin.location.as_str() != "/")
+    {
+        return refuse(format!(
+            "{} is the collection of {}: an entity is made elsewhere, and has the mixin or not",
+            mixin.location, mixin.id
+        ));
+    }
     let lies_in = model
         .registry
         .kinds()

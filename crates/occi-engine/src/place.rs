@@ -23,22 +23,27 @@ pub(crate) fn resolve(registry: &Registry, path: &str) -> Where {
         Some(Category::Action(_)) | None => {}
     }
     if !path.ends_with('/') {
-        return Where::Entity(bare.to_owned());
+        return Where::Entity(of_entity(bare));
     }
     let is_entity = bare.rsplit_once('/').is_some_and(|(folder, last)| {
         let kind = registry.at_location(&format!("{folder}/"));
         matches!(kind, Some(Category::Kind(_))) && last.parse::<EntityId>().is_ok()
     });
     if is_entity {
-        Where::Entity(bare.to_owned())
+        Where::Entity(of_entity(bare))
     } else {
         Where::Unbound(collection)
     }
 }
 
-/// The path of an entity, as the store knows it.
+/// The path of an entity, as the store knows it: an id that is written as a URN ends it as the bare id.
 pub(crate) fn of_entity(path: &str) -> String {
-    infrastructure::canonical_path(path).trim_end_matches('/').to_owned()
+    let path = infrastructure::canonical_path(path);
+    let path = path.trim_end_matches('/');
+    match path.rsplit_once("/urn:uuid:") {
+        Some((folder, id)) if !id.contains('/') => format!("{folder}/{id}"),
+        _ => path.to_owned(),
+    }
 }
 
 /// Whether a client wrote a place of this service (and not of another one).
@@ -74,6 +79,8 @@ mod tests {
         assert_eq!(entity("/link/storagelink/x"), at("/storagelink/x"));
         assert_eq!(entity("/compute/x/"), at("/compute/x"));
         assert_eq!(entity("/my/vms/x"), at("/my/vms/x"));
+        assert_eq!(entity("/compute/urn:uuid:x"), at("/compute/x"));
+        assert_eq!(entity("/compute/urn:uuid:x/"), at("/compute/x"));
         assert_eq!(resolve(&registry, "/my/vms/"), Where::Unbound("/my/vms/".into()));
         assert_eq!(resolve(&registry, ""), Where::Unbound("/".into()));
         assert_eq!(resolve(&registry, "/-"), Where::Query);

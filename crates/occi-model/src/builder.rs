@@ -13,15 +13,15 @@ use std::sync::Arc;
 /// What only the documents may define: everything under this (GFD.221, section 4.3.1).
 pub const RESERVED_SCHEME: &str = "http://schemas.ogf.org/occi/";
 
-/// Paths of the service itself. What ends with `/` reserves everything below, too.
+/// Paths of the service itself, with everything below them.
 pub const RESERVED_PATHS: [&str; 12] = [
-    "/-/",
-    "/.well-known/",
-    "/ui/",
-    "/auth/",
-    "/v3/",
-    "/v2.0/",
-    "/task/",
+    "/-",
+    "/.well-known",
+    "/ui",
+    "/auth",
+    "/v3",
+    "/v2.0",
+    "/task",
     "/events",
     "/openapi.json",
     "/healthz",
@@ -34,8 +34,8 @@ pub fn is_reserved_path(path: &str) -> bool {
     let path = path.trim_end_matches('/');
     path.is_empty()
         || RESERVED_PATHS.iter().any(|reserved| {
-            let root = reserved.trim_end_matches('/');
-            path == root || (reserved.ends_with('/') && path.starts_with(*reserved))
+            let below = path.strip_prefix(reserved);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
         })
 }
 

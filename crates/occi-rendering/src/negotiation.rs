@@ -212,8 +212,9 @@ fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
 pub struct Unsupported(pub String);
 
 /// Which rendering a request is in. The values of all `Content-Type` headers come in order; each may be a list
-/// (rOCCI-cli sends `text/plain,text/occi`), of which the first that we read counts. Without one, OCCI fields among the
-/// headers and no body to speak of mean text/occi, a body means text/plain, and neither means `None`.
+/// (rOCCI-cli sends `text/plain,text/occi`), of which the first that we read counts. Without one, or with an empty one,
+/// OCCI fields among the headers and no body to speak of mean text/occi, a body means text/plain, and neither means
+/// `None`.
 pub fn content_type<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
     has_occi_headers: bool,
@@ -228,6 +229,9 @@ pub fn content_type<'a>(
         .filter(|essence| !essence.is_empty())
         .peekable();
     if named.peek().is_none() {
+        if values.iter().any(|value| !value.trim().is_empty()) {
+            return Err(Unsupported(values.join(", ")));
+        }
         return Ok(if has_occi_headers && body_is_trivial {
             Some(MediaType::TextOcci)
         } else if body.is_empty() {
@@ -327,7 +331,7 @@ mod tests {
 
     #[test]
     fn http_12_an_unknown_content_type_is_refused() {
-        for value in ["application/x-www-form-urlencoded", "text/html", "garbage"] {
+        for value in ["application/x-www-form-urlencoded", "text/html", "garbage", ";;;", ","] {
             assert!(content_type([value.as_bytes()], true, b"").is_err(), "{value}");
         }
     }

@@ -33,8 +33,8 @@ pub(super) async fn answer(service: &Service, ask: &Ask, path: &str) -> Result<R
 }
 
 async fn get(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>, Fault> {
-    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let found = service.engine.retrieve(&ask.caller, path).await?;
+    let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let (reading, stamp) = (ask.reading(media), found.stamp());
     let ready = match service.answers.get(reading, stamp) {
         Some(ready) => ready,
@@ -115,6 +115,11 @@ async fn delete(service: &Service, ask: &Ask, path: &str) -> Result<Response<Bod
 /// The action of a request: the term of the query string, and the payload if there is one.
 pub(super) fn call(ask: &Ask) -> Result<Call, Fault> {
     let term = ask.query.get("action").unwrap_or_default().to_owned();
+    if ask.query.pairs().filter(|(key, _)| *key == "action").count() > 1 {
+        return Err(Fault::bad_request(
+            "a request invokes one action, and the query names several",
+        ));
+    }
     // What cannot be the term of any action is not worth a search.
     TypeId::new("http://schemas.ogf.org/occi/core#", &term)
         .map_err(|error| Fault::bad_request(format!("?action={term}: {error}")))?;

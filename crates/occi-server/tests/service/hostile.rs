@@ -37,6 +37,62 @@ fn refused(answer: &crate::client::Answer, statuses: &[u16]) {
 }
 
 #[test]
+fn what_may_mean_several_things_is_refused() {
+    unharmed(Setup::default(), |_, admin, machine| {
+        let plain = admin.clone().with("Content-Type", "text/plain");
+        let twice = "action=stop&action=start";
+        for target in [machine, "/compute/"] {
+            refused(&plain.send("POST", &format!("{target}?{twice}"), ""), &[400]);
+        }
+        for nothing in [";;;", ",", "; charset=utf-8"] {
+            let unnamed = admin.clone().with("Content-Type", nothing);
+            refused(&unnamed.send("POST", "/compute/", COMPUTE), &[415]);
+        }
+        let list = admin.clone().with("Accept", "text/uri-list");
+        refused(&list.get("/compute/nope"), &[404]);
+        refused(&list.get(machine), &[400]);
+        let tag = "Category: t; scheme=\"http://example.org/t#\"; class=\"mixin\"; location=\"/tags/t/\"";
+        admin.post("/-/", tag).expect(200);
+        for target in [
+            "/tags/t/z",
+            "/tags/t/y/z",
+            "/mixin/os_tpl/q10",
+            "/healthz/q9",
+            "/events/x",
+            "/openapi.json/x",
+            "/metrics/a/b",
+        ] {
+            refused(&plain.send("PUT", target, COMPUTE), &[400]);
+            admin.get(target).expect(404);
+        }
+        admin
+            .clone()
+            .with("Content-Type", "text/plain")
+            .send("DELETE", "/-/", tag)
+            .expect(200);
+    });
+}
+
+#[test]
+fn core_24_an_id_is_the_last_part_of_its_path_also_if_it_is_written_as_a_urn() {
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let made = admin.put("/compute/urn:uuid:zz9", COMPUTE).expect(201);
+    assert_eq!(made.location(), "/compute/zz9");
+    let machine = admin.make("/compute/", COMPUTE);
+    let as_urn = machine.replace("/compute/", "/compute/urn:uuid:");
+    for target in ["/compute/zz9", "/compute/urn:uuid:zz9", &as_urn, &format!("{as_urn}/")] {
+        let id = target.trim_end_matches('/').rsplit(['/', ':']).next().unwrap();
+        let seen = admin.get(target).expect(200).body;
+        assert!(seen.contains(&format!("occi.core.id=\"{id}\"")), "{target}: {seen}");
+    }
+    admin.delete(&as_urn).expect(200);
+    admin.get(&machine).expect(404);
+    refused(&admin.put("/compute/urn:uuid:", COMPUTE), &[400]);
+    refused(&admin.put("/compute/urn:x:zz9", COMPUTE), &[400]);
+}
+
+#[test]
 fn bodies_that_say_nothing_sensible_are_bad_requests() {
     unharmed(Setup::default(), |_, admin, machine| {
         let plain = admin.clone().with("Content-Type", "text/plain");
