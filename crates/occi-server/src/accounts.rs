@@ -5,10 +5,13 @@ use occi_store::{Audit, Commit, Project, Quota, Refused, Role, Store, StoreError
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Where users land who were given no project of their own.
+/// Where operators land who were given no project.
 pub const DEFAULT_PROJECT: &str = "default";
 /// The operator of the first start.
 pub const FIRST_USER: &str = "admin";
+
+/// In bytes: what is longer need not fit into the header with which it is sent.
+const LONGEST_PASSWORD: usize = 1024;
 
 /// Why an operator's command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -110,13 +113,14 @@ impl Accounts {
         Ok(users)
     }
 
-    /// A new user, member of `project`, which is made if it does not exist.
+    /// A new user, member of `project`, which is made if it does not exist. Without one an operator is a member of the
+    /// default project, and anybody else of a new one of the same name: what is in a project, all its members may delete.
     pub async fn add_user(
         &self,
         name: &str,
         password: String,
         operator: bool,
-        project: &str,
+        project: Option<&str>,
     ) -> Result<(), AccountError> {
         check_name("user", name)?;
         if self.store.user(name).await?.is_some() {
@@ -125,7 +129,14 @@ impl Accounts {
                 name: name.to_owned(),
             }));
         }
+        let named = project.or_else(|| operator.then_some(DEFAULT_PROJECT));
+        let project = named.unwrap_or(name);
         let mut writes = self.missing_project(project).await?;
+        if named.is_none() && writes.is_empty() {
+            return Err(AccountError::Invalid(format!(
+                "there is a project {name} already, and its members may change all that is in it: name it with --project, or another one"
+            )));
+        }
         let user = User {
             name: name.to_owned(),
             password_hash: self.hash(password).await?,
@@ -233,6 +244,10 @@ impl Accounts {
     async fn hash(&self, password: String) -> Result<String, AccountError> {
         if password.is_empty() {
             return Err(AccountError::Invalid("the password is empty".to_owned()));
+        }
+        if password.len() > LONGEST_PASSWORD {
+            let message = format!("the password is longer than {LONGEST_PASSWORD} bytes");
+            return Err(AccountError::Invalid(message));
         }
         Ok(self.hasher.hash(password).await?)
     }

@@ -1,6 +1,6 @@
 //! The command line of `occid`.
 
-use crate::accounts::{Accounts, DEFAULT_PROJECT};
+use crate::accounts::Accounts;
 use crate::admin::{Admin, AdminClient};
 use crate::auth::Hasher;
 use crate::config::{self, Address, Config, ConfigError, Overrides};
@@ -108,9 +108,10 @@ enum User {
     Add {
         /// The name.
         name: String,
-        /// The project where what the user makes lands; it is made if there is none.
-        #[arg(long, default_value = DEFAULT_PROJECT)]
-        project: String,
+        /// The project where what the user makes lands; it is made if there is none. Without this flag it is a new one
+        /// of the user's name, of an operator `default`.
+        #[arg(long)]
+        project: Option<String>,
         /// Sees and does everything.
         #[arg(long)]
         operator: bool,

@@ -240,7 +240,7 @@ struct NewUser {
     password: String,
     #[serde(default)]
     operator: bool,
-    project: String,
+    project: Option<String>,
 }
 
 async fn add_user(State(admin): State<Admin>, Path(name): Path<String>, Json(user): Json<NewUser>) -> Answer {
@@ -252,7 +252,7 @@ async fn add_user(State(admin): State<Admin>, Path(name): Path<String>, Json(use
     admin
         .inner
         .accounts
-        .add_user(&name, password, operator, &project)
+        .add_user(&name, password, operator, project.as_deref())
         .await?;
     done()
 }
@@ -488,6 +488,9 @@ async fn backup(State(admin): State<Admin>, Json(backup): Json<Backup>) -> Answe
         ));
     }
     let written = admin.inner.store.backup(&backup.file).await;
-    written.map_err(|error| Failed(StatusCode::INTERNAL_SERVER_ERROR, with_sources(&error)))?;
+    written.map_err(|error| {
+        let message = format!("{} cannot be written: {}", backup.file.display(), with_sources(&error));
+        Failed(StatusCode::INTERNAL_SERVER_ERROR, message)
+    })?;
     done()
 }

@@ -68,6 +68,47 @@ fn what_is_done_to_accounts_is_on_record() {
 }
 
 #[test]
+fn a_user_is_no_member_of_a_project_that_nobody_named() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    let admin = occid.admin();
+    let machine = admin.make("/compute/", COMPUTE);
+    let frank = occid.user("frank", &[]);
+    setup.run(&["project", "add", "phys2"]).good();
+    setup.run(&["project", "member", "add", "phys2", "frank"]).good();
+    frank.get(&machine).expect(404);
+    let own = frank.make("/compute/", COMPUTE);
+    frank.delete("/compute/").expect(200);
+    frank.get(&own).expect(404);
+    admin.get(&machine).expect(200);
+    let list = setup.run(&["user", "list"]).good();
+    assert!(list.contains("frank\t-\tfrank\tfrank:member,phys2:member\n"), "{list}");
+    let words = setup.run_with_input(&["user", "add", "phys2"], "x").bad();
+    assert!(words.contains("phys2") && words.contains("--project"), "{words}");
+    occid.user("phys2", &["--project", "phys2"]);
+}
+
+#[test]
+fn a_password_can_be_sent() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    let long = "x".repeat(1024);
+    setup.run_with_input(&["user", "add", "ann"], &long).good();
+    occid.client("ann", &long).get("/-/").expect(200);
+    for arguments in [["user", "add", "eve"], ["user", "passwd", "ann"]] {
+        let words = setup.run_with_input(&arguments, &"x".repeat(100_000)).bad();
+        assert!(words.contains("longer than 1024 bytes"), "{words}");
+    }
+}
+
+#[test]
+fn a_backup_that_cannot_be_written_is_named() {
+    let occid = Occid::start();
+    let words = occid.setup.run(&["backup", "/nonexistent/x"]).bad();
+    assert!(words.contains("/nonexistent/x cannot be written"), "{words}");
+}
+
+#[test]
 fn the_commands_need_no_running_service() {
     let occid = Occid::start();
     let setup = occid.stop();
