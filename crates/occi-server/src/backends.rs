@@ -1,6 +1,6 @@
 //! The engines that can stand behind the service: one line each.
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Key};
 use occi_backend::Backend;
 use occi_backend::layers::{Faults, LayerConfig, standard};
 use std::path::Path;
@@ -31,6 +31,35 @@ pub fn sample_keys() -> Vec<(&'static str, Vec<SampleKey>)> {
             keys.map(|key| (key.name, key.doc, key.example)).collect()
         }),
     ]
+}
+
+/// The keys of a kind of engine; none if it says of none.
+pub fn keys(kind: &str) -> Vec<Key> {
+    let sample = sample_keys().into_iter().filter(|(name, _)| *name == kind);
+    let keys = sample.flat_map(|(section, keys)| keys.into_iter().map(move |key| (section, key)));
+    keys.filter_map(|(section, (name, doc, example))| {
+        let example: toml::Table = toml::from_str(&format!("value = {example}")).ok()?;
+        Some(Key {
+            section,
+            name,
+            doc,
+            default: None,
+            example: example.get("value")?.clone(),
+        })
+    })
+    .collect()
+}
+
+/// Whether a key of a kind of engine can have this value; what is wrong if not. The engine for tests is asked for its
+/// section as a whole.
+pub fn check_key(kind: &str, key: &str, value: &toml::Value) -> Result<(), String> {
+    match BACKENDS.iter().find(|(known, _)| *known == kind && *known != "memory") {
+        Some((_, read)) => {
+            let section = toml::Table::from_iter([(key.to_owned(), value.clone())]);
+            read(section, Path::new("/")).map(drop)
+        }
+        None => Ok(()),
+    }
 }
 
 /// An engine whose section of the configuration has been read.

@@ -13,7 +13,7 @@ use crate::lock::DataLock;
 use crate::telemetry;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use occi_engine::{Engine, EngineConfig, Retention};
-use occi_store::{SqliteStore, Store};
+use occi_store::{SqliteStore, Store, StoreError};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -44,10 +44,23 @@ pub async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, ConfigError> 
                 file.display(),
                 crate::admin::with_sources(&error)
             ),
-            "make room, restore a backup (occid restore FILE), or name another --data-dir",
+            remedy(&error),
         )
     })?;
     Ok(Arc::new(store))
+}
+
+/// What to do about a store that cannot be opened.
+fn remedy(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Full(_) => "make room, or name another --data-dir",
+        StoreError::Newer { .. } => "what was started is older than what wrote it: the version is occid --version",
+        StoreError::Locked => "stop the other one, or name another --data-dir",
+        StoreError::Corrupt(_) => "restore a backup (occid restore FILE), or name another --data-dir",
+        StoreError::Refused(_) | StoreError::Failed(_) => {
+            "look whether the user of the service may write there and whether the disk is well, or name another --data-dir"
+        }
+    }
 }
 
 /// Runs the service until it is told to stop.
@@ -60,12 +73,25 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
     let data_dir = config.data_dir()?;
     let backends = backends::choose(&config, &data_dir)?;
     let _lock = DataLock::take(&data_dir)?;
-    // Before the store is made, so that a port in use leaves none behind. Who connects meanwhile waits.
+    // Before the store is made, so that what is wrong here leaves none behind. Who connects meanwhile waits.
     let Some(listener) = Listener::bind("server.listen", &config.server.listen, Asks::Nothing).await? else {
         return Err(ConfigError::new(
             "server.listen: the service cannot be off",
             "write ADDR:PORT",
         ));
+    };
+    let tls = (listener.is_remote() || config.http.tls_certificate.is_some())
+        .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
+        .transpose()?;
+    let admin_address = config.admin_listen(&data_dir);
+    let admin_listener = match config.server.admin_listen {
+        Some(_) => Listener::bind("server.admin_listen", &admin_address, Asks::Owner).await?,
+        None => unasked("server.admin_listen", &admin_address).await,
+    };
+    let local_address = config.local_listen(&data_dir);
+    let local_listener = match config.server.local_listen {
+        Some(_) => Listener::bind("server.local_listen", &local_address, Asks::Owner).await?,
+        None => unasked("server.local_listen", &local_address).await,
     };
     let store = open_store(&data_dir).await?;
 
@@ -80,19 +106,6 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
 
     let signals = Signals::new()?;
     let stop = CancellationToken::new();
-    let tls = (listener.is_remote() || config.http.tls_certificate.is_some())
-        .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
-        .transpose()?;
-    let admin_address = config.admin_listen(&data_dir);
-    let admin_listener = match config.server.admin_listen {
-        Some(_) => Listener::bind("server.admin_listen", &admin_address, Asks::Owner).await?,
-        None => unasked("server.admin_listen", &admin_address).await,
-    };
-    let local_address = config.local_listen(&data_dir);
-    let local_listener = match config.server.local_listen {
-        Some(_) => Listener::bind("server.local_listen", &local_address, Asks::Owner).await?,
-        None => unasked("server.local_listen", &local_address).await,
-    };
 
     let (url, authority) = name_of(&listener, &config, tls.is_some());
     let is_tls = tls.is_some();

@@ -1,11 +1,15 @@
 //! From file, environment and flags to a checked configuration.
 
 use super::sections::{Auth, Engine, Http, Log, Rate, Retention, Server};
-use super::{Address, Key};
+use super::{Address, Key, Size, Span};
+use crate::{backends, telemetry};
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use occi_backend::layers::Faults;
+use occi_model::TypeId;
+use occi_model::builder::RESERVED_SCHEME;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Everything that can be configured.
@@ -109,6 +113,11 @@ impl ConfigError {
         }))
     }
 
+    fn given_as(mut self, name: &str) -> Self {
+        self.0.message = format!("{name}: {}", self.0.message);
+        self
+    }
+
     fn within(mut self, source: &Source<'_>, span: Option<std::ops::Range<usize>>) -> Self {
         if let Some(span) = span {
             self.0.source_code = Some(NamedSource::new(source.name, source.text.to_owned()));
@@ -142,10 +151,18 @@ impl Config {
         let name = file.map(|file| file.display().to_string()).unwrap_or_default();
         let text = match file {
             Some(file) => std::fs::read_to_string(file).map_err(|error| {
-                ConfigError::new(
-                    format!("the configuration file {name} cannot be read: {error}"),
-                    "name a file that exists with --config, or leave the flag out to use the defaults",
-                )
+                let help = match error.kind() {
+                    ErrorKind::NotFound => {
+                        "name a file that exists with --config, or leave the flag out to use the defaults"
+                    }
+                    ErrorKind::PermissionDenied => {
+                        "let the user of the service read it, or leave --config out to use the defaults"
+                    }
+                    ErrorKind::IsADirectory => "name a file with --config, or leave the flag out to use the defaults",
+                    ErrorKind::InvalidData => "the file must be TOML, in UTF-8: occid --sample-config prints one",
+                    _ => "name another file with --config, or leave the flag out to use the defaults",
+                };
+                ConfigError::new(format!("the configuration file {name} cannot be read: {error}"), help)
             })?,
             None => String::new(),
         };
@@ -164,28 +181,31 @@ impl Config {
         };
         let spanned = toml::de::DeTable::parse(source.text).map_err(|error| syntax(error, "the file must be TOML"))?;
         check_names(spanned.get_ref(), source)?;
-        // First without the overrides, because only what was read from text knows its place.
-        let _: Self = toml::from_str(source.text).map_err(|error| syntax(error, "see the sample configuration"))?;
         let mut table: toml::Table =
             toml::from_str(source.text).map_err(|error| syntax(error, "the file must be TOML"))?;
-        let keys: BTreeMap<_, _> = Self::sections()
-            .into_iter()
-            .flat_map(|(_, _, keys)| keys)
-            .map(|key| (format!("{}.{}", key.section, key.name), key))
-            .collect();
+        // First without the overrides, because only what was read from text knows its place.
+        check_values(spanned.get_ref(), &table, source)?;
+        let _: Self = toml::from_str(source.text).map_err(|error| syntax(error, "see the sample configuration"))?;
         for (path, text, given_as) in &overrides.0 {
-            let value = match keys.get(path) {
+            if let Some(unknown) = unknown_to_engine(&table, path) {
+                return Err(unknown.given_as(given_as));
+            }
+            let known = known_key(&table, path);
+            let help = || match &known {
+                Some(key) => format!("it sets {path}: {}", key.doc.join(" ")),
+                None => format!("it sets {path}"),
+            };
+            let value = match &known {
+                // A list of an engine may be one of numbers.
+                Some(key) if key.example.is_array() && guess(text).is_array() => guess(text),
                 Some(key) => key
                     .read(text)
-                    .map_err(|problem| ConfigError::new(format!("{given_as} {problem}"), format!("it sets {path}")))?,
+                    .map_err(|problem| ConfigError::new(format!("{given_as} {problem}"), help()))?,
                 None => guess(text),
             };
-            set(&mut table, path, value.clone());
-            let mut alone = toml::Table::new();
-            set(&mut alone, path, value);
-            alone.try_into::<Self>().map_err(|error| {
-                ConfigError::new(format!("{given_as}: {}", error.message()), format!("it sets {path}"))
-            })?;
+            check_value(&table, path, &value)
+                .map_err(|problem| ConfigError::new(format!("{given_as} {problem}"), help()))?;
+            set(&mut table, path, value);
         }
         let config: Self = table.try_into().map_err(|error: toml::de::Error| {
             ConfigError::new(error.message().trim().to_owned(), "see the sample configuration")
@@ -248,6 +268,14 @@ impl Config {
                 );
             }
         }
+        if let Some(twice) = named_twice(&self.server.backends) {
+            return error(
+                "server.backends",
+                format!("{twice:?} is named twice"),
+                "name each engine once; two of one kind need two names, and [backend.NAME] with type",
+            );
+        }
+        self.check_least()?;
         let base = &self.http.base_path;
         if !base.is_empty() && (!base.starts_with('/') || base.ends_with('/') || base.contains("//")) {
             return error(
@@ -279,8 +307,72 @@ impl Config {
                 "write text or json",
             );
         }
-        if self.engine.page_limit == 0 {
-            return error("engine.page_limit", "must be at least 1".into(), "the default is 1000");
+        if let Err(problem) = telemetry::filter(&self.log) {
+            return error(
+                "log.filter",
+                problem,
+                "write levels like info or warn,occi_engine=debug",
+            );
+        }
+        let site = &self.engine.site;
+        let is_origin = url::Url::parse(site).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        let scheme = format!("{}/occi/", site.trim_end_matches('/'));
+        if !is_origin || TypeId::new(&format!("{scheme}x#"), "x").is_err() {
+            return error(
+                "engine.site",
+                format!("{site:?} is no base of a scheme"),
+                "write it like http://cloud.example.org",
+            );
+        }
+        if scheme.starts_with(RESERVED_SCHEME) {
+            return error(
+                "engine.site",
+                format!("{site:?} belongs to the documents of the standard"),
+                "name a place of your own, like http://cloud.example.org",
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses what is too little to serve anybody.
+    fn check_least(&self) -> Result<(), ConfigError> {
+        let Self {
+            http,
+            rate,
+            engine,
+            retention,
+            ..
+        } = self;
+        for (key, size, least) in [
+            ("http.header_field_limit", http.header_field_limit, KIB),
+            ("http.header_limit", http.header_limit, KIB),
+            ("http.body_limit", http.body_limit, KIB),
+            ("http.answer_field_limit", http.answer_field_limit, KIB),
+            ("http.answer_header_limit", http.answer_header_limit, KIB),
+        ] {
+            at_least(key, size.0 >= least.0, &least)?;
+        }
+        for (key, span, least) in [
+            ("http.header_timeout", http.header_timeout, SHORT),
+            ("http.body_timeout", http.body_timeout, SHORT),
+            ("engine.refresh_interval", engine.refresh_interval, SHORT),
+            ("engine.operation_deadline", engine.operation_deadline, SECOND),
+            ("retention.events", retention.events, SECOND),
+            ("retention.operations", retention.operations, SECOND),
+            ("retention.audit", retention.audit, SECOND),
+            ("retention.idempotency", retention.idempotency, SECOND),
+        ] {
+            at_least(key, span.0 >= least.0, &least)?;
+        }
+        for (key, is_enough, least) in [
+            ("http.header_count", http.header_count >= 16, 16),
+            ("http.connections", http.connections >= 1, 1),
+            ("http.requests", http.requests >= 1, 1),
+            ("rate.burst", rate.burst >= 1, 1),
+            ("engine.page_limit", engine.page_limit >= 1, 1),
+            ("retention.event_count", retention.event_count >= 1, 1),
+        ] {
+            at_least(key, is_enough, &least)?;
         }
         Ok(())
     }
@@ -322,6 +414,29 @@ impl Config {
     }
 }
 
+const KIB: Size = Size(1 << 10);
+const SECOND: Span = Span::seconds(1);
+const SHORT: Span = Span(std::time::Duration::from_millis(100));
+
+fn at_least(key: &str, is_enough: bool, least: &dyn std::fmt::Display) -> Result<(), ConfigError> {
+    if is_enough {
+        return Ok(());
+    }
+    let message = format!("{key}: must be at least {least}");
+    Err(ConfigError::new(
+        message,
+        "leave it out to have the default: occid --sample-config",
+    ))
+}
+
+fn named_twice(names: &[String]) -> Option<&String> {
+    names
+        .iter()
+        .enumerate()
+        .find(|(at, name)| names[..*at].contains(name))
+        .map(|(_, name)| name)
+}
+
 /// Refuses keys that do not exist, with the nearest one that does.
 fn check_names(table: &toml::de::DeTable<'_>, source: &Source<'_>) -> Result<(), ConfigError> {
     let sections = Config::sections();
@@ -347,6 +462,125 @@ fn check_names(table: &toml::de::DeTable<'_>, source: &Source<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// That the engine whose section `path` leads to says that it has no such key.
+fn unknown_to_engine(table: &toml::Table, path: &str) -> Option<ConfigError> {
+    let (engine, name) = path.strip_prefix("backend.")?.split_once('.')?;
+    let keys = backends::keys(&kind_of(table, engine));
+    let names: Vec<_> = keys.iter().map(|key| key.name).chain(["type"]).collect();
+    (names.len() > 1 && !names.contains(&name)).then(|| unknown("key", name, &names))
+}
+
+/// The key at a dotted path; of an engine's section, if the engine says which keys it has.
+fn known_key(table: &toml::Table, path: &str) -> Option<Key> {
+    let (section, name) = path.rsplit_once('.')?;
+    let keys = match section.strip_prefix("backend.") {
+        Some(engine) => backends::keys(&kind_of(table, engine)),
+        None => {
+            Config::sections()
+                .into_iter()
+                .find(|(known, _, _)| *known == section)?
+                .2
+        }
+    };
+    keys.into_iter().find(|key| key.name == name)
+}
+
+/// The kind of the engine called `name`: the key `type` of its section, else its name.
+fn kind_of(table: &toml::Table, name: &str) -> String {
+    let named = table
+        .get("backend")
+        .and_then(|all| all.get(name)?.get("type")?.as_str());
+    named.unwrap_or(name).to_owned()
+}
+
+/// Refuses values that their keys cannot have, each at its place.
+fn check_values(spanned: &toml::de::DeTable<'_>, table: &toml::Table, source: &Source<'_>) -> Result<(), ConfigError> {
+    let inner = |table: &toml::Table, name: &str| table.get(name).and_then(toml::Value::as_table).cloned();
+    for (section, inside) in spanned {
+        let Some(inside) = inside.get_ref().as_table() else {
+            continue;
+        };
+        let section: &str = section.get_ref();
+        let values = inner(table, section).unwrap_or_default();
+        let found: Vec<_> = if section == "backend" {
+            let engines = inside.iter().filter_map(|(name, keys)| {
+                let name: &str = name.get_ref();
+                Some((
+                    format!("backend.{name}"),
+                    keys.get_ref().as_table()?,
+                    inner(&values, name)?,
+                ))
+            });
+            engines.collect()
+        } else {
+            vec![(section.to_owned(), inside, values)]
+        };
+        for (section, keys, values) in found {
+            for (name, value) in keys {
+                let text: &str = name.get_ref();
+                let path = format!("{section}.{text}");
+                let Some(given) = values.get(text) else { continue };
+                if let Some(unknown) = unknown_to_engine(table, &path) {
+                    return Err(unknown.within(source, Some(name.span())));
+                }
+                let known = known_key(table, &path);
+                check_value(table, &path, given).map_err(|problem| {
+                    let help = known.map_or_else(|| "see the sample configuration".to_owned(), |key| key.doc.join(" "));
+                    ConfigError::new(format!("{path} {problem}"), help).within(source, Some(value.span()))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the key at `path` can have this value; if not, what is to be said after its name.
+fn check_value(table: &toml::Table, path: &str, value: &toml::Value) -> Result<(), String> {
+    let problem = match path.strip_prefix("backend.").and_then(|path| path.split_once('.')) {
+        // It says which engine it is.
+        Some((_, "type")) => None,
+        Some((engine, key)) => backends::check_key(&kind_of(table, engine), key, value).err(),
+        None => {
+            let mut alone = toml::Table::new();
+            set(&mut alone, path, value.clone());
+            let read = alone.try_into::<Config>();
+            read.err().map(|error| error.message().trim().to_owned())
+        }
+    };
+    let Some(problem) = problem else { return Ok(()) };
+    Err(match known_key(table, path) {
+        Some(key) => in_plain_words(&key.example, value, &problem),
+        None => format!("is wrong: {problem}"),
+    })
+}
+
+/// What is wrong with a value, where the reader of TOML speaks to programmers.
+fn in_plain_words(example: &toml::Value, value: &toml::Value, problem: &str) -> String {
+    if let Some((_, choice)) = problem
+        .split_once(", expected ")
+        .filter(|_| problem.starts_with("unknown variant"))
+    {
+        return format!("must be {choice}, not {value}");
+    }
+    if !["invalid type", "invalid value", "invalid length"]
+        .iter()
+        .any(|kind| problem.starts_with(kind))
+    {
+        return format!("is wrong: {problem}");
+    }
+    let what = match example {
+        toml::Value::Integer(_) => match value.as_integer() {
+            Some(..0) => return format!("must not be negative, but is {value}"),
+            Some(_) => return format!("is too large: {value}"),
+            None => "a whole number",
+        },
+        toml::Value::Boolean(_) => "true or false",
+        toml::Value::Array(_) => "a list",
+        _ => "text in quotes",
+    };
+    format!("must be {what}, like {example}, not {value}")
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> ConfigError {
@@ -469,12 +703,12 @@ mod tests {
             "",
             &[
                 ("OCCID_BACKEND_QEMU_ON_HOST_BOOT", "leave"),
-                ("OCCID_BACKEND_QEMU_CORES", "2"),
+                ("OCCID_BACKEND_QEMU_CORES_RATIO", "2"),
             ],
         )
         .unwrap();
         assert_eq!(config.backend["qemu"]["on_host_boot"].as_str(), Some("leave"));
-        assert_eq!(config.backend["qemu"]["cores"].as_integer(), Some(2));
+        assert_eq!(config.backend["qemu"]["cores_ratio"].as_integer(), Some(2));
     }
 
     #[test]
@@ -507,8 +741,13 @@ mod tests {
                 "unknown key \"body_limt\"",
                 "did you mean \"body_limit\"?",
             ),
-            ("[rate]\nper_second = \"x\"", &[], "invalid type", "sample"),
-            ("[http]\nbody_limit = \"4 MB\"", &[], "is no size", "sample"),
+            (
+                "[rate]\nper_second = \"x\"",
+                &[],
+                "rate.per_second must be a whole number, like 5000, not \"x\"",
+                "per second",
+            ),
+            ("[http]\nbody_limit = \"4 MB\"", &[], "is no size", "largest body"),
             (
                 "",
                 &[("OCCID_RATE_BURST", "many")],

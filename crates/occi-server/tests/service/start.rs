@@ -118,6 +118,125 @@ fn a_configuration_whose_engines_cannot_start_is_not_valid() {
 }
 
 #[test]
+fn a_key_that_cannot_have_its_value_is_named_with_its_line_in_plain_words() {
+    for (key, value, problem) in [
+        ("boots", "-1", "must not be negative, but is -1"),
+        ("stop_grace", "\"60s\"", "must be a whole number, like 60, not \"60s\""),
+        ("ssh_ports", "[5]", "must be a list, like [20000, 29999], not [5]"),
+        ("addresses", "\"foo\"", "is wrong: "),
+        ("accelerator", "\"hvf\"", "must be `kvm` or `tcg`, not \"hvf\""),
+        (
+            "images",
+            "\"x\"",
+            "must be a list, like [\"/var/lib/occid/images\"], not \"x\"",
+        ),
+        (
+            "qemu",
+            "5",
+            "must be text in quotes, like \"qemu-system-x86_64\", not 5",
+        ),
+        ("cores_ratio", "5000000000", "is too large: 5000000000"),
+        ("boots", "0", "must be at least 1"),
+        ("bots", "1", "did you mean \"boots\"?"),
+    ] {
+        let setup = Setup::default().config(&format!(
+            "[server]\nbackends = [\"qemu\"]\n[backend.qemu]\n{key} = {value}"
+        ));
+        let words = setup.run(&["--check-config"]).bad();
+        assert!(words.contains(key) && words.contains(problem), "{key}: {words}");
+        assert!(words.contains("occid.toml:4"), "it says where: {words}");
+        assert!(!words.contains("expected"), "{words}");
+    }
+    for (variable, value, problem) in [
+        (
+            "OCCID_BACKEND_QEMU_BOOTS",
+            "-1",
+            "OCCID_BACKEND_QEMU_BOOTS must not be negative",
+        ),
+        (
+            "OCCID_BACKEND_QEMU_STOP_GRACE",
+            "60s",
+            "OCCID_BACKEND_QEMU_STOP_GRACE must be a whole number",
+        ),
+        (
+            "OCCID_BACKEND_QEMU_SSH_PORTS",
+            "[5]",
+            "OCCID_BACKEND_QEMU_SSH_PORTS must be a list",
+        ),
+        (
+            "OCCID_BACKEND_QEMU_BOTS",
+            "1",
+            "OCCID_BACKEND_QEMU_BOTS: unknown key \"bots\"",
+        ),
+        ("OCCID_RATE_BURST", "-1", "OCCID_RATE_BURST must not be negative"),
+    ] {
+        let setup = Setup::default().variable(variable, value);
+        let words = setup.run(&["--check-config", "--backend", "qemu"]).bad();
+        assert!(words.contains(problem), "{variable}: {words}");
+    }
+    let setup = Setup::default()
+        .variable("OCCID_BACKEND_QEMU_SSH_PORTS", "[2000, 3000]")
+        .variable("OCCID_BACKEND_QEMU_IMAGES", "/a,/b")
+        .variable("OCCID_BACKEND_QEMU_DEFAULT_IMAGE", "12");
+    setup.run(&["--check-config", "--backend", "qemu"]).good();
+}
+
+#[test]
+fn a_configuration_that_could_serve_nobody_is_not_valid() {
+    for (text, what) in [
+        ("[http]\nconnections = 0", "http.connections: must be at least 1"),
+        ("[http]\nrequests = 0", "http.requests: must be at least 1"),
+        (
+            "[http]\nheader_field_limit = \"1 B\"",
+            "http.header_field_limit: must be at least 1 KiB",
+        ),
+        (
+            "[http]\nbody_timeout = \"0s\"",
+            "http.body_timeout: must be at least 100ms",
+        ),
+        ("[log]\nfilter = \"zork==\"", "log.filter: "),
+        (
+            "[engine]\nrefresh_interval = \"0s\"",
+            "engine.refresh_interval: must be at least 100ms",
+        ),
+        ("[engine]\nsite = \"foo\"", "engine.site: \"foo\" is no base"),
+        ("[engine]\nsite = \"http://x y\"", "engine.site: "),
+        (
+            "[engine]\nsite = \"http://schemas.ogf.org/occi\"",
+            "belongs to the documents of the standard",
+        ),
+        (
+            "[engine]\nsite = \"http://schemas.ogf.org/\"",
+            "belongs to the documents of the standard",
+        ),
+        (
+            "[server]\nbackends = [\"memory\", \"memory\"]",
+            "\"memory\" is named twice",
+        ),
+    ] {
+        let words = Setup::default().config(text).run(&["--check-config"]).bad();
+        assert!(words.contains(what), "{text}: {words}");
+    }
+    let setup = Setup::default();
+    let words = setup.run(&["--check-config", "--backend", "memory,memory"]).bad();
+    assert!(words.contains("\"memory\" is named twice"), "{words}");
+}
+
+#[test]
+fn a_start_that_fails_says_why_and_nothing_else() {
+    let setup = Setup::default();
+    let key = setup.home().join("key");
+    std::fs::write(&key, "no key").unwrap();
+    let key = key.to_str().unwrap();
+    let broken = setup.config(&format!("[http]\ntls_certificate = {key:?}\ntls_key = {key:?}"));
+    let words = broken.fail_to_start().bad();
+    assert!(words.contains("http.tls_") && !words.contains("ERROR"), "{words}");
+    let folder = Setup::default();
+    let words = folder.run(&["--config", folder.home().to_str().unwrap()]).bad();
+    assert!(words.contains("name a file with --config"), "{words}");
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_start_is_named_with_its_remedy() {
     let occid = Occid::start();
     let taken = occid.address.to_string();
