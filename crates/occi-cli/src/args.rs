@@ -20,10 +20,10 @@ use tokio::runtime::Runtime;
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "The server is that of --endpoint, --context or --cloud; else of OCCI_ENDPOINT, OCCI_CONTEXT or OS_CLOUD; else the\n\
-                  current context (occi login, occi context); else an occid of this user on this machine.\n\
-                  Who asks: options; else OCCI_USER or OCCI_TOKEN, but not where --context or --cloud names the server; else\n\
-                  the context or the cloud.\n\
+    after_help = "The server is that of --endpoint, --context or --cloud; else of OCCI_ENDPOINT, OCCI_CONTEXT\n\
+                  or OS_CLOUD; else the current context (occi login, occi context); else an occid of this\n\
+                  user on this machine. Who asks: options; else OCCI_USER or OCCI_TOKEN, but not where\n\
+                  --context or --cloud names the server; else the context or the cloud.\n\
                   \n\
                   Things are named by title, by id or the beginning of one, as KIND/NAME, by path or by URL.\n\
                   The command line of rOCCI-cli works too: occi --help-rocci"
