@@ -247,7 +247,10 @@ impl Backend for Qemu {
     }
 
     async fn delete(&self, context: &Context, target: &Target) -> Result<()> {
-        match self.declared(&target.kind)? {
+        let kind = self.declared(&target.kind)?;
+        // What a create that was cut off began to record it records in full: then we see it.
+        drop(self.site.placing.lock().await);
+        match kind {
             "compute" => compute::delete(&self.site, context, id(target)).await,
             "network" => networks::delete(&self.site, context, id(target)).await,
             "storage" => volume::delete(&self.site, context, id(target)).await,

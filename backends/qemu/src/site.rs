@@ -296,18 +296,14 @@ impl Site {
         lock(&self.volumes).get(id).cloned()
     }
 
-    /// Records a new volume.
-    pub(crate) async fn add_volume(self: &Arc<Self>, record: VolumeRecord) -> Result<Arc<Volume>, Failure> {
-        let site = self.clone();
-        blocking(move || {
-            let directory = site.config.directory.join(VOLUMES).join(&record.mark);
-            make_private(&directory)?;
-            let record = Record::create(record::path(&directory), record)?;
-            let volume = Volume::new(directory, record);
-            lock(&site.volumes).insert(volume.id.clone(), volume.clone());
-            Ok(volume)
-        })
-        .await
+    /// Records a new volume. For [`Site::place`].
+    pub(crate) fn add_volume(&self, record: VolumeRecord) -> Result<Arc<Volume>, Failure> {
+        let directory = self.config.directory.join(VOLUMES).join(&record.mark);
+        make_private(&directory)?;
+        let record = Record::create(record::path(&directory), record)?;
+        let volume = Volume::new(directory, record);
+        lock(&self.volumes).insert(volume.id.clone(), volume.clone());
+        Ok(volume)
     }
 
     /// Removes what is left of a volume; nobody uses it. For [`Site::place`].

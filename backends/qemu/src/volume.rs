@@ -199,7 +199,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
                 made: false,
                 online: false,
             };
-            let volume = site.add_volume(record).await?;
+            let volume = site.place(move |site| site.add_volume(record)).await?;
             context.step("volume recorded").await?;
             volume
         }

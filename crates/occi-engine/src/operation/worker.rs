@@ -345,7 +345,10 @@ impl Run {
                 outcome
             }
             None => {
-                self.may_be_in_flight();
+                // A call into a host's engine is this process's own, and ends with it.
+                if self.carrier().capabilities().locality == Locality::Shared {
+                    self.may_be_in_flight();
+                }
                 let kind = if late {
                     ErrorKind::Timeout
                 } else {

@@ -1,6 +1,7 @@
 //! Deleting.
 
 use crate::fixture::*;
+use occi_backend::layers::Faults;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Selection, Where};
@@ -43,6 +44,23 @@ async fn a_creation_is_superseded_by_its_deletion() {
             on.paths(&caller(), &at(&names::NETWORKINTERFACE)).await.unwrap(),
             [""; 0]
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_hangs_on_this_host_does_not_hold_up_its_deletion() {
+    let memory = Config {
+        call_timeout_ms: 60_000,
+        ..Config::local()
+    };
+    for fault in ["create:start:hang", "create:1:hang"] {
+        let faults = Faults::default();
+        faults.add(fault.parse().unwrap());
+        let on = Fixture::faulty(memory.clone(), EngineConfig::default(), faults).await;
+        let made = on.create_as(&soon(), compute()).await.unwrap();
+        on.delete(&made.entities[0].location).await.unwrap();
+        on.settled().await;
+        assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
     }
 }
 

@@ -1,5 +1,6 @@
 //! An engine on a store of its own, and short words for what tests say.
 
+use occi_backend::layers::{Faults, Layered};
 use occi_backend::{Backend, Verb, names};
 use occi_backend_memory::{Config, Control, Memory};
 use occi_engine::{
@@ -42,7 +43,7 @@ impl Ground {
 
     /// A process that begins on this ground.
     pub(crate) async fn rise(&self, config: EngineConfig) -> Fixture {
-        Fixture::on(&self.folder, self.memory.clone(), config).await
+        Fixture::on(&self.folder, self.memory.clone(), config, Faults::default()).await
     }
 }
 
@@ -71,18 +72,24 @@ impl Fixture {
     }
 
     pub(crate) async fn new(memory: Config, config: EngineConfig) -> Self {
+        Self::faulty(memory, config, Faults::default()).await
+    }
+
+    /// One whose backend fails as planned.
+    pub(crate) async fn faulty(memory: Config, config: EngineConfig, faults: Faults) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut on = Self::on(&folder, memory, config).await;
+        let mut on = Self::on(&folder, memory, config, faults).await;
         on.folder = Some(folder);
         on
     }
 
-    async fn on(folder: &TempDir, memory: Config, config: EngineConfig) -> Self {
+    async fn on(folder: &TempDir, memory: Config, config: EngineConfig, faults: Faults) -> Self {
         let store = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
         projects(&*store).await;
         let memory = Memory::open(memory).unwrap();
         let control = memory.control();
-        let backends: Vec<(String, Arc<dyn Backend>)> = vec![("memory".into(), Arc::new(memory))];
+        let backends: Vec<(String, Arc<dyn Backend>)> =
+            vec![("memory".into(), Arc::new(Layered::new(Arc::new(memory), faults)))];
         let engine = Engine::start(config, store.clone(), backends).await.unwrap();
         Self {
             engine,
