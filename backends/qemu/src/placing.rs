@@ -259,7 +259,8 @@ impl Site {
         }
         if cores_in_use.saturating_add(cores) > most_cores {
             return full(format!(
-                "no room for {cores} cores: {cores_in_use} of {most_cores} are in use on this host"
+                "no room for {cores} cores: {cores_in_use} of {most_cores} are in use on this host; ask for fewer, or stop a \
+                 compute"
             ));
         }
         let Some((total, available)) = memory_of_host() else {
@@ -269,7 +270,8 @@ impl Site {
         let most = total.saturating_sub(HOST_MIB);
         if memory_in_use.saturating_add(cost) > most || cost > available {
             return full(format!(
-                "no room for {memory_mib} MiB of memory: with QEMU's own part {cost} MiB are needed, and {} MiB are free",
+                "no room for {memory_mib} MiB of memory: with QEMU's own part {cost} MiB are needed, and {} MiB are free on \
+                 this host; ask for less, or stop a compute",
                 most.saturating_sub(memory_in_use).min(available)
             ));
         }
@@ -288,7 +290,8 @@ impl Site {
         Err(BackendError::new(
             ErrorKind::CapacityExhausted,
             format!(
-                "no room on the disk: {} MiB are needed, and {} MiB are free",
+                "no room on the disk: {} MiB are needed, and {} MiB are free; ask for less, or delete what is not \
+                 needed",
                 bytes.saturating_add(LEAST_FREE) >> 20,
                 free >> 20
             ),

@@ -334,7 +334,7 @@ impl Inner {
         let mut usage = None;
         match declared {
             Some((here, _)) => {
-                here.require_up()?;
+                here.require_up().await?;
                 let intent = Intent {
                     entity: row.id.clone(),
                     kind: row.kind.clone(),

@@ -2,7 +2,7 @@
 
 use crate::{EngineError, FailureKind, Result};
 use arc_swap::ArcSwap;
-use occi_backend::{Backend, Capabilities, ErrorKind, KindCapability};
+use occi_backend::{Backend, Capabilities, ErrorKind, KindCapability, Locality};
 use occi_model::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,8 @@ pub(crate) struct Carrier {
     is_short: AtomicBool,
     /// Rung when there may be an operation to claim.
     pub(crate) bell: Notify,
-    health: ArcSwap<std::result::Result<(), String>>,
+    /// Whether it answered when it was called last.
+    reached: ArcSwap<std::result::Result<(), String>>,
     /// What it said of its health last.
     told: ArcSwap<std::result::Result<(), String>>,
 }
@@ -33,7 +34,7 @@ impl Carrier {
             name,
             backend,
             bell: Notify::new(),
-            health: ArcSwap::from_pointee(Ok(())),
+            reached: ArcSwap::from_pointee(Ok(())),
             told: ArcSwap::from_pointee(Ok(())),
         }
     }
@@ -66,14 +67,19 @@ impl Carrier {
         self.capabilities().kind(kind)
     }
 
-    /// Whether it can be used, as last seen.
+    /// Whether it can be used, as last seen. A host's engine can be listed while what it works with is missing, so there
+    /// it counts what it says of itself.
     pub(crate) fn health(&self) -> std::result::Result<(), String> {
-        (**self.health.load()).clone()
+        let reached = (**self.reached.load()).clone();
+        match self.capabilities().locality {
+            Locality::Host => reached.and_then(|()| (**self.told.load()).clone()),
+            Locality::Shared => reached,
+        }
     }
 
-    /// Whether it can be used, without the reason.
-    pub(crate) fn is_up(&self) -> bool {
-        self.health.load().is_ok()
+    /// Whether its answers are its own and new, as last seen.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.reached.load().is_ok()
     }
 
     /// Learns from the outcome of a call whether the engine can be reached.
@@ -83,17 +89,13 @@ impl Carrier {
             // Any other answer came from the engine.
             _ => Ok(()),
         };
-        if **self.health.load() != seen {
+        if **self.reached.load() != seen {
             match &seen {
                 Ok(()) => tracing::info!(backend.name = %self.name, "the backend can be reached again"),
                 Err(cause) => tracing::warn!(backend.name = %self.name, %cause, "the backend cannot be reached"),
             }
-            metrics::gauge!("occid_backend_up", "backend" => self.name.clone()).set(if seen.is_ok() {
-                1.0
-            } else {
-                0.0
-            });
-            self.health.store(Arc::new(seen));
+            self.reached.store(Arc::new(seen));
+            self.count();
         }
     }
 
@@ -110,15 +112,26 @@ impl Carrier {
             }
             self.told.store(Arc::new(answer));
         }
-        match outcome {
+        match (outcome, self.capabilities().locality) {
+            (Ok(()), _) => self.learn(&Ok(())),
+            (Err(_), Locality::Host) => {}
             // What health() reports is the operator's to mend, whatever its kind.
-            Err(error) => self.health.store(Arc::new(Err(error.message))),
-            Ok(()) => self.learn(&Ok(())),
+            (Err(error), Locality::Shared) => self.reached.store(Arc::new(Err(error.message))),
         }
+        self.count();
+    }
+
+    fn count(&self) {
+        let up = if self.health().is_ok() { 1.0 } else { 0.0 };
+        metrics::gauge!("occid_backend_up", "backend" => self.name.clone()).set(up);
     }
 
     /// Refuses a write while the backend is known to be down.
-    pub(crate) fn require_up(&self) -> Result<()> {
+    pub(crate) async fn require_up(&self) -> Result<()> {
+        if self.health().is_err() && self.capabilities().locality == Locality::Host {
+            // What was missing on this host may have been installed since.
+            self.probe().await;
+        }
         self.health().map_err(|cause| EngineError {
             retry_after: Some(std::time::Duration::from_secs(10)),
             ..EngineError::new(

@@ -410,7 +410,7 @@ impl Inner {
                 ));
             }
         }
-        here.require_up()?;
+        here.require_up().await?;
         let scope = Scope {
             project: row.native_project.clone(),
         };

@@ -283,7 +283,7 @@ impl Inner {
     async fn stale_of(&self, caller: &Caller, kinds: &[TypeId]) -> Option<(std::time::Duration, Vec<String>)> {
         let mut down = Vec::new();
         let mut oldest_ms = self.now_ms();
-        for carrier in self.carriers.iter().filter(|carrier| !carrier.is_up()) {
+        for carrier in self.carriers.iter().filter(|carrier| !carrier.is_reached()) {
             let declared = &carrier.capabilities().kinds;
             let listed: Vec<_> = declared
                 .iter()

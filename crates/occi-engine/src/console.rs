@@ -61,7 +61,7 @@ impl Engine {
         if !carrier.kind(&row.kind).is_some_and(|kind| kind.console_log) {
             return Err(unsupported(carrier, "keep what comes over consoles"));
         }
-        carrier.require_up()?;
+        carrier.require_up().await?;
         let (scope, target) = (scope(&row), row::target(&row));
         if part.follow && row.operation.is_some() {
             let inner = self.inner.clone();
@@ -90,7 +90,7 @@ impl Engine {
         if carrier.kind(&row.kind).is_none_or(|kind| kind.console.is_empty()) {
             return Err(unsupported(carrier, "open consoles"));
         }
-        carrier.require_up()?;
+        carrier.require_up().await?;
         let Some(seat) = inner.seats.take(&row.id, force) else {
             let message = "somebody else sits at this console; force it open, and theirs ends";
             return Err(EngineError::new(FailureKind::Conflict, message).with_code("in_use"));

@@ -291,7 +291,7 @@ impl Inner {
                 });
                 continue;
             }
-            if let Err(error) = here.require_up() {
+            if let Err(error) = here.require_up().await {
                 refusal.get_or_insert(error);
                 continue;
             }
@@ -631,7 +631,7 @@ impl Inner {
                 format!("the backend {:?} chooses ids itself: create with POST", here.name),
             ));
         }
-        here.require_up()?;
+        here.require_up().await?;
         if let Some(operation) = from.operation {
             return Err(self.busy(from, operation).await);
         }

@@ -205,7 +205,7 @@ impl Inner {
         if !here.kind(&row.kind).is_some_and(|kind| kind.delete) {
             return Err(unsupported(here, &format!("delete entities of {}", row.kind)));
         }
-        here.require_up()?;
+        here.require_up().await?;
         if let Some(operation) = row.operation
             && let Some(open) = self.store.operation(operation).await?
             && open.entity.as_ref() != Some(&row.id)

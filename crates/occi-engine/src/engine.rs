@@ -165,7 +165,7 @@ impl Engine {
 
     /// A look at a hot entity that asks neither the store nor an engine: `None` means "retrieve it", never "absent".
     pub fn peek(&self, caller: &Caller, path: &str) -> Option<Stamp> {
-        let usable = |carrier: usize| self.inner.carriers.get(carrier).is_some_and(Carrier::is_up);
+        let usable = |carrier: usize| self.inner.carriers.get(carrier).is_some_and(Carrier::is_reached);
         self.inner.hot.look(&caller.principal, path, usable)
     }
 }

@@ -62,7 +62,15 @@ pub struct EngineError {
     pub context: Option<Box<str>>,
 }
 
+/// The code of a failure for want of room.
+const OUT_OF_ROOM: &str = "capacity_exhausted";
+
 impl EngineError {
+    /// Whether an engine has no room for what was asked for: nothing is wrong with it.
+    pub fn is_out_of_room(&self) -> bool {
+        self.code == Some(OUT_OF_ROOM)
+    }
+
     /// A failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
@@ -184,7 +192,7 @@ impl From<BackendError> for EngineError {
             ErrorKind::InUse => (FailureKind::Conflict, Some("in_use")),
             ErrorKind::Invalid => (FailureKind::Invalid, None),
             ErrorKind::Unsupported => (FailureKind::Unsupported, None),
-            ErrorKind::CapacityExhausted => (FailureKind::Unavailable, Some("capacity_exhausted")),
+            ErrorKind::CapacityExhausted => (FailureKind::Unavailable, Some(OUT_OF_ROOM)),
             ErrorKind::RateLimited => (FailureKind::Unavailable, Some("rate_limited")),
             // The service's own credentials: nothing that the caller could mend by logging in again.
             ErrorKind::Unavailable | ErrorKind::Unauthenticated => (FailureKind::Unavailable, None),

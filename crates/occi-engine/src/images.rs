@@ -70,7 +70,7 @@ impl Engine {
         let project = caller.effective_project();
         policy::may_change(caller, project)?;
         let (carrier, images) = inner.shelves()?.swap_remove(0);
-        carrier.require_up()?;
+        carrier.require_up().await?;
         if !inner.store.projects().await?.iter().any(|known| known.name == project) {
             return Err(EngineError::new(
                 FailureKind::NotFound,

@@ -121,7 +121,7 @@ impl Engine {
         if !here.capabilities().removes_templates {
             return Err(unsupported(here, "remove templates"));
         }
-        here.require_up()?;
+        here.require_up().await?;
         if !is_repeated {
             let plan = Plan {
                 require: vec![Require::NotAssociated {

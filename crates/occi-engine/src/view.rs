@@ -173,7 +173,7 @@ impl Staleness {
     /// The age of a picture and the backend's name, if its backend cannot be reached.
     async fn of(&mut self, inner: &Inner, row: &EntityRow) -> Option<(Duration, String)> {
         let carrier = inner.carrier_of(row)?;
-        if inner.carriers[carrier].is_up() {
+        if inner.carriers[carrier].is_reached() {
             return None;
         }
         let backend = inner.carriers[carrier].name.clone();

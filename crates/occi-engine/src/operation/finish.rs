@@ -311,7 +311,11 @@ impl Run {
         let unknown =
             error.outcome == Outcome::Unknown || matches!(error.kind, ErrorKind::Unexpected | ErrorKind::Unavailable);
         let error = EngineError::from(error).with_operation(self.row.id);
-        tracing::warn!(verb = %self.row.verb, context = error.context, "the operation failed: {error}");
+        if error.is_out_of_room() {
+            tracing::debug!(verb = %self.row.verb, context = error.context, "the operation failed: {error}");
+        } else {
+            tracing::warn!(verb = %self.row.verb, context = error.context, "the operation failed: {error}");
+        }
         if matches!(self.intent.task, Task::Create(_)) {
             let group = match self.group().await {
                 Ok(group) => group,

@@ -136,6 +136,7 @@ impl Fault {
 
 impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
+        let is_out_of_room = error.is_out_of_room();
         let EngineError {
             kind,
             message,
@@ -146,7 +147,10 @@ impl From<EngineError> for Fault {
             context,
         } = error;
         let (status, problem) = status::of_failure(kind);
-        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        if is_out_of_room {
+            // Whoever asks for more than there is can do so all day.
+            tracing::debug!(message, context, "a request was refused: the engine has no room");
+        } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             tracing::warn!(%status, message, context, "a request failed");
         }
         let fault = Self {

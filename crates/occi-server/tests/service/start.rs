@@ -51,6 +51,22 @@ fn an_engine_that_cannot_be_used_is_told_at_the_start_and_by_the_first_request()
         )
         .expect(503);
     assert!(refused.body.contains(words), "{}", refused.body);
+    // That nothing can be found in it does not mean that it can be used.
+    occid.admin().get("/compute/").expect(200);
+    assert_eq!(occid.side_door("/readyz").status, 503);
+    let log = occid.log();
+    assert!(!log.contains("can be reached again"), "{log}");
+}
+
+#[test]
+fn a_full_engine_is_no_trouble_of_the_server() {
+    let setup = Setup::default().config("[backend.memory]\nmemory_gib = 1.0");
+    let occid = setup.start();
+    let body = "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"";
+    occid.admin().post("/compute/", body).expect(201);
+    occid.admin().post("/compute/", body).expect(503);
+    let log = occid.log();
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
 }
 
 #[test]
