@@ -5,10 +5,11 @@ use crate::engine::Engine;
 use crate::object::{Key, Object, State};
 use crate::resources::{name_ephemeral, size, template};
 use crate::templates::{Saved, free_term};
+use ipnet::IpNet;
 use occi_backend::names::{STORAGE, attribute};
 use occi_backend::{BackendError, Change, ErrorKind, Invocation, KindCapability, Result, TemplateKind};
-use occi_model::TypeId;
 use occi_model::templates::EPHEMERAL_DEVICEID;
+use occi_model::{Attributes, TypeId};
 
 /// The state to which an action brings an entity; none for those that change something else.
 pub(crate) fn reached(kind: &TypeId, action: &str) -> Option<State> {
@@ -166,6 +167,7 @@ pub(crate) fn changed(
             }
         }
     }
+    move_gateway(&mut object, set);
     for name in unset {
         // A disk goes with its name.
         if name.as_str() != EPHEMERAL_DEVICEID {
@@ -197,4 +199,16 @@ pub(crate) fn changed(
         engine.check_memory(memory_gib(&object) - memory_gib(now))?;
     }
     Ok(object)
+}
+
+/// The gateway of a network moves with its addresses, unless it is named too.
+fn move_gateway(object: &mut Object, set: &Attributes) {
+    let (address, gateway) = (attribute("occi.network.address"), attribute("occi.network.gateway"));
+    let subnet: Option<IpNet> = set.get(address.as_str()).and_then(|text| text.as_str()?.parse().ok());
+    if let Some(first) = subnet.and_then(|subnet| subnet.hosts().next())
+        && set.get(gateway.as_str()).is_none()
+        && object.attributes.get(gateway.as_str()).is_some()
+    {
+        object.attributes.set(gateway, first.to_string());
+    }
 }

@@ -9,7 +9,7 @@ use crate::links;
 use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::placing::Reservation;
-use crate::record::{MachineRecord, NicRecord, Wanted};
+use crate::record::{MachineRecord, NetworkRecord, NicRecord, Wanted};
 use crate::saving;
 use crate::seed::{self, Seed};
 use crate::site::Site;
@@ -248,6 +248,25 @@ fn place(
     Ok((site.add_machine(record)?, room))
 }
 
+/// A guest on two networks with the same addresses would not know where to send.
+fn refuse_two_ways(site: &Site, network: &NetworkRecord, others: &[NicRecord]) -> Result<()> {
+    let others = others.iter().filter(|nic| nic.network != network.id);
+    for other in others.filter_map(|nic| site.network(&nic.network)) {
+        let subnet = other.record.get().subnet;
+        if subnet.contains(&network.subnet) || network.subnet.contains(&subnet) {
+            return refuse(
+                ErrorKind::Conflict,
+                format!(
+                    "an interface of the compute leads to another network whose addresses {subnet} meet {}; give one of the \
+                     networks other addresses",
+                    network.subnet
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Gives an interface its addresses. For [`Site::place`].
 pub(crate) fn place_nic(
     site: &Site,
@@ -257,6 +276,7 @@ pub(crate) fn place_nic(
     others: &[NicRecord],
 ) -> Result<NicRecord> {
     let record = network.record.get();
+    refuse_two_ways(site, &record, others)?;
     let macs: Vec<Mac> = others.iter().map(|nic| nic.mac).collect();
     let mac = match text(&link.attributes, "occi.networkinterface.mac") {
         None => site.free_mac(&record.id, &macs),

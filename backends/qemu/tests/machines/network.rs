@@ -275,7 +275,25 @@ pub(crate) async fn bounds_and_addresses(_lab: &Lab, config: QemuConfig) {
     assert_eq!(beside.kind, ErrorKind::Conflict);
     elsewhere.links[0].target = Some(target(&network));
     qemu.create(&context(), &elsewhere).await.unwrap();
-    for create in [&first, &elsewhere, &network] {
+
+    // Another network with the addresses of the project's own: a guest is on one of them.
+    let mut double = other(&NETWORK, None);
+    double
+        .attributes
+        .set(attribute("occi.network.address"), "10.213.0.0/16");
+    qemu.create(&context(), &double).await.unwrap();
+    let mut torn = compute(&[]);
+    torn.bring_up = false;
+    torn.links.push(CreateLink {
+        mark: deaf().mark,
+        target: Some(target(&double)),
+        ..torn.links[0].clone()
+    });
+    let refused = qemu.create(&context(), &torn).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict, "{refused:?}");
+    torn.links.remove(0);
+    qemu.create(&context(), &torn).await.unwrap();
+    for create in [&first, &elsewhere, &torn, &network, &double] {
         qemu.delete(&context(), &target(create)).await.unwrap();
     }
     qemu.shutdown().await;

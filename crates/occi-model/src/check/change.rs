@@ -1,6 +1,7 @@
 //! Changes of entities: partial updates, replacements, dissociation.
 
 use super::Violation;
+use super::addresses::check_addresses;
 use super::ends::{is_own_location, refuse_ends, refuse_links};
 use super::given::{Given, attribute_path, check_limits, immutable, is_state, missing};
 use super::mixins::MixinPlan;
@@ -82,6 +83,7 @@ impl Registry {
             }
         }
         unset_gone(&mut change, entity, &before, &after);
+        check_addresses(&entity.attributes, &change.set, "")?;
 
         match &entity.shape {
             Shape::Link { source, target } => {
@@ -166,6 +168,7 @@ impl Registry {
         }
         apply_fresh(&mut change, entity, &after, &fresh, &HashSet::new());
         unset_gone(&mut change, entity, &before, &after);
+        check_addresses(&entity.attributes, &change.set, "")?;
 
         match &entity.shape {
             Shape::Link { source, target } => {

@@ -1,5 +1,6 @@
 //! Entities to be made.
 
+use super::addresses::check_addresses;
 use super::ends::{refuse_ends, refuse_links};
 use super::given::{Given, check_limits, immutable, is_state, missing};
 use super::{Stage, Violation};
@@ -147,6 +148,7 @@ impl Registry {
                 _ => {}
             }
         }
+        check_addresses(&Attributes::new(), &attributes, at)?;
         if let Some(lifecycle) = self.lifecycle(kind.id.as_str()) {
             attributes.set(lifecycle.state.clone(), lifecycle.initial);
         }

@@ -18,6 +18,7 @@
 //! not name them, with their attributes.
 
 mod action;
+mod addresses;
 mod change;
 mod create;
 mod ends;

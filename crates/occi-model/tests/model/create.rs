@@ -63,6 +63,36 @@ fn core_10_and_core_11_a_mixin_brings_its_attributes() {
     assert_eq!(text(&made.attributes, "occi.network.address").unwrap(), "10.0.0.0/24");
 }
 
+#[rstest]
+#[case("192.0.2.0/24", "192.0.2.1", None)]
+#[case("10.0.0.0/8", "10.255.255.254", None)]
+#[case("192.0.2.8/31", "192.0.2.8", None)]
+#[case("2001:db8::/64", "2001:db8::ffff", None)]
+#[case("192.0.2.0/24", "192.0.3.1", Some("gateway"))]
+#[case("192.0.2.0/24", "192.0.2.255", Some("gateway"))]
+#[case("2001:db8::/64", "2001:db8::", Some("gateway"))]
+#[case("2001:db8::/64", "192.0.2.1", Some("gateway"))]
+#[case("127.0.0.0/8", "127.0.0.1", Some("address"))]
+#[case("0.0.0.0/0", "10.0.0.1", Some("address"))]
+#[case("169.254.7.0/24", "169.254.7.1", Some("address"))]
+#[case("224.0.0.0/8", "224.0.0.1", Some("address"))]
+#[case("255.255.255.0/24", "255.255.255.1", Some("address"))]
+#[case("fe80::/64", "fe80::1", Some("address"))]
+fn infra_43_a_network_has_addresses_of_hosts_and_its_gateway_is_one(
+    #[case] address: &str,
+    #[case] gateway: &str,
+    #[case] refused: Option<&str>,
+) {
+    let model = model();
+    let both = [("occi.network.address", address), ("occi.network.gateway", gateway)];
+    let path = refused.map(|name| format!("attributes.occi.network.{name}"));
+    let at_once = model.check_create(&draft(NETWORK, &[IPNETWORK], &both));
+    assert_eq!(at_once.err().map(|violation| violation.path), path);
+    let plain = create(&model, &draft(NETWORK, &[], &[]));
+    let later = model.check_update(&plain, &draft(NETWORK, &[IPNETWORK], &both));
+    assert_eq!(later.err().map(|violation| violation.path), path);
+}
+
 #[test]
 fn core_18_what_the_server_keeps_is_ignored_on_creation() {
     let made = create(
