@@ -73,9 +73,9 @@ keys! {
     /// The first and the last port of the loopback on which guests' ssh is published. Default 20000 to 29999.
     ssh_ports: [u16; 2] = [20_000, 29_999], like "[20000, 29999]";
     /// The first and the last of the users as whom virtual machines run, one each, where the server is root; the first is
-    /// for image tools. Two servers of one host need two ranges. Default 1900000000 to 1900065535, which no
-    /// distribution gives out.
-    users: [u32; 2] = [1_900_000_000, 1_900_065_535], like "[1900000000, 1900065535]";
+    /// for image tools. Two servers of one host need two ranges. Default: 65536 of those from 1900000000 on that no
+    /// distribution gives out, drawn for each `directory` when it is first used and kept in its file `users`.
+    users: Option<[u32; 2]> = None, like "[1900000000, 1900065535]";
     /// How many guests may boot at the same time. Default: one per processor.
     boots: Option<usize> = None, like "4";
     /// How many virtual processors a processor of the host may stand for. Default 16.
@@ -123,7 +123,7 @@ impl QemuConfig {
         if first > last || first < 1024 {
             return Err("`ssh_ports` must be two ports from 1024 on, the lower one first".to_owned());
         }
-        if self.users[0] == 0 || self.users[0] >= self.users[1] {
+        if self.users.is_some_and(|[first, last]| first == 0 || first >= last) {
             return Err("`users` must be two different numbers above 0, the lower one first".to_owned());
         }
         if self.boots == Some(0) || self.cores_ratio == 0 || self.console_log == 0 {
@@ -174,6 +174,7 @@ mod tests {
             images: shown.images.clone(),
             default_image: shown.default_image.clone(),
             accelerator: shown.accelerator,
+            users: shown.users,
             boots: shown.boots,
             ..QemuConfig::default()
         };

@@ -165,13 +165,12 @@ impl Site {
 
     /// The user as whom image tools work on volumes, if we are root.
     pub(crate) fn tools_user(&self) -> Option<u32> {
-        let [first, _] = self.config.users;
-        rustix::process::geteuid().is_root().then_some(first)
+        self.users.map(|[tools, _]| tools)
     }
 
     /// A user that no machine and no network has, if we are root. For [`Site::place`].
     pub(crate) fn free_user(&self) -> Result<Option<u32>, BackendError> {
-        let Some(tools) = self.tools_user() else {
+        let Some([tools, last]) = self.users else {
             return Ok(None);
         };
         let machines = self.machines();
@@ -184,7 +183,6 @@ impl Site {
             .iter()
             .filter_map(|network| network.record.get().user)
             .collect();
-        let [_, last] = self.config.users;
         let free = (tools + 1..=last).find(|user| !taken.contains(user) && !also.contains(user));
         match free {
             Some(user) => Ok(Some(user)),

@@ -105,7 +105,7 @@ pub(crate) struct MachineRecord {
     pub former_disks: Vec<DiskRecord>,
     /// The devices that come and go, by name, as a guest that is held on disk knows them.
     pub hardware: Vec<String>,
-    /// The restart that is under way: its operation, and who ran when it began.
+    /// The last restart: its operation, and who ran when it began.
     pub restart: Option<(String, Option<crate::process::Identity>)>,
 }
 
@@ -221,6 +221,9 @@ pub(crate) struct VolumeRecord {
     /// Whether it has been made in full.
     pub made: bool,
     pub online: bool,
+    /// It is going offline, and a machine that starts may have taken it before.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// The path of the record in `directory`.

@@ -39,6 +39,13 @@ const UPLOAD_ROUND: Duration = Duration::from_secs(600);
 /// The version of how things lie in the engine's directory, as its file `layout` says.
 const LAYOUT: &str = "3\n";
 
+/// The users that are for machines where nothing else is said: above those of containers, below those of no meaning.
+const FIRST_USER: u32 = 1_900_000_000;
+/// So many belong to a directory.
+const USERS: u32 = 1 << 16;
+/// So many directories have users of their own.
+const RANGES: u32 = 1500;
+
 const MACHINES: &str = "vm";
 const NETWORKS: &str = "net";
 const VOLUMES: &str = "volume";
@@ -64,6 +71,8 @@ pub(crate) struct Site {
     pub(crate) reserved: Mutex<BTreeMap<String, (u32, u64)>>,
     /// The port that was given out last.
     pub(crate) latest_port: Mutex<Option<u16>>,
+    /// The first and the last of the users as whom machines run, if we are root.
+    pub(crate) users: Option<[u32; 2]>,
     boots: Arc<Semaphore>,
     events: mpsc::UnboundedSender<Event>,
     settled: watch::Sender<bool>,
@@ -93,6 +102,11 @@ impl Site {
         for left in directories(&config.directory.join(TRASH))? {
             durable::remove_dir(&left)?;
         }
+        let users = match (rustix::process::geteuid().is_root(), config.users) {
+            (false, _) => None,
+            (true, Some(users)) => Some(users),
+            (true, None) => Some(own_users(&config.directory)?),
+        };
         let (events, receiver) = mpsc::unbounded_channel();
         let mut images = vec![config.directory.join(SAVED)];
         images.extend(config.images.iter().cloned());
@@ -111,6 +125,7 @@ impl Site {
             placing: Arc::default(),
             reserved: Mutex::default(),
             latest_port: Mutex::default(),
+            users,
             boots: Arc::new(Semaphore::new(config.boots.unwrap_or(processors))),
             events,
             settled: watch::Sender::new(false),
@@ -126,6 +141,9 @@ impl Site {
             let volume = Volume::new(directory, record);
             lock(&site.volumes).insert(volume.id.clone(), volume);
         })?;
+        for volume in site.volumes() {
+            volume.undo_leaving()?;
+        }
         let mut found = Vec::new();
         recorded(&site.config.directory.join(UPLOADS), |directory, record| {
             found.push(Uploading::new(directory, record));
@@ -506,6 +524,19 @@ fn check_layout(directory: &Path) -> Result<(), Failure> {
             LAYOUT.trim()
         ),
     })
+}
+
+/// The users of the machines in this directory, drawn once: another server of this host has drawn others.
+fn own_users(directory: &Path) -> Result<[u32; 2], Failure> {
+    let file = directory.join("users");
+    if let Some(users) = durable::read_json(&file)? {
+        return Ok(users);
+    }
+    let (_, random, ..) = Uuid::new_v4().as_fields();
+    let first = FIRST_USER + u32::from(random) % RANGES * USERS;
+    let users = [first, first + USERS - 1];
+    durable::write_json(&file, &users)?;
+    Ok(users)
 }
 
 pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {

@@ -124,6 +124,18 @@ impl Volume {
         (is_there && disk.online && !disk.leaving).then_some(machine)
     }
 
+    /// What was broken off while it went offline begins again: a machine may have it.
+    pub(crate) fn undo_leaving(&self) -> std::result::Result<(), Failure> {
+        let stay = |record: &mut VolumeRecord| {
+            record.online = true;
+            record.leaving = false;
+        };
+        match self.record.get().leaving {
+            true => self.record.blocking_change(stay).map(drop),
+            false => Ok(()),
+        }
+    }
+
     fn refuse_if_used(&self, site: &Site) -> Result<()> {
         match self.user(site) {
             Some(machine) => refuse(
@@ -198,6 +210,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
                 size: size(create.attributes.get("occi.storage.size"))?,
                 made: false,
                 online: false,
+                leaving: false,
             };
             let volume = site.place(move |site| site.add_volume(record)).await?;
             context.step("volume recorded").await?;
@@ -223,7 +236,11 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
 
 /// Online or offline: attached where links say so, or nowhere.
 async fn set_online(site: &Arc<Site>, context: &Context, volume: &Volume, online: bool) -> Result<()> {
-    volume.record.change(move |record| record.online = online).await?;
+    let set = move |record: &mut VolumeRecord| {
+        record.online = online;
+        record.leaving = false;
+    };
+    volume.record.change(set).await?;
     if let Some((machine, _)) = site.attachment(&volume.id) {
         devices::settle(site, &machine, context.stopped()).await?;
         site.publish_machine(&machine);
@@ -236,12 +253,19 @@ async fn set_online(site: &Arc<Site>, context: &Context, volume: &Volume, online
 async fn set_offline(site: &Arc<Site>, context: &Context, volume: &Volume) -> Result<()> {
     if volume.record.get().online {
         volume.refuse_if_used(site)?;
-        volume.record.change(|record| record.online = false).await?;
-        // A machine says that it starts before it looks which volumes are online; so one that took it is seen here.
-        if let Err(used) = volume.refuse_if_used(site) {
-            set_online(site, context, volume, true).await?;
-            return Err(used);
-        }
+        let leave = |record: &mut VolumeRecord| {
+            record.online = false;
+            record.leaving = true;
+        };
+        volume.record.change(leave).await?;
+    }
+    // A machine says that it starts before it looks which volumes are online; so one that took it is seen here, also if
+    // we were broken off.
+    if volume.record.get().leaving
+        && let Err(used) = volume.refuse_if_used(site)
+    {
+        set_online(site, context, volume, true).await?;
+        return Err(used);
     }
     set_online(site, context, volume, false).await
 }

@@ -1,7 +1,7 @@
 //! Changes of a compute that are broken off.
 
 use crate::lab::{Lab, console};
-use crate::world::{act, compute, context, other, target};
+use crate::world::{act, act_in, compute, context, deaf, other, target};
 use occi_backend::names::{STORAGE, STORAGELINK, attribute};
 use occi_backend::{Backend, Change, Context, Create, ErrorKind, Interrupted, Journal, Picture};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -89,6 +89,28 @@ pub(crate) async fn broken_off(lab: &Lab, config: QemuConfig) {
     let saved = saved.filter(|path| path.extension().is_some_and(|end| end == "qcow2"));
     let lengths: Vec<u64> = saved.map(|path| path.metadata().unwrap().len()).collect();
     assert!(matches!(lengths[..], [length] if length < 1 << 20), "{lengths:?}");
+    qemu.delete(&context(), &target(&machine)).await.unwrap();
+    qemu.shutdown().await;
+}
+
+/// A restart that has been done, and the same operation once more, as after a crash.
+pub(crate) async fn restarted_once(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let machine = deaf();
+    qemu.create(&context(), &machine).await.unwrap();
+    let process = || std::fs::read(lab.machine(machine.mark.as_str()).join("process.json")).unwrap();
+    let mut runs = vec![process()];
+    for operation in [context(), context()] {
+        for _attempt in 0..2 {
+            let method = [("method", "cold".into())];
+            act_in(&qemu, operation.clone(), &machine, "restart", &method)
+                .await
+                .unwrap();
+            runs.push(process());
+        }
+    }
+    assert!(runs[0] != runs[1] && runs[1] != runs[3], "each was done");
+    assert!(runs[1] == runs[2] && runs[3] == runs[4], "each was done once");
     qemu.delete(&context(), &target(&machine)).await.unwrap();
     qemu.shutdown().await;
 }

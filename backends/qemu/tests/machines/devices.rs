@@ -212,7 +212,7 @@ pub(crate) async fn backups(_lab: &Lab, config: QemuConfig) {
 
 /// A volume that is taken offline while its machine starts: one of the two comes first, and both know which.
 pub(crate) async fn offline_or_used(lab: &Lab, config: QemuConfig) {
-    let qemu = Qemu::open(config).unwrap();
+    let qemu = Qemu::open(config.clone()).unwrap();
     let (machine, volume, _link) = off_with_volume(&qemu).await;
     let disk = lab.inside(machine.mark.as_str()).join("disk0.qcow2");
     for delay_ms in 0..12 {
@@ -234,6 +234,27 @@ pub(crate) async fn offline_or_used(lab: &Lab, config: QemuConfig) {
             .unwrap();
         act(&qemu, &volume, "online", &[]).await.unwrap();
     }
+
+    // The server is killed when it has recorded the volume as offline, and a machine has just taken it.
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    qemu.shutdown().await;
+    drop(qemu);
+    let record = lab
+        .machine("")
+        .join("../volume")
+        .join(volume.mark.as_str())
+        .join("record.json");
+    let broken_off = std::fs::read_to_string(&record).unwrap();
+    let broken_off = broken_off
+        .replace("\"online\": true", "\"online\": false")
+        .replace("\"leaving\": false", "\"leaving\": true");
+    std::fs::write(&record, broken_off).unwrap();
+    let qemu = Qemu::open(config).unwrap();
+    let used = act(&qemu, &volume, "offline", &[]).await.unwrap_err();
+    assert_eq!(used.kind, ErrorKind::InUse);
+    let found = qemu.find(&context().scope, &target(&volume)).await.unwrap().unwrap();
+    assert_eq!(text(&found, "occi.storage.state"), "online");
+    assert!(disk.exists());
     for create in [&machine, &volume] {
         qemu.delete(&context(), &target(create)).await.unwrap();
     }

@@ -12,6 +12,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// A user that is nobody's.
+const SOMEBODY: u32 = 1_900_000_000;
+
 /// What a helper can see in its bounds: its own directory, the system's programs, and nothing else.
 pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
     let home = lab.machine("");
@@ -21,7 +24,7 @@ pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
     let is_root = rustix::process::geteuid().is_root();
     let bounds = Confinement {
         write: vec![".".into()],
-        user: is_root.then_some(config.users[0]),
+        user: is_root.then_some(SOMEBODY),
         open_files: Some(64),
         ..Confinement::default()
     };
@@ -38,7 +41,7 @@ pub(crate) async fn bounds(lab: &Lab, config: QemuConfig) {
     assert!(said.starts_with("own file"), "{ran:?}");
     assert!(said.contains("64\n") && said.contains("NoNewPrivs: 1"), "{said}");
     if is_root {
-        assert!(said.ends_with(&format!("{}\n", config.users[0])), "{said}");
+        assert!(said.ends_with(&format!("{}\n", SOMEBODY)), "{said}");
     }
     if !has_landlock() {
         println!("skipped in part: this kernel has no Landlock");
@@ -54,7 +57,7 @@ pub(crate) async fn ends_with_the_server(lab: &Lab, config: QemuConfig) {
     std::fs::create_dir_all(&home).unwrap();
     let bounds = Confinement {
         write: vec![".".into()],
-        user: rustix::process::geteuid().is_root().then_some(config.users[0]),
+        user: rustix::process::geteuid().is_root().then_some(SOMEBODY),
         ..Confinement::default()
     };
     let mut server = Command::new("/bin/sh")
@@ -149,4 +152,31 @@ pub(crate) async fn prison(lab: &Lab, config: QemuConfig) {
             "{status}"
         );
     }
+}
+
+/// Two servers of one host, both root: no machine of one runs as the user of a machine of the other.
+pub(crate) async fn two_servers(lab: &Lab, config: QemuConfig) {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: users are for root to give out");
+        return;
+    }
+    let beside = Lab::new();
+    let mut users = Vec::new();
+    for (lab, config) in [(lab, config), (&beside, beside.config().unwrap())] {
+        for _life in 0..2 {
+            let qemu = Qemu::open(config.clone()).unwrap();
+            let mut machine = deaf();
+            machine.bring_up = false;
+            qemu.create(&context(), &machine).await.unwrap();
+            let record = std::fs::read(lab.machine(machine.mark.as_str()).join("record.json")).unwrap();
+            let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+            users.push(record["user"].as_u64().unwrap());
+            qemu.shutdown().await;
+        }
+    }
+    beside.end().await;
+    assert!(users.iter().all(|user| *user > 1_900_000_000), "{users:?}");
+    users.sort_unstable();
+    users.dedup();
+    assert_eq!(users.len(), 4);
 }

@@ -61,6 +61,13 @@ fn main() -> ExitCode {
             "a_qemu_that_was_taken_over_reaches_no_file_outside_of_its_directory",
             |lab, config| Box::pin(isolation::prison(lab, config)),
         ),
+        trial("a_restart_whose_end_nobody_saw_is_not_done_again", |lab, config| {
+            Box::pin(changes::restarted_once(lab, config))
+        }),
+        trial(
+            "two_servers_of_one_host_run_no_machines_as_the_same_user",
+            |lab, config| Box::pin(isolation::two_servers(lab, config)),
+        ),
         trial(
             "guests_of_a_project_reach_each_other_and_not_the_hosts_loopback",
             |lab, config| Box::pin(network::neighbours(lab, config)),
