@@ -16,6 +16,7 @@ behaviours![
     a_link_keeps_its_target_from_being_removed,
     events_are_numbered_without_gaps_in_the_order_of_commits,
     events_past_their_retention_are_forgotten,
+    nothing_is_written_after_an_event_that_was_not_seen,
     quota_is_reserved_and_released,
     concurrent_commits_all_count,
 ];
@@ -451,6 +452,36 @@ async fn events_past_their_retention_are_forgotten(store: Shared) {
         (11, 10, 0),
         "a reader at 10 missed nothing"
     );
+}
+
+async fn nothing_is_written_after_an_event_that_was_not_seen(store: Shared) {
+    let seen = write(&store, [insert(compute("a"))]).await.unwrap().event;
+    let after = |since: i64, name: &str| {
+        let (store, row) = (store.clone(), compute(name));
+        async move {
+            let commit = Commit {
+                require: vec![Require::NothingSince(since)],
+                writes: vec![insert(row)],
+                ..Commit::default()
+            };
+            store.commit(commit).await
+        }
+    };
+    let tasks: Vec<_> = (0..8).map(|n| tokio::spawn(after(seen, &format!("n{n}")))).collect();
+    let mut outcomes = Vec::new();
+    for task in tasks {
+        outcomes.push(task.await.unwrap());
+    }
+    assert_eq!(
+        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+        1,
+        "{outcomes:?}"
+    );
+    for late in outcomes.into_iter().filter(Result::is_err) {
+        let newest = seen + 1;
+        assert_eq!(refused(late), Refused::Changed { since: seen, newest });
+    }
+    after(seen + 1, "b").await.unwrap();
 }
 
 async fn quota_is_reserved_and_released(store: Shared) {

@@ -290,6 +290,14 @@ async fn operations_are_listed_newest_first(store: Shared) {
         ..Default::default()
     };
     assert_eq!(list(alphas).await, [3, 2, 1]);
+    let page = |offset| OperationQuery {
+        offset,
+        limit: 2,
+        ..Default::default()
+    };
+    assert_eq!(list(page(1)).await, [3, 2]);
+    assert_eq!(list(page(4)).await, [0]);
+    assert_eq!(list(page(u64::MAX)).await, [0; 0]);
     let open = OperationQuery {
         open: true,
         entity: Some(id("b")),
