@@ -78,7 +78,7 @@ pub(crate) struct Global {
     /// Do not check the server's certificate
     #[arg(long, global = true)]
     pub(crate) insecure: bool,
-    /// How long to wait for a connection or for the next bytes of an answer
+    /// How long to wait for a connection or for the next bytes of an answer; --wait says how long for what is done
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<std::time::Duration>,
     /// Ask the server anew what it offers
@@ -140,7 +140,7 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     // Of some it is the usual end.
-    let is_endless = matches!(cli.verb, Verb::Watch(_));
+    let is_endless = matches!(&cli.verb, Verb::Watch(watch) if watch.is_endless());
     std::thread::spawn(move || end_when_interrupted(is_endless));
     let runtime = runtime()
         .map_err(|error| Failure::new(Exit::Failure, format!("this machine gives no more resources: {error}")))?;

@@ -69,7 +69,7 @@ pub(crate) fn actions() -> ArgValueCompleter {
     })
 }
 
-/// Things by title, or by id where they have none: of one kind, or of all.
+/// Things by title, or by id where they have none or one that no shell takes as it is: of one kind, or of all.
 pub(crate) fn names(kind: Option<&'static str>) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
         let found = with_session(async |session| {
@@ -87,8 +87,11 @@ pub(crate) fn names(kind: Option<&'static str>) -> ArgValueCompleter {
                 }
                 let state = entity.state(&model).map(|state| state.word).unwrap_or_default();
                 let of = entity.kind.as_ref().map(|kind| kind.term()).unwrap_or_default();
-                let name = entity.title().filter(|title| !title.is_empty()).unwrap_or(&entity.id);
-                found.push((name.to_owned(), format!("{of} {state}")));
+                let title = entity.title().unwrap_or_default();
+                found.push(match is_plain(title) {
+                    true => (title.to_owned(), format!("{of} {state}")),
+                    false => (entity.id.clone(), format!("{title} {of} {state}")),
+                });
             }
             Some(found)
         });
@@ -118,7 +121,7 @@ fn from_model(look: impl Fn(&Model) -> Vec<(String, String)> + Send + Sync + 'st
 
 fn candidates(current: &OsStr, mut found: Vec<(String, String)>) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
-    found.retain(|(name, _)| name.starts_with(&*current) && !name.contains(char::is_control));
+    found.retain(|(name, _)| name.starts_with(&*current) && is_plain(name));
     found.sort();
     found.dedup_by(|one, other| one.0 == other.0);
     let candidates = found.into_iter().map(|(name, help)| {
@@ -126,6 +129,13 @@ fn candidates(current: &OsStr, mut found: Vec<(String, String)>) -> Vec<Completi
         CompletionCandidate::new(name).help(help)
     });
     candidates.collect()
+}
+
+/// Whether a shell takes a word as it is. What completes a command line is carried out when the key is pressed, and others
+/// choose the titles.
+fn is_plain(word: &str) -> bool {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._@:/+-".contains(&byte);
+    !word.is_empty() && !word.starts_with('-') && word.bytes().all(is_safe)
 }
 
 /// Asks the server that the words on the command line name so far.

@@ -1,4 +1,4 @@
-//! What people call things: a title, an id or the beginning of one, KIND/NAME, a path, a URL.
+//! What people call things: an id, a title, the first four or more characters of an id, KIND/NAME, a path, a URL.
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
@@ -81,8 +81,8 @@ impl Session {
         }
         let model = self.model().await?;
         let (kind_name, bare) = match name.split_once('/') {
-            Some((before, after)) => (Some(before), after),
-            None => (None, name),
+            Some((before, after)) if kind(&model, before).is_ok() => (Some(before), after),
+            _ => (None, name),
         };
         let among = match kind_name {
             Some(kind) => Among::Kind(kind.to_owned()),
@@ -129,18 +129,18 @@ impl Session {
         let could_be_id = name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
-        let mut titled = Vec::new();
-        let mut beginning = Vec::new();
+        let (mut titled, mut beginning) = (Vec::new(), Vec::new());
         if self.client.dialect().is_occid {
             for place in &places {
-                let listing = Listing {
-                    filter: by_title(name)?,
-                    page: None,
-                };
-                titled.extend(self.client.list(place, &listing).await?);
+                let (by_id, by_title) = (only_with("occi.core.id", name)?, only_with(TITLE, name)?);
+                let (by_id, by_title) =
+                    futures::try_join!(self.client.list(place, &by_id), self.client.list(place, &by_title))?;
+                if let Some(this) = by_id.into_iter().find(|location| is_of_these(location)) {
+                    return Ok(vec![this]);
+                }
+                titled.extend(by_title.into_iter().filter(|location| is_of_these(location)));
             }
-            titled.retain(|location| is_of_these(location));
-            if titled.len() == 1 || !could_be_id {
+            if !titled.is_empty() {
                 return Ok(titled);
             }
         }
@@ -152,7 +152,7 @@ impl Session {
                     if id == name && is_of_these(&location) {
                         return Ok(vec![location]);
                     }
-                    if id.starts_with(name) && is_of_these(&location) {
+                    if name.len() >= SHORTEST && id.starts_with(name) && is_of_these(&location) {
                         beginning.push(location);
                     }
                 }
@@ -172,8 +172,9 @@ impl Session {
         })
     }
 
-    /// The same for several; the same thing is there once.
-    pub(crate) async fn find_all(&self, names: &[String], among: &Among) -> Result<Vec<Found>> {
+    /// The same for several; the same thing is there once. A kind may stand in front of all.
+    pub(crate) async fn find_all(&self, words: &[String], among: &Among) -> Result<Vec<Found>> {
+        let names = kind_in_front(words, &*self.model().await?);
         let mut found = BTreeMap::new();
         for (place, name) in names.iter().enumerate() {
             let one = self.find(name, among).await?;
@@ -185,15 +186,35 @@ impl Session {
     }
 }
 
-/// What holds of things with a title.
-pub(crate) fn by_title(title: &str) -> Result<Filter> {
-    let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
-    Ok(Filter {
+/// `compute web1 web2` is `compute/web1` and `compute/web2`: a kind in front of names is that of all of them.
+pub(crate) fn kind_in_front(words: &[String], model: &Model) -> Vec<String> {
+    match words.split_first() {
+        Some((first, names)) if !names.is_empty() && kind(model, first).is_ok() => {
+            let whole = |name: &String| match name.starts_with('/') || name.contains("://") {
+                true => name.clone(),
+                false => format!("{first}/{name}"),
+            };
+            names.iter().map(whole).collect()
+        }
+        _ => words.to_vec(),
+    }
+}
+
+/// What people call things.
+pub(crate) const TITLE: &str = "occi.core.title";
+
+/// So many characters of an id are enough.
+const SHORTEST: usize = 4;
+
+/// What has this value and no other.
+pub(crate) fn only_with(attribute: &str, value: &str) -> Result<Listing> {
+    let filter = Filter {
         categories: Vec::new(),
         attributes: vec![AttributeFilter {
-            name,
-            value: Input::Quoted(title.to_owned()),
+            name: attribute.parse().map_err(occi_client::Error::from)?,
+            value: Input::Quoted(value.to_owned()),
             operator: Operator::Equal,
         }],
-    })
+    };
+    Ok(Listing { filter, page: None })
 }

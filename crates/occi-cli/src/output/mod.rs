@@ -162,6 +162,7 @@ impl Output {
             quiet: self.quiet,
             columns,
             sort,
+            limit: usize::MAX,
             held: Vec::new(),
             rows: Vec::new(),
             links: Vec::new(),
@@ -215,6 +216,7 @@ pub(crate) struct Listing {
     quiet: bool,
     columns: Vec<Column>,
     sort: Option<Sort>,
+    limit: usize,
     /// What is kept until all has been seen.
     held: Vec<Record>,
     rows: Vec<Vec<Cell>>,
@@ -225,8 +227,22 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// No more than so many: of a sorted list the first.
+    pub(crate) fn limited(mut self, limit: Option<usize>) -> Self {
+        self.limit = limit.unwrap_or(usize::MAX);
+        self
+    }
+
+    /// Whether nothing more can come into it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.sort.is_none() && self.count.max(self.held.len()) >= self.limit
+    }
+
     /// The next thing.
     pub(crate) fn push(&mut self, record: Record) -> Result<()> {
+        if self.is_full() {
+            return Ok(());
+        }
         if self.sort.is_some() || matches!(self.format, Format::JsonPath(_)) {
             self.held.push(record);
             return Ok(());
@@ -291,14 +307,20 @@ impl Listing {
             if let Some(sort) = &self.sort {
                 self.held.sort_by(|one, other| sort.compare(one, other));
             }
-            let all = Json::Array(self.held.into_iter().map(|record| record.json).collect());
+            let all = Json::Array(
+                self.held
+                    .into_iter()
+                    .take(self.limit)
+                    .map(|record| record.json)
+                    .collect(),
+            );
             let written = write_found(&mut self.out, path, &all);
             return flushed(self.out, written);
         }
         if let Some(sort) = self.sort.take() {
             let mut held = std::mem::take(&mut self.held);
             held.sort_by(|one, other| sort.compare(one, other));
-            for record in held {
+            for record in held.into_iter().take(self.limit) {
                 self.print(record)?;
             }
         }

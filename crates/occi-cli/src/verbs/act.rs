@@ -4,7 +4,7 @@ use super::each;
 use super::values::{Assignment, gib, input};
 use crate::complete;
 use crate::failure::{Failure, Result};
-use crate::names::{Among, Found};
+use crate::names::{Among, Found, kind_in_front};
 use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
@@ -117,12 +117,9 @@ Examples:
   occi resize data 20G
   occi resize web1 large")]
 pub(crate) struct Resize {
-    /// What it is called
-    #[arg(value_name = "NAME", add = complete::names(None))]
-    name: String,
-    /// Of a volume 20G; of a machine a template (occi list resource_tpl)
-    #[arg(value_name = "SIZE|TEMPLATE", add = complete::templates(RESOURCE_TPL))]
-    size: String,
+    /// What it is called, and its size: of a volume 20G, of a machine a template (occi list resource_tpl)
+    #[arg(value_name = "[KIND] NAME SIZE", required = true, num_args = 2..=3, add = complete::names(None))]
+    words: Vec<String>,
     #[command(flatten)]
     waiting: Waiting,
     /// Say what would be done, and do nothing
@@ -191,19 +188,24 @@ async fn act(
 async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, session: &Session) -> Result<()> {
     let mut made: Vec<_> = done.mixins.iter().map(|mixin| mixin.id.clone()).collect();
     if let Some(limit) = waiting.wait {
+        let state = |word: &str| Some(Until::State(vec![word.to_owned()]));
         let until = match action {
-            "stop" => Until::State(vec!["inactive".to_owned()]),
-            "suspend" => Until::State(vec!["suspended".to_owned()]),
-            "offline" => Until::State(vec!["offline".to_owned()]),
-            "down" => Until::State(vec!["inactive".to_owned()]),
-            _ => Until::Up,
+            "start" | "restart" | "online" | "up" => Some(Until::Up),
+            "stop" | "down" => state("inactive"),
+            "suspend" => state("suspended"),
+            "offline" => state("offline"),
+            // Its end is that of its operation, or nobody can tell it.
+            _ => None,
         };
         let operation = done.operation.as_deref();
-        let (_, mixins) = session
-            .wait(&found.name, &found.location, operation, &until, limit)
-            .await?;
-        if made.is_empty() {
-            made = mixins;
+        let until = until.or_else(|| operation.map(|_| Until::Up));
+        if let Some(until) = until {
+            let (_, mixins) = session
+                .wait(&found.name, &found.location, operation, &until, limit)
+                .await?;
+            if made.is_empty() {
+                made = mixins;
+            }
         }
     }
     for mixin in made {
@@ -256,7 +258,12 @@ impl Save {
 impl Resize {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let model = session.model().await?;
-        let found = session.find(&self.name, &Among::All).await?;
+        let (Some(name), Some(size)) = (self.words.first(), self.words.last()) else {
+            return Err(Failure::usage("resize what, and to which size?"));
+        };
+        let words = &self.words[..self.words.len() - 1];
+        let name = kind_in_front(words, &model).pop().unwrap_or_else(|| name.clone());
+        let found = session.find(&name, &Among::All).await?;
         let kind = model
             .kind_at(&found.location)
             .map(|kind| kind.id.as_str())
@@ -264,10 +271,10 @@ impl Resize {
         if self.dry_run {
             return session
                 .output
-                .text(&format!("would resize {} to {}\n", found.name, self.size));
+                .text(&format!("would resize {} to {}\n", found.name, size));
         }
         if !model.descends_from(kind, COMPUTE) {
-            let size = gib(&self.size).map_err(Failure::usage)?;
+            let size = gib(size).map_err(Failure::usage)?;
             return act(
                 &found,
                 "resize",
@@ -278,7 +285,7 @@ impl Resize {
             .await;
         }
         let draft = EntityDraft {
-            mixins: vec![template(&model, RESOURCE_TPL, &self.size)?.id.clone()],
+            mixins: vec![template(&model, RESOURCE_TPL, size)?.id.clone()],
             ..EntityDraft::default()
         };
         let done = session

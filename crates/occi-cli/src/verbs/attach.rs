@@ -6,7 +6,7 @@ use super::values::{Assignment, attribute_name, input};
 use super::{each, each_found};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
-use crate::names::{Among, Found};
+use crate::names::{Among, Found, kind};
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
@@ -23,12 +23,10 @@ Examples:
   occi attach compute/web1 storage/data network/lan
   occi attach web1 lan --dry-run")]
 pub(crate) struct Attach {
-    /// The machine, or whatever else the link starts at
-    #[arg(value_name = "NAME", add = complete::names(None))]
-    source: String,
-    /// Volumes, networks, or whatever else the server has a kind of link to
-    #[arg(value_name = "WHAT", required = true, num_args = 1.., add = complete::names(None))]
-    targets: Vec<String>,
+    /// The machine, then volumes, networks, or whatever else the server has a kind of link to; the machine's kind may stand
+    /// in front
+    #[arg(value_name = "[KIND] NAME WHAT", required = true, num_args = 2.., add = complete::names(None))]
+    names: Vec<String>,
     /// Of a volume: the device in the machine, as /dev/vdb
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
@@ -65,7 +63,7 @@ pub(crate) struct Detach {
     /// The machine and what is attached to it, or the path of a link
     #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
-    /// Do not ask, also if there are several links to the same thing
+    /// Do not ask, also if there are several links
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -83,15 +81,16 @@ impl Attach {
             || self.address.is_some()
             || self.mac.is_some()
             || !self.attributes.is_empty();
-        if is_own && self.targets.len() > 1 {
+        let (source, targets) = source_and_targets(&self.names, &model);
+        if is_own && targets.len() > 1 {
             return Err(Failure::usage(
                 "what is said of one link cannot be said of several: attach one after the other",
             ));
         }
-        let source = session.find(&self.source, &Among::All).await?;
+        let source = session.find(&source, &Among::All).await?;
         let entity = session.client.show(&source.location).await?;
         let links = links_of(&entity, session).await?;
-        each(&self.targets, &Among::All, session, async |target| {
+        each(&targets, &Among::All, session, async |target| {
             let draft = self.draft(&source, &target, &model)?;
             let is_there = |link: &&Entity| leads_to(link, &target.location) && link.kind == draft.kind;
             if let Some(link) = links.iter().find(is_there) {
@@ -174,10 +173,8 @@ impl Attach {
 impl Detach {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let model = session.model().await?;
-        let Some((first, others)) = self.names.split_first() else {
-            return Ok(());
-        };
-        let source = session.find(first, &Among::All).await?;
+        let (first, others) = source_and_targets(&self.names, &model);
+        let source = session.find(&first, &Among::All).await?;
         let entity = session.client.show(&source.location).await?;
         if entity.is_link(&model) {
             let found = session.find_all(&self.names, &Among::All).await?;
@@ -191,36 +188,42 @@ impl Detach {
                     no_link.name
                 )));
             }
+            self.ask_about(found.iter().map(|found| found.location.as_str()))?;
             return each_found(found, async |found| self.detach(&found, session).await).await;
         }
         if others.is_empty() {
             return Err(Failure::usage(format!("{first} is no link")).with_hint(format!("occi detach {first} WHAT")));
         }
         let links = links_of(&entity, session).await?;
-        each(others, &Among::All, session, async |target| {
-            let to_it: Vec<_> = links.iter().filter(|link| leads_to(link, &target.location)).collect();
-            if to_it.is_empty() {
-                return Err(Failure::new(
-                    Exit::NotFound,
-                    format!("{} is not attached to {}", target.name, source.name),
-                ));
-            }
-            if to_it.len() > 1 && !self.yes && !self.dry_run {
-                for link in &to_it {
-                    anstream::eprintln!("  {}", link.location);
-                }
-                confirm(&format!("Detach all {} links to {}?", to_it.len(), target.name))?;
-            }
-            for link in to_it {
-                let link = Found {
+        let mut chosen = Vec::new();
+        for target in session.find_all(&others, &Among::All).await? {
+            let to_it = links.iter().filter(|link| leads_to(link, &target.location));
+            let to_it: Vec<_> = to_it
+                .map(|link| Found {
                     location: link.location.clone(),
                     name: format!("{} from {}", target.name, source.name),
-                };
-                self.detach(&link, session).await?;
+                })
+                .collect();
+            if to_it.is_empty() {
+                let message = format!("{} is not attached to {}", target.name, source.name);
+                return Err(Failure::new(Exit::NotFound, message));
             }
-            Ok(())
-        })
-        .await
+            chosen.extend(to_it);
+        }
+        self.ask_about(chosen.iter().map(|link| link.location.as_str()))?;
+        each_found(chosen, async |link| self.detach(&link, session).await).await
+    }
+
+    /// More than one link is asked about.
+    fn ask_about<'l>(&self, links: impl ExactSizeIterator<Item = &'l str>) -> Result<()> {
+        if links.len() < 2 || self.yes || self.dry_run {
+            return Ok(());
+        }
+        let question = format!("Detach these {}?", links.len());
+        for link in links {
+            anstream::eprintln!("  {link}");
+        }
+        confirm(&question)
     }
 
     async fn detach(&self, link: &Found, session: &Session) -> Result<()> {
@@ -238,6 +241,17 @@ impl Detach {
             _ => format!("{name}: detached"),
         });
         Ok(())
+    }
+}
+
+/// `web1 data lan`, or with the kind of the first in front.
+fn source_and_targets(words: &[String], model: &Model) -> (String, Vec<String>) {
+    match words {
+        [first, name, targets @ ..] if !targets.is_empty() && kind(model, first).is_ok() => {
+            (format!("{first}/{name}"), targets.to_vec())
+        }
+        [name, targets @ ..] => (name.clone(), targets.to_vec()),
+        [] => (String::new(), Vec::new()),
     }
 }
 

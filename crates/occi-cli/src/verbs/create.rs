@@ -8,7 +8,7 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
-use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template};
+use occi_client::infrastructure::{self, NetworkInterface, StorageLink};
 use occi_client::{Created, EntityDraft, Input, Model, Until};
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
@@ -21,7 +21,7 @@ Examples:
   occi create compute web1
   occi create compute web1 --os tiny --size small --key @~/.ssh/id_ed25519.pub --wait
   occi create compute web2 --cores 2 --memory 2G --network lan --volume data
-  occi create compute db1 --volume data:10G --user-data @init.yaml
+  occi create compute db1 --volume journal:10G --user-data @init.yaml
   occi create storage data --size 10G
   occi create network lan --address 10.1.0.0/24 --gateway 10.1.0.1
   occi create network lan --attribute label=blue --dry-run
@@ -115,7 +115,7 @@ impl Create {
             .look_up(|model| kind(model, &self.kind).map(|kind| kind.id.clone()))
             .await?;
         let model = session.model().await?;
-        self.refuse_strangers(&kind_id, &model)?;
+        self.refuse_strangers(&kind_id)?;
         let (links, new_volumes) = self.machine_links(&model, session).await?;
         let mut draft = self.draft(&kind_id, &model)?;
         for link in links {
@@ -138,7 +138,26 @@ impl Create {
             }
             return session.would("create", &draft, self.at.as_deref());
         }
-        for volume in &new_volumes {
+        let mut made = Vec::new();
+        let created = self.create_with(&new_volumes, draft, &mut made, &model, session).await;
+        let created = created.map_err(|failure| {
+            let stays =
+                |(title, location)| format!("the volume {title} has been made and stays: occi delete {location}");
+            made.into_iter().map(stays).fold(failure, Failure::with_hint)
+        })?;
+        report(created, self.waiting, &model, session).await
+    }
+
+    /// Makes the volumes, then what they are for; `made` are titles and locations of the volumes.
+    async fn create_with(
+        &self,
+        new_volumes: &[NewVolume],
+        mut draft: EntityDraft,
+        made: &mut Vec<(String, String)>,
+        model: &Model,
+        session: &Session,
+    ) -> Result<Created> {
+        for volume in new_volumes {
             let storage = infrastructure::Storage {
                 title: Some(volume.title.clone()),
                 size_gib: volume.size_gib,
@@ -147,18 +166,18 @@ impl Create {
             let waiting = Waiting {
                 wait: Some(self.waiting.wait.unwrap_or(std::time::Duration::from_secs(600))),
             };
-            let created = create(&storage.draft(&model)?, None, &volume.title, waiting, session).await?;
+            let created = create(&storage.draft(model)?, None, &volume.title, waiting, session).await?;
             let location = location_of(&created)?;
             session.output.note(format!("volume {} is {location}", volume.title));
+            made.push((volume.title.clone(), location.to_owned()));
             let link = StorageLink {
                 storage: location.to_owned(),
                 ..StorageLink::default()
             };
-            draft.links.push(inline(link.draft(&model, None)?));
+            draft.links.push(inline(link.draft(model, None)?));
         }
-        let name = self.title.clone().unwrap_or_else(|| self.kind.clone());
-        let created = create(&draft, self.at.as_deref(), &name, self.waiting, session).await?;
-        report(created, self.waiting, &model, session).await
+        let name = self.title.as_ref().unwrap_or(&self.kind);
+        create(&draft, self.at.as_deref(), name, self.waiting, session).await
     }
 
     /// A mixin of the user's, to mark things with.
@@ -187,9 +206,9 @@ impl Create {
         session.output.text(&format!("{}\n", draft.id))
     }
 
-    /// An option that means nothing for this kind is a mistake.
-    fn refuse_strangers(&self, kind: &TypeId, model: &Model) -> Result<()> {
-        let is = |ancestor: &str| model.descends_from(kind.as_str(), ancestor);
+    /// An option that means nothing for this kind is a mistake. What descends from a kind has attributes of its own.
+    fn refuse_strangers(&self, kind: &TypeId) -> Result<()> {
+        let is = |other: &str| kind.as_str() == other;
         let of_machines = [
             ("--os", self.os.is_some()),
             ("--cores", self.cores.is_some()),
@@ -266,9 +285,7 @@ impl Create {
                     let size = gib(size).map_err(Failure::usage)?;
                     set(&mut draft, "occi.storage.size", Input::Typed(size.into()))?;
                 }
-                // A kind that descends from compute.
-                Some(size) => draft.mixins.push(template(model, RESOURCE_TPL, size)?.id.clone()),
-                None => {}
+                _ => {}
             }
             draft
         };
@@ -304,6 +321,14 @@ impl Create {
                 .filter(|(before, _)| !before.is_empty() && !name.contains('/'));
             if let Some((title, size)) = new {
                 let size_gib = gib(size).map_err(Failure::usage)?;
+                match session.find(title, &Among::Kind(STORAGE.to_owned())).await {
+                    Err(failure) if failure.exit == Exit::NotFound => {}
+                    Err(failure) => return Err(failure),
+                    Ok(_) => {
+                        return Err(Failure::usage(format!("there is a volume {title} already"))
+                            .with_hint(format!("--volume {title} attaches it")));
+                    }
+                }
                 let title = title.to_owned();
                 new_volumes.push(NewVolume { title, size_gib });
                 continue;

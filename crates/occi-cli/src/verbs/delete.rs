@@ -1,7 +1,7 @@
 //! `occi delete`.
 
 use super::each_found;
-use super::show::{kind_in_front, operation_path};
+use super::show::operation_path;
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found};
@@ -48,7 +48,6 @@ impl Delete {
         if !self.files.is_empty() {
             return super::apply::delete(&self.files, self.yes, self.waiting, self.dry_run, session).await;
         }
-        let model = session.model().await?;
         if let [kind, names @ ..] = self.names.as_slice()
             && kind == "operation"
             && !names.is_empty()
@@ -74,9 +73,7 @@ impl Delete {
             });
             found.try_collect().await?
         } else {
-            let (kind, names) = kind_in_front(self.names.clone(), &model);
-            let among = kind.map_or(Among::All, Among::Kind);
-            session.find_all(&names, &among).await?
+            session.find_all(&self.names, &Among::All).await?
         };
         if found.is_empty() {
             session.output.note("there is nothing to delete");
@@ -123,6 +120,9 @@ impl Delete {
 
     /// What goes on is stopped, where that is still possible.
     async fn operations(&self, ids: &[String], session: &Session) -> Result<()> {
+        if ids.len() > 1 && !self.yes && !self.dry_run {
+            confirm(&format!("Stop these {}?", ids.len()))?;
+        }
         for id in ids {
             let location = operation_path(id, session);
             if self.dry_run {

@@ -1,6 +1,6 @@
 //! `occi list`.
 
-use super::values::attribute_name;
+use super::values::{attribute_name, gib, input};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::kind;
@@ -74,12 +74,16 @@ impl Condition {
             return false;
         };
         let text = column.text(&record.json);
+        let number = match column.look {
+            Look::Gib => gib(&self.value).ok(),
+            _ => self.value.parse().ok(),
+        };
         match self.operator {
             Operator::Contains => text.contains(&self.value),
             Operator::Equal => {
                 text == self.value
                     || text.rsplit('#').next() == Some(self.value.as_str())
-                    || value.as_f64().is_some_and(|number| self.value.parse() == Ok(number))
+                    || value.as_f64().is_some_and(|value| number == Some(value))
             }
         }
     }
@@ -145,7 +149,7 @@ impl List {
                 model.attributes_of(&kind.id, &mixins)
             }
             Some(category) => category.attributes().iter().collect(),
-            None => Vec::new(),
+            None => model.categories().flat_map(Category::attributes).collect(),
         };
         let mut filter = Filter::default();
         let mut conditions = Vec::new();
@@ -155,23 +159,28 @@ impl List {
             // server does.
             if name.contains('.') {
                 filter.attributes.push(AttributeFilter {
+                    value: match condition.operator {
+                        Operator::Equal => input(&name, &condition.value, &model)?,
+                        Operator::Contains => Input::Quoted(condition.value.clone()),
+                    },
                     name: name.parse().map_err(occi_client::Error::from)?,
-                    value: Input::Quoted(condition.value.clone()),
                     operator: condition.operator,
                 });
             }
-            conditions.push((condition, Column::new(&name, Look::Plain)));
+            conditions.push((condition, Column::new(&name, Look::of_attribute(&name))));
         }
         let usual = || match category {
             Some(Category::Kind(kind)) => entity_columns(kind.id.as_str(), &model),
             _ => mixed_columns(),
         };
         let columns = self.columns(usual, &definitions)?;
-        let mut listing = session.output.list(columns, self.sort(&definitions)?);
+        let mut listing = session
+            .output
+            .list(columns, self.sort(&definitions)?)
+            .limited(self.limit);
         let mut entities = session.client.entities(at, &Listing { filter, page: None }).await?;
-        let mut count = 0;
         let ended = async {
-            while self.limit.is_none_or(|limit| count < limit)
+            while !listing.is_full()
                 && let Some(entity) = entities.try_next().await?
             {
                 let record = Record::entity(&entity, &model);
@@ -179,7 +188,6 @@ impl List {
                     .iter()
                     .all(|(condition, column)| condition.holds(column, &record))
                 {
-                    count += 1;
                     listing.push(record)?;
                 }
             }
@@ -216,18 +224,13 @@ impl List {
         session: &Session,
     ) -> Result<()> {
         let columns = self.columns(|| usual, &[])?;
-        let mut listing = session.output.list(columns, self.sort(&[])?);
-        let conditions: Vec<_> = self
-            .filter
-            .iter()
-            .map(|one| (one, Column::new(&one.name, Look::Plain)))
-            .collect();
-        let mut count = 0;
-        while self.limit.is_none_or(|limit| count < limit)
+        let mut listing = session.output.list(columns, self.sort(&[])?).limited(self.limit);
+        let conditions = self.filter.iter().map(|one| Ok((one, column(&one.name, &[])?)));
+        let conditions: Vec<_> = conditions.collect::<Result<_>>()?;
+        while !listing.is_full()
             && let Some(record) = records.try_next().await?
         {
             if conditions.iter().all(|(one, column)| one.holds(column, &record)) {
-                count += 1;
                 listing.push(record)?;
             }
         }
@@ -292,36 +295,28 @@ const MEMBERS: [&str; 30] = [
     "name",
 ];
 
+/// The member or the attribute that a name means.
+///
+/// # Errors
+/// There is neither, or several attributes end so.
 fn full_name(name: &str, definitions: &[&AttributeDefinition]) -> Result<String> {
-    // The size of a volume is its attribute, that of a machine its template.
-    let is_member = MEMBERS.contains(&name);
+    let has = |full: &str| definitions.iter().any(|one| one.name.as_str() == full);
     match name {
-        "name" => Ok("title".to_owned()),
-        "title" | "summary" | "id" => Ok(name.to_owned()),
-        _ if is_member
-            && !definitions
-                .iter()
-                .any(|one| one.name.as_str() == format!("occi.storage.{name}")) =>
-        {
-            Ok(name.to_owned())
-        }
-        _ => {
-            let full = attribute_name(name, definitions)?;
-            match full.contains('.') || definitions.is_empty() {
-                true => Ok(full),
-                false => {
-                    let known: Vec<_> = definitions.iter().map(|one| one.name.as_str()).collect();
-                    Err(
-                        Failure::usage(format!("there is no column {name:?}")).with_hint(format!(
-                            "there are {} and {}",
-                            MEMBERS[..12].join(", "),
-                            known.join(", ")
-                        )),
-                    )
-                }
-            }
-        }
+        "name" => return Ok("title".to_owned()),
+        // The size of a volume is its attribute, that of a machine its template.
+        _ if MEMBERS.contains(&name) && !has(&format!("occi.storage.{name}")) => return Ok(name.to_owned()),
+        _ => {}
     }
+    let full = attribute_name(name, definitions)?;
+    if has(&full) {
+        return Ok(full);
+    }
+    let mut known: Vec<_> = definitions.iter().map(|one| one.name.as_str()).collect();
+    known.sort_unstable();
+    known.dedup();
+    Err(Failure::usage(format!("there is no column {name:?}"))
+        .with_hint(format!("there are {}", MEMBERS.join(", ")))
+        .with_hint(known.join(", ")))
 }
 
 fn column(name: &str, definitions: &[&AttributeDefinition]) -> Result<Column> {

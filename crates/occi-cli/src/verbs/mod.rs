@@ -112,7 +112,7 @@ impl Verb {
             Self::Diff(diff) => diff.run(&open().await?).await,
             Self::Attach(attach) => attach.run(&open().await?).await,
             Self::Detach(detach) => detach.run(&open().await?).await,
-            Self::Wait(wait) => wait.run(&open().await?).await,
+            Self::Wait(wait) => wait.run(global.timeout, &open().await?).await,
             Self::Watch(watch) => watch.run(&open().await?).await,
             Self::Describe(describe) => describe.run(&open().await?).await,
             Self::Image(image) => image.run(&open().await?).await,

@@ -2,7 +2,7 @@
 
 use crate::complete;
 use crate::failure::{Failure, Result};
-use crate::names::Among;
+use crate::names::{Among, kind_in_front};
 use crate::output::{Column, Look, Record};
 use crate::session::Session;
 use clap::Args;
@@ -26,7 +26,7 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let model = session.model().await?;
-        let (kind, names) = kind_in_front(self.names, &model);
+        let (kind, names) = class_in_front(self.names, &model);
         let mut records = Vec::new();
         for name in &names {
             records.push(one(kind.as_deref(), name, &model, session).await?);
@@ -54,16 +54,14 @@ impl Show {
     }
 }
 
-/// `compute web1` is two names, unless there is a kind of the first.
-pub(super) fn kind_in_front(mut names: Vec<String>, model: &Model) -> (Option<String>, Vec<String>) {
-    let is_kind = |name: &str| {
-        ["operation", "mixin", "kind", "action"].contains(&name) || crate::names::kind(model, name).is_ok()
-    };
-    if names.len() > 1 && names.first().is_some_and(|first| is_kind(first)) {
-        let kind = names.remove(0);
-        return (Some(kind), names);
+/// What has a word for it in front that is no kind, and other names.
+fn class_in_front(mut names: Vec<String>, model: &Model) -> (Option<String>, Vec<String>) {
+    let is_class = |name: &String| ["operation", "mixin", "kind", "action"].contains(&name.as_str());
+    if names.len() > 1 && names.first().is_some_and(is_class) {
+        let class = names.remove(0);
+        return (Some(class), names);
     }
-    (None, names)
+    (None, kind_in_front(&names, model))
 }
 
 /// Where an operation is that is named by its id or by its path.
@@ -85,8 +83,7 @@ async fn one(kind: Option<&str>, name: &str, model: &Model, session: &Session) -
         session.look_up(|model| model.category(name).map(drop)).await?;
         return Ok(Record::category(session.client.model().await?.category(name)?));
     }
-    let among = kind.map_or(Among::All, |kind| Among::Kind(kind.to_owned()));
-    let found = session.find(name, &among).await?;
+    let found = session.find(name, &Among::All).await?;
     let entity = session.client.show(&found.location).await;
     let entity = entity.map_err(|error| Failure::from(error).about(name))?;
     Ok(Record::entity(&entity, model))

@@ -20,12 +20,9 @@ Examples:
   occi update web1 summary=          (takes it away)
   occi update web1 --mixin blue --without green")]
 pub(crate) struct Update {
-    /// What it is called
-    #[arg(value_name = "NAME", add = complete::names(None))]
-    name: String,
-    /// What it shall be; nothing after the = takes it away
-    #[arg(value_name = "NAME=VALUE")]
-    attributes: Vec<Assignment>,
+    /// What is changed, then what it shall be; a kind may stand in front, and nothing after the = takes it away
+    #[arg(value_name = "[KIND] NAME... ATTRIBUTE=VALUE", required = true, num_args = 1.., add = complete::names(None))]
+    words: Vec<String>,
     /// A mixin more
     #[arg(short, long = "mixin", value_name = "NAME", add = complete::mixins())]
     mixins: Vec<String>,
@@ -41,10 +38,25 @@ pub(crate) struct Update {
 
 impl Update {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
-        if self.attributes.is_empty() && self.mixins.is_empty() && self.without.is_empty() {
+        let place = self
+            .words
+            .iter()
+            .position(|word| word.contains('=') && !word.starts_with('/'));
+        let (names, attributes) = self.words.split_at(place.unwrap_or(self.words.len()));
+        if names.is_empty() {
+            return Err(Failure::usage("what is to be changed?").with_hint("for example: occi update web1 title=web"));
+        }
+        let attributes: Vec<Assignment> = attributes
+            .iter()
+            .map(|word| {
+                word.parse()
+                    .map_err(|error| Failure::usage(format!("{word:?}: {error}")))
+            })
+            .collect::<Result<_>>()?;
+        if attributes.is_empty() && self.mixins.is_empty() && self.without.is_empty() {
             return Err(Failure::usage("nothing is to be changed").with_hint("for example: occi update web1 title=web"));
         }
-        each(std::slice::from_ref(&self.name), &Among::All, session, async |found| {
+        each(names, &Among::All, session, async |found| {
             let entity = session.client.show(&found.location).await?;
             let mut draft = EntityDraft::default();
             for name in &self.mixins {
@@ -60,7 +72,7 @@ impl Update {
                 Some(kind) => model.attributes_of(kind, &all),
                 None => Vec::new(),
             };
-            for Assignment { name, value } in &self.attributes {
+            for Assignment { name, value } in &attributes {
                 let name = attribute_name(name, &definitions)?;
                 let value = input(&name, value, &model)?;
                 draft

@@ -82,7 +82,7 @@ pub(crate) fn attribute_name(short: &str, definitions: &[&AttributeDefinition]) 
     }
     let mut found: Vec<_> = names.filter(ends_so).collect();
     // `state` is `occi.compute.state`, not `occi.compute.state.message`; of two, that of the kind is the shortest.
-    found.sort_by_key(|name| name.split('.').count());
+    found.sort_by_key(|name| (name.split('.').count(), *name));
     found.dedup();
     match found.as_slice() {
         [] => Ok(short.to_owned()),

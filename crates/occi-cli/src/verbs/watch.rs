@@ -2,7 +2,6 @@
 //!
 //! Servers tell no events, so it asks again and again; the tag of a listing says cheaply that nothing has changed.
 
-use super::show::kind_in_front;
 use crate::args::duration;
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
@@ -54,6 +53,11 @@ enum Watched {
 type Picture = BTreeMap<String, Entity>;
 
 impl Watch {
+    /// Whether it ends by Ctrl-C only, which is then its usual end.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.until.is_none() && self.limit.is_none()
+    }
+
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let Some(limit) = self.limit else {
             return self.watch(session).await;
@@ -112,12 +116,10 @@ impl Watch {
         {
             return Ok(collection(kind.location.as_str()));
         }
-        let (kind, names) = kind_in_front(self.names.clone(), model);
-        if names.is_empty() {
+        if self.names.is_empty() {
             return Ok(collection("/"));
         }
-        let among = kind.map_or(Among::All, Among::Kind);
-        Ok(Watched::Things(session.find_all(&names, &among).await?))
+        Ok(Watched::Things(session.find_all(&self.names, &Among::All).await?))
     }
 
     fn is_reached(&self, picture: &Picture, model: &Model) -> bool {

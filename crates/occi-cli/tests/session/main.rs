@@ -26,6 +26,14 @@ fn main() -> ExitCode {
         trial("the_session_of_the_documentation_is_what_happens", documentation),
         trial("every_example_of_the_help_works", examples),
         trial("a_shell_completes_names_of_the_server", completion),
+        trial("what_is_completed_is_a_word_that_no_shell_carries_out", harmless),
+        trial(
+            "a_kind_may_stand_in_front_of_names_with_every_verb_in_both_orders",
+            orders,
+        ),
+        trial("an_id_goes_before_a_title_and_its_beginning_after", names),
+        trial("listings_are_filtered_sorted_and_cut_by_what_there_is", listings),
+        trial("what_was_made_before_a_failure_is_told", told),
         trial("the_manual_has_a_page_for_each_verb", manual),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -83,14 +91,22 @@ impl Person {
 
     /// Types a line into a shell.
     fn types(&self, line: &str) -> Output {
-        Command::new("sh")
-            .args(["-c", line])
+        self.runs("sh", &["-c", line]).output().unwrap()
+    }
+
+    fn occi(&self, arguments: &[&str]) -> Command {
+        self.runs(OCCI, arguments)
+    }
+
+    fn runs(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
             .env_clear()
             .envs(self.environment())
             .current_dir(self.home.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
     }
 
     /// Types a line into a terminal, and sees all that it prints and how it ends.
@@ -265,12 +281,191 @@ fn completion() {
     }
 }
 
+fn harmless() {
+    let person = Person::new();
+    for title in [
+        "web; touch pwned",
+        "web$(touch pwned)",
+        "web`touch pwned`",
+        "web a",
+        "-web",
+        "web|pwned",
+        "web&'\"",
+    ] {
+        let mut create = person.occi(&["create", "storage", "--size", "1G", "--", title]);
+        assert!(create.status().unwrap().success(), "{title}");
+    }
+    for words in ["occi show we", "occi show ''"] {
+        let line = format!("_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- {words}");
+        for word in person.reads(&line).lines() {
+            let is_plain = word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._@:/+-".contains(&byte));
+            assert!(is_plain, "{word:?}");
+        }
+    }
+    // They are offered by their ids.
+    let ids = person.reads("occi list storage -o jsonpath='$[*].id'");
+    let offered = person.reads("_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- occi show ''");
+    assert!(
+        ids.lines().all(|id| offered.lines().any(|word| word == id)),
+        "{ids} {offered}"
+    );
+}
+
+fn orders() {
+    let person = Person::new();
+    person.reads(SCENE);
+    for (verb, kind, rest) in [
+        ("stop", "compute", "web1 web2 --method poweroff --dry-run"),
+        ("start", "compute", "web1 --dry-run"),
+        ("restart", "compute", "web1 --method cold --dry-run"),
+        ("suspend", "compute", "web1 --dry-run"),
+        ("save", "compute", "web1 --as golden --dry-run"),
+        ("resize", "compute", "web1 medium --dry-run"),
+        ("resize", "storage", "data 11G --dry-run"),
+        ("update", "compute", "web1 summary=x --dry-run"),
+        ("attach", "compute", "web1 data --dry-run"),
+        ("detach", "compute", "web1 disk --dry-run"),
+        ("delete", "storage", "data --dry-run"),
+        ("create", "compute", "another --dry-run"),
+    ] {
+        for line in [
+            format!("occi {verb} {kind} {rest}"),
+            format!("occi {kind} {verb} {rest}"),
+        ] {
+            let said = person.reads(&line);
+            assert!(said.starts_with("would "), "{line}: {said}");
+        }
+    }
+    for (verb, kind, rest) in [
+        ("wait", "compute", "web1"),
+        ("show", "compute", "web1"),
+        ("watch", "compute", "web1 --until active"),
+        ("list", "compute", ""),
+        ("describe", "compute", ""),
+    ] {
+        for line in [
+            format!("occi {verb} {kind} {rest}"),
+            format!("occi {kind} {verb} {rest}"),
+        ] {
+            person.reads(&line);
+        }
+    }
+    person.reads("occi storage resize data 11G --wait && occi compute update web1 web2 summary=x");
+    assert_eq!(
+        person.reads("occi show data -o jsonpath='$.attributes[\"occi.storage.size\"]'"),
+        "11.0\n"
+    );
+    // A title may be called like anything.
+    person.reads("occi create storage a/b --size 1G --wait && occi show a/b && occi delete storage a/b");
+}
+
+fn names() {
+    let person = Person::new();
+    let id = person.reads("occi create compute web1 --wait -o jsonpath='$.id'");
+    let id = id.trim();
+    person.reads(&format!("occi create storage {id} --size 1G --wait"));
+    assert_eq!(person.reads(&format!("occi show {id} -o jsonpath='$.title'")), "web1\n");
+    assert_eq!(
+        person.reads(&format!("occi show storage {id} -o jsonpath='$.title'")),
+        format!("{id}\n")
+    );
+    let beginning = &id[..4];
+    assert!(
+        person
+            .prints(&format!("occi show compute {beginning} -o name"))
+            .contains(id)
+    );
+    let short = person.types(&format!("occi delete compute {}", &id[..3]));
+    assert_eq!(
+        short.status.code(),
+        Some(3),
+        "three characters are too few to delete by"
+    );
+    person.reads("occi create compute web1 --wait");
+    let ambiguous = person.types("occi delete web1");
+    let words = String::from_utf8_lossy(&ambiguous.stderr);
+    assert_eq!(
+        (ambiguous.status.code(), words.matches("- /compute/").count()),
+        (Some(2), 2),
+        "{words}"
+    );
+    // More than one thing is asked about.
+    for line in [
+        "occi delete compute --all",
+        "occi delete operation 01a22653-56dc-7318-b8a2-eb429ecadc35 01a22653-56dc-7318-b8a2-eb429ecadc36",
+    ] {
+        assert_eq!(person.types(line).status.code(), Some(2), "{line}");
+    }
+}
+
+fn listings() {
+    let person = Person::new();
+    person.reads(
+        "set -e
+        occi create compute a --memory 4G --cores 1 --wait
+        occi create compute b --memory 1G --cores 2 --wait
+        occi create compute c --memory 2G --cores 3 --wait",
+    );
+    let titles = |rest: &str| {
+        let all = person.reads(&format!("occi list compute {rest} -o jsonpath='$[*].title'"));
+        all.split_whitespace().collect::<String>()
+    };
+    for (rest, found) in [
+        ("--sort memory", "bca"),
+        ("--sort -memory --limit 1", "a"),
+        ("--sort -cores --limit 2", "cb"),
+        ("--filter memory=4G", "a"),
+        ("--filter memory=1024M", "b"),
+        ("--filter cores=3 --filter state=active", "c"),
+        ("--filter title~b", "b"),
+        ("--filter os=tiny --filter cores=7", ""),
+    ] {
+        assert_eq!(titles(rest), found, "{rest}");
+    }
+    for line in [
+        "occi list compute --columns nosuch",
+        "occi list compute --columns occi.compute.memry",
+        "occi list compute --sort nosuch",
+        "occi list compute --filter nosuch=1",
+        "occi list compute --filter cores=many",
+        "occi list --columns nosuch",
+        "occi list kind --filter nosuch=x",
+        "occi list operation --columns nosuch",
+    ] {
+        let output = person.types(line);
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(2), 0),
+            "{line}: {output:?}"
+        );
+    }
+}
+
+fn told() {
+    let person = Person::new();
+    person.reads("occi create storage data --size 1G --wait");
+    let there = person.types("occi create compute web1 --volume data:1G");
+    assert_eq!(there.status.code(), Some(2), "{there:?}");
+    let refused = person.prints("occi create compute web1 --volume disk:1G --at /-/web1");
+    assert!(
+        refused.contains("the volume disk has been made and stays: occi delete /storage/"),
+        "{refused}"
+    );
+    let strange = person.types("occi create ipreservation r1 --address 192.0.2.1");
+    assert_eq!(strange.status.code(), Some(2), "{strange:?}");
+}
+
 fn manual() {
     let person = Person::new();
     person.reads("occi man man1");
-    let page = std::fs::read_to_string(person.home.path().join("man1/occi-list.1")).unwrap();
-    assert!(
-        page.contains(".TH") && page.contains("EXAMPLES") || page.contains("Examples:"),
-        "{page}"
-    );
+    let help = person.reads("occi --help");
+    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs.map_while(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    for verb in verbs.filter(|verb| *verb != "help") {
+        let page = std::fs::read_to_string(person.home.path().join(format!("man1/occi-{verb}.1")));
+        let page = page.unwrap_or_else(|error| panic!("{verb}: {error}"));
+        assert!(page.contains(".TH occi") && page.contains("SYNOPSIS"), "{verb}: {page}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::node::Place;
 use super::thing::{Body, End, Link, Thing, at, is_template_of};
 use crate::failure::{Exit, Failure, Result};
-use crate::names::{Among, by_title};
+use crate::names::{Among, TITLE, only_with};
 use crate::output::Look;
 use crate::session::Session;
 use crate::verbs::attach::{leads_to, links_of};
@@ -191,10 +191,7 @@ impl Finding<'_> {
         };
         let mut found: Vec<Entity> = match client.dialect().is_occid {
             true => {
-                let listing = Listing {
-                    filter: by_title(title)?,
-                    page: None,
-                };
+                let listing = only_with(TITLE, title)?;
                 client.entities(home, &listing).await?.try_collect().await?
             }
             false => {
