@@ -4,6 +4,7 @@ use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{Color, Format};
 use crate::progress;
+use crate::terminal;
 use crate::verbs::Verb;
 use clap::{Args, CommandFactory, Parser};
 use clap_complete::CompleteEnv;
@@ -139,8 +140,7 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    // Of some it is the usual end.
-    let is_endless = matches!(&cli.verb, Verb::Watch(watch) if watch.is_endless());
+    let is_endless = cli.verb.is_endless();
     std::thread::spawn(move || end_when_interrupted(is_endless));
     let runtime = runtime()
         .map_err(|error| Failure::new(Exit::Failure, format!("this machine gives no more resources: {error}")))?;
@@ -158,6 +158,7 @@ fn runtime() -> std::io::Result<Runtime> {
 fn end_when_interrupted(is_endless: bool) {
     let Ok(runtime) = runtime() else { return };
     if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        terminal::restore();
         if is_endless {
             std::process::exit(0);
         }

@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod rocci;
 mod session;
+mod terminal;
 mod trace;
 mod verbs;
 

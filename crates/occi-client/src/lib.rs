@@ -59,7 +59,7 @@ pub mod wait;
 
 pub use answer::{Created, Done, RawAnswer};
 pub use auth::Credentials;
-pub use client::{Builder, Client, Entities, Locations};
+pub use client::{Builder, Client, Console, Entities, Locations};
 pub use dialect::{Dialect, Version};
 pub use endpoint::Endpoint;
 pub use entity::{Entity, State};

@@ -11,10 +11,11 @@ use crate::tls::Tls;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// The bytes of an answer as they come.
 pub type Body = BoxStream<'static, Result<Bytes>>;
@@ -72,6 +73,10 @@ impl Default for Limits {
 /// In the extensions of a request: neither its body nor its answer is for anybody's eyes.
 #[derive(Clone, Copy, Debug)]
 pub struct Secret;
+
+/// In the extensions of a request: the bytes of its answer may be far between. For the first of them the limit holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Endless;
 
 /// Goes around a transport, in order to look at what is sent.
 pub type Wrapper = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync>;
@@ -132,6 +137,7 @@ pub struct NotSent(String);
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    read: Duration,
     /// For messages.
     endpoint: String,
     is_https: bool,
@@ -150,7 +156,6 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(limits.connect)
-            .read_timeout(limits.read)
             .http1_only()
             .http1_max_headers(MAX_HEADERS)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
@@ -167,6 +172,7 @@ impl Http {
             .map_err(|error| Error::invalid(format!("the connection cannot be prepared: {}", chain(&error))))?;
         Ok(Self {
             client,
+            read: limits.read,
             endpoint: endpoint.to_string(),
             is_https: endpoint.is_https(),
         })
@@ -176,13 +182,13 @@ impl Http {
 impl Transport for Http {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Incoming>> {
         async move {
+            let is_endless = request.extensions().get::<Endless>().is_some();
             let request = reqwest::Request::try_from(request)
                 .map_err(|error| Error::invalid(format!("this cannot be sent: {}", chain(&error))))?;
-            let response = self
-                .client
-                .execute(request)
-                .await
-                .map_err(|error| self.explain(error))?;
+            let response = match timeout(self.read, self.client.execute(request)).await {
+                Ok(response) => response.map_err(|error| self.explain(error))?,
+                Err(_) => return Err(self.too_slow()),
+            };
             let response: http::Response<reqwest::Body> = response.into();
             let (mut head, body) = response.into_parts();
             for name in ["x-subject-token", "set-cookie"] {
@@ -190,10 +196,17 @@ impl Transport for Http {
                     value.set_sensitive(true);
                 }
             }
-            let server = self.clone();
-            let body = http_body_util::BodyDataStream::new(body)
-                .map_err(move |error| server.explain(error))
-                .boxed();
+            let body = (self.clone(), http_body_util::BodyDataStream::new(body));
+            let body = stream::try_unfold(body, move |(server, mut body)| async move {
+                let next = match is_endless {
+                    true => Ok(body.try_next().await),
+                    false => timeout(server.read, body.try_next()).await,
+                };
+                let next = next.map_err(|_| server.too_slow())?;
+                let next = next.map_err(|error| server.explain(error))?;
+                Ok(next.map(|bytes| (bytes, (server, body))))
+            });
+            let body = body.boxed();
             Ok(Incoming { head, body })
         }
         .boxed()
@@ -201,6 +214,11 @@ impl Transport for Http {
 }
 
 impl Http {
+    fn too_slow(&self) -> Error {
+        Error::new(ErrorKind::Timeout, format!("{} took too long to answer", self.endpoint))
+            .with_hint("what was asked for may still happen: look before asking again")
+    }
+
     /// A failed exchange in words.
     fn explain(&self, error: reqwest::Error) -> Error {
         let error = error.without_url();
@@ -212,8 +230,7 @@ impl Http {
                 .with_hint("check the address, and the firewalls on the way");
         }
         if error.is_timeout() {
-            return Error::new(ErrorKind::Timeout, format!("{server} took too long to answer"))
-                .with_hint("what was asked for may still happen: look before asking again");
+            return self.too_slow();
         }
         if error.is_connect() {
             // Who speaks no TLS says something else, or hangs up.

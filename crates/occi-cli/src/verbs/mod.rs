@@ -5,6 +5,7 @@ mod api;
 mod apply;
 mod attach;
 mod completion;
+mod console;
 mod context;
 mod create;
 mod delete;
@@ -65,6 +66,11 @@ pub(crate) enum Verb {
     Attach(attach::Attach),
     /// Take volumes from a machine, or take it out of networks
     Detach(attach::Detach),
+    /// Print what a machine wrote on its serial console
+    #[command(visible_alias = "logs")]
+    Log(console::Log),
+    /// Sit down at the serial console of a machine
+    Console(console::Console),
     /// Wait until something is as it should be
     Wait(wait::Wait),
     /// Print what changes, as it changes, until Ctrl-C
@@ -91,6 +97,15 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// Whether Ctrl-C is its usual end.
+    pub(crate) fn is_endless(&self) -> bool {
+        match self {
+            Self::Watch(watch) => watch.is_endless(),
+            Self::Log(log) => log.follow,
+            _ => false,
+        }
+    }
+
     pub(crate) async fn run(self, global: &Global) -> Result<()> {
         // Some need no server.
         let open = || Session::open(global);
@@ -112,6 +127,8 @@ impl Verb {
             Self::Diff(diff) => diff.run(&open().await?).await,
             Self::Attach(attach) => attach.run(&open().await?).await,
             Self::Detach(detach) => detach.run(&open().await?).await,
+            Self::Log(log) => log.run(&open().await?).await,
+            Self::Console(console) => console.run(&open().await?).await,
             Self::Wait(wait) => wait.run(global.timeout, &open().await?).await,
             Self::Watch(watch) => watch.run(&open().await?).await,
             Self::Describe(describe) => describe.run(&open().await?).await,

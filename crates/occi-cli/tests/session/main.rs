@@ -59,6 +59,7 @@ impl Person {
         let files = [
             (".ssh/id_ed25519.pub", key),
             ("init.yaml", "#cloud-config\n"),
+            ("commands.txt", "uname -a\n"),
             ("compute.txt", COMPUTE),
             // What the scene below has.
             (
@@ -231,7 +232,16 @@ fn examples() {
 }
 
 /// The verbs that leave everything as it is.
-const LOOKING: [&str; 7] = ["list", "show", "describe", "model", "api GET", "completion", "man"];
+const LOOKING: [&str; 8] = [
+    "list",
+    "show",
+    "log",
+    "describe",
+    "model",
+    "api GET",
+    "completion",
+    "man",
+];
 
 /// Takes away what the last example left.
 const SCENE_AWAY: &str = "

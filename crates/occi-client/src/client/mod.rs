@@ -2,10 +2,12 @@
 //! collections are read in `listing`.
 
 mod builder;
+mod console;
 mod exchange;
 mod listing;
 
 pub use builder::Builder;
+pub use console::Console;
 pub use listing::{Entities, Locations};
 
 use crate::answer::{Created, Done, RawAnswer};

@@ -1,0 +1,40 @@
+//! The terminal as a wire: every key goes through as it is, and whatever happens the terminal is itself again afterwards.
+
+use crate::failure::{Exit, Failure, Result};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use std::sync::Once;
+
+/// As long as this lives, keys are bytes.
+pub(crate) struct Raw(());
+
+impl Raw {
+    /// Of the terminal at which somebody types.
+    ///
+    /// # Errors
+    /// It does not let us.
+    pub(crate) fn enter() -> Result<Self> {
+        static PANICS: Once = Once::new();
+        PANICS.call_once(|| {
+            let say = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                restore();
+                say(panic);
+            }));
+        });
+        enable_raw_mode()
+            .map_err(|error| Failure::new(Exit::Failure, format!("the terminal cannot be used: {error}")))?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Makes the terminal what it was, if it is not. For whoever ends the process from another thread, and drops nothing.
+pub(crate) fn restore() {
+    // A terminal that is gone needs nothing.
+    let _ = disable_raw_mode();
+}
