@@ -402,6 +402,9 @@ pub(super) async fn create(
 /// Prints what has been created: for people where it is, for machines all of it.
 pub(super) async fn report(created: Created, waiting: Waiting, model: &Model, session: &Session) -> Result<()> {
     let location = location_of(&created)?.to_owned();
+    if session.output.is_for_people() {
+        return session.output.text(&format!("{location}\n"));
+    }
     let entity = match created.entity {
         Some(entity) if waiting.wait.is_none() => entity,
         // What is accepted may not be there to see yet; where it will be is what there is to say.
@@ -415,9 +418,6 @@ pub(super) async fn report(created: Created, waiting: Waiting, model: &Model, se
             }
         },
     };
-    if session.output.is_for_people() {
-        return session.output.text(&format!("{location}\n"));
-    }
     session.output.show(&Record::entity(&entity, model))
 }
 

@@ -43,7 +43,7 @@ Link: </compute/42?action=stop>;rel="http://schemas.ogf.org/occi/infrastructure/
 Link: </network/24>;rel="http://schemas.ogf.org/occi/infrastructure#network";self="/link/networkinterface/compute_42_nic_0";category="http://schemas.ogf.org/occi/infrastructure#networkinterface";occi.core.id="compute_42_nic_0";occi.core.target="/network/24"
 "#;
 
-async fn rocci_1() -> Stub {
+pub(crate) async fn rocci_1() -> Stub {
     Stub::start(|seen| {
         let host = seen.header("host");
         let at = |path: &str| format!("X-OCCI-Location: http://{host}{path}");

@@ -6,14 +6,15 @@
 
 mod auth;
 mod historic;
+mod modern;
 mod occid;
 mod run;
 #[path = "../../../occi-client/tests/client/stub.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod stub;
 mod usage;
 #[path = "../apply/world.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         trial("cli_3_cli_4_rocci_2_and_ooi_are_understood", historic::others),
         trial("a_key_goes_by_the_mixin_that_there_is", historic::contexts),
         trial("cli_3_recorded_answers_are_printed", historic::recordings),
+        trial("the_modern_form_speaks_to_servers_of_that_time_too", modern::historic),
         trial("failures_are_a_line_in_the_log", historic::failures),
         trial("cli_6_waiting_in_vain_is_a_failure_only_if_strict", historic::waiting),
         trial("secrets_come_from_anywhere_and_go_nowhere_else", auth::secrets),
