@@ -1,6 +1,6 @@
 //! What went wrong, for the person at the terminal and for the script that called.
 
-use crate::mask;
+use crate::words::{paint, told};
 use anstyle::{AnsiColor, Style};
 use occi_client::transport::Broken;
 use occi_client::{Error, ErrorKind};
@@ -87,9 +87,9 @@ impl Failure {
         }
         let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
         let dim = Style::new().dimmed();
-        anstream::eprintln!("{red}error:{red:#} {}", mask::masked(&self.message));
+        paint(format_args!("{red}error:{red:#} {}\n", told(&self.message)));
         for hint in &self.hints {
-            anstream::eprintln!("{dim}  {}{dim:#}", mask::masked(hint));
+            paint(format_args!("{dim}  {}{dim:#}\n", told(hint)));
         }
     }
 }

@@ -17,6 +17,7 @@ mod session;
 mod terminal;
 mod trace;
 mod verbs;
+mod words;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 use crate::args::duration;
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
+use crate::words::told;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use occi_client::{Answer, Entity, Patience, Progress, Until, Write};
@@ -63,7 +64,7 @@ impl Line {
         };
         let bar = ProgressBar::with_draw_target(Some(100), target);
         bar.set_style(style("{spinner} {prefix} {wide_msg} {elapsed}"));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(told(name));
         bar.enable_steady_tick(Duration::from_millis(120));
         Self {
             bar,
@@ -75,7 +76,7 @@ impl Line {
         match progress {
             Progress::Entity { state, message, .. } => {
                 let words = [state.unwrap_or_default(), message.unwrap_or_default()];
-                self.bar.set_message(words.join(" ").trim().to_owned());
+                self.message(words.join(" ").trim());
             }
             Progress::Operation(operation) => {
                 if let Some(percent) = operation.progress {
@@ -84,10 +85,14 @@ impl Line {
                     self.bar.set_position(percent.into());
                 }
                 let step = operation.step.as_deref().unwrap_or(operation.state.as_str());
-                self.bar.set_message(format!("{}: {step}", operation.verb));
+                self.message(&format!("{}: {step}", operation.verb));
             }
-            Progress::Trouble(error) => self.bar.set_message(format!("{} {error}; asking again", self.name)),
+            Progress::Trouble(error) => self.message(&format!("{} {error}; asking again", self.name)),
         }
+    }
+
+    fn message(&self, words: &str) {
+        self.bar.set_message(told(words));
     }
 }
 
@@ -107,7 +112,7 @@ pub(crate) fn byte_bar(name: &str, length: u64, quiet: bool) -> ProgressBar {
     bar.set_style(style(
         "{prefix} [{bar:20}] {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}",
     ));
-    bar.set_prefix(name.to_owned());
+    bar.set_prefix(told(name));
     bar
 }
 

@@ -1,13 +1,15 @@
 //! `--debug`: what is sent and received, on stderr, with secrets masked.
 
 use crate::mask;
-use bytes::Bytes;
+use crate::words::say;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, header};
 use occi_client::transport::{Incoming, Secret, Wrapper};
 use occi_client::{Request, Transport};
-use std::sync::Arc;
+use regex::Regex;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 /// So much of a body is shown.
@@ -37,17 +39,22 @@ impl Transport for Traced {
         }
         async move {
             let is_secret = request.extensions().get::<Secret>().is_some();
-            eprintln!("> {} {}", request.method(), without_user(&request.uri().to_string()));
+            say(format!(
+                "> {} {}",
+                request.method(),
+                without_user(&request.uri().to_string())
+            ));
             show_headers('>', request.headers());
-            show_body('>', request.body(), is_secret);
+            Shown::new('>', is_secret).add(request.body());
             let begun = Instant::now();
             match self.inner.send(request).await {
                 Ok(Incoming { head, body }) => {
-                    eprintln!("< {} after {} ms", head.status, begun.elapsed().as_millis());
+                    say(format!("< {} after {} ms", head.status, begun.elapsed().as_millis()));
                     show_headers('<', &head.headers);
+                    let mut shown = Shown::new('<', is_secret);
                     let body = body.inspect(move |chunk| match chunk {
-                        Ok(bytes) => show_body('<', bytes, is_secret),
-                        Err(error) => eprintln!("< {}", printable(&error.to_string())),
+                        Ok(bytes) => shown.add(bytes),
+                        Err(error) => say(format!("< {error}")),
                     });
                     Ok(Incoming {
                         head,
@@ -55,7 +62,7 @@ impl Transport for Traced {
                     })
                 }
                 Err(error) => {
-                    eprintln!("< {}", printable(&error.to_string()));
+                    say(format!("< {error}"));
                     Err(error)
                 }
             }
@@ -81,7 +88,7 @@ fn show_headers(side: char, headers: &HeaderMap) {
             true => "***".into(),
             false => String::from_utf8_lossy(value.as_bytes()),
         };
-        eprintln!("{side} {name}: {}", printable(&without_user(&value)));
+        say(format!("{side} {name}: {}", without_values(&without_user(&value))));
     }
 }
 
@@ -90,24 +97,71 @@ fn is_known_secret(name: &HeaderName) -> bool {
         || ["x-auth-token", "x-subject-token"].contains(&name.as_str())
 }
 
-fn show_body(side: char, body: &Bytes, is_secret: bool) {
-    if body.is_empty() {
-        return;
+/// A body as far as it is shown: line by line as it comes, and no further than [`MOST`].
+struct Shown {
+    side: char,
+    is_secret: bool,
+    /// The beginning of a line whose end has not come.
+    begun: Vec<u8>,
+    seen: usize,
+}
+
+impl Shown {
+    fn new(side: char, is_secret: bool) -> Self {
+        Self {
+            side,
+            is_secret,
+            begun: Vec::new(),
+            seen: 0,
+        }
     }
-    if is_secret {
-        eprintln!("{side} (a body with secrets)");
-        return;
+
+    fn add(&mut self, bytes: &[u8]) {
+        let before = self.seen;
+        self.seen += bytes.len();
+        if self.is_secret {
+            if before == 0 && self.seen > 0 {
+                say(format!("{} (a body with secrets)", self.side));
+            }
+            return;
+        }
+        self.begun
+            .extend(&bytes[..bytes.len().min(MOST.saturating_sub(before))]);
+        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.begun.drain(..=end).collect();
+            self.line(&line[..end]);
+        }
+        if before <= MOST && self.seen > MOST {
+            let rest = std::mem::take(&mut self.begun);
+            self.line(&rest);
+        }
     }
-    let text = String::from_utf8_lossy(&body[..body.len().min(MOST)]);
-    for line in text.lines() {
-        eprintln!("{side} {}", printable(line));
-    }
-    if body.len() > MOST {
-        eprintln!("{side} ... ({} bytes)", body.len());
+
+    fn line(&self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        say(format!("{} {}", self.side, without_values(text.trim_end_matches('\r'))));
     }
 }
 
-/// What others sent moves no cursor, and repeats no secret.
-fn printable(text: &str) -> String {
-    mask::masked(text).replace(|c: char| c.is_control() && c != '\t', "\u{fffd}")
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if !self.begun.is_empty() {
+            self.line(&self.begun);
+        }
+        if self.seen > MOST && !self.is_secret {
+            say(format!("{} ... ({} bytes)", self.side, self.seen));
+        }
+    }
+}
+
+/// What goes into machines, and passwords of theirs, in whichever rendering: user data often holds secrets.
+fn without_values(text: &str) -> Cow<'_, str> {
+    static VALUES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let name = r#"(?:user_?data|admin_?(?:pwd|pass))[\w.]*"?\s*[=:]\s*"#;
+        Regex::new(&format!(r#"(?i)({name})(?:"(?:[^"\\]|\\.)*"?|[^\s,;\}}"]+)"#)).ok()
+    });
+    match &*VALUES {
+        Some(values) => values.replace_all(text, "${1}***"),
+        None => "***".into(),
+    }
 }

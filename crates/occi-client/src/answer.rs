@@ -221,7 +221,9 @@ impl RawAnswer {
 /// The path of what a server lists or has created. A server behind a proxy often calls itself by another name than we do;
 /// what lies where its entities lie is its own, and is asked for where we asked before. Anything else stays as it is.
 pub(crate) fn own_path(endpoint: &Endpoint, model: &Model, url: &str) -> String {
-    let local = endpoint.base().localise(url);
+    // No path holds these, and what somebody puts into one is shown on terminals.
+    let url = url.replace(char::is_control, " ");
+    let local = endpoint.base().localise(&url);
     if local.starts_with('/') {
         return local.into_owned();
     }

@@ -2,7 +2,7 @@
 //!
 //! There is one error type. Its [`ErrorKind`] decides what a caller does next; its words are for people. Nothing in it
 //! ever holds a credential: messages are made of our own words, of what the server says, and of URLs without user
-//! information.
+//! information. And nothing in it moves the cursor of a terminal: what a server says is in one line.
 
 use std::fmt;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: one_line(message),
             hint: None,
             status: None,
             request_id: None,
@@ -100,7 +100,7 @@ impl Error {
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(one_line(hint));
         self
     }
 
@@ -110,17 +110,17 @@ impl Error {
     }
 
     pub(crate) fn with_request_id(mut self, id: Option<String>) -> Self {
-        self.0.request_id = id;
+        self.0.request_id = id.map(one_line);
         self
     }
 
     pub(crate) fn with_operation(mut self, url: Option<String>) -> Self {
-        self.0.operation = url;
+        self.0.operation = url.map(one_line);
         self
     }
 
     pub(crate) fn with_candidates(mut self, candidates: Vec<String>) -> Self {
-        self.0.candidates = candidates;
+        self.0.candidates = candidates.into_iter().map(one_line).collect();
         self
     }
 
@@ -172,6 +172,15 @@ impl Error {
     /// After which time the server wants to be asked again.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+}
+
+/// Without what moves cursors.
+fn one_line(text: impl Into<String>) -> String {
+    let text = text.into();
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " "),
+        false => text,
     }
 }
 

@@ -143,6 +143,8 @@ pub struct Http {
     is_https: bool,
 }
 
+/// Who waits longer than a year waits for ever, and clocks count no further than some ages.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// The most header lines of an answer: ooi renders the query interface as one line per category.
 const MAX_HEADERS: usize = 4096;
 
@@ -155,7 +157,7 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .connect_timeout(limits.connect)
+            .connect_timeout(limits.connect.min(LONGEST))
             .http1_only()
             .http1_max_headers(MAX_HEADERS)
             .http1_allow_obsolete_multiline_headers_in_responses(true)

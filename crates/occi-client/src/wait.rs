@@ -85,7 +85,8 @@ pub enum Progress<'p> {
 struct Pace {
     next: Duration,
     most: Duration,
-    end: Instant,
+    /// There is none for who waits longer than any clock counts.
+    end: Option<Instant>,
 }
 
 impl Pace {
@@ -93,18 +94,19 @@ impl Pace {
         Self {
             next: patience.first,
             most: patience.most,
-            end: Instant::now() + patience.limit,
+            end: Instant::now().checked_add(patience.limit),
         }
     }
 
     /// Waits; false if the time is over.
     async fn step(&mut self) -> bool {
         let now = Instant::now();
-        if now >= self.end {
+        let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(now));
+        if left.is_zero() {
             return false;
         }
-        tokio::time::sleep_until(self.end.min(now + self.next)).await;
-        self.next = self.most.min(self.next * 3 / 2);
+        tokio::time::sleep(self.next.min(left)).await;
+        self.next = self.most.min(self.next.saturating_mul(3) / 2);
         true
     }
 }

@@ -25,6 +25,7 @@ use crate::failure::{Failure, Result};
 use crate::mask;
 use crate::output::Format;
 use crate::trace;
+use crate::words;
 use etcetera::{BaseStrategy, choose_base_strategy};
 use occi_client::auth::keystone::{self, Domain};
 use occi_client::auth::oidc::{Provider, Session, Tokens};
@@ -370,7 +371,9 @@ pub(crate) async fn connect(
         (None, _) => return Err(about(Failure::usage("endpoint is missing"))),
     };
     if context.insecure && endpoint.is_https() && !global.quiet {
-        anstream::eprintln!("warning: the certificate of {endpoint} is not checked: anybody can answer in its name");
+        words::say(format!(
+            "warning: the certificate of {endpoint} is not checked: anybody can answer in its name"
+        ));
     }
     let output = context.output.as_deref().map(str::parse::<Format>).transpose();
     Ok(Connection {

@@ -2,6 +2,7 @@
 
 use super::file::Place;
 use crate::failure::Result;
+use crate::words;
 use occi_client::auth::oidc::{Keeper, Tokens};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,9 @@ impl Keeper for TokenKeeper {
             secrets.store(&self.context)
         });
         if let Err(failure) = kept {
-            anstream::eprintln!("warning: the log-in was renewed, but cannot be kept: {failure}");
+            words::say(format!(
+                "warning: the log-in was renewed, but cannot be kept: {failure}"
+            ));
         }
     }
 }

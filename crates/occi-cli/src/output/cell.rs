@@ -1,5 +1,6 @@
 //! Columns, and how a value looks.
 
+use crate::words::one_line;
 use comfy_table::{Attribute, Cell, Color};
 use serde_json::Value as Json;
 
@@ -140,7 +141,7 @@ impl Look {
             },
             Self::Plain | Self::State | Self::Title => None,
         };
-        printable(&text.unwrap_or_else(|| plain(value)))
+        one_line(&text.unwrap_or_else(|| plain(value)))
     }
 }
 
@@ -199,11 +200,6 @@ pub(crate) fn short_id(id: &str) -> &str {
 
 pub(crate) fn term(identifier: &str) -> &str {
     identifier.rsplit('#').next().unwrap_or(identifier)
-}
-
-/// What a server sent moves no cursor and paints nothing.
-pub(crate) fn printable(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! One thing for people: its name, then a line for each of what is known.
 
-use super::cell::{Look, plain, printable, state_color, term};
+use super::cell::{Look, plain, state_color, term};
 use super::table;
+use crate::words::one_line;
 use comfy_table::{Attribute, Cell, Color};
 use serde_json::Value as Json;
 
@@ -60,7 +61,7 @@ pub(super) fn of(record: &Json) -> String {
     if let Some(title) = record.get("title").or_else(|| record.get("term")) {
         line(
             "title",
-            Cell::new(printable(&plain(title))).add_attribute(Attribute::Bold),
+            Cell::new(one_line(&plain(title))).add_attribute(Attribute::Bold),
         );
     }
     for &(name, look) in LINES {
@@ -80,9 +81,9 @@ pub(super) fn of(record: &Json) -> String {
         for (name, value) in attributes {
             let repeats = name.ends_with(".state") && value.as_str() == state || name.ends_with(".state.message");
             if is_category {
-                line(name, Cell::new(printable(&definition(value))));
+                line(&one_line(name), Cell::new(one_line(&definition(value))));
             } else if !SAID.contains(&name.as_str()) && !repeats {
-                line(name, Cell::new(Look::of_attribute(name).words(value)));
+                line(&one_line(name), Cell::new(Look::of_attribute(name).words(value)));
             }
         }
     }
@@ -95,17 +96,17 @@ pub(super) fn of(record: &Json) -> String {
             member("message"),
         ];
         let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        line(term(&member("kind")), Cell::new(printable(&words.join("  "))));
+        line(&one_line(term(&member("kind"))), Cell::new(one_line(&words.join("  "))));
     }
     for (name, members) in [("mixins", "mixins"), ("can", "actions")] {
         if let Some(value) = record.get(members).filter(|value| !is_empty(value)) {
-            line(name, Cell::new(Look::Term.words(value)));
+            line(&one_line(name), Cell::new(Look::Term.words(value)));
         }
     }
     for part in record.get("parts").and_then(Json::as_array).into_iter().flatten() {
         let member = |name: &str| part.get(name).map(plain).unwrap_or_default();
         let words = [member("verb"), member("entity"), member("state"), member("error")];
-        line("part", Cell::new(printable(words.join(" ").trim())));
+        line("part", Cell::new(one_line(words.join(" ").trim())));
     }
     let mut text = table(Vec::new(), rows);
     text.push('\n');

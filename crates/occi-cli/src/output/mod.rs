@@ -12,12 +12,12 @@ pub(crate) use record::Record;
 
 use crate::args::Global;
 use crate::failure::{Exit, Failure, Result};
-use crate::mask;
+use crate::words;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 use std::cmp::Ordering;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::str::FromStr;
 
 /// How to print.
@@ -127,7 +127,7 @@ impl Output {
     /// A remark for people, on stderr.
     pub(crate) fn note(&self, words: impl AsRef<str>) {
         if !self.quiet {
-            anstream::eprintln!("{}", mask::masked(words.as_ref()));
+            words::say(words);
         }
     }
 
@@ -136,7 +136,7 @@ impl Output {
         let mut out = stdout();
         let written = match &self.format {
             Format::Table | Format::Wide => out.write_all(detail::of(&record.json).as_bytes()),
-            Format::Json => writeln!(out, "{:#}", record.json),
+            Format::Json => writeln!(out, "{}", words::json(format!("{:#}", record.json))),
             Format::Yaml => write!(out, "{}", yaml(&record.json)?),
             Format::Csv => {
                 let json = record.json.as_object().cloned().unwrap_or_default();
@@ -144,8 +144,8 @@ impl Output {
                 let cells = json.values().map(cell::plain);
                 csv_line(&mut out, names).and_then(|()| csv_line(&mut out, cells))
             }
-            Format::Name => writeln!(out, "{}", record.name),
-            Format::Occi => writeln!(out, "{:#}", record.occi),
+            Format::Name => writeln!(out, "{}", words::one_line(&record.name)),
+            Format::Occi => writeln!(out, "{}", words::json(format!("{:#}", record.occi))),
             Format::JsonPath(path) => write_found(&mut out, path, &record.json),
         };
         flushed(out, written)
@@ -171,17 +171,25 @@ impl Output {
         }
     }
 
-    /// Text as it is.
+    /// Lines, whoever wrote what is in them.
     pub(crate) fn text(&self, text: &str) -> Result<()> {
+        self.painted(&words::lines(text))
+    }
+
+    /// Lines with colours of ours.
+    pub(crate) fn painted(&self, text: &str) -> Result<()> {
         let mut out = stdout();
         let written = out.write_all(text.as_bytes());
         flushed(out, written)
     }
 
-    /// Bytes as they are.
+    /// Bytes as they are; on a terminal, as lines.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        let written = out.write_all(bytes);
+        let written = match out.is_terminal() {
+            true => out.write_all(words::lines(&String::from_utf8_lossy(bytes)).as_bytes()),
+            false => out.write_all(bytes),
+        };
         flushed(out, written)
     }
 }
@@ -261,7 +269,7 @@ impl Listing {
                 Ok(())
             }
             Format::Json => {
-                let text = format!("{:#}", record.json).replace('\n', "\n  ");
+                let text = words::json(format!("{:#}", record.json)).replace('\n', "\n  ");
                 write!(out, "{}  {text}", if is_first { "[\n" } else { ",\n" })
             }
             Format::Yaml => write!(out, "{}", yaml(&Json::Array(vec![record.json]))?),
@@ -274,7 +282,7 @@ impl Listing {
                 let cells = self.columns.iter().map(|column| column.text(&record.json));
                 head.and_then(|()| csv_line(out, cells))
             }
-            Format::Name => writeln!(out, "{}", record.name),
+            Format::Name => writeln!(out, "{}", words::one_line(&record.name)),
             Format::Occi if record.is_link => {
                 self.links.push(record.occi);
                 Ok(())
@@ -284,7 +292,7 @@ impl Listing {
                     1 => "{\"resources\":[\n",
                     _ => ",\n",
                 };
-                write!(out, "{before}{}", record.occi)
+                write!(out, "{before}{}", words::json(record.occi.to_string()))
             }
             Format::JsonPath(_) => Ok(()),
         };
@@ -328,7 +336,7 @@ impl Listing {
         let written = match &self.format {
             Format::Table | Format::Wide if self.rows.is_empty() => {
                 if !self.quiet {
-                    anstream::eprintln!("there is nothing");
+                    words::say("there is nothing");
                 }
                 Ok(())
             }
@@ -345,7 +353,7 @@ impl Listing {
                     0 => "{\"resources\":[",
                     _ => "\n",
                 };
-                let links: Vec<_> = self.links.iter().map(Json::to_string).collect();
+                let links: Vec<_> = self.links.iter().map(|link| words::json(link.to_string())).collect();
                 match links.is_empty() {
                     true => writeln!(out, "{begun}]}}"),
                     false => writeln!(out, "{begun}],\"links\":[\n{}\n]}}", links.join(",\n")),
@@ -382,6 +390,7 @@ fn yaml(json: &Json) -> Result<String> {
 
 fn csv_line(out: &mut impl Write, cells: impl IntoIterator<Item = String>) -> std::io::Result<()> {
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    let cells = cells.into_iter().map(|cell| words::lines(&cell));
     writer.write_record(cells).map_err(std::io::Error::other)?;
     let line = writer
         .into_inner()
@@ -393,7 +402,7 @@ fn csv_line(out: &mut impl Write, cells: impl IntoIterator<Item = String>) -> st
 fn write_found(out: &mut impl Write, path: &JsonPath, json: &Json) -> std::io::Result<()> {
     for found in path.query(json).all() {
         match found {
-            Json::String(text) => writeln!(out, "{text}")?,
+            Json::String(text) => writeln!(out, "{}", words::lines(text))?,
             found => writeln!(out, "{found}")?,
         }
     }

@@ -5,6 +5,7 @@ use super::log::Log;
 use super::options::{Action, Options};
 use super::values::Context;
 use super::{Result, Trouble, print};
+use crate::words;
 use futures::TryStreamExt;
 use occi_client::{
     Category, Client, Created, EntityDraft, ErrorKind, Filter, Input, Kind, LinkDraft, Listing, Mixin, Model, Patience,
@@ -15,7 +16,7 @@ use occi_model::infrastructure::{
     COMPUTE, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGELINK, USER_DATA, USERDATA, canonical_path,
 };
 use occi_model::production::{OPENSTACK_PUBLIC_KEY, OPENSTACK_USER_DATA, SECURITYGROUPLINK};
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use url::Url;
 
@@ -375,8 +376,8 @@ impl Act<'_> {
                 "this would delete everything in {at}, and there is nobody to ask: --yes or {DELETE_ALL}=1 says that it is meant"
             )));
         }
-        eprint!("Delete everything in {at} of {}? [y/N] ", self.client.endpoint());
-        let _ = std::io::stderr().flush();
+        let question = format!("Delete everything in {at} of {}?", self.client.endpoint());
+        words::paint(format_args!("{} [y/N] ", words::told(&question)));
         let mut answer = String::new();
         let _ = std::io::stdin().read_line(&mut answer);
         match answer.trim().to_ascii_lowercase().as_str() {

@@ -2,7 +2,6 @@
 
 use super::json;
 use super::options::{Format, Options};
-use super::plain::printable;
 use occi_client::{Action, AttributeName, Kind, Mixin, Model, TypeId};
 use occi_model::AttributeDefinition;
 use std::fmt::Write;
@@ -49,7 +48,7 @@ pub(super) fn write(options: &Options, model: &Model) -> String {
     for (name, lines) in sections {
         text.push_str(&format!("{rule}\nDumping \"@{name}\":\n"));
         for line in lines {
-            text.push_str(&format!("\n{}\n", printable(&line)));
+            text.push_str(&format!("\n{}\n", line));
         }
         text.push_str(&format!("{rule}\n"));
     }

@@ -1,7 +1,7 @@
 //! The log, in the form of Ruby's Logger: `F, [2026-01-31T12:00:00.000000 #42] FATAL -- : [rOCCI-cli] ...`.
 
 use super::options::{Level, Options};
-use crate::mask;
+use crate::words;
 use std::io::{IsTerminal, Write};
 
 /// Where it goes, and what is worth it.
@@ -35,7 +35,7 @@ impl Log {
     /// it was.
     pub(super) fn caution(&self, message: &str) {
         if self.level > Level::Warn && std::io::stderr().is_terminal() {
-            eprintln!("warning: {message}");
+            words::say(format!("warning: {message}"));
         }
         self.warn(message);
     }
@@ -47,7 +47,7 @@ impl Log {
         let time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.6f");
         let process = std::process::id();
         // One line is one message, and holds no secret, whatever a server says.
-        let message = mask::masked(message).replace(char::is_control, " ");
+        let message = words::told(message);
         let line = format!("{letter}, [{time} #{process}] {word} -- : [rOCCI-cli] {message}\n");
         // A log that nobody reads is no reason to stop.
         let _ = match self.to_stdout {

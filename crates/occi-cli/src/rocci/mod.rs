@@ -18,6 +18,7 @@ mod values;
 
 use crate::args;
 use crate::failure::Failure;
+use crate::words;
 use act::Act;
 use log::Log;
 use options::{Item, Lexer, Name, Options, Stop};
@@ -179,9 +180,10 @@ impl From<String> for Trouble {
     }
 }
 
-/// Prints on stdout. Who does not want to read on has what he wanted: the end is that of every program whose reader has
+/// Prints lines on stdout, whoever wrote what is in them. Who does not want to read on has what he wanted: the end is that of every program whose reader has
 /// gone.
 fn print(text: &str) -> Result<()> {
+    let text = words::lines(text);
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(128 + 13),

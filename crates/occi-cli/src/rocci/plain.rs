@@ -19,7 +19,7 @@ pub(super) fn write(found: &Found<'_>, model: &Model) -> String {
     let rule = "#".repeat(width().saturating_sub(1));
     let mut text = format!("{rule}\n");
     for record in records {
-        text.push_str(&printable(&record));
+        text.push_str(&record);
         text.push_str(&rule);
         text.push('\n');
     }
@@ -29,11 +29,6 @@ pub(super) fn write(found: &Found<'_>, model: &Model) -> String {
 /// The width of the terminal, or the usual one.
 fn width() -> usize {
     terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into())
-}
-
-/// What others wrote moves no cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\t' && c != '\n', "\u{fffd}")
 }
 
 // Nothing here fails: it is written to a String.

@@ -9,6 +9,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found, kind};
 use crate::progress::Waiting;
 use crate::session::Session;
+use crate::words::say;
 use clap::Args;
 use occi_client::infrastructure::{NetworkInterface, StorageLink};
 use occi_client::{Entity, EntityDraft, Model, Until};
@@ -221,7 +222,7 @@ impl Detach {
         }
         let question = format!("Detach these {}?", links.len());
         for link in links {
-            anstream::eprintln!("  {link}");
+            say(format!("  {link}"));
         }
         confirm(&question)
     }

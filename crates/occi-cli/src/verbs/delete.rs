@@ -7,10 +7,11 @@ use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found};
 use crate::progress::Waiting;
 use crate::session::Session;
+use crate::words;
 use clap::Args;
 use futures::TryStreamExt;
 use occi_client::{Listing, Until};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// Delete things
@@ -90,14 +91,10 @@ impl Delete {
         }
         if !self.yes && (self.all || found.len() > 1) {
             for Found { location, name } in found.iter().take(20) {
-                anstream::eprintln!(
-                    "  {location}{}",
-                    if location == name {
-                        String::new()
-                    } else {
-                        format!("  {name}")
-                    }
-                );
+                words::say(match location == name {
+                    true => format!("  {location}"),
+                    false => format!("  {location}  {name}"),
+                });
             }
             confirm(&format!("Delete these {}?", found.len()))?;
         }
@@ -167,8 +164,7 @@ pub(super) fn confirm(question: &str) -> Result<()> {
                 .with_hint("--yes does it without asking, --dry-run shows what it would do"),
         );
     }
-    eprint!("{question} [y/N] ");
-    let _ = std::io::stderr().flush();
+    words::paint(format_args!("{} [y/N] ", words::told(question)));
     let mut answer = String::new();
     let _ = std::io::stdin().read_line(&mut answer);
     match answer.trim().to_ascii_lowercase().as_str() {

@@ -6,6 +6,7 @@ use crate::config::{self, Asker, Context, Contexts, Method, Secrets};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{Output, Record};
 use crate::session::Session;
+use crate::words::say;
 use clap::Args;
 use occi_client::Endpoint;
 use occi_client::auth::oidc::Provider;
@@ -202,9 +203,9 @@ impl Login {
         let provider = Provider::discover(issuer, &client_id, secrets.client_secret.clone(), &connector).await?;
         let invitation = provider.invite(&self.scope).await?;
         let uri = &invitation.verification_uri;
-        anstream::eprintln!("open {uri} on any device, and type {}", invitation.user_code);
+        say(format!("open {uri} on any device, and type {}", invitation.user_code));
         if let Some(whole) = &invitation.verification_uri_complete {
-            anstream::eprintln!("or open {whole}");
+            say(format!("or open {whole}"));
         }
         let tokens = provider.wait(&invitation).await?;
         secrets.token = Some(tokens.access);

@@ -9,6 +9,7 @@ mod bad_servers;
 mod certificates;
 mod clouds;
 mod contexts;
+mod hostile;
 mod person;
 mod precedence;
 mod provider;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
         trial("a_broken_file_is_named_with_its_line", bad_input::files),
         trial("clouds_yaml_says_who_asks_and_keystone_where", clouds::catalogue),
         trial("clouds_yaml_is_found_merged_and_understood", clouds::files),
+        trial("no_word_of_a_server_moves_the_cursor", hostile::words),
+        trial("a_full_disk_behind_stderr_ends_nothing", hostile::full),
+        trial("no_time_is_too_long", hostile::endless),
         trial("certificates_are_shown_and_checked", certificates::shown),
     ];
     trials.extend(bad_servers::trials());

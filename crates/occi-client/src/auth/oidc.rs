@@ -155,10 +155,12 @@ impl Provider {
     /// # Errors
     /// [`ErrorKind::Forbidden`] if the user refused, [`ErrorKind::Timeout`] if the code is no longer good.
     pub async fn wait(&self, invitation: &Invitation) -> Result<Tokens> {
-        let end = Instant::now() + invitation.expires_in;
+        let begun = Instant::now();
         let mut interval = invitation.interval;
         loop {
-            tokio::time::sleep(interval).await;
+            // After the code has expired there is nothing to ask.
+            let left = invitation.expires_in.saturating_sub(begun.elapsed());
+            tokio::time::sleep(interval.min(left)).await;
             let form = [
                 ("grant_type", GRANT),
                 ("device_code", invitation.device_code.expose_secret()),
@@ -166,7 +168,7 @@ impl Provider {
             let answer = match self.post(&self.token_endpoint, &form).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable) => {
                     // RFC 8628, section 3.5: ask less often.
-                    interval *= 2;
+                    interval = interval.saturating_mul(2);
                     None
                 }
                 answer => Some(answer?),
@@ -175,7 +177,7 @@ impl Provider {
                 match refusal(&answer).as_deref() {
                     None => return tokens(&self.token_endpoint, &answer),
                     Some("authorization_pending") => {}
-                    Some("slow_down") => interval += Duration::from_secs(5),
+                    Some("slow_down") => interval = interval.saturating_add(Duration::from_secs(5)),
                     Some("access_denied") => return Err(Error::new(ErrorKind::Forbidden, "the log-in was refused")),
                     Some("expired_token") => break,
                     Some(_) => {
@@ -183,7 +185,7 @@ impl Provider {
                     }
                 }
             }
-            if Instant::now() >= end {
+            if begun.elapsed() >= invitation.expires_in {
                 break;
             }
         }

@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure, Result, file_failure};
 use crate::output::{Column, Look, Record};
 use crate::progress::Waiting;
 use crate::session::Session;
+use crate::words::{paint, say};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use node::Node;
@@ -85,7 +86,7 @@ impl Apply {
             return plan.print(session);
         }
         if !session.output.quiet {
-            anstream::eprint!("{}", plan.text());
+            paint(format_args!("{}", plan.text()));
         }
         // Whoever has no terminal has read the file; what is taken away is not in it.
         if !self.yes && (std::io::stdin().is_terminal() || plan.takes_away()) {
@@ -188,7 +189,7 @@ impl Plan {
         if session.output.is_for_people() {
             return match self.is_empty() {
                 true => session.output.text("nothing differs\n"),
-                false => session.output.text(&self.text()),
+                false => session.output.painted(&self.text()),
             };
         }
         let told = self.order.iter().map(|number| {
@@ -310,7 +311,7 @@ pub(super) async fn delete(
     }
     if !yes && there.len() > 1 {
         for (name, location) in &there {
-            anstream::eprintln!("  {location}  {name}");
+            say(format!("  {location}  {name}"));
         }
         confirm(&format!("Delete these {}?", there.len()))?;
     }
