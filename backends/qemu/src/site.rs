@@ -65,6 +65,8 @@ pub(crate) struct Site {
     networks: Mutex<BTreeMap<String, Arc<Network>>>,
     volumes: Mutex<BTreeMap<String, Arc<Volume>>>,
     pub(crate) uploads: Mutex<BTreeMap<String, Arc<Uploading>>>,
+    /// Held while an upload begins, also while that waits for the disk.
+    pub(crate) beginning: Mutex<()>,
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
     /// Cores and MiB of what is about to start, by machine.
@@ -122,6 +124,7 @@ impl Site {
             networks: Mutex::default(),
             volumes: Mutex::default(),
             uploads: Mutex::default(),
+            beginning: Mutex::default(),
             placing: Arc::default(),
             reserved: Mutex::default(),
             latest_port: Mutex::default(),

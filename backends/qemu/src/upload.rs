@@ -211,12 +211,13 @@ impl Site {
     }
 
     fn begin_upload(&self, project: &str, new: NewUpload) -> Result<()> {
-        // Held throughout: what is there is counted, and then one is added.
-        let mut uploads = crate::site::lock(&self.uploads);
-        if uploads.contains_key(&new.id.to_string()) {
+        // What is there is counted, and then one is added.
+        let _one_at_a_time = crate::site::lock(&self.beginning);
+        if self.uploading(new.id).is_some() {
             return Ok(());
         }
-        let open = uploads.values().filter(|upload| {
+        let uploads = self.all_uploads();
+        let open = uploads.iter().filter(|upload| {
             let record = upload.record.get();
             record.project == project && !record.has_ended()
         });
@@ -226,7 +227,7 @@ impl Site {
                 format!("the project has {UPLOADS_AT_A_TIME} uploads that have not ended: end one, or give one up"),
             );
         }
-        let others: u64 = uploads.values().map(|upload| upload.missing()).sum();
+        let others: u64 = uploads.iter().map(|upload| upload.missing()).sum();
         self.check_disk(others.saturating_add(new.length.unwrap_or_default()))?;
         let directory = self.config.directory.join(UPLOADS).join(new.id.to_string());
         make_private(&directory.join(INSIDE))?;
@@ -264,7 +265,7 @@ impl Site {
         };
         let record = Record::create(crate::record::path(&directory), record)?;
         durable::sync_dir(&self.config.directory.join(UPLOADS))?;
-        uploads.insert(id, Uploading::new(directory, record));
+        crate::site::lock(&self.uploads).insert(id, Uploading::new(directory, record));
         Ok(())
     }
 
@@ -377,7 +378,7 @@ fn look(
     // Nobody changes it any more, and the image tool's user reads it.
     let mode = Permissions::from_mode(0o444);
     file.set_permissions(mode).map_err(read())?;
-    let sha256 = digest_of(&file).map_err(read())?;
+    let sha256 = digest_of(&file).map_err(read())?.to_string();
     if expected.any(|expected| expected != sha256) {
         return Ok(Err(format!(
             "its SHA-256 is {sha256}, and another was said: bytes were changed on their way"
@@ -396,7 +397,7 @@ fn look(
     Ok(Ok((sha256, header.format)))
 }
 
-fn digest_of(mut file: &File) -> std::io::Result<String> {
+fn digest_of(mut file: &File) -> std::io::Result<Sha256> {
     let mut digest = digest::Context::new(&SHA256);
     let mut buffer = vec![0; 1 << 20];
     file.seek(SeekFrom::Start(0))?;
@@ -406,8 +407,8 @@ fn digest_of(mut file: &File) -> std::io::Result<String> {
             read => digest.update(buffer.get(..read).unwrap_or_default()),
         }
     }
-    let digest = digest.finish();
-    Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    let digest = digest.finish().as_ref().try_into();
+    digest.map(Sha256).map_err(std::io::Error::other)
 }
 
 /// Why a file that is in no format of QEMU's own is no disk either.
@@ -462,6 +463,22 @@ struct Appending {
 impl Append for Appending {
     fn offset(&self) -> u64 {
         self.offset
+    }
+
+    async fn announce(&mut self, length: u64) -> Result<()> {
+        let known = self.upload.record.get().length;
+        if known.is_some_and(|known| known != length) || length < self.offset {
+            return refuse(
+                ErrorKind::Invalid,
+                format!("{length} bytes contradict what was said of the upload before"),
+            );
+        }
+        if known.is_none() {
+            self.site.check_disk(length - self.offset)?;
+            let changed = self.upload.record.change(move |record| record.length = Some(length));
+            changed.await?;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -564,7 +581,7 @@ impl Images for Shelf {
         Ok(all.filter(|upload| upload.project == scope.project).collect())
     }
 
-    async fn append(&self, id: Uuid, length: Option<u64>) -> Result<Box<dyn Append>> {
+    async fn append(&self, id: Uuid) -> Result<Box<dyn Append>> {
         let upload = self.0.receiving(id)?;
         let alone = upload.alone().await?;
         // It may have ended meanwhile.
@@ -572,18 +589,6 @@ impl Images for Shelf {
         let site = self.0.clone();
         blocking(move || {
             let record = upload.record.get();
-            if let Some(length) = length {
-                if record.length.is_some_and(|known| known != length) || length < record.offset {
-                    return refuse(
-                        ErrorKind::Invalid,
-                        format!("{length} bytes contradict what was said of the upload before"),
-                    );
-                }
-                if record.length.is_none() {
-                    site.check_disk(length - record.offset)?;
-                    upload.record.blocking_change(|record| record.length = Some(length))?;
-                }
-            }
             let path = upload.file();
             if path.exists() {
                 // It may have been looked at, by who did not come to an end.

@@ -3,6 +3,7 @@
 use crate::{Result, Scope, Template};
 use async_trait::async_trait;
 use bytes::Bytes;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use occi_model::Term;
 use std::fmt;
 use uuid::Uuid;
@@ -33,7 +34,7 @@ pub struct Sha256(pub [u8; 32]);
 impl fmt::Display for Sha256 {
     /// In hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        HEXLOWER.encode_display(&self.0).fmt(f)
     }
 }
 
@@ -46,17 +47,9 @@ impl fmt::Debug for Sha256 {
 impl std::str::FromStr for Sha256 {
     type Err = String;
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let problem = || format!("{text:?} is no SHA-256: it has 64 hexadecimal digits");
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let digits: Vec<u8> = text.bytes().map_while(digit).collect();
-        if digits.len() != text.len() {
-            return Err(problem());
-        }
-        let bytes: Vec<u8> = digits
-            .chunks(2)
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-            .collect();
-        bytes.try_into().map(Self).map_err(|_| problem())
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).unwrap_or_default();
+        let bytes = bytes.try_into().map(Self);
+        bytes.map_err(|_| format!("{text:?} is no SHA-256: it has 64 hexadecimal digits"))
     }
 }
 
@@ -134,6 +127,13 @@ pub trait Append: Send {
     /// Where the next byte goes: what was written here included.
     fn offset(&self) -> u64;
 
+    /// Says how many bytes there will be in all, durably.
+    ///
+    /// # Behavior
+    /// - Another length is known, or more is there: [`crate::ErrorKind::Invalid`], and nothing changes.
+    /// - No room for what is missing: [`crate::ErrorKind::CapacityExhausted`].
+    async fn announce(&mut self, length: u64) -> Result<()>;
+
     /// Writes the next bytes.
     ///
     /// # Behavior
@@ -199,13 +199,12 @@ pub trait Images: Send + Sync + 'static {
     /// - Reads only.
     async fn uploads(&self, scope: &Scope) -> Result<Vec<Upload>>;
 
-    /// Adds to an upload, from its offset on. `length` says how many bytes there will be in all, if that is known now.
+    /// Adds to an upload, from its offset on.
     ///
     /// # Behavior
-    /// - Another length is known, or more is there: [`crate::ErrorKind::Invalid`].
     /// - Missing: [`crate::ErrorKind::NotFound`]. Not [`UploadState::Receiving`]: [`crate::ErrorKind::Conflict`].
     /// - Somebody else adds to it or ends it, and goes on doing so for seconds: [`crate::ErrorKind::RateLimited`].
-    async fn append(&self, id: Uuid, length: Option<u64>) -> Result<Box<dyn Append>>;
+    async fn append(&self, id: Uuid) -> Result<Box<dyn Append>>;
 
     /// Makes the template: looks at what is there, and takes it whole or not at all.
     ///

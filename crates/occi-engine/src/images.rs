@@ -81,12 +81,21 @@ impl Engine {
             owner: caller.principal.name.clone(),
             ..new
         };
-        inner
-            .note(caller, project, "begin upload", &new.name, Vec::new())
-            .await?;
-        let id = new.id;
-        images.begin(&scope(project), &new).await.map_err(of_bytes)?;
-        images.upload(id).await?.ok_or_else(|| no_upload(id))
+        let (engine, caller) = (self.clone(), caller.clone());
+        let beginning = inner.tasks.spawn(async move {
+            let project = caller.effective_project();
+            let begun = images.begin(&scope(project), &new).await.map_err(of_bytes);
+            let note = Note {
+                caller: &caller,
+                project,
+                verb: "begin upload",
+                detail: new.name,
+            };
+            engine.inner.note(note, &begun, Vec::new()).await?;
+            begun?;
+            images.upload(new.id).await?.ok_or_else(|| no_upload(new.id))
+        });
+        beginning.await.map_err(EngineError::internal)?
     }
 
     /// The caller's uploads in its project, also those that ended lately; an operator's view has those of everybody.
@@ -112,14 +121,14 @@ impl Engine {
         Ok(self.inner.upload(caller, id).await?.2)
     }
 
-    /// Adds to an upload. `length` says how long it will be in all, if that is known now.
+    /// Adds to an upload.
     ///
     /// # Errors
     /// `NotFound`. `Conflict`: it has ended. `Unavailable`: somebody is at it.
-    pub async fn append_to_upload(&self, caller: &Caller, id: Uuid, length: Option<u64>) -> Result<Box<dyn Append>> {
+    pub async fn append_to_upload(&self, caller: &Caller, id: Uuid) -> Result<Box<dyn Append>> {
         let (_, images, upload) = self.inner.upload(caller, id).await?;
         policy::may_change(caller, &upload.project)?;
-        images.append(id, length).await.map_err(of_bytes)
+        images.append(id).await.map_err(of_bytes)
     }
 
     /// Makes an upload a template. Goes on to its end also if the caller goes away.
@@ -131,17 +140,25 @@ impl Engine {
         let finishing = self.inner.tasks.spawn(async move {
             let inner = &engine.inner;
             let (carrier, images, upload) = inner.upload(&caller, id).await?;
-            policy::may_change(&caller, &upload.project)?;
-            let was_ready = matches!(upload.state, UploadState::Ready(_));
-            let image = images.finish(id, sha256).await.map_err(of_bytes)?;
             let project = &upload.project;
-            inner.adopt_template(project, &image.template).await;
+            policy::may_change(&caller, project)?;
+            let was_ready = matches!(upload.state, UploadState::Ready(_));
+            let finished = images.finish(id, sha256).await.map_err(of_bytes);
+            let mut note = Note {
+                caller: &caller,
+                project,
+                verb: "finish upload",
+                detail: upload.new.name,
+            };
+            if let Ok(image) = &finished {
+                inner.adopt_template(project, &image.template).await;
+                note.detail = format!("{} {} bytes", image.template.term, image.size);
+            }
             if !was_ready {
                 let changed = vec![Write::ModelChanged(Some(project.clone()))];
-                let detail = format!("{} {} bytes", image.template.term, image.size);
-                inner.note(&caller, project, "finish upload", &detail, changed).await?;
+                inner.note(note, &finished, changed).await?;
             }
-            Ok(inner.image_of(carrier, image))
+            Ok(inner.image_of(carrier, finished?))
         });
         finishing.await.map_err(EngineError::internal)?
     }
@@ -151,12 +168,21 @@ impl Engine {
     /// # Errors
     /// `NotFound`. `Unavailable`: somebody is at it.
     pub async fn abandon_upload(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let (_, images, upload) = self.inner.upload(caller, id).await?;
-        policy::may_change(caller, &upload.project)?;
-        images.abandon(id).await?;
-        self.inner
-            .note(caller, &upload.project, "abandon upload", &upload.new.name, Vec::new())
-            .await
+        let (engine, caller) = (self.clone(), caller.clone());
+        let abandoning = self.inner.tasks.spawn(async move {
+            let (_, images, upload) = engine.inner.upload(&caller, id).await?;
+            policy::may_change(&caller, &upload.project)?;
+            let abandoned = images.abandon(id).await.map_err(EngineError::from);
+            let note = Note {
+                caller: &caller,
+                project: &upload.project,
+                verb: "abandon upload",
+                detail: upload.new.name,
+            };
+            engine.inner.note(note, &abandoned, Vec::new()).await?;
+            abandoned
+        });
+        abandoning.await.map_err(EngineError::internal)?
     }
 }
 
@@ -191,8 +217,14 @@ impl Inner {
         Err(no_upload(id))
     }
 
-    /// Leaves an audit record, with what else is to be written.
-    async fn note(&self, caller: &Caller, project: &str, verb: &str, detail: &str, writes: Vec<Write>) -> Result<()> {
+    /// Leaves an audit record of what was tried, with what is to be written of a success.
+    async fn note<T>(&self, note: Note<'_>, tried: &Result<T>, writes: Vec<Write>) -> Result<()> {
+        let Note {
+            caller,
+            project,
+            verb,
+            detail,
+        } = note;
         let request = Request {
             caller,
             project,
@@ -200,14 +232,33 @@ impl Inner {
             path: "/-/image/",
             answer: json!({}),
         };
+        let (writes, audit) = match tried {
+            Ok(_) => (writes, self.audit(&request, "accepted", &detail)),
+            Err(error) => {
+                let outcome = match error.kind {
+                    FailureKind::Internal | FailureKind::Unavailable | FailureKind::Timeout => "failed",
+                    _ => "refused",
+                };
+                let detail = format!("{detail}: {error}");
+                (Vec::new(), self.audit(&request, outcome, &detail))
+            }
+        };
         let commit = Commit {
             writes,
-            audit: vec![self.audit(&request, "accepted", detail)],
+            audit: vec![audit],
             ..Commit::default()
         };
         self.commit(commit).await?;
         Ok(())
     }
+}
+
+/// Who did what, for the audit.
+struct Note<'a> {
+    caller: &'a Caller,
+    project: &'a str,
+    verb: &'a str,
+    detail: String,
 }
 
 fn scope(project: &str) -> Scope {

@@ -31,7 +31,7 @@ pub(crate) async fn brought(lab: &Lab, config: QemuConfig) {
             min_memory_mib: None,
         };
         images.begin(&context().scope, &new).await.unwrap();
-        let mut append = images.append(new.id, None).await.unwrap();
+        let mut append = images.append(new.id).await.unwrap();
         append.write(std::fs::read(file).unwrap().into()).await.unwrap();
         append.sync().await.unwrap();
         drop(append);

@@ -49,13 +49,13 @@ pub(super) async fn an_image_comes_in_parts_and_goes_whole(lab: &Lab) -> Verdict
         images.begin(&scope, &new).await?;
     }
     let half = bytes.len() / 2;
-    let mut first = images.append(new.id, None).await?;
+    let mut first = images.append(new.id).await?;
     first.write(bytes.slice(..half)).await?;
     let there = first.sync().await?;
     ensure!(there == half as u64, "of {half} bytes {there} are there");
     refused(
         "adding at the same time",
-        images.append(new.id, None).await.map(drop),
+        images.append(new.id).await.map(drop),
         ErrorKind::RateLimited,
     )?;
     // What is not made durable may be lost.
@@ -65,12 +65,20 @@ pub(super) async fn an_image_comes_in_parts_and_goes_whole(lab: &Lab) -> Verdict
         images.finish(new.id, None).await,
         ErrorKind::Conflict,
     )?;
-    let mut second = images.append(new.id, None).await?;
+    let mut second = images.append(new.id).await?;
     ensure!(
         second.offset() == there,
         "it goes on at {} instead of {there}",
         second.offset()
     );
+    second.announce(bytes.len() as u64).await?;
+    for other in [bytes.len() + 1, half - 1] {
+        refused(
+            "another length",
+            second.announce(other as u64).await,
+            ErrorKind::Invalid,
+        )?;
+    }
     let beyond = second.write(bytes.clone()).await;
     refused("more than its length", beyond, ErrorKind::Invalid)?;
     second.write(bytes.slice(half..)).await?;
@@ -91,7 +99,7 @@ pub(super) async fn an_image_comes_in_parts_and_goes_whole(lab: &Lab) -> Verdict
     );
     refused(
         "adding to what has ended",
-        images.append(new.id, None).await.map(drop),
+        images.append(new.id).await.map(drop),
         ErrorKind::Conflict,
     )?;
 
@@ -143,7 +151,7 @@ pub(super) async fn an_image_comes_in_parts_and_goes_whole(lab: &Lab) -> Verdict
     ensure!(images.upload(new.id).await?.is_none(), "an abandoned upload is there");
     refused(
         "adding to nothing",
-        images.append(new.id, None).await.map(drop),
+        images.append(new.id).await.map(drop),
         ErrorKind::NotFound,
     )
 }
@@ -158,7 +166,7 @@ pub(super) async fn what_is_no_image_becomes_none(lab: &Lab) -> Verdict {
     for (bytes, said) in [(disk(), other), (no_disk, None)] {
         let new = new(bytes.len());
         images.begin(&scope, &new).await?;
-        let mut append = images.append(new.id, None).await?;
+        let mut append = images.append(new.id).await?;
         append.write(bytes).await?;
         append.sync().await?;
         drop(append);

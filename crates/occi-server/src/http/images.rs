@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Either};
 use hyper::body::{Body as _, Incoming};
 use occi_backend::{Append, ImageFormat, NewUpload, ReadImage, Sha256, Upload, UploadState};
-use occi_engine::{Caller, EngineError, FailureKind, ProjectImage};
+use occi_engine::{Caller, FailureKind, ProjectImage};
 use occi_rendering::MediaType;
 use serde_json::{Value, json};
 use std::ops::Bound;
@@ -154,7 +154,13 @@ impl Visit<'_> {
         let id = new.id;
         let engine = &self.service.engine;
         engine.begin_upload(self.caller, new).await?;
-        let received = self.receive(id, Some(0), length, is_complete, None, body).await;
+        let part = Part {
+            offset: 0,
+            length: Ok(length),
+            is_complete,
+            sha256: None,
+        };
+        let received = self.receive(id, part, body).await;
         match received {
             Ok(Received::Part(upload)) => {
                 let mut response = answer::empty(StatusCode::CREATED);
@@ -190,12 +196,13 @@ impl Visit<'_> {
         if upload.state != UploadState::Receiving {
             return Err(ended());
         }
-        let length = self.length(offset, is_complete, &body)?;
-        let sha256 = digest(headers)?;
-        match self
-            .receive(id, Some(offset), length, is_complete, sha256, body)
-            .await?
-        {
+        let part = Part {
+            offset,
+            length: self.length(offset, is_complete, &body),
+            is_complete,
+            sha256: digest(headers)?,
+        };
+        match self.receive(id, part, body).await? {
             Received::Part(upload) => {
                 let mut response = answer::empty(StatusCode::NO_CONTENT);
                 self.tell(&mut response, &upload);
@@ -211,7 +218,7 @@ impl Visit<'_> {
         if upload.state == UploadState::Receiving {
             // Whoever asks has lost the connection on which it came; what came is counted first.
             let _turn = self.service.uploads.take_over(id);
-            match engine.append_to_upload(self.caller, id, None).await {
+            match engine.append_to_upload(self.caller, id).await {
                 Ok(append) => drop(append),
                 // It has ended meanwhile.
                 Err(error) if error.kind == FailureKind::Conflict => {}
@@ -235,28 +242,28 @@ impl Visit<'_> {
     }
 
     /// Takes the body, and makes the image if that was all. What came is kept also if this is dropped or fails.
-    async fn receive(
-        &self,
-        id: Uuid,
-        offset: Option<u64>,
-        length: Option<u64>,
-        is_complete: bool,
-        sha256: Option<Sha256>,
-        mut body: Incoming,
-    ) -> Result<Received, Fault> {
+    async fn receive(&self, id: Uuid, part: Part, mut body: Incoming) -> Result<Received, Fault> {
         let (service, caller) = (self.service.clone(), self.caller.clone());
         let limit = self.limit(None);
         let receiving = tokio::spawn(async move {
             let engine = &service.engine;
             {
                 let turn = service.uploads.take_over(id);
-                let mut append = engine.append_to_upload(&caller, id, length).await.map_err(of_length)?;
+                let appending = engine.append_to_upload(&caller, id).await;
+                let mut append = appending.map_err(|error| match error.kind {
+                    FailureKind::Conflict => ended(),
+                    _ => error.into(),
+                })?;
                 let there = append.offset();
-                if offset.is_some_and(|offset| offset != there) {
+                if part.offset != there {
                     let message = format!("the next byte is that at {there}");
                     return Err(Fault::new(StatusCode::CONFLICT, message)
                         .problem(MISMATCHING_OFFSET)
                         .with(UPLOAD_OFFSET, HeaderValue::from(there)));
+                }
+                // Only now: what a request brings for another place says nothing of the whole.
+                if let Some(length) = part.length? {
+                    append.announce(length).await.map_err(refused_bytes)?;
                 }
                 let pump = Pump {
                     most: service.image_limit(),
@@ -270,10 +277,10 @@ impl Visit<'_> {
                 pumped?;
                 synced.map_err(occi_engine::of_bytes)?;
             }
-            if !is_complete {
+            if !part.is_complete {
                 return Ok(Received::Part(Box::new(engine.upload(&caller, id).await?)));
             }
-            let finished = engine.finish_upload(&caller, id, sha256).await;
+            let finished = engine.finish_upload(&caller, id, part.sha256).await;
             Ok(Received::Image(Box::new(finished.map_err(|error| {
                 let is_final = error.kind == FailureKind::Invalid;
                 let fault = Fault::from(error);
@@ -494,6 +501,17 @@ impl Visit<'_> {
     }
 }
 
+/// What a request says of the body that it brings.
+struct Part {
+    /// Where the body belongs.
+    offset: u64,
+    /// How long the whole will be, if the request says, or why it cannot be that long.
+    length: Result<Option<u64>, Fault>,
+    /// Whether the body's end is the end of the whole.
+    is_complete: bool,
+    sha256: Option<Sha256>,
+}
+
 /// What a body was.
 enum Received {
     /// A part: this is the upload now.
@@ -648,16 +666,7 @@ fn ended() -> Fault {
         .with(UPLOAD_COMPLETE, HeaderValue::from_static("?1"))
 }
 
-/// A failure to begin adding.
-fn of_length(error: EngineError) -> Fault {
-    match error.kind {
-        FailureKind::Invalid => Fault::from(error).problem(INCONSISTENT_LENGTH),
-        FailureKind::Conflict => ended(),
-        _ => error.into(),
-    }
-}
-
-/// A failure to add.
+/// A failure to add, or to say how much will come.
 fn refused_bytes(error: occi_backend::BackendError) -> Fault {
     let error = occi_engine::of_bytes(error);
     match error.kind {

@@ -4,6 +4,7 @@ use crate::client::{Answer, Client};
 use crate::occid::{Occid, Setup, wait_until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use occi_store::{AuditQuery, SqliteStore, Store as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -138,8 +139,11 @@ fn an_image_comes_in_parts_is_a_template_of_its_project_and_is_given_back_as_it_
 
     let part = patch(&alice, &place, 0, "?0", first).expect(204);
     assert_eq!(part.header("upload-offset"), Some(first.len().to_string().as_str()));
-    let wrong = patch(&alice, &place, 0, "?0", first).expect(409);
-    assert_eq!(wrong.header("upload-offset"), Some(first.len().to_string().as_str()));
+    // At another place it says nothing, whatever length would follow from it.
+    for bytes in [first, &first[..first.len() - 1]] {
+        let wrong = patch(&alice, &place, 0, "?1", bytes).expect(409);
+        assert_eq!(wrong.header("upload-offset"), Some(first.len().to_string().as_str()));
+    }
     let told = alice.send("HEAD", &place, "").expect(204);
     assert_eq!(told.header("upload-complete"), Some("?0"));
     assert_eq!(told.header("upload-length"), Some(bytes.len().to_string().as_str()));
@@ -342,6 +346,18 @@ fn uploads_are_bounded_in_size_and_number_and_end_when_they_are_given_up() {
     alice.delete(&place).expect(204);
     alice.send("HEAD", &place, "").expect(404);
 
+    // What came late says nothing of the whole.
+    let place = unsaid
+        .send("POST", "/-/image/?name=late", &raw(1024)[..600])
+        .expect(201)
+        .location();
+    for bytes in [&[0; 700][..], &[0; 10], &[0; 1 << 20 | 1]] {
+        let late = patch(&alice, &place, 0, "?1", bytes).expect(409);
+        assert_eq!(late.header("upload-offset"), Some("600"));
+    }
+    patch(&alice, &place, 600, "?1", &[0; 424]).expect(201);
+    alice.delete(&place).expect(204);
+
     let place = begin(&alice, "x", 1000);
     let more = patch(&alice, &place, 0, "?0", &[0; 1001]).expect(400);
     assert!(more.body.contains("1000 bytes"), "{}", more.body);
@@ -500,6 +516,39 @@ fn no_byte_that_was_acknowledged_is_lost_when_the_service_is_killed() {
     assert_eq!(whole.header("repr-digest"), Some(digest(&bytes).as_str()));
     assert!(whole.bytes == bytes);
     assert_eq!(offset(&admin, &place), bytes.len());
+}
+
+#[test]
+fn what_became_of_an_upload_is_on_record() {
+    let occid = setup().config("[http]\nimage_limit = \"1 MiB\"").start();
+    let admin = occid.admin();
+    upload(&admin, "good", &raw(1024)).expect(201);
+    upload(&admin, "bad", b"no image").expect(400);
+    let given_up = begin(&admin, "given-up", 1);
+    admin.delete(&given_up).expect(204);
+    for number in 0..8 {
+        begin(&admin, &format!("open{number}"), 1);
+    }
+    upload(&admin, "ninth", &raw(1024)).expect(403);
+    let setup = occid.stop();
+    let store = SqliteStore::open(setup.data().join("occid.db")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let records = runtime.block_on(store.audit(&AuditQuery::default())).unwrap();
+    let of = |name: &str| -> Vec<_> {
+        let about = records.iter().rev().filter(|record| record.path == "/-/image/");
+        let about = about.filter(|record| record.verb.ends_with(" upload") && record.detail.starts_with(name));
+        about
+            .map(|record| (record.verb.as_str(), record.outcome.as_str()))
+            .collect()
+    };
+    let begun = ("begin upload", "accepted");
+    assert_eq!(of("good"), [begun, ("finish upload", "accepted")], "{records:#?}");
+    assert_eq!(
+        of("bad"),
+        [begun, ("finish upload", "refused"), ("abandon upload", "accepted")]
+    );
+    assert_eq!(of("given-up"), [begun, ("abandon upload", "accepted")]);
+    assert_eq!(of("ninth"), [("begin upload", "refused")]);
 }
 
 #[test]
