@@ -136,6 +136,16 @@ fn an_image_comes_in_parts_is_a_template_of_its_project_and_is_given_back_as_it_
             .starts_with("max-size=68719476736, max-age=86")
     );
     let place = begun.location();
+    let (own, seen) = (alice.get(&place).json(), occid.admin().get(&place).json());
+    let ssh = serde_json::Value::Null;
+    for (field, value, to_admin) in [
+        ("mine", &true.into(), &false.into()),
+        ("title", &"Our own".into(), &"Our own".into()),
+        ("default_user", &"debian".into(), &"debian".into()),
+        ("ssh", &ssh, &ssh),
+    ] {
+        assert_eq!((&own[field], &seen[field]), (value, to_admin), "{field}");
+    }
 
     let part = patch(&alice, &place, 0, "?0", first).expect(204);
     assert_eq!(part.header("upload-offset"), Some(first.len().to_string().as_str()));
