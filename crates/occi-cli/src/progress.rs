@@ -36,17 +36,19 @@ impl Waiting {
     }
 }
 
-/// What is being waited for, for whoever is interrupted.
-static WAITED_FOR: Mutex<Option<String>> = Mutex::new(None);
+/// What goes on without the program, for whoever is interrupted.
+static GOES_ON: Mutex<Option<String>> = Mutex::new(None);
+
+/// From now on an interruption says this.
+pub(crate) fn if_interrupted(hint: impl Into<String>) {
+    *GOES_ON.lock().unwrap_or_else(PoisonError::into_inner) = Some(hint.into());
+}
 
 /// Ctrl-C: the program goes, what the server has accepted does not.
 pub(crate) fn interrupted() -> Failure {
     let failure = Failure::new(Exit::Interrupted, "interrupted");
-    let waited_for = WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).take();
-    failure.with_hint(match waited_for {
-        Some(what) => format!("it goes on in the server: occi wait {what}"),
-        None => "what the server has accepted goes on: occi list operation".to_owned(),
-    })
+    let hint = GOES_ON.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failure.with_hint(hint.unwrap_or_else(|| "what the server has accepted goes on: occi list operation".to_owned()))
 }
 
 /// A line on a terminal that goes when it is done.
@@ -135,7 +137,8 @@ impl Session {
         limit: Duration,
     ) -> Result<(Option<Entity>, Vec<TypeId>)> {
         let line = Line::new(name, self.output.quiet);
-        *WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(operation.unwrap_or(location).to_owned());
+        let waited_for = operation.unwrap_or(location);
+        if_interrupted(format!("it goes on in the server: occi wait {waited_for}"));
         let patience = Patience {
             limit,
             // A machine of this host is up in no time.

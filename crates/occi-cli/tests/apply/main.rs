@@ -8,6 +8,7 @@ mod attach;
 mod files;
 mod machines;
 mod watch;
+#[expect(dead_code, reason = "shared with the tests of images")]
 mod world;
 
 use libtest_mimic::{Arguments, Trial};

@@ -1,13 +1,14 @@
 //! An `occid` for a test, and the `occi` of somebody who has it to himself.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A running `occid`, and a home for the one who uses it. It ends with the value.
 pub(crate) struct World {
     process: Child,
+    options: Vec<String>,
     directory: TempDir,
     pub(crate) url: String,
     pub(crate) password: String,
@@ -34,8 +35,31 @@ impl World {
         std::os::unix::fs::symlink(std::env::current_exe().expect("this program"), path("occid")).expect("a link");
         std::fs::write(path("occid.toml"), config).expect("a configuration file");
         std::fs::create_dir(path("home")).expect("a home");
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let (process, url) = Self::launch(directory.path(), "127.0.0.1:0", &options);
+        let password = std::fs::read_to_string(path("data/initial-admin-password")).unwrap_or_default();
+        Self {
+            process,
+            options,
+            url,
+            password: password.trim().to_owned(),
+            directory,
+        }
+    }
+
+    /// Kills it, and starts it again where it was.
+    pub(crate) fn crash(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        self.process = Self::launch(self.directory.path(), address, &self.options).0;
+    }
+
+    /// Starts it; where it is.
+    fn launch(directory: &Path, address: &str, options: &[String]) -> (Child, String) {
+        let path = |name: &str| directory.join(name);
         let mut process = Command::new(path("occid"))
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", address])
             .args(options)
             .arg("--config")
             .arg(path("occid.toml"))
@@ -52,15 +76,12 @@ impl World {
         BufReader::new(stdout)
             .read_line(&mut first)
             .expect("occid says where it is");
-        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();
         match first.trim_end().strip_prefix("listening on ") {
-            Some(url) => Self {
-                url: url.to_owned(),
-                password: read("data/initial-admin-password").trim().to_owned(),
-                process,
-                directory,
-            },
-            None => panic!("occid said {first:?}\n{}", read("log")),
+            Some(url) => (process, url.to_owned()),
+            None => panic!(
+                "occid said {first:?}\n{}",
+                std::fs::read_to_string(path("log")).unwrap_or_default()
+            ),
         }
     }
 

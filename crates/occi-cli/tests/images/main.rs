@@ -4,13 +4,22 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
+mod lying;
+#[expect(dead_code, reason = "shared with the tests of configuration")]
+#[path = "../config/stub.rs"]
+mod stub;
 #[expect(dead_code, reason = "shared with the tests of apply")]
 #[path = "../apply/world.rs"]
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
+use regex::Regex;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::{File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 use world::{World, said};
 
@@ -27,8 +36,27 @@ fn main() -> ExitCode {
     let trials = [
         ("an_image_comes_back_as_it_went", round_trip as fn()),
         ("an_upload_that_broke_off_goes_on_where_it_was", broken_off),
+        ("an_upload_goes_on_by_itself_after_a_crash_of_the_server", crash),
+        ("an_upload_shows_on_a_terminal_how_far_it_is_and_how_fast", progress),
+        ("every_example_of_the_help_works", examples),
         ("what_is_no_image_is_refused_with_words_and_leaves_nothing", refusals),
         ("a_server_without_images_says_so", without),
+        (
+            "a_download_writes_no_file_but_its_own",
+            lying::a_download_writes_no_file_but_its_own,
+        ),
+        (
+            "a_server_that_lies_about_an_image_is_not_believed",
+            lying::a_server_that_lies_about_an_image_is_not_believed,
+        ),
+        (
+            "an_upload_goes_on_only_if_the_same_was_said_of_it",
+            lying::an_upload_goes_on_only_if_the_same_was_said_of_it,
+        ),
+        (
+            "an_upload_that_gets_nowhere_ends_with_words",
+            lying::an_upload_that_gets_nowhere_ends_with_words,
+        ),
     ];
     let trials = trials.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
@@ -113,17 +141,17 @@ fn begun_download(lab: &World, name: &str) -> std::path::PathBuf {
     lab.path(&format!("second.raw.{tag}.part"))
 }
 
-fn broken_off() {
-    let lab = lab();
-    let bytes = disk(96);
-    std::fs::write(lab.path("large.raw"), &bytes).unwrap();
-    let offset = || {
-        let found = lab.good("image list --uploads -o jsonpath=$[?@.state=='receiving'].offset");
-        found.trim().parse::<usize>().unwrap_or_default()
-    };
+/// How much is there of the only upload.
+fn offset(lab: &World) -> usize {
+    let found = lab.good("image list --uploads -o jsonpath=$[?@.state=='receiving'].offset");
+    found.trim().parse().unwrap_or_default()
+}
+
+/// An upload of `large.raw`, some of which is there.
+fn uploading(lab: &World) -> Child {
     let mut upload = lab.command("image upload large.raw").spawn().unwrap();
     let begun = Instant::now();
-    while offset() == 0 {
+    while offset(lab) == 0 {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing arrives");
         assert!(
             upload.try_wait().unwrap().is_none(),
@@ -131,9 +159,82 @@ fn broken_off() {
             said(upload)
         );
     }
-    upload.kill().unwrap();
-    upload.wait().unwrap();
-    let there = offset();
+    upload
+}
+
+fn crash() {
+    let mut lab = lab();
+    let bytes = disk(96);
+    std::fs::write(lab.path("large.raw"), &bytes).unwrap();
+    let upload = uploading(&lab);
+    lab.crash();
+    let said = said(upload);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    lab.good(&format!("image download {} whole.raw", said.out.trim()));
+    assert!(std::fs::read(lab.path("whole.raw")).unwrap() == bytes);
+}
+
+fn progress() {
+    let lab = lab();
+    std::fs::write(lab.path("large.raw"), disk(64)).unwrap();
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap();
+    let terminal = File::options().write(true).open(name.to_str().unwrap()).unwrap();
+    let mut command = lab.command("image upload large.raw");
+    let upload = command.env("TERM", "xterm").stderr(terminal).spawn().unwrap();
+    drop(command);
+    let mut seen = Vec::new();
+    // It ends with an error, as terminals do.
+    let _end = File::from(screen).read_to_end(&mut seen);
+    let seen = String::from_utf8_lossy(&seen);
+    let said = said(upload);
+    assert_eq!(said.code, Some(0), "{said:?}: {seen}");
+    let line = r"large \[=+>? *\] [0-9.]+ MiB/64.00 MiB [0-9.]+ [KMG]iB/s ";
+    assert!(Regex::new(line).unwrap().is_match(&seen), "{seen:?}");
+}
+
+/// Each line below `Examples:` of each verb, typed where there is what it names.
+fn examples() {
+    let images = tempfile::tempdir().unwrap();
+    let tiny = images.path().join("tiny.raw");
+    std::fs::write(&tiny, disk(1)).unwrap();
+    // Nobody is writing it any more.
+    std::fs::set_permissions(&tiny, Permissions::from_mode(0o444)).unwrap();
+    let lab = World::with(
+        &["--backend", "qemu"],
+        &format!("[backend.qemu]\nimages = [{:?}]\n", images.path()),
+    );
+    for file in ["debian-12.qcow2", "disk.raw"] {
+        std::fs::write(lab.path(file), disk(1)).unwrap();
+    }
+    let name = lab.good("image upload disk.raw --name mine");
+    for verb in ["list", "upload", "download", "delete"] {
+        let help = lab.good(&format!("image {verb} --help"));
+        let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
+        let lines: Vec<_> = lines.take_while(|line| line.starts_with("  occi ")).collect();
+        assert!(!lines.is_empty(), "{help}");
+        for line in lines {
+            let line = line.replace("mine-1a2b3c4d", name.trim());
+            lab.good(line.trim().strip_prefix("occi ").unwrap());
+        }
+    }
+    assert!(lab.path("tiny.raw").exists() && lab.path("copy.qcow2").exists());
+    assert!(!lab.good("image list").contains(name.trim()));
+}
+
+fn broken_off() {
+    let lab = lab();
+    let bytes = disk(96);
+    std::fs::write(lab.path("large.raw"), &bytes).unwrap();
+    let upload = uploading(&lab);
+    let process = rustix::process::Pid::from_child(&upload);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let said = said(upload);
+    assert_eq!(said.code, Some(130), "{said:?}");
+    assert!(said.err.contains("the same command goes on where it was"), "{said:?}");
+    let there = offset(&lab);
     assert!(there > 0 && there < bytes.len(), "{there}");
     let again = lab.occi("image upload large.raw");
     assert_eq!(again.code, Some(0), "{again:?}");
