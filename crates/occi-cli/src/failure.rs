@@ -33,6 +33,22 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// How a command ends after such an error; `is_answer` if the server said it.
+    pub(crate) fn of(kind: ErrorKind, is_answer: bool) -> Self {
+        match kind {
+            ErrorKind::Invalid if is_answer => Self::Failure,
+            ErrorKind::Invalid | ErrorKind::Ambiguous => Self::Usage,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Unauthenticated | ErrorKind::Forbidden => Self::Auth,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Timeout => Self::Timeout,
+            ErrorKind::Unavailable => Self::Unavailable,
+            _ => Self::Failure,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -102,16 +118,7 @@ impl Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = match error.kind() {
-            ErrorKind::Invalid if error.status().is_some() => Exit::Failure,
-            ErrorKind::Invalid | ErrorKind::Ambiguous => Exit::Usage,
-            ErrorKind::NotFound => Exit::NotFound,
-            ErrorKind::Unauthenticated | ErrorKind::Forbidden => Exit::Auth,
-            ErrorKind::Conflict => Exit::Conflict,
-            ErrorKind::Timeout => Exit::Timeout,
-            ErrorKind::Unavailable => Exit::Unavailable,
-            _ => Exit::Failure,
-        };
+        let exit = Exit::of(error.kind(), error.status().is_some());
         let mut failure = Self::new(exit, error.message());
         failure.is_broken_off = error.source().is_some_and(|source| source.is::<Broken>());
         failure.hints.extend(error.hint().map(str::to_owned));

@@ -66,11 +66,6 @@ impl RawAnswer {
         })
     }
 
-    /// What a refusal says, as an error.
-    pub fn into_error(self, endpoint: &Endpoint) -> Error {
-        self.error(endpoint)
-    }
-
     /// The answer if it is a success, else what it says as an error.
     pub(crate) fn good(self, endpoint: &Endpoint) -> Result<Self> {
         if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
@@ -81,7 +76,7 @@ impl RawAnswer {
     }
 
     /// What a refusal says.
-    pub(crate) fn error(&self, endpoint: &Endpoint) -> Error {
+    pub fn error(&self, endpoint: &Endpoint) -> Error {
         let status = self.status.as_u16();
         let kind = ErrorKind::of_status(status);
         let content_type = self.header(header::CONTENT_TYPE).unwrap_or_default();

@@ -16,10 +16,11 @@ use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
 use crate::operation::Operation;
-use crate::request::{Listing, Write};
+use crate::request::{Listing, Request, Write};
 use crate::wait::{Patience, Progress, Until};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
+use http::response::Parts;
 use http::{HeaderMap, Method};
 use occi_model::{EntityDraft, Input, MixinDraft};
 use occi_rendering::request::Filter;
@@ -85,6 +86,11 @@ impl Client {
         self.runtime.block_on(self.client.model())
     }
 
+    /// What the server offers now.
+    pub fn discover(&self) -> Result<Arc<Model>> {
+        self.runtime.block_on(self.client.discover())
+    }
+
     /// Whether what is known of the server is still true; asks anew if not.
     pub fn revalidate(&self) -> Result<bool> {
         self.runtime.block_on(self.client.revalidate())
@@ -93,6 +99,16 @@ impl Client {
     /// The locations of a collection's members.
     pub fn list(&self, at: &str, listing: &Listing) -> Result<Vec<String>> {
         self.runtime.block_on(self.client.list(at, listing))
+    }
+
+    /// The same, unless nothing has changed since the listing with this tag; with the new tag.
+    pub fn list_if_changed(
+        &self,
+        at: &str,
+        listing: &Listing,
+        etag: Option<&str>,
+    ) -> Result<Option<(Vec<String>, Option<String>)>> {
+        self.runtime.block_on(self.client.list_if_changed(at, listing, etag))
     }
 
     /// The members of a collection in full, as they come.
@@ -106,9 +122,19 @@ impl Client {
         self.runtime.block_on(self.client.show(location))
     }
 
+    /// The same, unless it is still as it was with this tag.
+    pub fn show_if_changed(&self, location: &str, etag: &str) -> Result<Option<Entity>> {
+        self.runtime.block_on(self.client.show_if_changed(location, etag))
+    }
+
     /// Makes an entity.
     pub fn create(&self, draft: &EntityDraft, write: &Write) -> Result<Created> {
         self.runtime.block_on(self.client.create(draft, write))
+    }
+
+    /// Makes an entity at a path of one's choice, where there must be none.
+    pub fn create_at(&self, location: &str, draft: &EntityDraft, write: &Write) -> Result<Created> {
+        self.runtime.block_on(self.client.create_at(location, draft, write))
     }
 
     /// Replaces an entity.
@@ -127,9 +153,27 @@ impl Client {
             .block_on(self.client.act(location, action, parameters, write))
     }
 
+    /// Invokes an action on all members of a collection, or on those of which a filter holds.
+    pub fn act_on_collection(
+        &self,
+        at: &str,
+        filter: &Filter,
+        action: &str,
+        parameters: &[(&str, Input)],
+        write: &Write,
+    ) -> Result<Done> {
+        self.runtime
+            .block_on(self.client.act_on_collection(at, filter, action, parameters, write))
+    }
+
     /// Deletes an entity.
     pub fn delete(&self, location: &str, write: &Write) -> Result<Done> {
         self.runtime.block_on(self.client.delete(location, write))
+    }
+
+    /// Deletes several members of a collection, all or none.
+    pub fn delete_several(&self, at: &str, locations: &[String], write: &Write) -> Result<Done> {
+        self.runtime.block_on(self.client.delete_several(at, locations, write))
     }
 
     /// Deletes everything in the collection of a kind, or that of which a filter holds.
@@ -147,6 +191,11 @@ impl Client {
         self.runtime.block_on(self.client.dissociate(mixin, locations))
     }
 
+    /// Makes these entities, and no others, the members of a mixin's collection.
+    pub fn replace_members(&self, mixin: &str, locations: &[String]) -> Result<()> {
+        self.runtime.block_on(self.client.replace_members(mixin, locations))
+    }
+
     /// Adds a mixin of the user's to the query interface.
     pub fn add_mixin(&self, mixin: &MixinDraft) -> Result<()> {
         self.runtime.block_on(self.client.add_mixin(mixin))
@@ -160,6 +209,16 @@ impl Client {
     /// The operations, or those that go on, the newest first.
     pub fn operations(&self, open: bool) -> Result<Vec<Operation>> {
         self.runtime.block_on(self.client.operations(open).try_collect())
+    }
+
+    /// One operation.
+    pub fn operation(&self, operation: &str) -> Result<Operation> {
+        self.runtime.block_on(self.client.operation(operation))
+    }
+
+    /// Cancels an operation that goes on.
+    pub fn cancel(&self, operation: &str) -> Result<Operation> {
+        self.runtime.block_on(self.client.cancel(operation))
     }
 
     /// Waits until an entity is as it should be.
@@ -188,5 +247,39 @@ impl Client {
     /// Sends anything, and returns the answer whatever its status.
     pub fn raw(&self, method: Method, target: &str, headers: HeaderMap, body: Bytes) -> Result<RawAnswer> {
         self.runtime.block_on(self.client.raw(method, target, headers, body))
+    }
+
+    /// Asks for something whose bytes are read as they come.
+    pub fn open(&self, target: &str, headers: HeaderMap) -> Result<(Parts, Items<'_, Bytes>)> {
+        let incoming = self.runtime.block_on(self.client.open(target, headers))?;
+        Ok((incoming.head, self.items(incoming.body)))
+    }
+
+    /// Sends a request that somebody has written with [`Requests`](crate::Requests), and returns the answer whatever its
+    /// status.
+    pub fn send(&self, request: Request) -> Result<RawAnswer> {
+        self.runtime.block_on(self.client.send(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// What is added there is added here.
+    #[test]
+    fn every_call_is_there_for_who_waits() {
+        let own = include_str!("blocking.rs");
+        // The consoles are for who has a runtime.
+        for source in [
+            include_str!("client/mod.rs"),
+            include_str!("client/listing.rs"),
+            include_str!("wait.rs"),
+        ] {
+            for call in source.split("    pub async fn ").skip(1) {
+                let name = call.split('(').next().unwrap();
+                let is_there = own.contains(&format!("    pub fn {name}("));
+                // One is the half of another, and one is the list with another end.
+                assert!(is_there || ["collection", "list_stream"].contains(&name), "{name}");
+            }
+        }
     }
 }

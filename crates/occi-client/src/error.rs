@@ -41,8 +41,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// What an HTTP status says.
-    pub(crate) fn of_status(status: u16) -> Self {
+    /// What an HTTP status says; of one that is no failure, [`Protocol`](Self::Protocol).
+    pub fn of_status(status: u16) -> Self {
         match status {
             401 => Self::Unauthenticated,
             403 => Self::Forbidden,

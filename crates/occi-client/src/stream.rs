@@ -6,9 +6,12 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// The largest piece of a listing: one entity, or one line.
 const MOST: usize = 4 << 20;
+/// So deep is what comes at most. No rendering needs more than ten.
+const DEEPEST: usize = 128;
 
 /// Cuts bytes into pieces.
 trait Cut: Send + 'static {
@@ -84,6 +87,8 @@ struct Items {
     in_string: bool,
     escaped: bool,
     item: BytesMut,
+    /// Bytes outside of the arrays since the last item.
+    passed: usize,
     is_done: bool,
 }
 
@@ -100,6 +105,7 @@ impl Items {
 
     fn take(&mut self, last: &[u8], pieces: &mut VecDeque<Bytes>) {
         self.item.extend_from_slice(last);
+        self.passed = 0;
         let item = self.item.split().freeze();
         let item = item.slice_ref(item.trim_ascii());
         if !item.is_empty() {
@@ -116,6 +122,7 @@ impl Cut for Items {
         for (at, &byte) in bytes.iter().enumerate() {
             if !self.is_inside() {
                 from = at + 1;
+                self.passed += 1;
             }
             if self.in_string {
                 match byte {
@@ -143,6 +150,11 @@ impl Cut for Items {
                         }
                         self.outside = if byte == b'[' { 1 } else { 2 };
                     }
+                    if self.open.len() == DEEPEST {
+                        return Err(Error::protocol(
+                            "the answer is nested deeper than anything that is meant",
+                        ));
+                    }
                     self.open.push(byte);
                 }
                 b']' | b'}' => {
@@ -159,7 +171,7 @@ impl Cut for Items {
         if self.is_inside() {
             self.item.extend_from_slice(&bytes[from..]);
         }
-        check_size(self.item.len())
+        check_size(self.item.len().max(self.passed))
     }
 
     fn end(&mut self, _: &mut VecDeque<Bytes>) -> bool {
@@ -176,8 +188,18 @@ fn check_size(bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// A whole body, up to a limit.
-pub(crate) async fn whole(mut body: Body, limit: usize) -> Result<Bytes> {
+/// A whole body, of so many bytes at most, that takes so long at most.
+pub(crate) async fn whole(body: Body, limit: usize, within: Duration) -> Result<Bytes> {
+    let read = tokio::time::timeout(within, all(body, limit)).await;
+    read.unwrap_or_else(|_| {
+        let seconds = within.as_secs();
+        Err(Error::protocol(format!(
+            "the answer goes on after {seconds} s, and was not read on"
+        )))
+    })
+}
+
+async fn all(mut body: Body, limit: usize) -> Result<Bytes> {
     let Some(first) = body.try_next().await? else {
         return Ok(Bytes::new());
     };
@@ -206,6 +228,7 @@ mod tests {
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
             .unwrap()
             .block_on(future)
@@ -276,11 +299,34 @@ mod tests {
         }
     }
 
+    const LONG: Duration = Duration::MAX;
+
+    /// Somebody who never comes to an item is not listened to for ever.
+    #[test]
+    fn what_is_no_item_has_an_end_too() {
+        let endless = |text: &'static str| stream::repeat_with(move || Ok(Bytes::from(text.repeat(4096)))).boxed();
+        for (begin, text) in [
+            ("", "{"),
+            ("", "["),
+            ("[", "{\"a\":["),
+            ("{", "\"a\":1,"),
+            ("{\"a\":\"", "x"),
+            ("[\"", "x"),
+            ("[", " "),
+            ("", " "),
+            ("[]", " "),
+        ] {
+            let body = stream::iter([Ok(Bytes::from(begin))]).chain(endless(text)).boxed();
+            assert!(found(items(body)).is_err(), "{begin} and {text} for ever");
+        }
+        assert!(found(lines(endless("x"))).is_err());
+    }
+
     #[test]
     fn a_body_has_an_end() {
-        assert_eq!(block_on(whole(body("abcdef", 2), 6)).unwrap(), "abcdef");
+        assert_eq!(block_on(whole(body("abcdef", 2), 6, LONG)).unwrap(), "abcdef");
         for size in [1, 6] {
-            assert!(block_on(whole(body("abcdef", size), 5)).is_err());
+            assert!(block_on(whole(body("abcdef", size), 5, LONG)).is_err());
         }
     }
 }

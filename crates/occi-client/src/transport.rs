@@ -58,6 +58,8 @@ pub struct Limits {
     /// Bytes of an answer that is read as a whole; listings that stream have no limit but that of one entity.
     /// Default 64 MiB.
     pub body: usize,
+    /// For such an answer from its first byte to its last. Default 10 min.
+    pub whole: Duration,
 }
 
 impl Default for Limits {
@@ -66,6 +68,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             read: Duration::from_secs(60),
             body: 64 << 20,
+            whole: Duration::from_secs(600),
         }
     }
 }

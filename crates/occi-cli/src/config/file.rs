@@ -3,7 +3,7 @@
 use crate::failure::{Exit, Failure, Result, file_failure};
 use etcetera::{BaseStrategy, choose_base_strategy};
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -43,16 +43,20 @@ impl Place {
 
     /// The text; empty if there is no file.
     pub(super) fn read(&self) -> Result<String> {
-        let text = match std::fs::read_to_string(&self.path) {
+        let fail = |error: std::io::Error| file_failure(&self.path, &error);
+        let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
-            text => text.map_err(|error| file_failure(&self.path, &error))?,
+            file => file.map_err(fail)?,
         };
-        let metadata = std::fs::metadata(&self.path).map_err(|error| file_failure(&self.path, &error))?;
+        // Of what is read, not of what may lie there a moment later.
+        let metadata = file.metadata().map_err(fail)?;
         let (mode, path) = (metadata.permissions().mode(), self.path.display());
         if mode & self.forbidden != 0 {
             let message = format!("{path} is open to others ({:04o}), and is not used", mode & 0o7777);
             return Err(Failure::new(Exit::Failure, message).with_hint(format!("chmod 600 {path}")));
         }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(fail)?;
         Ok(text)
     }
 

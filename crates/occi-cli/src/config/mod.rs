@@ -35,9 +35,12 @@ use secrecy::{ExposeSecret, SecretString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where grid sites keep the authorities that they trust.
 const GRID_AUTHORITIES: &str = "/etc/grid-security/certificates";
+/// How long a socket of this machine may take.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(2);
 /// The type of our service in Keystone's catalogue.
 const SERVICE: &str = "occi";
 
@@ -146,8 +149,16 @@ fn local_server() -> Option<Endpoint> {
         .map(|directory| directory.join("occid"));
     let directories = own.into_iter().chain([PathBuf::from("/var/lib/occid")]);
     let mut sockets = directories.map(|directory| directory.join("occid.sock"));
-    let socket = sockets.find(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok())?;
+    let socket = sockets.find(|socket| is_answered(socket))?;
     format!("unix:{}", socket.display()).parse().ok()
+}
+
+/// Whether somebody listens there. One that is stopped or overrun could let us wait for ever.
+fn is_answered(socket: &Path) -> bool {
+    let (tell, told) = std::sync::mpsc::channel();
+    let socket = socket.to_owned();
+    std::thread::spawn(move || tell.send(std::os::unix::net::UnixStream::connect(socket).is_ok()));
+    told.recv_timeout(LOCAL_PATIENCE).unwrap_or(false)
 }
 
 /// A variable of the environment that says something.
@@ -325,6 +336,7 @@ pub(crate) fn connector(context: &Context, global: &Global) -> Result<Connector>
     if let Some(timeout) = global.timeout {
         limits.connect = timeout;
         limits.read = timeout;
+        limits.whole = limits.whole.max(timeout);
     }
     Ok(Connector {
         limits,
@@ -506,7 +518,7 @@ fn keystone_options(context: &Context) -> keystone::Options {
         ..keystone::Options::default()
     };
     if let Some(domain) = domain(&context.user_domain, &context.user_domain_id) {
-        options.user_domain = domain;
+        options.user_domain = Some(domain);
     }
     if let Some(provider) = &context.identity_provider {
         options.provider.clone_from(provider);

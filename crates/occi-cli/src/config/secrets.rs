@@ -7,6 +7,7 @@ use occi_client::auth::oidc::{Keeper, Tokens};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
 
 /// What proves who asks.
 #[derive(Clone, Debug, Default)]
@@ -142,14 +143,21 @@ impl Keeper for TokenKeeper {
         })
     }
 
+    fn lock(&self) -> Option<File> {
+        let directory = Place::secrets()?.path.parent()?.to_owned();
+        let lock = File::create(directory.join(".renewing")).ok()?;
+        lock.lock().ok()?;
+        Some(lock)
+    }
+
     fn keep(&self, tokens: &Tokens) {
-        let kept = Secrets::load(&self.context).and_then(|secrets| {
-            let secrets = Secrets {
-                token: Some(tokens.access.clone()),
-                refresh_token: tokens.refresh.clone(),
-                ..secrets
-            };
-            secrets.store(&self.context)
+        let text = |secret: &SecretString| secret.expose_secret().to_owned();
+        let kept = change(|all| {
+            // Who has logged out meanwhile is not logged in again.
+            if let Some(stored) = all.get_mut(&self.context) {
+                stored.token = Some(text(&tokens.access));
+                stored.refresh_token = tokens.refresh.as_ref().map(text);
+            }
         });
         if let Err(failure) = kept {
             words::say(format!(

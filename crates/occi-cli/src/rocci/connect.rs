@@ -94,6 +94,7 @@ fn limits(options: &Options) -> Limits {
         Some(timeout) => Limits {
             connect: timeout,
             read: timeout,
+            whole: usual.whole.max(timeout),
             ..usual
         },
         None => usual,

@@ -5,6 +5,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use occi_client::ErrorKind;
 
 /// Send a request as it is written, and print the answer
 #[derive(Debug, Args)]
@@ -76,14 +77,7 @@ impl Api {
         }
         session.output.bytes(&answer.body)?;
         if answer.status.is_client_error() || answer.status.is_server_error() {
-            let exit = match answer.status.as_u16() {
-                401 | 403 => Exit::Auth,
-                404 | 410 => Exit::NotFound,
-                409 | 412 => Exit::Conflict,
-                504 => Exit::Timeout,
-                429 | 500.. => Exit::Unavailable,
-                _ => Exit::Failure,
-            };
+            let exit = Exit::of(ErrorKind::of_status(answer.status.as_u16()), true);
             return Err(Failure::new(exit, format!("the server answered {}", answer.status)));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Words of servers that a terminal would obey, and a terminal that is not there.
 
 use crate::person::Person;
-use crate::stub::{Seen, Stub, answer, json, query_interface, text, with};
+use crate::stub::{Seen, Stub, answer, json, model, query_interface, text, with};
 use axum::body::Body;
 use http::Response;
 use regex::Regex;
@@ -166,4 +166,51 @@ pub(crate) async fn endless() {
         let said = person.occi(&line).await;
         assert_eq!(said.code, Some(1), "{line}: {said:?}");
     }
+}
+
+/// `--debug` shows the beginning of a body, however many pieces it comes in, and not what goes into machines.
+pub(crate) async fn debug() {
+    let person = Person::new();
+    let pieces = || {
+        let pieces = (0..1000).map(|number| Ok::<_, std::io::Error>(format!("piece {number}\n")));
+        Response::new(Body::from_stream(futures::stream::iter(pieces)))
+    };
+    let stub = Stub::start(move |seen| match seen.target.as_str() {
+        "/pieces" => pieces(),
+        "/-/" => model(),
+        "/compute/2" => json(
+            200,
+            &json!({ "org.openstack.credentials.admin_pwd": "hidden, with \"quotes\"", "a": 1 }),
+        ),
+        _ => text(
+            200,
+            format!("X-OCCI-Location: http://{}/compute/1\n", seen.header("host")),
+        ),
+    })
+    .await;
+    let debug = format!("--endpoint {} --debug", stub.url);
+    let said = person.occi(&format!("{debug} api GET /pieces")).await;
+    assert!(said.out.contains("piece 999\n"), "{said:?}");
+    assert!(
+        said.err.contains("< piece 0\n") && said.err.len() < 16_384,
+        "{} bytes",
+        said.err.len()
+    );
+    assert!(said.err.ends_with("bytes)\n"), "{said:?}");
+    person.write("user-data", "s3cret");
+    let said = person
+        .occi(&format!("{debug} create compute x --user-data @~/user-data"))
+        .await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    // As it goes out.
+    assert!(
+        said.err.contains("userdata") && !said.err.contains("czNjcmV0"),
+        "{said:?}"
+    );
+    let said = person.occi(&format!("{debug} api GET /compute/2")).await;
+    assert!(!said.err.contains("hidden"), "{said:?}");
+    assert!(
+        said.err.contains("admin_pwd\":***") && said.err.contains("\"a\":1"),
+        "{said:?}"
+    );
 }

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         trial("clouds_yaml_is_found_merged_and_understood", clouds::files),
         trial("no_word_of_a_server_moves_the_cursor", hostile::words),
         trial("a_full_disk_behind_stderr_ends_nothing", hostile::full),
+        trial("debugging_shows_a_beginning_without_user_data", hostile::debug),
         trial("no_time_is_too_long", hostile::endless),
         trial("certificates_are_shown_and_checked", certificates::shown),
     ];

@@ -36,6 +36,8 @@ async fn provider() -> Stub {
                 }
             }
             ("/realm/token", "refresh_token") => {
+                // Long enough for others to come with the same token.
+                std::thread::sleep(std::time::Duration::from_millis(200));
                 let number: usize = seen.field("refresh_token").rsplit('-').next().unwrap().parse().unwrap();
                 match asked.compare_exchange(number + 1, number + 2, Ordering::SeqCst, Ordering::SeqCst) {
                     Ok(_) => tokens(number + 1),
@@ -81,11 +83,16 @@ pub(crate) async fn device() {
         assert_eq!(provider.lines(), ["POST /realm/token"]);
     }
     assert_eq!(person.mode(".config/occi/credentials.toml"), 0o600);
+    // Several at once renew it once.
+    good.store(5, Ordering::SeqCst);
+    let all = futures::future::join_all((0..4).map(|_| person.occi("api GET /who"))).await;
+    assert!(all.iter().all(|said| said.code == Some(0)), "{all:?}");
+    assert_eq!(provider.lines(), ["POST /realm/token"]);
     // A refresh token that was used elsewhere.
     good.store(9, Ordering::SeqCst);
     let credentials = person
         .read(".config/occi/credentials.toml")
-        .replace("refresh-4", "refresh-1");
+        .replace("refresh-5", "refresh-1");
     person.write(".config/occi/credentials.toml", &credentials);
     person
         .occi("api GET /who")

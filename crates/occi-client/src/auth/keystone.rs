@@ -18,6 +18,7 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 /// The longest answer: a token with its catalogue, or a list of projects.
@@ -28,7 +29,7 @@ const MOST: usize = 8 << 20;
 pub enum Identity {
     /// By a name and a password.
     Password {
-        /// The name, or `name@domain`.
+        /// The name; `name@domain`, unless [`Options::user_domain`] says which domain it is.
         user: String,
         /// The password.
         password: SecretString,
@@ -75,8 +76,8 @@ pub struct Options {
     pub project: Option<String>,
     /// The domain of that project. Default: whatever domain it is in, as long as the user sees it.
     pub project_domain: Option<Domain>,
-    /// The domain of the user. Default: the one that is named `Default`.
-    pub user_domain: Domain,
+    /// The domain of the user. Default: what follows the last `@` of the name, or else the one that is named `Default`.
+    pub user_domain: Option<Domain>,
     /// The identity provider, for [`Identity::Federation`] and [`Identity::Certificate`]. Default `egi.eu`.
     pub provider: String,
     /// Its protocols, tried in order. Default `openid`, `oidc`; certificates are `mapped`.
@@ -89,7 +90,7 @@ impl Default for Options {
             url: None,
             project: None,
             project_domain: None,
-            user_domain: Domain::Name("Default".to_owned()),
+            user_domain: None,
             provider: "egi.eu".to_owned(),
             protocols: ["openid", "oidc"].map(Into::into).into(),
         }
@@ -143,6 +144,7 @@ pub async fn service(
         transport: connector.open(&endpoint)?,
         endpoint,
         options,
+        limit: connector.limits.whole,
     };
     let catalogue = keystone.token(identity).await?.catalogue;
     let mut found = catalogue.iter().filter(|service| service.kind == kind);
@@ -168,6 +170,8 @@ pub(crate) struct Keystone<'a> {
     pub(crate) endpoint: Endpoint,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) options: &'a Options,
+    /// For each answer as a whole.
+    pub(crate) limit: Duration,
 }
 
 /// The versions that matter.
@@ -233,15 +237,14 @@ impl Keystone<'_> {
                     "methods": ["application_credential"],
                     "application_credential": { "id": id, "secret": secret.expose_secret() },
                 });
-                let answer = self
-                    .post(&tokens, &json!({ "auth": { "identity": method } }), None)
-                    .await?;
+                let answer = self.post(&tokens, &json!({ "auth": { "identity": method } })).await?;
                 return self.scoped_v3(&answer, false);
             }
             Identity::Password { user, password } => {
-                let (user, domain) = match user.rsplit_once('@') {
-                    Some((user, domain)) => (user, &Domain::Name(domain.to_owned())),
-                    None => (user.as_str(), &self.options.user_domain),
+                let (user, domain) = match (&self.options.user_domain, user.rsplit_once('@')) {
+                    (Some(domain), _) => (user.as_str(), domain.clone()),
+                    (None, Some((user, domain))) => (user, Domain::Name(domain.to_owned())),
+                    (None, None) => (user.as_str(), Domain::Name("Default".to_owned())),
                 };
                 let method = json!({
                     "methods": ["password"],
@@ -250,7 +253,7 @@ impl Keystone<'_> {
                     } },
                 });
                 let body = json!({ "auth": { "identity": method, "scope": "unscoped" } });
-                self.subject(&self.post(&tokens, &body, None).await?)?
+                self.subject(&self.post(&tokens, &body).await?)?
             }
             Identity::Federation(token) => self.federated(root, Some(token), &self.options.protocols).await?,
             Identity::Certificate => self.federated(root, None, &["mapped".to_owned()]).await?,
@@ -261,7 +264,7 @@ impl Keystone<'_> {
                 "identity": { "methods": ["token"], "token": { "id": unscoped.expose_secret() } },
                 "scope": { "project": project },
             } });
-            self.post(&tokens, &body, None).await
+            self.post(&tokens, &body).await
         };
         if let (Some(name), Some(domain)) = (project, &self.options.project_domain) {
             let project = json!({ "name": name, "domain": domain.json() });
@@ -329,11 +332,11 @@ impl Keystone<'_> {
                 let body = json!({ "auth": { "passwordCredentials": {
                     "username": user, "password": password.expose_secret(),
                 } } });
-                self.access_v2(&self.post(&tokens, &body, None).await?)?.secret
+                self.access_v2(&self.post(&tokens, &body).await?)?.secret
             }
             // A VOMS proxy, which the connection shows.
             Identity::Certificate => {
-                self.access_v2(&self.post(&tokens, &json!({ "auth": { "voms": true } }), None).await?)?
+                self.access_v2(&self.post(&tokens, &json!({ "auth": { "voms": true } })).await?)?
                     .secret
             }
             Identity::Token(token) => token.clone(),
@@ -361,7 +364,7 @@ impl Keystone<'_> {
                 body = json!({ "auth": { "voms": true, "tenantName": candidate.name } });
             }
             match self
-                .post(&tokens, &body, None)
+                .post(&tokens, &body)
                 .await
                 .and_then(|answer| self.access_v2(&answer))
             {
@@ -461,14 +464,11 @@ impl Keystone<'_> {
         Ok(request)
     }
 
-    async fn post(&self, path: &str, body: &Json, token: Option<&SecretString>) -> Result<RawAnswer> {
+    async fn post(&self, path: &str, body: &Json) -> Result<RawAnswer> {
         let mut request = self.request(Method::POST, path)?;
         request
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(token) = token {
-            request.headers_mut().insert(X_AUTH_TOKEN, secret_header(token)?);
-        }
         *request.body_mut() = body.to_string().into();
         let answer = self.send(request).await?;
         self.check(&answer)?;
@@ -480,7 +480,7 @@ impl Keystone<'_> {
         Ok(RawAnswer {
             status: incoming.head.status,
             headers: incoming.head.headers,
-            body: stream::whole(incoming.body, MOST).await?,
+            body: stream::whole(incoming.body, MOST, self.limit).await?,
         })
     }
 

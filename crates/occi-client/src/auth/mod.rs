@@ -197,6 +197,7 @@ impl Auth {
             transport: self.connector.open(endpoint)?,
             endpoint: endpoint.clone(),
             options: &self.keystone,
+            limit: self.connector.limits.whole,
         };
         let token = keystone.token(&identity).await?;
         self.set((X_AUTH_TOKEN, secret_header(&token.secret)?), token.project);

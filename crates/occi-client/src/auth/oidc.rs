@@ -14,6 +14,7 @@ use http::{Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use std::fmt::Debug;
+use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -235,6 +236,11 @@ pub trait Keeper: Send + Sync + Debug {
     /// What is kept now; another process may have renewed it.
     fn kept(&self) -> Option<Tokens>;
 
+    /// Waits until no other process renews them. None shall begin as long as what is returned is there.
+    fn lock(&self) -> Option<File> {
+        None
+    }
+
     /// Keeps what the provider has given: from now on it may refuse what it gave before.
     fn keep(&self, tokens: &Tokens);
 }
@@ -271,6 +277,10 @@ impl Session {
     /// Gets the next access token.
     pub(crate) async fn renew(&self) -> Result<SecretString> {
         let before = self.tokens();
+        let keeper = self.keeper.clone();
+        let lock = tokio::task::spawn_blocking(move || keeper.and_then(|keeper| keeper.lock()));
+        // Refresh tokens are good once with many providers. What no other process renews needs no lock.
+        let _lock = lock.await.ok().flatten();
         // Another process was faster.
         if let Some(kept) = self.keeper.as_ref().and_then(|keeper| keeper.kept())
             && kept.access.expose_secret() != before.access.expose_secret()
@@ -332,7 +342,7 @@ async fn send(connector: &Connector, url: &Url, request: http::Request<Bytes>) -
     Ok(RawAnswer {
         status: incoming.head.status,
         headers: incoming.head.headers,
-        body: stream::whole(incoming.body, MOST).await?,
+        body: stream::whole(incoming.body, MOST, connector.limits.whole).await?,
     })
 }
 

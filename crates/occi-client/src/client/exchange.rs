@@ -61,7 +61,7 @@ impl Client {
         Ok(RawAnswer {
             status: head.status,
             headers: head.headers,
-            body: stream::whole(body, self.0.limits.body).await?,
+            body: stream::whole(body, self.0.limits.body, self.0.limits.whole).await?,
         })
     }
 

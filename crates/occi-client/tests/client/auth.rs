@@ -4,7 +4,7 @@ use crate::common::query_interface;
 use crate::stub::{Seen, Stub, builder, json, text, with};
 use axum::body::Body;
 use http::Response;
-use occi_client::auth::keystone::{Identity, Options};
+use occi_client::auth::keystone::{Domain, Identity, Options};
 use occi_client::auth::oidc::{Provider, Session};
 use occi_client::{Client, Connector, Credentials, ErrorKind, MediaType};
 use occi_rendering::Base;
@@ -272,6 +272,34 @@ async fn credentials_go_to_no_keystone_where_they_would_be_seen() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn who_names_the_domain_of_a_user_may_have_an_at_in_the_name() {
+    let keystone = Stub::start(|_| json(401, &json!({}))).await;
+    let server = server(&format!("{}v3", keystone.url), |_| false).await;
+    for (user, domain, sent) in [
+        ("ann", None, ("ann", "Default")),
+        ("ann@labs", None, ("ann", "labs")),
+        ("ann@example.org", Some("labs"), ("ann@example.org", "labs")),
+    ] {
+        let options = Options {
+            user_domain: domain.map(|name: &str| Domain::Name(name.to_owned())),
+            ..Options::default()
+        };
+        let credentials = Credentials::Keystone(Identity::Password {
+            user: user.to_owned(),
+            password: "s3cret".into(),
+        });
+        let client = server.builder().credentials(credentials).keystone(options);
+        client.build().unwrap().model().await.unwrap_err();
+        let asked = body(&keystone.seen()[0]);
+        let user = &asked["auth"]["identity"]["password"]["user"];
+        assert_eq!(
+            (user["name"].as_str(), user["domain"]["name"].as_str()),
+            (Some(sent.0), Some(sent.1))
+        );
     }
 }
 

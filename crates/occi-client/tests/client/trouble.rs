@@ -495,8 +495,8 @@ async fn cli_2_every_status_has_its_kind_and_the_words_of_the_server() {
 
 #[tokio::test]
 async fn a_listing_is_handed_out_while_it_comes() {
-    let (seen_first, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (first, rest) = (seen_first.clone(), go_on.clone());
+    let go_on = Arc::new(Notify::new());
+    let rest = go_on.clone();
     let stub = Stub::start(move |seen| {
         if seen.target == "/-/" {
             return model();
@@ -518,7 +518,6 @@ async fn a_listing_is_handed_out_while_it_comes() {
     let client = stub.builder().media(MediaType::OcciJson).build().unwrap();
     let mut entities = client.entities("compute", &Listing::default()).await.unwrap();
     assert_eq!(entities.try_next().await.unwrap().unwrap().location, "/compute/1");
-    first.notify_one();
     go_on.notify_one();
     assert_eq!(entities.try_next().await.unwrap().unwrap().location, "/compute/2");
     assert!(entities.try_next().await.unwrap().is_none());
@@ -631,4 +630,24 @@ fn a_program_without_a_runtime_waits_for_its_answers() {
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(entities[0].location, "/compute/1");
+}
+
+/// Byte by byte, each in time, and never whole.
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_given_up() {
+    let url = raw(|_, _, mut stream| async move {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes()).await;
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let limits = Limits {
+        whole: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let error = builder(&url).limits(limits).build().unwrap().model().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.message().contains("goes on"), "{error}");
 }

@@ -199,7 +199,7 @@ fn good(answer: RawAnswer, session: &Session) -> Result<RawAnswer> {
         return Ok(answer);
     }
     let status = answer.status;
-    let failure = Failure::from(answer.into_error(session.client.endpoint()));
+    let failure = Failure::from(answer.error(session.client.endpoint()));
     Err(match status {
         StatusCode::NOT_FOUND if !session.client.dialect().is_occid => {
             Failure::new(Exit::Failure, format!("{} takes and gives no images", session.server))
