@@ -40,7 +40,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Which server, and how")]
 pub(crate) struct Global {
-    /// The server: https://cloud.example.org:11443/ or unix:/run/occid.sock [env: OCCI_ENDPOINT]
+    /// The server, by URL or by socket (unix:/run/occid.sock) [env: OCCI_ENDPOINT]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// A server that `occi login` has made known [env: OCCI_CONTEXT]

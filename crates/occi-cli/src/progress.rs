@@ -17,7 +17,7 @@ const USUAL: &str = "10m";
 /// Whether to wait until it is done.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Waiting {
-    /// Wait until it is done, at most so long [10m]
+    /// Wait until it is done, at most so long [default: 10m]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = USUAL, value_parser = duration)]
     pub(crate) wait: Option<Duration>,
 }

@@ -28,7 +28,7 @@ pub(crate) struct Wait {
     /// A state, several with commas, up (active or online), or gone
     #[arg(long = "for", value_name = "STATE", default_value = "up")]
     until: String,
-    /// How long [10m]
+    /// How long [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     within: Option<Duration>,
 }

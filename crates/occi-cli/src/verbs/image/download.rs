@@ -37,7 +37,7 @@ pub(super) struct Download {
     /// Which (occi image list)
     #[arg(value_name = "NAME", add = complete::templates(OS_TPL))]
     name: String,
-    /// Into this file, where there must be none [the server's name for it]
+    /// Into this file, where there must be none [default: its name here]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }

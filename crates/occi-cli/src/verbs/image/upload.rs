@@ -43,19 +43,19 @@ pub(super) struct Upload {
     /// The file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// What it shall be called [the file's name]
+    /// What it shall be called [default: the name of the file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The same for people
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// Into which account the key of a machine lets [root]
+    /// Into which account the key of a machine lets [default: root]
     #[arg(long, value_name = "USER")]
     default_user: Option<String>,
     /// It does not answer on the port of ssh
     #[arg(long)]
     no_ssh: bool,
-    /// The least memory that boots it [96M]
+    /// The least memory that boots it [default: 96M]
     #[arg(long, value_name = "SIZE", value_parser = gib)]
     min_memory: Option<f64>,
     /// Say what would be done, and do nothing
