@@ -527,7 +527,10 @@ async fn save(
             return not_now("save", machine);
         }
         complete(site, context, machine).await?;
-        site.check_disk(std::fs::symlink_metadata(machine.inside().join(ROOT)).map_or(0, |meta| meta.len()))?;
+        let size = std::fs::symlink_metadata(machine.inside().join(ROOT)).map_or(0, |meta| meta.len());
+        site.check_disk(size)?;
+        let (of, project) = (site.clone(), machine.record.get().project.clone());
+        blocking(move || of.check_images(&project, size)).await?;
     }
     let runs = machine.status() == Status::Running;
     let _room = runs.then(|| keep_room(site, machine));

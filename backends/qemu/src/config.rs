@@ -60,6 +60,9 @@ keys! {
     /// The image for a compute that names none. Never a saved one. Default: the first of the image
     /// directories, by name.
     default_image: Option<String> = None, like "\"debian-12\"";
+    /// How many GiB the images of a project may have, those that it saves and those that are still coming included.
+    /// Default: as many as the disk has room for.
+    project_image_gib: Option<u64> = None, like "200";
     /// The emulator. Default `qemu-system-x86_64`, searched in `PATH`.
     qemu: PathBuf = "qemu-system-x86_64".into(), like "\"qemu-system-x86_64\"";
     /// The image tool. Default `qemu-img`, searched in `PATH`.
@@ -173,6 +176,7 @@ mod tests {
             directory: shown.directory.clone(),
             images: shown.images.clone(),
             default_image: shown.default_image.clone(),
+            project_image_gib: shown.project_image_gib,
             accelerator: shown.accelerator,
             users: shown.users,
             boots: shown.boots,

@@ -210,6 +210,28 @@ impl Site {
         Ok(())
     }
 
+    /// Whether `project` may have `bytes` more of images.
+    pub(crate) fn check_images(&self, project: &str, bytes: u64) -> Result<()> {
+        let Some(gib) = self.config.project_image_gib else {
+            return Ok(());
+        };
+        let images = self.images(project).images.into_iter();
+        let own = images.filter(|image| image.description.project.as_deref() == Some(project));
+        let there: u64 = own.filter_map(|image| Some(fs::metadata(image.path).ok()?.len())).sum();
+        let coming = self.all_uploads().into_iter().filter_map(|upload| {
+            let record = upload.record.get();
+            let counts = record.project == project && !record.has_ended();
+            counts.then(|| record.length.unwrap_or(record.offset))
+        });
+        if there.saturating_add(coming.sum()).saturating_add(bytes) <= gib.saturating_mul(1 << 30) {
+            return Ok(());
+        }
+        refuse(
+            ErrorKind::QuotaExceeded,
+            format!("the project may have {gib} GiB of images, with those that are coming: delete one, or give one up"),
+        )
+    }
+
     fn begin_upload(&self, project: &str, new: NewUpload) -> Result<()> {
         // What is there is counted, and then one is added.
         let _one_at_a_time = crate::site::lock(&self.beginning);
@@ -228,7 +250,9 @@ impl Site {
             );
         }
         let others: u64 = uploads.iter().map(|upload| upload.missing()).sum();
-        self.check_disk(others.saturating_add(new.length.unwrap_or_default()))?;
+        let length = new.length.unwrap_or_default();
+        self.check_disk(others.saturating_add(length))?;
+        self.check_images(project, length)?;
         let directory = self.config.directory.join(UPLOADS).join(new.id.to_string());
         make_private(&directory.join(INSIDE))?;
         // The image tool's user enters below, and finds one file.
@@ -459,6 +483,18 @@ struct Appending {
     _alone: OwnedMutexGuard<()>,
 }
 
+impl Appending {
+    /// Whether the disk has room for `missing` bytes, and the project for `more` beside what is counted already.
+    async fn check_room(&self, missing: u64, more: u64) -> Result<()> {
+        let (site, project) = (self.site.clone(), self.upload.record.get().project.clone());
+        blocking(move || {
+            site.check_disk(missing)?;
+            site.check_images(&project, more)
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl Append for Appending {
     fn offset(&self) -> u64 {
@@ -474,7 +510,7 @@ impl Append for Appending {
             );
         }
         if known.is_none() {
-            self.site.check_disk(length - self.offset)?;
+            self.check_room(length - self.offset, length - self.offset).await?;
             let changed = self.upload.record.change(move |record| record.length = Some(length));
             changed.await?;
         }
@@ -497,7 +533,7 @@ impl Append for Appending {
         self.offset = end;
         if end - record.offset >= SYNC {
             self.sync().await?;
-            self.site.check_disk(self.upload.missing())?;
+            self.check_room(self.upload.missing(), 0).await?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Images that clients bring.
 
 use crate::lab::{self, Lab, console};
-use crate::world::{compute, context, target};
-use occi_backend::{Backend, NewUpload};
+use crate::world::{act, compute, context, target};
+use occi_backend::{Backend, ErrorKind, NewUpload};
 use occi_backend_qemu::{Qemu, QemuConfig};
 use uuid::Uuid;
 
@@ -45,5 +45,19 @@ pub(crate) async fn brought(lab: &Lab, config: QemuConfig) {
             .await
             .unwrap();
     }
+    qemu.shutdown().await;
+}
+
+pub(crate) async fn bounded(config: QemuConfig) {
+    let config = QemuConfig {
+        project_image_gib: Some(0),
+        ..config
+    };
+    let qemu = Qemu::open(config).unwrap();
+    let mut machine = compute(&[]);
+    machine.bring_up = false;
+    qemu.create(&context(), &machine).await.unwrap();
+    let refused = act(&qemu, &machine, "save", &[]).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::QuotaExceeded, "{refused:?}");
     qemu.shutdown().await;
 }

@@ -103,6 +103,9 @@ fn main() -> ExitCode {
         trial("an_image_that_a_client_has_brought_boots", |lab, config| {
             Box::pin(images::brought(lab, config))
         }),
+        trial("a_project_saves_no_more_than_it_may_have_of_images", |_, config| {
+            Box::pin(images::bounded(config))
+        }),
         trial(
             "a_machine_that_ends_at_any_moment_is_read_and_deleted",
             |lab, config| Box::pin(survival::sudden_ends(lab, config)),

@@ -529,6 +529,48 @@ fn no_byte_that_was_acknowledged_is_lost_when_the_service_is_killed() {
 }
 
 #[test]
+fn a_project_has_no_more_bytes_of_images_than_the_operator_says() {
+    let occid = setup().config("[backend.qemu]\nproject_image_gib = 1").start();
+    let alice = occid.user("alice", &["--project", "physics"]);
+    let bob = occid.user("bob", &["--project", "chemistry"]);
+    let beginning = |client: &Client, length: usize| {
+        let client = client.clone().with("Upload-Complete", "?0");
+        let client = client.with("Upload-Length", &length.to_string());
+        client.send("POST", "/-/image/?name=x", "")
+    };
+    let refused = |answer: Answer| {
+        let refused = answer.expect(403);
+        assert!(refused.body.contains("1 GiB of images"), "{}", refused.body);
+    };
+    // An image counts, and what is announced.
+    let image = upload(&alice, "small", &raw(1024)).expect(201).json();
+    refused(beginning(&alice, 1 << 30));
+    let most = beginning(&alice, (1 << 30) - 1024).expect(201).location();
+    refused(beginning(&alice, 1));
+    beginning(&bob, 1 << 30).expect(201);
+    // Also what is announced late, and for what is there already.
+    alice.delete(&most).expect(204);
+    let unsaid = alice.clone().with("Upload-Complete", "?0");
+    let late = unsaid
+        .send("POST", "/-/image/?name=late", &raw(1024)[..600])
+        .expect(201)
+        .location();
+    let announced = |length: usize| {
+        let client = alice.clone().with("Upload-Length", &length.to_string());
+        patch(&client, &late, 600, "?0", b"")
+    };
+    refused(announced((1 << 30) - 1023));
+    announced((1 << 30) - 1024).expect(204);
+    alice.delete(&late).expect(204);
+    // What is removed counts no more.
+    let (scheme, name) = image["template"].as_str().unwrap().split_once('#').unwrap();
+    let category = format!("Category: {name}; scheme=\"{scheme}#\"; class=\"mixin\"");
+    let removing = alice.clone().with("Content-Type", "text/plain");
+    removing.send("DELETE", "/-/", &category).expect(200);
+    beginning(&alice, 1 << 30).expect(201);
+}
+
+#[test]
 fn what_became_of_an_upload_is_on_record() {
     let occid = setup().config("[http]\nimage_limit = \"1 MiB\"").start();
     let admin = occid.admin();
