@@ -35,6 +35,8 @@ pub(crate) struct Log {
     file: PathBuf,
     /// What was moved away last.
     old: PathBuf,
+    /// How many bytes the file may have; what was moved away has half as many.
+    limit: u64,
     /// Where in the log the file begins, once somebody has looked. Held while the two files are read or changed.
     cut: Mutex<Option<u64>>,
 }
@@ -70,18 +72,19 @@ impl Part {
 }
 
 impl Log {
-    /// The log of the machine in `directory`, whose QEMU works in `inside`.
-    pub(crate) fn new(directory: &Path, inside: &Path) -> Self {
+    /// The log of the machine in `directory`, whose QEMU works in `inside`, of `limit` bytes.
+    pub(crate) fn new(directory: &Path, inside: &Path, limit: u64) -> Self {
         Self {
             file: inside.join(CONSOLE_LOG),
             old: directory.join(CONSOLE_LOG).with_extension("log.old"),
+            limit,
             cut: Mutex::default(),
         }
     }
 
-    /// Keeps it within `limit` bytes, and half of that for what was moved away. What QEMU writes at this moment may be lost.
-    pub(crate) fn trim(&self, limit: u64) -> io::Result<()> {
-        let is_long = |path| fs::symlink_metadata(path).is_ok_and(|meta| meta.len() > limit);
+    /// Keeps it within its limit. What QEMU writes at this moment may be lost.
+    pub(crate) fn trim(&self) -> io::Result<()> {
+        let is_long = |path| fs::symlink_metadata(path).is_ok_and(|meta| meta.len() > self.limit);
         if !is_long(&self.file) {
             return Ok(());
         }
@@ -90,7 +93,7 @@ impl Log {
             return Ok(());
         };
         let before = self.start(&mut cut)?;
-        let keep = limit / 2;
+        let keep = self.limit / 2;
         fs::write(&self.old, now.read(now.length.saturating_sub(keep), keep)?)?;
         now.file.set_len(0)?;
         *cut = Some(before + now.length);
@@ -107,12 +110,15 @@ impl Log {
         Ok(known)
     }
 
-    /// Where it begins and ends.
+    /// Where it begins and ends. No more of it is shown than twice its limit: QEMU may have made the file as long as it likes
+    /// since it was trimmed.
     fn extent(&self) -> io::Result<(u64, u64)> {
         let mut cut = lock(&self.cut);
         let start = self.start(&mut cut)?;
         let length = |path| Ok::<_, io::Error>(Part::open(path, OFlags::RDONLY)?.map_or(0, |part| part.length));
-        Ok((start.saturating_sub(length(&self.old)?), start + length(&self.file)?))
+        let end = start + length(&self.file)?;
+        let begin = start.saturating_sub(length(&self.old)?);
+        Ok((begin.max(end.saturating_sub(self.limit * 2)), end))
     }
 
     /// What is there from `at` on, or from where it begins by now: a chunk at most, and where that ends.
@@ -264,9 +270,9 @@ mod tests {
     use std::io::Write;
 
     /// A machine's directory, its log, and what QEMU does.
-    fn log() -> (tempfile::TempDir, Log, impl Fn(&str)) {
+    fn log(limit: u64) -> (tempfile::TempDir, Log, impl Fn(&str)) {
         let directory = tempfile::tempdir().unwrap();
-        let log = Log::new(directory.path(), &directory.path().join("inside"));
+        let log = Log::new(directory.path(), &directory.path().join("inside"), limit);
         fs::create_dir(directory.path().join("inside")).unwrap();
         let file = log.file.clone();
         let write = move |text: &str| {
@@ -278,12 +284,12 @@ mod tests {
 
     #[test]
     fn who_follows_a_log_misses_nothing_when_its_older_half_goes() {
-        let (_directory, log, write) = log();
+        let (_directory, log, write) = log(16);
         assert_eq!(log.read(0).unwrap(), (Vec::new(), 0));
         write("0123456789");
         let (_, at) = log.read(0).unwrap();
         write("abcdefghij");
-        log.trim(16).unwrap();
+        log.trim().unwrap();
         assert_eq!(fs::metadata(&log.file).unwrap().len(), 0);
         write("xyz");
         // The old half ends at 20; of it there are eight bytes.
@@ -293,19 +299,19 @@ mod tests {
         let (bytes, at) = log.read(at).unwrap();
         assert_eq!((bytes.as_slice(), at), (b"xyz".as_slice(), 23));
         // Another process begins to count with what it finds.
-        let again = Log::new(log.old.parent().unwrap(), log.file.parent().unwrap());
+        let again = Log::new(log.old.parent().unwrap(), log.file.parent().unwrap(), 16);
         assert_eq!(again.extent().unwrap(), (0, 11));
         assert_eq!(again.read(0).unwrap(), (b"cdefghij".to_vec(), 8));
-        log.trim(16).unwrap();
+        log.trim().unwrap();
         assert_eq!(log.extent().unwrap(), (12, 23), "a short one stays as it is");
     }
 
     #[test]
     fn the_last_lines_may_lie_in_both_halves() {
-        let (_directory, log, write) = log();
+        let (_directory, log, write) = log(10_000);
         write(&"a line of the past\n".repeat(1000));
         write("one\ntwo\n");
-        log.trim(10_000).unwrap();
+        log.trim().unwrap();
         write("three\nfour");
         let last = |lines| {
             let extent = log.extent().unwrap();
@@ -325,8 +331,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_any_length_is_shown_from_twice_its_limit_on() {
+        let (_directory, log, write) = log(10_000);
+        write("");
+        let size = 1 << 40;
+        File::options()
+            .write(true)
+            .open(&log.file)
+            .unwrap()
+            .set_len(size)
+            .unwrap();
+        let extent = log.extent().unwrap();
+        assert_eq!(extent, (size - 20_000, size));
+        assert_eq!(log.tail(10, extent).unwrap(), extent.0);
+        log.trim().unwrap();
+        assert_eq!(log.extent().unwrap(), (size - 5000, size));
+    }
+
+    #[test]
     fn what_is_no_file_is_not_read() {
-        let (directory, log, _write) = log();
+        let (directory, log, _write) = log(16);
         let secret = directory.path().join("secret");
         fs::write(&secret, "secret").unwrap();
         std::os::unix::fs::symlink(&secret, &log.file).unwrap();

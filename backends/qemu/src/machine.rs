@@ -131,7 +131,7 @@ impl Machine {
         };
         Arc::new(Self {
             id: record.get().mark.clone(),
-            console: console::Log::new(&directory, &directory.join(INSIDE)),
+            console: console::Log::new(&directory, &directory.join(INSIDE), site.config.console_log << 10),
             directory,
             record,
             site: Arc::downgrade(site),

@@ -107,7 +107,7 @@ impl Site {
         let users = match (rustix::process::geteuid().is_root(), config.users) {
             (false, _) => None,
             (true, Some(users)) => Some(users),
-            (true, None) => Some(own_users(&config.directory)?),
+            (true, None) => Some(own_users(&config)?),
         };
         let (events, receiver) = mpsc::unbounded_channel();
         let mut images = vec![config.directory.join(SAVED)];
@@ -145,7 +145,10 @@ impl Site {
             lock(&site.volumes).insert(volume.id.clone(), volume);
         })?;
         for volume in site.volumes() {
-            volume.undo_leaving()?;
+            // It stays offline, which whoever asks is told; all else is there.
+            if let Err(failure) = volume.undo_leaving() {
+                tracing::warn!(volume = volume.id, error = %crate::error::chain(&failure), "not brought online again");
+            }
         }
         let mut found = Vec::new();
         recorded(&site.config.directory.join(UPLOADS), |directory, record| {
@@ -428,7 +431,7 @@ impl Site {
     /// Keeps the guests' serial logs within bounds: the older half goes.
     fn trim_logs(&self) {
         for machine in self.machines() {
-            if let Err(error) = machine.console.trim(self.config.console_log << 10) {
+            if let Err(error) = machine.console.trim() {
                 tracing::warn!(machine = machine.id, %error, "a serial log could not be cut");
             }
         }
@@ -530,9 +533,17 @@ fn check_layout(directory: &Path) -> Result<(), Failure> {
 }
 
 /// The users of the machines in this directory, drawn once: another server of this host has drawn others.
-fn own_users(directory: &Path) -> Result<[u32; 2], Failure> {
-    let file = directory.join("users");
+fn own_users(config: &QemuConfig) -> Result<[u32; 2], Failure> {
+    let file = config.directory.join("users");
     if let Some(users) = durable::read_json(&file)? {
+        let drawn = QemuConfig {
+            users: Some(users),
+            ..config.clone()
+        };
+        drawn.validate().map_err(|reason| Failure::Record {
+            file: file.display().to_string(),
+            reason,
+        })?;
         return Ok(users);
     }
     let (_, random, ..) = Uuid::new_v4().as_fields();
@@ -594,6 +605,23 @@ mod tests {
         fs::write(at("used/disk.qcow2"), "").unwrap();
         recorded::<NetworkRecord>(parent.path(), |_, _| unreachable!()).unwrap();
         assert!(!at("empty").exists() && !at("begun").exists() && at("used/disk.qcow2").exists());
+    }
+
+    #[test]
+    fn users_are_drawn_once_and_root_is_none_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = QemuConfig {
+            directory: directory.path().to_owned(),
+            ..QemuConfig::default()
+        };
+        let drawn = own_users(&config).unwrap();
+        assert!(drawn[0] >= FIRST_USER && drawn[1] == drawn[0] + USERS - 1, "{drawn:?}");
+        assert_eq!(own_users(&config).unwrap(), drawn);
+        for wrong in ["[0, 65535]", "[7, 7]", "[9, 7]"] {
+            fs::write(directory.path().join("users"), wrong).unwrap();
+            let refused = own_users(&config).unwrap_err().to_string();
+            assert!(refused.contains("above 0"), "{wrong}: {refused}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 pub const IPV4: u16 = 0x0800;
 /// ARP in the type field of a frame.
 pub const ARP: u16 = 0x0806;
+/// How an ARP message begins whose addresses are Ethernet's and IPv4's.
+const ARP_OF_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
@@ -54,10 +56,10 @@ impl<'a> Frame<'a> {
         Ipv4::new(self.payload())
     }
 
-    /// The address that an ARP message in it claims for its sender.
-    pub fn arp_sender(self) -> Option<Ipv4Addr> {
-        (self.kind() == ARP).then_some(())?;
-        bytes::<4>(self.payload(), 14).map(Ipv4Addr::from)
+    /// What an ARP message in it, one about Ethernet and IPv4, claims for its sender.
+    pub fn arp_sender(self) -> Option<(Mac, Ipv4Addr)> {
+        (self.kind() == ARP && self.payload().starts_with(&ARP_OF_IPV4)).then_some(())?;
+        Some((Mac(bytes(self.payload(), 8)?), bytes::<4>(self.payload(), 14)?.into()))
     }
 }
 
@@ -122,6 +124,13 @@ impl<'a> Ipv4<'a> {
             (0, Some(ICMP), ..) => Transport::Icmp,
             _ => Transport::Other,
         }
+    }
+
+    /// The port from which a UDP datagram comes; also that of one in fragments, whose first has it in sight.
+    pub fn udp_source(self) -> Option<u16> {
+        let offset = u16::from_be_bytes(bytes(self.header, 6)?) & 0x1FFF;
+        (offset == 0 && self.header.get(9) == Some(&UDP)).then_some(())?;
+        bytes(self.rest, 0).map(u16::from_be_bytes)
     }
 
     /// What a UDP datagram carries.

@@ -65,7 +65,8 @@ impl From<Mac> for String {
 pub struct Port {
     /// Its hardware address; what comes from another one is dropped.
     pub mac: Mac,
-    /// Its address: what DHCP gives it, and the only one it may use. None: it may use any, and gets none from us.
+    /// Its address: what DHCP gives it, and the only one it may use, in IPv4 and ARP; nothing else passes. None: it may use
+    /// any and send anything, and gets none from us.
     pub address: Option<Ipv4Addr>,
     /// The socket on which the guest's QEMU listens.
     pub socket: PathBuf,
@@ -149,14 +150,17 @@ impl Plan {
         let find = |is_it: &dyn Fn(&&Port) -> bool| self.ports.iter().find(is_it).map(|port| port.mac);
         // Whoever sent to an address before remembers a MAC address for it, the way out for ever. When the address was
         // given out again that is no port's any more, or another's.
-        let to = match from {
-            Sender::Uplink => find(&is_its_address).or_else(|| find(&is_its_mac)),
-            Sender::Port(_) => find(&is_its_mac).or_else(|| find(&is_its_address)),
+        let (to, own) = match from {
+            Sender::Uplink => (find(&is_its_address).or_else(|| find(&is_its_mac)), None),
+            Sender::Port(port) => (find(&is_its_mac).or_else(|| find(&is_its_address)), Some(port.mac)),
         };
         if destination.is_group() {
             Verdict::Flood { uplink }
         } else if let Some(mac) = to {
-            Verdict::Port(mac)
+            match own == to {
+                true => Verdict::Drop,
+                false => Verdict::Port(mac),
+            }
         } else if uplink {
             Verdict::Uplink
         } else {
@@ -192,12 +196,20 @@ impl Plan {
     }
 }
 
-/// Whether a frame says that it is from whom it is from.
+/// Whether a frame says that it is from whom it is from. Of a guest with an address that is known only of IPv4 and ARP:
+/// IPv6, and what bears the tag of a VLAN, which systems take off and look at what is in it, are nobody's.
 fn is_own(port: &Port, frame: Frame<'_>) -> bool {
-    let claimed = frame.ipv4().map(Ipv4::source).or_else(|| frame.arp_sender());
-    let claim_is_true = match (port.address, claimed) {
-        (Some(own), Some(claimed)) => claimed == own || claimed.is_unspecified(),
-        _ => true,
+    let claim_is_true = match (port.address, frame.ipv4(), frame.arp_sender()) {
+        (None, ..) => true,
+        (Some(own), Some(packet), _) => {
+            let asks_for_one =
+                packet.source().is_unspecified() && packet.transport() == (Transport::Udp { port: dhcp::SERVER });
+            // Only we give addresses.
+            (packet.source() == own || asks_for_one) && packet.udp_source() != Some(dhcp::SERVER)
+        }
+        // Who makes sure that an address is free claims none.
+        (Some(own), None, Some((mac, claimed))) => mac == port.mac && (claimed == own || claimed.is_unspecified()),
+        (Some(_), None, None) => false,
     };
     frame.source() == port.mac && claim_is_true
 }
@@ -333,6 +345,52 @@ mod tests {
             Verdict::Drop,
             "another's address in ARP"
         );
+        arp[28..32].fill(0);
+        assert_eq!(
+            plan.decide(Sender::Port(first), &arp),
+            Verdict::Flood { uplink: true },
+            "no address yet"
+        );
+        let own = frame(second.mac.0, "10.213.1.17", 17, &udp(9));
+        let with = |changes: &[(usize, &[u8])]| {
+            let mut frame = own.clone();
+            for (at, bytes) in changes {
+                frame[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            frame
+        };
+        let tagged = |tag: &[u8], frame: &[u8]| [&frame[..12], tag, &frame[12..]].concat();
+        arp[28..32].copy_from_slice(&[10, 213, 1, 16]);
+        let mut of_other_hardware = arp.clone();
+        of_other_hardware[22..28].copy_from_slice(&second.mac.0);
+        let mut of_other_lengths = arp.clone();
+        of_other_lengths[18] = 8;
+        for (what, frame) in [
+            ("ARP in a VLAN", tagged(&[0x81, 0, 0, 0], &arp)),
+            ("IPv4 in a VLAN", tagged(&[0x81, 0, 0, 0], &own)),
+            ("a VLAN of a provider", tagged(&[0x88, 0xA8, 0, 0], &own)),
+            ("ARP for another's MAC address", of_other_hardware),
+            ("ARP of other lengths", of_other_lengths),
+            ("ARP cut off", arp[..30].to_vec()),
+            ("IPv6", with(&[(12, &[0x86, 0xDD])])),
+            (
+                "IPv6 to all",
+                with(&[(0, &[0x33, 0x33, 0, 0, 0, 1]), (12, &[0x86, 0xDD])]),
+            ),
+            ("IPv6 that says it is IPv4", with(&[(14, &[0x60])])),
+            ("a length in place of a type", with(&[(12, &[0, 40])])),
+            ("IPv4 cut off", own[..33].to_vec()),
+            ("IPv4 from nowhere", with(&[(26, &[0; 4])])),
+            ("an answer of DHCP", with(&[(34, &[0, 67, 0, 68])])),
+            (
+                "an answer of DHCP in fragments",
+                with(&[(20, &[0x20, 0]), (34, &[0, 67, 0, 68])]),
+            ),
+            ("to itself", with(&[(0, &[0x52, 0x55]), (30, &[10, 213, 1, 16])])),
+        ] {
+            assert_eq!(plan.decide(Sender::Port(first), &frame), Verdict::Drop, "{what}");
+        }
+        assert_eq!(plan.decide(Sender::Port(first), &own), Verdict::Port(second.mac));
         for length in 0..to_second.len() {
             plan.decide(Sender::Port(first), &to_second[..length]);
         }
