@@ -4,10 +4,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
+mod cut;
 #[expect(dead_code, reason = "shared with the tests of the client")]
 #[path = "../../../occi-client/tests/occid/server.rs"]
 mod server;
 
+use cut::Cut;
 use libtest_mimic::{Arguments, Trial};
 use regex::Regex;
 use server::Occid;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         trial("an_id_goes_before_a_title_and_its_beginning_after", names),
         trial("listings_are_filtered_sorted_and_cut_by_what_there_is", listings),
         trial("what_was_made_before_a_failure_is_told", told),
+        trial("a_create_whose_answer_is_lost_is_made_once", lost),
         trial("the_manual_has_a_page_for_each_verb", manual),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -465,6 +468,36 @@ fn told() {
     );
     let strange = person.types("occi create ipreservation r1 --address 192.0.2.1");
     assert_eq!(strange.status.code(), Some(2), "{strange:?}");
+}
+
+/// The server knows the second request by its key, and answers as it would have the first time.
+fn lost() {
+    let person = Person::new();
+    for (begin, what, number) in [
+        ("POST /network/", "network one", 1),
+        ("POST /storage/", "storage one --size 1G", 2),
+        ("POST /compute/", "compute one", 3),
+    ] {
+        let way = Cut::new(&person.occid.url, begin, number);
+        let create = format!("occi --endpoint {} create {what} --wait -o name", way.url);
+        let location = person.reads(&create);
+        assert_eq!(way.lost(), number, "{what}");
+        let kind = what.split(' ').next().unwrap();
+        let list = format!("occi list {kind} --filter title=one -o name");
+        assert_eq!(person.reads(&list), location);
+    }
+    // One that never hears the answer says so, and what was made is there once.
+    let way = Cut::new(&person.occid.url, "POST /network/", usize::MAX);
+    let deaf = person.prints(&format!("occi --endpoint {} create network two", way.url));
+    assert!(deaf.contains("broke off") && deaf.ends_with("? 1\n"), "{deaf}");
+    assert!(way.lost() > 1);
+    assert_eq!(
+        person
+            .reads("occi list network --filter title=two -o name")
+            .lines()
+            .count(),
+        1
+    );
 }
 
 fn manual() {
