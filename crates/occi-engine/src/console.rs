@@ -91,9 +91,13 @@ impl Engine {
             return Err(unsupported(carrier, "open consoles"));
         }
         carrier.require_up().await?;
-        let Some(seat) = inner.seats.take(&row.id, force) else {
+        let taken = || {
             let message = "somebody else sits at this console; force it open, and theirs ends";
-            return Err(EngineError::new(FailureKind::Conflict, message).with_code("in_use"));
+            EngineError::new(FailureKind::Conflict, message).with_code("in_use")
+        };
+        let free = match force {
+            true => None,
+            false => Some(inner.seats.take(&row.id).ok_or_else(taken)?),
         };
         let (scope, target) = (scope(&row), row::target(&row));
         let line = in_time(consoles.open(&scope, &target)).await?;
@@ -109,6 +113,8 @@ impl Engine {
             ..Commit::default()
         };
         inner.commit(commit).await?;
+        // Nobody has to go before it is sure that somebody comes.
+        let seat = free.unwrap_or_else(|| inner.seats.seize(&row.id));
         let (reading, input) = tokio::io::split(line);
         let (to, output) = mpsc::channel(1);
         Ok(Console {
@@ -224,20 +230,28 @@ struct Seat {
 }
 
 impl Seats {
-    fn take(&self, id: &EntityId, force: bool) -> Option<Seat> {
+    /// The place if it is free.
+    fn take(&self, id: &EntityId) -> Option<Seat> {
         let mut taken = self.taken();
-        if taken.contains_key(id) && !force {
-            return None;
-        }
+        let is_free = !taken.contains_key(id);
+        is_free.then(|| self.sit(&mut taken, id))
+    }
+
+    /// The place; whoever sits there loses it.
+    fn seize(&self, id: &EntityId) -> Seat {
+        self.sit(&mut self.taken(), id)
+    }
+
+    fn sit(&self, taken: &mut HashMap<EntityId, CancellationToken>, id: &EntityId) -> Seat {
         let lost = CancellationToken::new();
         if let Some(before) = taken.insert(id.clone(), lost.clone()) {
             before.cancel();
         }
-        Some(Seat {
+        Seat {
             seats: self.clone(),
             id: id.clone(),
             lost,
-        })
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<EntityId, CancellationToken>> {
@@ -263,14 +277,14 @@ mod tests {
     fn a_place_is_free_when_its_owner_goes_and_not_when_somebody_who_lost_it_does() {
         let seats = Seats::default();
         let id: EntityId = "vm".parse().unwrap();
-        let first = seats.take(&id, false).unwrap();
-        assert!(seats.take(&id, false).is_none());
-        let second = seats.take(&id, true).unwrap();
+        let first = seats.take(&id).unwrap();
+        assert!(seats.take(&id).is_none());
+        let second = seats.seize(&id);
         assert!(first.lost.is_cancelled());
         drop(first);
-        assert!(seats.take(&id, false).is_none());
+        assert!(seats.take(&id).is_none());
         drop(second);
-        assert!(seats.take(&id, false).is_some());
+        assert!(seats.take(&id).is_some());
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use crate::inventory::Scopes;
 use crate::model::{Models, base, template_scheme};
 use crate::operation::waiting::Waiting;
 use crate::operation::{has_ended, worker};
-use crate::{Caller, EngineConfig, EngineError, ProjectModel, Result, Stamp, Where, place};
+use crate::{Caller, EngineConfig, EngineError, ProjectModel, Result, Stamp, Where, place, policy};
 use occi_backend::Backend;
 use occi_model::{EntityId, Registry, TypeId};
 use occi_store::{Audit, Commit, Committed, OperationQuery, OperationState, Store, StoreError, Write};
@@ -125,6 +125,16 @@ impl Engine {
     /// # Errors
     /// `Forbidden`: the caller is no member of the project that the request names.
     pub async fn model(&self, caller: &Caller) -> Result<Arc<ProjectModel>> {
+        self.inner.model_for(caller).await
+    }
+
+    /// The same, as the store has it now: it shows every change whose event [`Engine::newest_event`] has counted before.
+    ///
+    /// # Errors
+    /// As [`Engine::model`].
+    pub async fn model_now(&self, caller: &Caller) -> Result<Arc<ProjectModel>> {
+        policy::may_enter(caller)?;
+        self.inner.models.forget(Some(caller.effective_project()));
         self.inner.model_for(caller).await
     }
 

@@ -7,8 +7,8 @@ use crate::Attributes;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-const ADDRESS: &str = "occi.network.address";
-const GATEWAY: &str = "occi.network.gateway";
+pub(super) const ADDRESS: &str = "occi.network.address";
+pub(super) const GATEWAY: &str = "occi.network.gateway";
 
 /// What hosts do not have: this host, loopback, link-local, groups, reserved.
 const RESERVED: [&str; 9] = [

@@ -1,7 +1,7 @@
 //! Changes of entities: partial updates, replacements, dissociation.
 
 use super::Violation;
-use super::addresses::check_addresses;
+use super::addresses::{ADDRESS, GATEWAY, check_addresses};
 use super::ends::{is_own_location, refuse_ends, refuse_links};
 use super::given::{Given, attribute_path, check_limits, immutable, is_state, missing};
 use super::mixins::MixinPlan;
@@ -83,6 +83,7 @@ impl Registry {
             }
         }
         unset_gone(&mut change, entity, &before, &after);
+        name_gateway(&mut change, entity, &given);
         check_addresses(&entity.attributes, &change.set, "")?;
 
         match &entity.shape {
@@ -168,6 +169,7 @@ impl Registry {
         }
         apply_fresh(&mut change, entity, &after, &fresh, &HashSet::new());
         unset_gone(&mut change, entity, &before, &after);
+        name_gateway(&mut change, entity, &given);
         check_addresses(&entity.attributes, &change.set, "")?;
 
         match &entity.shape {
@@ -339,6 +341,19 @@ fn apply_fresh(
             (None, Some(default)) if absent || !one.attribute.mutable => set_if_new(change, entity, name, default),
             _ => {}
         }
+    }
+}
+
+/// A gateway that is named next to new addresses is part of the change though it stays what it is: one that is not named
+/// may move with them.
+fn name_gateway(change: &mut Change, entity: &Entity, given: &[Given<'_, '_>]) {
+    let named = given.iter().map(Given::name).find(|name| name.as_str() == GATEWAY);
+    if let (Some(_), Some(name)) = (change.set.get(ADDRESS), named)
+        && change.set.get(GATEWAY).is_none()
+        && !change.unset.contains(name)
+        && let Some(gateway) = entity.attributes.get(GATEWAY)
+    {
+        change.set.set(name.clone(), gateway.clone());
     }
 }
 

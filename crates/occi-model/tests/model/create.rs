@@ -94,6 +94,36 @@ fn infra_43_a_network_has_addresses_of_hosts_and_its_gateway_is_one(
 }
 
 #[test]
+fn infra_43_a_gateway_that_is_named_stays_or_is_refused_with_the_addresses() {
+    let model = model();
+    let both = |address| [("occi.network.address", address), ("occi.network.gateway", "192.0.2.1")];
+    let network = create(&model, &draft(NETWORK, &[IPNETWORK], &both("192.0.2.0/24")));
+    for (address, fits) in [("192.0.0.0/16", true), ("198.51.100.0/24", false)] {
+        let wish = draft(NETWORK, &[IPNETWORK], &both(address));
+        let update = model.check_update(&network, &wish);
+        let replace = model.check_replace(&network, &wish, |_| true);
+        for change in [update, replace] {
+            let gateway = change.map(|change| text(&change.set, "occi.network.gateway"));
+            match gateway {
+                Ok(gateway) => assert!(fits && gateway.as_deref() == Some("192.0.2.1"), "{address} {gateway:?}"),
+                Err(violation) => {
+                    assert!(
+                        !fits && violation.path == "attributes.occi.network.gateway",
+                        "{violation}"
+                    );
+                }
+            }
+        }
+        // One that is not named is the engine's to move.
+        let alone = draft(NETWORK, &[IPNETWORK], &[("occi.network.address", address)]);
+        let change = model.check_update(&network, &alone).unwrap();
+        assert!(change.set.get("occi.network.gateway").is_none(), "{change:?}");
+    }
+    let same = draft(NETWORK, &[IPNETWORK], &both("192.0.2.0/24"));
+    assert!(model.check_update(&network, &same).unwrap().is_empty());
+}
+
+#[test]
 fn core_18_what_the_server_keeps_is_ignored_on_creation() {
     let made = create(
         &model(),

@@ -42,7 +42,13 @@ pub struct Visitor {
     pub principal: Arc<Principal>,
     /// What they see.
     pub sight: Sight,
+    /// By what they came in.
+    pub key: Fingerprint,
 }
+
+/// Of what is recorded of a password; good for comparisons within this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
 
 /// How many accepted passwords are remembered.
 const REMEMBERED: usize = 10_000;
@@ -137,13 +143,14 @@ impl Authenticator {
         Ok(accepted.visitor)
     }
 
-    /// What somebody who was let in may do now; `None` if the account is gone. Its password does not matter.
-    pub async fn again(&self, principal: &Arc<Principal>) -> Result<Option<Arc<Principal>>, StoreError> {
-        if principal.name.starts_with(OWNER) {
-            return Ok(Some(principal.clone()));
+    /// What somebody who was let in may do now; `None` if the account is gone or has another password.
+    pub async fn again(&self, visitor: &Visitor) -> Result<Option<Arc<Principal>>, StoreError> {
+        if visitor.principal.name.starts_with(OWNER) {
+            return Ok(Some(visitor.principal.clone()));
         }
-        let user = self.store.user(&principal.name).await?;
-        Ok(user.as_ref().map(self::principal).map(Arc::new))
+        let user = self.store.user(&visitor.principal.name).await?;
+        let same = user.filter(|user| self.fingerprint(&user.password_hash) == visitor.key);
+        Ok(same.as_ref().map(self::principal).map(Arc::new))
     }
 
     /// Who sends this header from `peer`.
@@ -198,6 +205,7 @@ impl Authenticator {
             visitor: Visitor {
                 sight: self.sights.of(&principal),
                 principal: Arc::new(principal),
+                key: self.fingerprint(password_hash),
             },
             password_hash: password_hash.into(),
             accounts,
@@ -206,8 +214,16 @@ impl Authenticator {
     }
 
     fn tag(&self, header: &HeaderValue) -> [u8; 32] {
+        self.sign(header.as_bytes())
+    }
+
+    fn fingerprint(&self, password_hash: &str) -> Fingerprint {
+        Fingerprint(self.sign(password_hash.as_bytes()))
+    }
+
+    fn sign(&self, bytes: &[u8]) -> [u8; 32] {
         let mut tag = [0; 32];
-        tag.copy_from_slice(hmac::sign(&self.key, header.as_bytes()).as_ref());
+        tag.copy_from_slice(hmac::sign(&self.key, bytes).as_ref());
         tag
     }
 }
@@ -226,5 +242,52 @@ pub fn principal(user: &User) -> Principal {
         operator: *operator,
         projects: memberships.clone(),
         default_project: default_project.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use occi_store::{Commit, Project, Quota, SqliteStore, Write};
+
+    #[tokio::test]
+    async fn who_was_let_in_is_let_in_again_until_the_password_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
+        let write = async |writes| {
+            let commit = Commit {
+                writes,
+                ..Commit::default()
+            };
+            store.commit(commit).await.unwrap();
+        };
+        let hasher = Hasher::default();
+        let mut user = User {
+            name: "ann".to_owned(),
+            password_hash: hasher.hash("secret".into()).await.unwrap(),
+            operator: false,
+            default_project: "lab".to_owned(),
+            memberships: vec![("lab".to_owned(), Role::Member)],
+        };
+        let project = Project {
+            name: "lab".to_owned(),
+            quota: Quota::default(),
+            created_ms: 0,
+        };
+        write(vec![Write::PutProject(project), Write::PutUser(user.clone())]).await;
+        let authenticator = Authenticator::new(store.clone(), hasher.clone(), &config::Auth::default()).unwrap();
+        let header = HeaderValue::from_static("Basic YW5uOnNlY3JldA==");
+        let visitor = authenticator.authenticate(&header, "here").await.unwrap();
+        user.memberships = vec![("lab".to_owned(), Role::Manager)];
+        write(vec![Write::PutUser(user.clone())]).await;
+        let again = authenticator.again(&visitor).await.unwrap().unwrap();
+        assert_eq!(again.projects, [("lab".to_owned(), Role::Manager)]);
+        user.password_hash = hasher.hash("another".into()).await.unwrap();
+        write(vec![Write::PutUser(user)]).await;
+        assert!(authenticator.again(&visitor).await.unwrap().is_none());
+        write(vec![Write::RemoveUser("ann".to_owned())]).await;
+        assert!(authenticator.again(&visitor).await.unwrap().is_none());
+        let owner = authenticator.owner(1).await.unwrap();
+        assert!(authenticator.again(&owner).await.unwrap().is_some());
     }
 }

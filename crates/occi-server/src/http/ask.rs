@@ -8,7 +8,7 @@ use crate::auth::Sight;
 use crate::http::paths;
 use bytes::Bytes;
 use headers::HeaderMapExt;
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use occi_engine::{Caller, Freshness, Page, Precondition, ProjectModel, Wait};
 use occi_rendering::render::{AttributeOrder, HeaderLimits};
@@ -287,6 +287,11 @@ impl Ask {
         Some(tags.filter_map(|tag| tag.trim_matches('"').split('.').next()).collect())
     }
 
+    /// Whether `If-Match` names a version, rather than any.
+    pub(super) fn names_version(&self) -> bool {
+        self.if_match().is_some_and(|versions| !versions.contains(&"*"))
+    }
+
     /// The generations that `If-Match` allows.
     pub(super) fn precondition(&self) -> Precondition {
         match self.if_match() {
@@ -370,6 +375,24 @@ pub(super) fn freshness(headers: &HeaderMap) -> Freshness {
     }
 }
 
+/// Refuses a request that names several projects: only one of them would be changed.
+pub(super) fn means_one_project(query: &Query, headers: &HeaderMap) -> Result<(), Fault> {
+    let in_query: Vec<_> = query.pairs().filter(|(key, _)| *key == "project").collect();
+    let in_headers: Vec<_> = headers.get_all(X_OCCI_PROJECT).iter().collect();
+    let contradict = |in_query: &str, header: &HeaderValue| in_query.as_bytes() != header.as_bytes().trim_ascii();
+    let is_plain = match (in_query.as_slice(), in_headers.as_slice()) {
+        ([] | [_], []) | ([], [_]) => true,
+        ([(_, name)], [header]) => !contradict(name, header),
+        _ => false,
+    };
+    match is_plain {
+        true => Ok(()),
+        false => Err(Fault::bad_request(
+            "the request names its project twice, and nothing was done",
+        )),
+    }
+}
+
 /// The idempotency key of a write, and a hash of everything that the request says.
 pub(super) fn idempotency(
     method: &Method,
@@ -377,9 +400,15 @@ pub(super) fn idempotency(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Option<(String, String)>, Fault> {
-    let Some(key) = headers.get("idempotency-key") else {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else {
         return Ok(None);
     };
+    if keys.next().is_some() {
+        return Err(Fault::bad_request(
+            "a request has one Idempotency-Key, and nothing was done",
+        ));
+    }
     let key = key.to_str().unwrap_or_default().trim().trim_matches('"');
     if key.is_empty() || key.len() > 255 {
         return Err(Fault::bad_request(

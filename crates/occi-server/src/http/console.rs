@@ -6,6 +6,7 @@ use super::fault::Fault;
 use super::places::Place;
 use super::serve::Body;
 use super::service::{Service, no_place};
+use crate::auth::Visitor;
 use axum::body::Body as StreamBody;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -43,6 +44,7 @@ pub(super) struct Visit<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) query: &'a Query,
     pub(super) caller: &'a Caller,
+    pub(super) visitor: &'a Visitor,
 }
 
 impl Visit<'_> {
@@ -89,7 +91,7 @@ impl Visit<'_> {
         let log = self.service.engine.console_log(self.caller, &path, part).await?;
         let log = match part.follow {
             true => {
-                let over = over(self.service.clone(), self.caller.clone(), path, false);
+                let over = self.over(path, false);
                 log.take_until(Box::pin(async move {
                     let _place = place;
                     over.await
@@ -115,7 +117,7 @@ impl Visit<'_> {
         let place = self.place()?;
         let force = self.query.is_true("force");
         let console = self.service.engine.open_console(self.caller, path, force).await?;
-        let over = over(self.service.clone(), self.caller.clone(), path.to_owned(), true);
+        let over = self.over(path.to_owned(), true);
         self.service.lines.spawn(async move {
             let _place = place;
             match upgrade.await {
@@ -140,6 +142,17 @@ impl Visit<'_> {
         names(header::CONNECTION, "upgrade") && names(header::UPGRADE, PROTOCOL)
     }
 
+    /// Returns when something that lasts is over: the service stops, or who asked is not allowed in any more. Says why.
+    fn over(&self, path: String, to_type: bool) -> impl Future<Output = &'static str> + Send + use<> {
+        let (service, caller, visitor) = (self.service.clone(), self.caller.clone(), self.visitor.clone());
+        async move {
+            tokio::select! {
+                () = service.stop.cancelled() => "the service stops; the machine goes on",
+                () = revoked(&service, &caller, &visitor, &path, to_type) => "you may not use this console any more",
+            }
+        }
+    }
+
     fn place(&self) -> Result<Place, Fault> {
         let taken = self.service.lasting.take(&self.caller.principal.name);
         taken.map_err(no_place)
@@ -153,30 +166,24 @@ fn upgrade_headers() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         .map(|(name, value)| (name, HeaderValue::from_static(value)))
 }
 
-/// Returns when something that lasts is over: the service stops, or who asked is not allowed in any more. Says why.
-async fn over(service: Arc<Service>, caller: Caller, path: String, to_type: bool) -> &'static str {
-    let revoked = async {
-        loop {
-            tokio::time::sleep(ROUND).await;
-            let principal = match service.authenticator.again(&caller.principal).await {
-                Ok(Some(principal)) => principal,
-                Ok(None) => return,
-                // What cannot be found out now is found out later.
-                Err(_) => continue,
-            };
-            let now = Caller {
-                principal,
-                ..caller.clone()
-            };
-            let may = service.engine.may_use_console(&now, &path, to_type).await;
-            if may.is_err_and(|error| matches!(error.kind, FailureKind::NotFound | FailureKind::Forbidden)) {
-                return;
-            }
+/// Returns when somebody may not use a console any more.
+async fn revoked(service: &Service, caller: &Caller, visitor: &Visitor, path: &str, to_type: bool) {
+    loop {
+        tokio::time::sleep(ROUND).await;
+        let principal = match service.authenticator.again(visitor).await {
+            Ok(Some(principal)) => principal,
+            Ok(None) => return,
+            // What cannot be found out now is found out later.
+            Err(_) => continue,
+        };
+        let now = Caller {
+            principal,
+            ..caller.clone()
+        };
+        let may = service.engine.may_use_console(&now, path, to_type).await;
+        if may.is_err_and(|error| matches!(error.kind, FailureKind::NotFound | FailureKind::Forbidden)) {
+            return;
         }
-    };
-    tokio::select! {
-        () = service.stop.cancelled() => "the service stops; the machine goes on",
-        () = revoked => "you may not use this console any more",
     }
 }
 

@@ -14,17 +14,16 @@ use std::collections::HashSet;
 
 const ALLOW: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
+/// So often a change under `If-Match` is tried again because something else than the model has changed meanwhile.
+const TRIES: u32 = 10;
+
 /// Any request on `/-/`.
-pub(super) async fn answer(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
+pub(super) async fn answer(service: &Service, ask: &mut Ask) -> Result<Response<Body>, Fault> {
     ask.heeds(&[])?;
-    if ask.is_write() {
-        ask.require(Some(&version(service, ask)))?;
-    }
     match ask.method {
         Method::GET | Method::HEAD => get(service, ask),
         Method::POST if ask.is_action() => Err(Fault::bad_request("the query interface has no actions")),
-        Method::POST => add(service, ask).await,
-        Method::DELETE => remove(service, ask).await,
+        Method::POST | Method::DELETE => change(service, ask).await,
         Method::OPTIONS => Ok(answer::options(ALLOW)),
         _ => Err(Fault::not_allowed(&ask.method, "the query interface", ALLOW)),
     }
@@ -104,6 +103,40 @@ fn chosen<T: Clone>(all: &[T], is_chosen: impl FnMut(&&T) -> bool) -> Vec<T> {
 
 fn is_on(page: Option<Page>, index: u64) -> bool {
     page.is_none_or(|Page { page, number }| index / u64::from(number) == page - 1)
+}
+
+/// A change of the model. If that is not as the client has seen it, this is refused: before it is tried where that is plain,
+/// and else when it is recorded.
+async fn change(service: &Service, ask: &mut Ask) -> Result<Response<Body>, Fault> {
+    let mut left = TRIES;
+    loop {
+        let is_seen = look(service, ask).await?;
+        let done = match ask.method {
+            Method::POST => add(service, ask).await,
+            _ => remove(service, ask).await,
+        };
+        match done {
+            Err(fault) if fault.status == StatusCode::PRECONDITION_FAILED && is_seen && left > 0 => left -= 1,
+            done => return done,
+        }
+    }
+}
+
+/// Holds the model against `If-Match`, if that names a version: then nothing may happen from here on until the change is
+/// recorded. What is asked a second time gets its first answer, whatever the model is by now. Whether the versions met.
+async fn look(service: &Service, ask: &mut Ask) -> Result<bool, Fault> {
+    if !ask.names_version() {
+        return Ok(false);
+    }
+    let newest = service.engine.newest_event();
+    ask.model = service.engine.model_now(&ask.caller).await?;
+    let is_seen = match ask.require(Some(&version(service, ask))) {
+        Err(fault) if ask.caller.idempotency.is_none() => return Err(fault),
+        compared => compared.is_ok(),
+    };
+    // Something has always happened since then.
+    ask.caller.since = Some(if is_seen { newest } else { -1 });
+    Ok(is_seen)
 }
 
 async fn add(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {

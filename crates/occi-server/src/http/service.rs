@@ -360,6 +360,9 @@ impl Service {
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let is_write = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let answered = async {
+            if is_write {
+                ask::means_one_project(&query, &head.headers)?;
+            }
             caller.wait = ask::wait(&head.headers);
             caller.freshness = ask::freshness(&head.headers);
             let route = Route::of(&path);
@@ -383,6 +386,7 @@ impl Service {
                     headers: &head.headers,
                     query: &query,
                     caller: &caller,
+                    visitor: &visitor,
                 };
                 return visit.answer(about, entity, upgrade).await;
             }
@@ -429,7 +433,7 @@ impl Service {
         match route {
             Route::Discovery => {
                 trace.route = RouteClass::Discovery;
-                discovery::answer(self, &ask).await
+                discovery::answer(self, &mut ask).await
             }
             Route::Operations => {
                 trace.route = RouteClass::Operation;
@@ -456,7 +460,7 @@ impl Service {
                     Where::Entity(_) => RouteClass::Entity,
                 };
                 match at {
-                    Where::Query => discovery::answer(self, &ask).await,
+                    Where::Query => discovery::answer(self, &mut ask).await,
                     Where::Entity(path) => entity::answer(self, &ask, &path).await,
                     Where::Unbound(below) => match self.entity_with_slash(&ask, &below).await {
                         Some(path) => {

@@ -127,6 +127,12 @@ fn a_console_has_one_place() {
     assert!(first.is_closed());
     second.write("b");
     second.until("b");
+    // Nobody has to go for somebody who cannot come.
+    admin.post(&format!("{machine}?action=suspend"), "").expect(200);
+    ask(&occid, &admin, &format!("{target}?force=true")).1.expect(409);
+    second.write("still here");
+    second.until("still here");
+    admin.post(&format!("{machine}?action=start"), "").expect(200);
     // Who goes without a word leaves the place free.
     drop(second);
     wait_until("the place", || {

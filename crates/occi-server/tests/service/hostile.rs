@@ -48,6 +48,17 @@ fn what_may_mean_several_things_is_refused() {
             let unnamed = admin.clone().with("Content-Type", nothing);
             refused(&unnamed.send("POST", "/compute/", COMPUTE), &[415]);
         }
+        let in_project = |name: &str| plain.clone().with("X-OCCI-Project", name);
+        for (who, query) in [
+            (&plain, "?project=default&project=lab"),
+            (&plain, "?project=default&project=default"),
+            (&in_project("lab"), "?project=default"),
+            (&in_project("default\r\nX-OCCI-Project: lab"), ""),
+            (&plain.clone().with("Idempotency-Key", "a\r\nIdempotency-Key: b"), ""),
+        ] {
+            refused(&who.send("POST", &format!("/compute/{query}"), COMPUTE), &[400]);
+            refused(&who.send("DELETE", &format!("/compute/{query}"), ""), &[400]);
+        }
         let list = admin.clone().with("Accept", "text/uri-list");
         refused(&list.get("/compute/nope"), &[404]);
         refused(&list.get(machine), &[400]);
