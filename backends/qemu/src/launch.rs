@@ -6,6 +6,7 @@
 //! - the record exists before the engine does, and names it, because `exec` keeps pid and start time;
 //! - the lock is inherited and held as long as the engine lives: a second start in the same directory is impossible,
 //!   also after a crash of `occid` between any two steps;
+//! - the order is read under the lock: whoever takes that and the order away ([`end`]) knows that no launcher is late;
 //! - order, lock and record lie outside of what the engine may touch: it works in a directory below;
 //! - the engine's paths are relative to its directory, so that socket names stay far below the 107 bytes of `sun_path`;
 //! - `-daemonize` is not needed (it does not go with QEMU's own system call filter).
@@ -16,16 +17,16 @@ use crate::error::{Failure, chain};
 use crate::process::{Identity, Process};
 use crate::scope;
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The hidden sub-command.
 pub const SUBCOMMAND: &str = "qemu-launch";
@@ -37,6 +38,8 @@ const LOCK: &str = "lock";
 const LAUNCHER_LOG: &str = "launch.log";
 /// The exit code that says "another process holds the lock" (EX_TEMPFAIL).
 const LOCKED: u8 = 75;
+/// How long a launcher may have the lock and not say who it is.
+const LATE: Duration = Duration::from_secs(10);
 /// How much of a log is quoted.
 const LOG_TAIL: u64 = 2048;
 /// How a line begins that QEMU, as its image tool, writes about every disk that it makes.
@@ -61,14 +64,15 @@ pub struct Order {
 /// Runs the order in the current directory. Does not return unless something is wrong.
 fn obey() -> Result<std::convert::Infallible, Failure> {
     let here = Path::new(".");
+    let lock = open_lock(here).map_err(Failure::host("open the lock"))?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        std::process::exit(LOCKED.into());
+    }
+    // Only now: whoever has the lock may take the order away, see [`end`].
     let order: Order = durable::read_json(&here.join(ORDER))?.ok_or_else(|| Failure::Record {
         file: ORDER.to_owned(),
         reason: "there is none in this directory".to_owned(),
     })?;
-    let lock = File::create(here.join(LOCK)).map_err(Failure::host("open the lock"))?;
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        std::process::exit(LOCKED.into());
-    }
     fcntl_setfd(&lock, FdFlags::empty()).map_err(|e| Failure::host("keep the lock")(e.into()))?;
     // Fails only if we lead a session already, which is as good.
     let _session = rustix::process::setsid();
@@ -195,6 +199,44 @@ pub async fn start(launcher: &Path, directory: &Path, order: &Order) -> Result<P
             }
         }
     }
+}
+
+/// Ends what runs in `directory`, and what is about to: a [`start`] that was cut off leaves a launcher that may be late, and
+/// finds nothing to do then. Until [`start`] is called again, nothing runs there. Fine if there is no such directory.
+///
+/// # Errors
+/// [`Failure::Slow`] if somebody has the lock and does not say who it is, [`Failure::Host`].
+pub async fn end(directory: &Path) -> Result<(), Failure> {
+    let lock = match open_lock(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(Failure::host("open the lock"))?,
+    };
+    let until = Instant::now() + LATE;
+    loop {
+        if let Some(process) = Process::recorded(directory)? {
+            process.kill().await?;
+        }
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => {}
+            Err(Errno::WOULDBLOCK) => {
+                let step = "end a process that is being started".to_owned();
+                return Err(Failure::Slow { step, limit: LATE });
+            }
+            Err(error) => return Err(Failure::host("take the lock")(error.into())),
+        }
+        // Its launcher says who it is in a moment, or ends.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    match fs::remove_file(directory.join(ORDER)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::host("take an order back")(error)),
+        _ => Ok(()),
+    }
+}
+
+fn open_lock(directory: &Path) -> std::io::Result<File> {
+    let mut how = OpenOptions::new();
+    how.create(true).write(true).truncate(false).open(directory.join(LOCK))
 }
 
 /// Waits for `child` in the background, so that it does not stay as a zombie; gives its exit code.

@@ -195,13 +195,11 @@ impl Network {
         }
     }
 
-    /// Ends its processes, also those of an earlier life of ours.
+    /// Ends its processes, also those of an earlier life of ours, and those that are about to start.
     async fn end_parts(&self, parts: &mut Parts) -> Result<(), Failure> {
         *parts = Parts::default();
         for part in [SWITCH, OUTSIDE] {
-            if let Some(process) = Process::recorded(&self.directory.join(part))? {
-                process.kill().await?;
-            }
+            launch::end(&self.directory.join(part)).await?;
         }
         Ok(())
     }

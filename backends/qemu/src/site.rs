@@ -6,6 +6,7 @@ use crate::confine;
 use crate::durable::{self, Record};
 use crate::error::Failure;
 use crate::image::{Images, Library};
+use crate::launch;
 use crate::machine::{Machine, Status};
 use crate::network::Network;
 use crate::probe::{self, Host};
@@ -278,8 +279,10 @@ impl Site {
         Ok(machine)
     }
 
-    /// Removes what is left of a machine; it has no process any more.
+    /// Removes what is left of a machine that is off; nobody starts it. What an earlier start that was cut off still sets off
+    /// is ended.
     pub(crate) async fn remove_machine(self: &Arc<Self>, id: &str) -> Result<(), Failure> {
+        launch::end(&self.machine_directory(id)).await?;
         let (site, own) = (self.clone(), id.to_owned());
         let removed = blocking(move || {
             let trash = site.discard(&site.machine_directory(&own))?;
@@ -593,6 +596,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_directory_without_a_record_goes_unless_there_is_something_in_it() {
@@ -622,6 +626,25 @@ mod tests {
             let refused = own_users(&config).unwrap_err().to_string();
             assert!(refused.contains("above 0"), "{wrong}: {refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_cannot_be_brought_online_again_keeps_nothing_from_starting() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = QemuConfig {
+            directory: directory.path().to_owned(),
+            ..QemuConfig::default()
+        };
+        fs::write(directory.path().join("layout"), LAYOUT).unwrap();
+        let volume = directory.path().join(VOLUMES).join("leaves");
+        // The place where its next record is written first is taken: as on a full disk, nothing can be written.
+        fs::create_dir_all(volume.join("record.new")).unwrap();
+        let record =
+            json!({"mark": "leaves", "project": "lab", "size": 1.0, "made": true, "online": false, "leaving": true});
+        fs::write(record::path(&volume), record.to_string()).unwrap();
+        let (site, _events) = Site::open(config, UPLOAD_ROUND).unwrap();
+        assert!(site.volume("leaves").unwrap().record.get().leaving);
+        site.close().await;
     }
 
     #[test]

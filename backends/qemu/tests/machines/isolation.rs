@@ -4,13 +4,17 @@ use crate::lab::Lab;
 use crate::world::{context, deaf};
 use occi_backend::Backend;
 use occi_backend_qemu::confine::{Confinement, has_landlock};
+use occi_backend_qemu::launch::{self, Order};
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::qmp::Qmp;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use serde_json::json;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A user that is nobody's.
 const SOMEBODY: u32 = 1_900_000_000;
@@ -92,6 +96,54 @@ pub(crate) async fn ends_with_the_server(lab: &Lab, config: QemuConfig) {
     assert!(!late.status.success() && late.stdout.is_empty(), "{late:?}");
 }
 
+/// A launcher whose call was cut off before it began, and an end in between; also of what runs.
+pub(crate) async fn late_launcher(lab: &Lab, config: QemuConfig) {
+    let home = lab.machine("");
+    std::fs::create_dir_all(&home).unwrap();
+    let order = Order {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), "echo >ran; exec sleep 600".into()],
+        log: "log".into(),
+        inside: PathBuf::new(),
+        confinement: Confinement {
+            write: vec![".".into()],
+            ..Confinement::default()
+        },
+    };
+    let wait_for = async |is: &dyn Fn() -> bool| {
+        let waited = async {
+            while !is() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waited).await.is_ok()
+    };
+    let script = home.join("late");
+    let own = std::env::current_exe().unwrap();
+    let late = format!(
+        "#!/bin/sh\necho >begun\nwhile [ ! -e go ]; do sleep 0.01; done\nexec {} \"$@\"\n",
+        own.display()
+    );
+    std::fs::write(&script, late).unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+    let has_begun = || home.join("begun").exists();
+    tokio::select! {
+        started = launch::start(&script, &home, &order) => panic!("{started:?}"),
+        begun = wait_for(&has_begun) => assert!(begun),
+    }
+    launch::end(&home).await.unwrap();
+    std::fs::write(home.join("go"), "").unwrap();
+    let said = || launch::tail(&home.join("launch.log")).unwrap_or_default();
+    assert!(wait_for(&|| said().contains("launch.json")).await, "{}", said());
+    assert!(!home.join("ran").exists());
+
+    let process = launch::start(&config.launcher, &home, &order).await.unwrap();
+    assert!(wait_for(&|| home.join("ran").exists()).await);
+    launch::end(&home).await.unwrap();
+    assert!(Process::open(process.identity()).unwrap().is_none());
+    launch::end(&home.join("nowhere")).await.unwrap();
+}
+
 /// What a QEMU that a guest has taken over could do, asked through its monitor: nothing outside of its directory.
 pub(crate) async fn prison(lab: &Lab, config: QemuConfig) {
     let directory = config.directory.clone();
@@ -161,8 +213,20 @@ pub(crate) async fn two_servers(lab: &Lab, config: QemuConfig) {
         return;
     }
     let beside = Lab::new();
+    let other = beside.config().unwrap();
+    let drawn = |config: &QemuConfig| config.directory.join("users");
+    // One of 1500 ranges is drawn: the same twice is luck, ten times it is not.
+    for _draw in 0..10 {
+        for config in [&config, &other] {
+            Qemu::open(config.clone()).unwrap().shutdown().await;
+        }
+        if std::fs::read(drawn(&config)).unwrap() != std::fs::read(drawn(&other)).unwrap() {
+            break;
+        }
+        std::fs::remove_file(drawn(&other)).unwrap();
+    }
     let mut users = Vec::new();
-    for (lab, config) in [(lab, config), (&beside, beside.config().unwrap())] {
+    for (lab, config) in [(lab, config), (&beside, other)] {
         for _life in 0..2 {
             let qemu = Qemu::open(config.clone()).unwrap();
             let mut machine = deaf();

@@ -58,6 +58,10 @@ fn main() -> ExitCode {
             Box::pin(isolation::ends_with_the_server(lab, config))
         }),
         trial(
+            "a_launcher_that_is_late_starts_nothing_where_all_was_ended",
+            |lab, config| Box::pin(isolation::late_launcher(lab, config)),
+        ),
+        trial(
             "a_qemu_that_was_taken_over_reaches_no_file_outside_of_its_directory",
             |lab, config| Box::pin(isolation::prison(lab, config)),
         ),

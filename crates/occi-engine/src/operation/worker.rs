@@ -249,7 +249,8 @@ impl Run {
             if error.kind == ErrorKind::Interrupted {
                 return Err(Failure::Stopped);
             }
-            // Of a host's engine nothing is on its way any more, unless the call was cut off: it may be called again.
+            // Of a host's engine nothing is on its way when its call has come back. What one that was cut off has set off, such
+            // as a program that starts, may still come; the engine sees to it that a later call finds or ends that.
             let is_over = self.carrier().capabilities().locality == Locality::Host && error.kind != ErrorKind::Timeout;
             if error.outcome == Outcome::Unknown && !is_over {
                 self.may_be_in_flight();
@@ -345,7 +346,6 @@ impl Run {
                 outcome
             }
             None => {
-                // A call into a host's engine is this process's own, and ends with it.
                 if self.carrier().capabilities().locality == Locality::Shared {
                     self.may_be_in_flight();
                 }
