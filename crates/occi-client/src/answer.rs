@@ -7,7 +7,7 @@ use crate::model::Model;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use occi_model::Mixin;
-use occi_rendering::response;
+use occi_rendering::{MediaType, response};
 use std::time::{Duration, SystemTime};
 
 /// A whole answer.
@@ -66,13 +66,30 @@ impl RawAnswer {
         })
     }
 
-    /// The answer if it is a success, else what it says as an error.
+    /// The answer if it is a success in a rendering of OCCI, else what it says as an error.
     pub(crate) fn good(self, endpoint: &Endpoint) -> Result<Self> {
-        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
-            Ok(self)
-        } else {
-            Err(self.error(endpoint))
+        if !self.status.is_success() && self.status != StatusCode::NOT_MODIFIED {
+            return Err(self.error(endpoint));
         }
+        match self.foreign_type() {
+            // The page of somebody in between says nothing about what was asked for.
+            Some(foreign) => Err(unreadable(endpoint, &format!("it is {foreign}"))),
+            None => Ok(self),
+        }
+    }
+
+    /// The type of a body that is in no rendering of OCCI. Historic servers name none, or several at once.
+    fn foreign_type(&self) -> Option<String> {
+        let text = self.header(header::CONTENT_TYPE).unwrap_or_default();
+        let name = text
+            .split([';', ','])
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let is_ours = |media: MediaType| media != MediaType::Html && media.as_str() == name;
+        let is_foreign = !self.body.is_empty() && !name.is_empty() && !MediaType::ALL.into_iter().any(is_ours);
+        is_foreign.then_some(name)
     }
 
     /// What a refusal says.

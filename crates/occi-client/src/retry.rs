@@ -3,6 +3,8 @@
 //! A request that the server has not seen may always be sent again. One that it may have seen only if seeing it twice
 //! does no harm: a read, a replacement, a deletion, and a create that carries an idempotency key. An action never is: to
 //! restart a machine twice is not to restart it once.
+//!
+//! What took too long is not asked again: a limit of time that is multiplied is none.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
@@ -89,10 +91,10 @@ pub(crate) struct Tries {
 impl Tries {
     /// Waits, if the request may be sent again after this failure; returns the failure if not.
     pub(crate) async fn after(&mut self, error: Error) -> Result<()> {
-        let may = is_not_sent(&error)
-            || self.is_repeatable && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
-            || self.is_repeatable && is_broken(&error);
-        if may && error.kind() != ErrorKind::Tls && self.again_after(None).await {
+        let may =
+            is_not_sent(&error) || self.is_repeatable && (error.kind() == ErrorKind::Unavailable || is_broken(&error));
+        let is_final = matches!(error.kind(), ErrorKind::Tls | ErrorKind::Timeout);
+        if may && !is_final && self.again_after(None).await {
             self.may_be_done |= !is_not_sent(&error);
             return Ok(());
         }

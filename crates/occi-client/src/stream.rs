@@ -1,6 +1,6 @@
 //! Takes long answers apart while they come, so that a listing of any length stays in little memory.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Body;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
@@ -193,9 +193,10 @@ pub(crate) async fn whole(body: Body, limit: usize, within: Duration) -> Result<
     let read = tokio::time::timeout(within, all(body, limit)).await;
     read.unwrap_or_else(|_| {
         let seconds = within.as_secs();
-        Err(Error::protocol(format!(
-            "the answer goes on after {seconds} s, and was not read on"
-        )))
+        Err(Error::new(
+            ErrorKind::Timeout,
+            format!("the answer goes on after {seconds} s, and was not read on"),
+        ))
     })
 }
 

@@ -3,10 +3,12 @@
 use crate::auth::x509::{Always, Identity};
 use crate::error::{Error, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use std::sync::Arc;
 pub struct Tls {
     /// Trust those below only, and not the authorities of the system.
     pub without_system_roots: bool,
-    /// PEM files with certificates of authorities (or the server's own).
+    /// PEM files with certificates of authorities, or the server's own, which need not be signed by anybody.
     pub ca_files: Vec<PathBuf>,
     /// Directories of such files, as `/etc/grid-security/certificates`; in these, files that hold no certificate are
     /// passed over.
@@ -37,7 +39,17 @@ impl Tls {
             let blind = Arc::new(Blind(provider.clone()));
             builder.dangerous().with_custom_certificate_verifier(blind)
         } else if is_needed {
-            builder.with_root_certificates(self.roots()?)
+            let (roots, named) = self.roots()?;
+            match named.is_empty() {
+                true => builder.with_root_certificates(roots),
+                false => {
+                    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                        .build()
+                        .map_err(|error| Error::invalid(format!("TLS cannot be set up: {error}")))?;
+                    let known = Arc::new(Known { authorities, named });
+                    builder.dangerous().with_custom_certificate_verifier(known)
+                }
+            }
         } else {
             builder.with_root_certificates(RootCertStore::empty())
         };
@@ -50,8 +62,10 @@ impl Tls {
         })
     }
 
-    fn roots(&self) -> Result<RootCertStore> {
+    /// All authorities, and the certificates that somebody has named one by one.
+    fn roots(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>)> {
         let mut roots = RootCertStore::empty();
+        let mut named = Vec::new();
         if !self.without_system_roots {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
@@ -65,8 +79,9 @@ impl Tls {
             }
             for certificate in certificates {
                 roots
-                    .add(certificate)
+                    .add(certificate.clone())
                     .map_err(|error| Error::invalid(format!("{}: {error}", file.display())))?;
+                named.push(certificate);
             }
         }
         for directory in &self.ca_directories {
@@ -82,7 +97,7 @@ impl Tls {
             let message = "no certificate authority is known, so no server can be trusted";
             return Err(Error::invalid(message).with_hint("name a file with the authority's certificate"));
         }
-        Ok(roots)
+        Ok((roots, named))
     }
 }
 
@@ -91,6 +106,68 @@ fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     certificates
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())
+}
+
+/// Trusts whom an authority has signed, and a server whose own certificate somebody has named: that of `openssl req -x509`
+/// calls itself an authority, which no server's may, and others are signed by somebody unknown. The time and the name are
+/// checked all the same.
+#[derive(Debug)]
+struct Known {
+    authorities: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let error = match self
+            .authorities
+            .verify_server_cert(certificate, between, name, ocsp, now)
+        {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
+        };
+        use CertificateError::{BadSignature, Other, UnknownIssuer};
+        // These are found after the time has been checked, and before the name is. The signature is that of somebody
+        // unknown whose name is the server's.
+        let is_of_nobody = matches!(
+            error,
+            rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature | Other(_))
+        );
+        if !is_of_nobody || !self.named.iter().any(|named| named == certificate) {
+            return Err(error);
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// Trusts anybody: the user said so.

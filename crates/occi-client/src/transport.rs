@@ -62,6 +62,19 @@ pub struct Limits {
     pub whole: Duration,
 }
 
+impl Limits {
+    /// Those of somebody who has said how long to wait: so long for a connection and for the next bytes, and four times
+    /// as long for an answer that is read as a whole.
+    pub fn of(wait: Duration) -> Self {
+        Self {
+            connect: wait,
+            read: wait,
+            whole: wait.saturating_mul(4),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -245,11 +258,12 @@ impl Http {
                     .with_hint("if it is not encrypted, its address begins with http://");
             }
             if let Some(tls) = tls_error(&error) {
+                let (why, hint) = distrust(&tls);
                 return source(
                     ErrorKind::Tls,
-                    format!("the connection to {server} is not trusted: {tls}"),
+                    format!("the connection to {server} is not trusted: {why}"),
                 )
-                .with_hint("name the authority that signed the server's certificate, if it is no public one");
+                .with_hint(hint);
             }
             return source(
                 ErrorKind::Unavailable,
@@ -267,6 +281,29 @@ impl Http {
         ))
         .with_source(Broken(cause))
     }
+}
+
+/// Why a connection is not trusted, and what to do about it.
+fn distrust(error: &rustls::Error) -> (String, &'static str) {
+    use rustls::CertificateError as Bad;
+    let hint = match error {
+        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            "the certificate is for other names: is this the address by which the server is known?"
+        }
+        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            "it has expired: is this machine's clock right?"
+        }
+        rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            "it is not valid yet: is this machine's clock right?"
+        }
+        _ => "name the authority that signed the server's certificate, if it is no public one",
+    };
+    let why = match error {
+        // Else it would be shown as it is called within the program.
+        rustls::Error::InvalidCertificate(Bad::Other(why)) => format!("invalid peer certificate: {}", why.0),
+        _ => error.to_string(),
+    };
+    (why, hint)
 }
 
 /// The connection ended in the middle of an exchange.

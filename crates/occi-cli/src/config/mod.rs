@@ -332,14 +332,8 @@ pub(crate) fn connector(context: &Context, global: &Global) -> Result<Connector>
         let (key, passphrase) = (context.certificate_key.as_deref(), context.passphrase_file.as_deref());
         tls.identity = Some(ask::certificate(file, key, passphrase)?);
     }
-    let mut limits = Limits::default();
-    if let Some(timeout) = global.timeout {
-        limits.connect = timeout;
-        limits.read = timeout;
-        limits.whole = limits.whole.max(timeout);
-    }
     Ok(Connector {
-        limits,
+        limits: global.timeout.map_or_else(Limits::default, Limits::of),
         tls,
         wrapper: Some(trace::wrapper(global.debug)),
         transport: None,

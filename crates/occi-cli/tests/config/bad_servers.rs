@@ -33,6 +33,8 @@ enum Server {
         wants_certificate: bool,
         is_known: bool,
     },
+    /// It says one byte after the other, each in time.
+    Drips,
     /// It answers with what it was asked.
     Echo(u16),
 }
@@ -91,7 +93,7 @@ fn cases() -> Vec<Case> {
         case("half a head", Says("HTTP/1.1 200 OK\r\ncontent-ty".into()), LIST, 1, &["broke off"]),
         case("an empty answer", Says(answer("200 OK", "text/plain", "")), LIST, 1, &["no kind", "OCCI service?"]),
         case("a web page", Says(answer("200 OK", "text/html", "<html>Welcome</html>")), LIST, 1, &["OCCI service?"]),
-        case("the wrong type", Says(answer("200 OK", "image/png", "Category: x")), LIST, 1, &["OCCI service?"]),
+        case("the wrong type", Says(answer("200 OK", "image/png", "Category: x")), LIST, 1, &["it is image/png", "OCCI service?"]),
         case("broken JSON", Says(json("{\"kinds\": [{\"term\": ")), LIST, 1, &["cannot be understood"]),
         case("JSON of something else", Says(json("{\"kinds\": 7}")), LIST, 1, &["cannot be understood"]),
         case("JSON that is none", Says(json("Category: compute")), LIST, 1, &["cannot be understood"]),
@@ -173,13 +175,13 @@ fn cases() -> Vec<Case> {
         ),
         case("a plain one where TLS was meant", Says(String::new()), "--endpoint TLS list compute", 1, &["does not speak TLS", "http://"]),
         case("a stranger's certificate", encrypted("127.0.0.1", false, false, false), LIST, 1, &["not trusted", "authority"]),
-        case("an expired certificate", encrypted("127.0.0.1", true, false, true), LIST, 1, &["not trusted", "expired"]),
+        case("an expired certificate", encrypted("127.0.0.1", true, false, true), LIST, 1, &["not trusted", "it has expired", "clock"]),
         case(
             "a certificate of another",
             encrypted("cloud.example.org", false, false, true),
             LIST,
             1,
-            &["not trusted", "cloud.example.org"],
+            &["not trusted", "cloud.example.org", "other names"],
         ),
         case("no certificate of ours", encrypted("127.0.0.1", false, true, true), LIST, 1, &["refused", "certificate"]),
         case(
@@ -209,7 +211,10 @@ fn cases() -> Vec<Case> {
             &["broke off"],
         ),
         case("a listing of no JSON", Offers(json("<html>")), JSON_LIST, 1, &["JSON"]),
-        case("a thing that is none", Offers(answer("200 OK", "text/html", "<html>")), SHOW, 1, &["/compute/1", "no entity"]),
+        case("a thing that is none", Offers(answer("200 OK", "text/html", "<html>")), SHOW, 1, &["cannot be understood: it is text/html"]),
+        case("a page instead of a listing", Offers(answer("200 OK", "text/html", "It works!")), LIST, 1, &["it is text/html"]),
+        case("a page instead of a deletion", Offers(answer("200 OK", "text/html", "It works!")), "delete /compute/1 --yes", 1, &["it is text/html"]),
+        case("one byte after the other", Drips, LIST, 6, &["goes on after 4 s"]),
         case("a thing that is gone", Offers(answer("404 Not Found", "text/plain", "")), SHOW, 3, &["/compute/1"]),
         case("a state in which it cannot be", Offers(answer("409 Conflict", "text/plain", "not now")), SHOW, 5, &["not now"]),
         case("an echo that refuses", Echo(401), LIST, 4, &[]),
@@ -313,6 +318,17 @@ async fn start(server: Server, person: &Person) -> String {
                 let _ = stream.write_all(head.as_bytes()).await;
                 let pieces = piece.repeat(1000);
                 while stream.write_all(pieces.as_bytes()).await.is_ok() {}
+            })
+            .await
+        }
+        Drips => {
+            raw(|_, mut stream| async move {
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n")
+                    .await;
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             })
             .await
         }

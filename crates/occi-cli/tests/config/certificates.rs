@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
@@ -35,6 +35,11 @@ impl Authority {
         }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
+        self.serves(certificate.der().clone(), &key, wants_certificate).await
+    }
+
+    /// A server with this certificate.
+    async fn serves(&self, certificate: CertificateDer<'static>, key: &KeyPair, wants_certificate: bool) -> String {
         let provider = Arc::new(default_provider());
         let config = ServerConfig::builder_with_provider(provider.clone());
         let config = config.with_safe_default_protocol_versions().unwrap();
@@ -48,7 +53,7 @@ impl Authority {
             false => config.with_no_client_auth(),
         };
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let config = config.with_single_cert(vec![certificate], key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap());
@@ -121,4 +126,50 @@ pub(crate) async fn shown() {
     let config = person.read(".config/occi/config.toml");
     assert!(config.contains(person.path("key.pem").to_str().unwrap()), "{config}");
     assert!(!config.contains("PRIVATE") && person.read(".config/occi/credentials.toml").is_empty());
+}
+
+/// A server's own certificate is as good as an authority's, whoever has signed it, once somebody names it.
+pub(crate) async fn named() {
+    let person = Person::new();
+    let authority = Authority::new();
+    let served = async |file: &str, name: &str, is_expired: bool, is_own_authority: bool| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if is_expired {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = match is_own_authority {
+            // As `openssl req -x509` makes it.
+            true => {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.self_signed(&key).unwrap()
+            }
+            false => params.signed_by(&key, &authority.0).unwrap(),
+        };
+        person.write(file, &certificate.pem());
+        authority.serves(certificate.der().clone(), &key, false).await
+    };
+    for is_own_authority in [true, false] {
+        let url = served("good.pem", "127.0.0.1", false, is_own_authority).await;
+        person
+            .good(&format!("--endpoint {url} --ca-file ~/good.pem model"))
+            .await;
+        let other = served("other.pem", "127.0.0.1", false, is_own_authority).await;
+        let url = format!("--endpoint {other} --ca-file ~/good.pem model");
+        person
+            .occi(&url)
+            .await
+            .fails("another's", 1, &["not trusted", "authority"]);
+        let url = served("name.pem", "cloud.example.org", false, is_own_authority).await;
+        let said = person
+            .occi(&format!("--endpoint {url} --ca-file ~/name.pem model"))
+            .await;
+        said.fails("of another name", 1, &["not trusted", "other names"]);
+        let url = served("old.pem", "127.0.0.1", true, is_own_authority).await;
+        let said = person
+            .occi(&format!("--endpoint {url} --ca-file ~/old.pem model"))
+            .await;
+        said.fails("expired", 1, &["not trusted", "it has expired"]);
+    }
 }

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         trial("debugging_shows_a_beginning_without_user_data", hostile::debug),
         trial("no_time_is_too_long", hostile::endless),
         trial("certificates_are_shown_and_checked", certificates::shown),
+        trial("a_servers_own_certificate_can_be_named", certificates::named),
     ];
     trials.extend(bad_servers::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

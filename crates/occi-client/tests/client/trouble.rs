@@ -648,6 +648,61 @@ async fn an_answer_that_does_not_end_is_given_up() {
         ..Limits::default()
     };
     let error = builder(&url).limits(limits).build().unwrap().model().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.message().contains("goes on"), "{error}");
+}
+
+/// What somebody in between says is no answer to anything that was asked.
+#[tokio::test]
+async fn a_page_is_no_success() {
+    let stub = Stub::start(|seen| match seen.target.as_str() {
+        "/-/" => model(),
+        target if target.starts_with("/storage/") => answer(200, "text/html", ""),
+        _ => answer(200, "text/html; charset=utf-8", "It works!"),
+    })
+    .await;
+    let client = stub.client();
+    let write = Write::default();
+    let errors = [
+        client.list("compute", &Listing::default()).await.unwrap_err(),
+        client.show("/compute/1").await.unwrap_err(),
+        client.create(&machine(), &write).await.unwrap_err(),
+        client.act("/compute/1", "stop", &[], &write).await.unwrap_err(),
+        client.update("/compute/1", &machine(), &write).await.unwrap_err(),
+        client.delete("/compute/1", &write).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+        assert!(
+            error.message().ends_with("cannot be understood: it is text/html"),
+            "{error}"
+        );
+    }
+    // Who says nothing says nothing else either.
+    client.delete("/storage/1", &write).await.unwrap();
+    let stub = Stub::start(|_| {
+        let base = Base::new("http://cloud.example.org", "");
+        answer(200, "image/png", query_interface(MediaType::TextPlain, &base))
+    })
+    .await;
+    let error = stub.client().model().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+    assert!(error.message().contains("it is image/png"), "{error}");
+}
+
+#[tokio::test]
+async fn what_took_too_long_is_not_asked_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let url = raw(move |_, _, stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let _stream = stream;
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let limits = Limits::of(Duration::from_millis(100));
+    let error = builder(&url).limits(limits).build().unwrap().model().await.unwrap_err();
+    assert_eq!((error.kind(), asked.load(Ordering::SeqCst)), (ErrorKind::Timeout, 1));
 }
