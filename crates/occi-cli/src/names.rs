@@ -76,10 +76,15 @@ impl Session {
             location,
             name: name.to_owned(),
         };
-        if name.starts_with('/') || name.contains("://") {
-            return Ok(found(self.client.endpoint().path_of(name)?));
-        }
         let model = self.model().await?;
+        if name.starts_with('/') || name.contains("://") {
+            let path = self.client.endpoint().path_of(name)?;
+            if path.ends_with('/') || model.at(&path).is_some() || path.contains("/../") || path.contains("/./") {
+                return Err(Failure::usage(format!("{name} is a collection, not one thing"))
+                    .with_hint(format!("what is in it: occi api GET {path}")));
+            }
+            return Ok(found(path));
+        }
         let (kind_name, bare) = match name.split_once('/') {
             Some((before, after)) if kind(&model, before).is_ok() => (Some(before), after),
             _ => (None, name),

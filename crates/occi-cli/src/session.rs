@@ -71,6 +71,13 @@ impl Session {
         Ok(self.client.model().await?)
     }
 
+    /// What the server offers now: it is asked whether what was kept is still true.
+    pub(crate) async fn current_model(&self) -> Result<Arc<Model>> {
+        self.client.revalidate().await?;
+        self.keep_model();
+        Ok(self.client.model().await?)
+    }
+
     /// Finds something in the model. What is not in one that was kept may have come meanwhile.
     pub(crate) async fn look_up<T>(&self, find: impl Fn(&Model) -> occi_client::Result<T>) -> Result<T> {
         match find(&*self.model().await?) {

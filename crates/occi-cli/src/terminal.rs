@@ -2,7 +2,8 @@
 
 use crate::failure::{Exit, Failure, Result};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
-use std::sync::Once;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// As long as this lives, keys are bytes.
 pub(crate) struct Raw(());
@@ -33,8 +34,23 @@ impl Drop for Raw {
     }
 }
 
+/// The terminal as it was before somebody was asked for a secret, whose letters it does not show.
+static ASKED: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Asks for a secret; who ends the process meanwhile gives the terminal its echo back.
+pub(crate) fn ask(prompt: &str) -> std::io::Result<String> {
+    let set = |terminal| *ASKED.lock().unwrap_or_else(PoisonError::into_inner) = terminal;
+    set(tcgetattr(std::io::stdin()).ok());
+    let answer = rpassword::prompt_password(prompt);
+    set(None);
+    answer
+}
+
 /// Makes the terminal what it was, if it is not. For whoever ends the process from another thread, and drops nothing.
 pub(crate) fn restore() {
     // A terminal that is gone needs nothing.
     let _ = disable_raw_mode();
+    if let Some(terminal) = ASKED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &terminal);
+    }
 }

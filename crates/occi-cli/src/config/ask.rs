@@ -2,6 +2,7 @@
 
 use crate::complete;
 use crate::failure::{Exit, Failure, Result, file_failure};
+use crate::terminal;
 use occi_client::auth::x509::Identity;
 use secrecy::SecretString;
 use std::io::{ErrorKind, IsTerminal, Read};
@@ -43,7 +44,7 @@ pub(crate) fn ask(prompt: &str) -> Result<SecretString> {
         let message = format!("a {what} is needed, and there is no terminal to ask at");
         return Err(Failure::usage(message).with_hint(hint));
     }
-    let answer = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+    let answer = terminal::ask(prompt).map_err(|error| match error.kind() {
         ErrorKind::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
         _ => Failure::new(Exit::Failure, format!("the terminal cannot be read: {error}")),
     })?;

@@ -138,18 +138,26 @@ fn at(url: String) -> Context {
 fn no_server() -> Failure {
     Failure::usage("no server is known")
         .with_hint("occi login URL makes one known; --endpoint URL or OCCI_ENDPOINT names one for once")
-        .with_hint("an occid of this user on this machine is found by itself")
+        .with_hint(match local_sockets().find(|socket| socket.exists()) {
+            Some(socket) => format!(
+                "nobody answers at {}: is the occid of this machine running?",
+                socket.display()
+            ),
+            None => "an occid of this user on this machine is found by itself".to_owned(),
+        })
+}
+
+/// Where an `occid` of this user, and one of the system, listens on this machine.
+fn local_sockets() -> impl Iterator<Item = PathBuf> {
+    let state = choose_base_strategy().ok().and_then(|base| base.state_dir());
+    let own = state.map(|directory| directory.join("occid"));
+    let directories = own.into_iter().chain([PathBuf::from("/var/lib/occid")]);
+    directories.map(|directory| directory.join("occid.sock"))
 }
 
 /// An `occid` of this user, or of the system, that runs on this machine.
 fn local_server() -> Option<Endpoint> {
-    let own = choose_base_strategy()
-        .ok()?
-        .state_dir()
-        .map(|directory| directory.join("occid"));
-    let directories = own.into_iter().chain([PathBuf::from("/var/lib/occid")]);
-    let mut sockets = directories.map(|directory| directory.join("occid.sock"));
-    let socket = sockets.find(|socket| is_answered(socket))?;
+    let socket = local_sockets().find(|socket| is_answered(socket))?;
     format!("unix:{}", socket.display()).parse().ok()
 }
 

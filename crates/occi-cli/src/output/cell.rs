@@ -3,6 +3,7 @@
 use crate::words::one_line;
 use comfy_table::{Attribute, Cell, Color};
 use serde_json::Value as Json;
+use std::io::IsTerminal;
 
 /// A column of a listing: a member of a record, or an attribute among its `attributes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Column {
         let Some(value) = self.value(record) else {
             return Cell::new("-").add_attribute(Attribute::Dim);
         };
-        let cell = Cell::new(self.look.words(value));
+        let cell = Cell::new(fitting(self.look.words(value)));
         match (self.look, value.as_str()) {
             (Look::State, Some(state)) => match state_color(state) {
                 Some(color) => cell.fg(color),
@@ -99,6 +100,15 @@ impl Column {
             (Look::Title, _) => cell.add_attribute(Attribute::Bold),
             _ => cell,
         }
+    }
+}
+
+/// A title of a thousand letters would be a line of its own on every terminal.
+fn fitting(words: String) -> String {
+    const MOST: usize = 80;
+    match words.char_indices().nth(MOST) {
+        Some((at, _)) if std::io::stdout().is_terminal() => format!("{}...", &words[..at]),
+        _ => words,
     }
 }
 

@@ -66,16 +66,20 @@ impl FromStr for Format {
     }
 }
 
-/// `$[*].id`; kubectl's `{.items[*].metadata.name}` without the braces, and without the dollar, is understood too.
+/// `$[*].id`; kubectl's `{.items[*].id}` is understood too: its braces, its list, and the dollar that it leaves out.
 fn json_path(expression: &str) -> Result<JsonPath, String> {
     let bare = expression.trim();
     let bare = bare
         .strip_prefix('{')
         .and_then(|bare| bare.strip_suffix('}'))
         .unwrap_or(bare);
-    let whole = match bare.starts_with('$') {
-        true => bare.to_owned(),
-        false => format!("${bare}"),
+    if bare.is_empty() {
+        return Err("an expression is for example $[*].id".to_owned());
+    }
+    let whole = match (bare.strip_prefix(".items["), bare.starts_with('$')) {
+        (Some(rest), _) => format!("$[{rest}"),
+        (None, true) => bare.to_owned(),
+        (None, false) => format!("${bare}"),
     };
     JsonPath::parse(&whole).map_err(|error| format!("{whole:?} is no JSONPath: {error}"))
 }

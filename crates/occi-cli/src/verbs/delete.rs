@@ -55,6 +55,11 @@ impl Delete {
         {
             return self.operations(names, session).await;
         }
+        if let [class, name] = self.names.as_slice()
+            && class == "mixin"
+        {
+            return self.mixin(name, session).await;
+        }
         if let [name] = self.names.as_slice()
             && name.contains('#')
         {

@@ -42,7 +42,7 @@ impl Describe {
 
     /// What defines an attribute, and how.
     async fn attribute(&self, session: &Session) -> Result<()> {
-        let model = session.model().await?;
+        let model = session.current_model().await?;
         let columns = vec![
             Column::new("definer", Look::Term).headed("OF"),
             Column::new("type", Look::Plain),

@@ -95,7 +95,7 @@ impl List {
             None => self.entities("/", None, session).await,
             Some("operation" | "operations") => self.operations(session).await,
             Some(class @ ("kind" | "kinds" | "mixin" | "mixins" | "action" | "actions")) => {
-                let model = session.model().await?;
+                let model = session.current_model().await?;
                 let class = class.trim_end_matches('s');
                 let of_class = model.categories().filter(|category| category.class().as_str() == class);
                 let records = futures::stream::iter(of_class.map(Record::category).map(Ok));
@@ -115,6 +115,14 @@ impl List {
                     _ => failure,
                 })?;
                 let model = session.model().await?;
+                let is_family = |model: &Model| match model.get(id.as_str()) {
+                    Some(Category::Mixin(mixin)) => is_template_family(mixin, model),
+                    _ => false,
+                };
+                let model = match is_family(&model) {
+                    true => session.current_model().await?,
+                    false => model,
+                };
                 match model.get(id.as_str()) {
                     Some(Category::Mixin(mixin)) if is_template_family(mixin, &model) => {
                         let templates = model.dependants(id.as_str()).map(Category::Mixin).map(Record::category);

@@ -18,7 +18,7 @@ pub(crate) struct ShowModel {}
 
 impl ShowModel {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
-        let model = session.model().await?;
+        let model = session.current_model().await?;
         // The query interface is an object with three lists (GFD.226, 4).
         if matches!(session.output.format, Format::Occi) {
             let of = |class: Class| -> Vec<Json> {

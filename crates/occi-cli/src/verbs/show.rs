@@ -80,6 +80,7 @@ async fn one(kind: Option<&str>, name: &str, model: &Model, session: &Session) -
     }
     let is_category = name.contains('#') || matches!(kind, Some("mixin" | "kind" | "action"));
     if is_category {
+        session.current_model().await?;
         session.look_up(|model| model.category(name).map(drop)).await?;
         return Ok(Record::category(session.client.model().await?.category(name)?));
     }

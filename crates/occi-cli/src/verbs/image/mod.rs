@@ -139,15 +139,28 @@ async fn listing(session: &Session) -> Result<Json> {
 /// An image by its name.
 async fn image(name: &str, session: &Session) -> Result<Json> {
     let document = listing(session).await?;
-    let mut images = document.get("images").and_then(Json::as_array).into_iter().flatten();
-    let found = images.find(|one| one.get("name").and_then(Json::as_str) == Some(name));
-    found.cloned().ok_or_else(|| {
-        Failure::new(
+    let images = document.get("images").and_then(Json::as_array).into_iter().flatten();
+    let all: Vec<&Json> = images.collect();
+    let text = |one: &Json, member: &str| one.get(member).and_then(Json::as_str).unwrap_or_default().to_owned();
+    // By its name, by its title, by the beginning of its name.
+    let by = |is: &dyn Fn(&Json) -> bool| all.iter().copied().filter(|one| is(one)).collect::<Vec<_>>();
+    let named = by(&|one| text(one, "name") == name);
+    let titled = by(&|one| text(one, "title") == name);
+    let beginning = by(&|one| text(one, "name").starts_with(&format!("{name}-")));
+    let found = [named, titled, beginning].into_iter().find(|found| !found.is_empty());
+    match found.unwrap_or_default().as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(Failure::new(
             Exit::NotFound,
             format!("there is no image {name:?} on {}", session.server),
         )
-        .with_hint("occi image list shows what there is")
-    })
+        .with_hint("occi image list shows what there is")),
+        several => {
+            let mut failure = Failure::usage(format!("{name:?} could be any of {}", several.len()));
+            failure.hints = several.iter().map(|one| format!("- {}", text(one, "name"))).collect();
+            Err(failure)
+        }
+    }
 }
 
 impl Delete {
