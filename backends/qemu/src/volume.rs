@@ -252,6 +252,10 @@ async fn set_online(site: &Arc<Site>, context: &Context, volume: &Volume, online
 /// Offline, if no guest has it.
 async fn set_offline(site: &Arc<Site>, context: &Context, volume: &Volume) -> Result<()> {
     if volume.record.get().online {
+        // After a start nobody may have looked yet whether the machine runs.
+        if let Some((machine, _)) = site.attachment(&volume.id) {
+            machine.look().await?;
+        }
         volume.refuse_if_used(site)?;
         let leave = |record: &mut VolumeRecord| {
             record.online = false;
