@@ -1,7 +1,7 @@
 //! Entities as a server shows them, with typed values.
 
 use crate::model::Model;
-use occi_model::{AttributeName, Attributes, TypeId, Value, core};
+use occi_model::{AttributeName, Attributes, EntityId, TypeId, Value, core};
 use occi_rendering::response::{RemoteAction, RemoteEntity};
 
 /// A resource or a link of a server.
@@ -48,7 +48,7 @@ impl Entity {
             actions,
         } = remote;
         // Some call an entity by its path, or by a URN.
-        let bare = id.as_deref().map(|id| id.strip_prefix("urn:uuid:").unwrap_or(id));
+        let bare = id.as_deref().map(EntityId::bare);
         let bare = bare
             .map(|id| id.rsplit('/').next().unwrap_or(id))
             .filter(|id| !id.is_empty());

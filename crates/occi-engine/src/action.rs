@@ -344,7 +344,7 @@ impl Inner {
                 let operation = self.new_operation(caller, row, intent);
                 change.operation = Some(Some(operation.row.id));
                 let before = quota::usage(&row.kind, &row.attributes);
-                usage = Some(quota::greater(before, quota::usage_after(row, invocation)));
+                usage = Some(quota::reserved(before, quota::usage_after(row, invocation)));
                 let message = format!("{} is under way", action.term());
                 row::show_state(&mut change, &row.kind, None, Some(&message));
                 plan.require.push(Require::Idle(row.id.clone()));

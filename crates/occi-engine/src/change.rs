@@ -231,11 +231,14 @@ impl Inner {
         plan.require.extend(source.map(|row| Require::Exists(row.id)));
         match half {
             None if then.is_empty() => {}
-            None => plan.writes.push(Write::UpdateEntity {
-                id: row.id.clone(),
-                change: Box::new(then.into_change()),
-                usage: Some(used),
-            }),
+            None => {
+                let (_, quota) = quota::reserved(quota::usage(&row.kind, &row.attributes), used);
+                plan.writes.push(Write::UpdateEntity {
+                    id: row.id.clone(),
+                    change: Box::new(then.into_change()),
+                    usage: Some((used, quota)),
+                });
+            }
             Some((carrier, half)) => {
                 let one = self.plan_engine_change(caller, row, carrier, half, then, used).await?;
                 plan = plan.and(one);
@@ -429,7 +432,7 @@ impl Inner {
             writes: vec![Write::UpdateEntity {
                 id: row.id.clone(),
                 change: Box::new(shown),
-                usage: Some(quota::greater(before, used)),
+                usage: Some(quota::reserved(before, used)),
             }],
             operations: vec![operation],
             ..Plan::default()

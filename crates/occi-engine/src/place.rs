@@ -40,9 +40,9 @@ pub(crate) fn resolve(registry: &Registry, path: &str) -> Where {
 pub(crate) fn of_entity(path: &str) -> String {
     let path = infrastructure::canonical_path(path);
     let path = path.trim_end_matches('/');
-    match path.rsplit_once("/urn:uuid:") {
-        Some((folder, id)) if !id.contains('/') => format!("{folder}/{id}"),
-        _ => path.to_owned(),
+    match path.rsplit_once('/') {
+        Some((folder, id)) => format!("{folder}/{}", EntityId::bare(id)),
+        None => path.to_owned(),
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(entity("/compute/x/"), at("/compute/x"));
         assert_eq!(entity("/my/vms/x"), at("/my/vms/x"));
         assert_eq!(entity("/compute/urn:uuid:x"), at("/compute/x"));
-        assert_eq!(entity("/compute/urn:uuid:x/"), at("/compute/x"));
+        assert_eq!(entity("/compute/URN:UUID:x/"), at("/compute/x"));
         assert_eq!(resolve(&registry, "/my/vms/"), Where::Unbound("/my/vms/".into()));
         assert_eq!(resolve(&registry, ""), Where::Unbound("/".into()));
         assert_eq!(resolve(&registry, "/-"), Where::Query);

@@ -2,7 +2,7 @@
 
 use occi_backend::{Invocation, names};
 use occi_model::{Attributes, TypeId, infrastructure, production};
-use occi_store::{EntityRow, Usage};
+use occi_store::{EntityRow, OverQuota, Usage};
 
 /// The usage of an entity of `kind` with these attributes.
 pub(crate) fn usage(kind: &TypeId, attributes: &Attributes) -> Usage {
@@ -37,8 +37,15 @@ pub(crate) fn usage_after(row: &EntityRow, invocation: &Invocation) -> Usage {
     usage(&row.kind, &attributes)
 }
 
-/// Of each the greater: what is reserved while nobody knows which holds.
-pub(crate) fn greater(a: Usage, b: Usage) -> Usage {
+/// What is reserved while a change is under way and nobody knows which of both holds: of each the greater. Only who asks for
+/// more than there is already is refused: an engine may have given more than the quota allows.
+pub(crate) fn reserved(before: Usage, after: Usage) -> (Usage, OverQuota) {
+    let both = greater(before, after);
+    let grows = both != before;
+    (both, if grows { OverQuota::Refuse } else { OverQuota::Count })
+}
+
+fn greater(a: Usage, b: Usage) -> Usage {
     Usage {
         instances: a.instances.max(b.instances),
         cores: a.cores.max(b.cores),

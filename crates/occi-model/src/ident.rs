@@ -107,6 +107,15 @@ text_name!(EntityId);
 impl EntityId {
     /// The longest id, in bytes.
     pub const MAX_LEN: usize = 128;
+
+    /// The id that `text` says, also as `urn:uuid:<id>`, whose first two parts know no case (RFC 8141).
+    pub fn bare(text: &str) -> &str {
+        const URN: &str = "urn:uuid:";
+        match text.split_at_checked(URN.len()) {
+            Some((urn, id)) if urn.eq_ignore_ascii_case(URN) => id,
+            _ => text,
+        }
+    }
 }
 
 impl From<uuid::Uuid> for EntityId {
@@ -119,7 +128,7 @@ impl FromStr for EntityId {
     type Err = IdentError;
     /// `urn:uuid:<id>` is accepted and means `<id>`.
     fn from_str(text: &str) -> Result<Self, IdentError> {
-        let bare = text.strip_prefix("urn:uuid:").unwrap_or(text);
+        let bare = Self::bare(text);
         if bare.len() > Self::MAX_LEN {
             return refuse("entity id", text, "is longer than 128 bytes");
         }

@@ -58,6 +58,15 @@ pub enum Require {
     NothingSince(i64),
 }
 
+/// Whether more than the quota of a project allows is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverQuota {
+    /// It is asked for.
+    Refuse,
+    /// It is a fact, which an engine shows.
+    Count,
+}
+
 /// A change.
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -70,15 +79,14 @@ pub enum Write {
         /// What it uses of the quota.
         usage: Usage,
     },
-    /// A change of an entity. Grows the generation if anything that a client can see differs. `usage` replaces what was
-    /// reserved (refused above the quota). Refused if it is to be shared with a project that does not exist.
+    /// A change of an entity. Grows the generation if anything that a client can see differs. Refused if it is to be shared with a project that does not exist.
     UpdateEntity {
         /// The entity.
         id: EntityId,
         /// What changes.
         change: Box<Change>,
-        /// What it uses now, if that changes.
-        usage: Option<Usage>,
+        /// What it uses from now on, if that changes, instead of what was reserved.
+        usage: Option<(Usage, OverQuota)>,
     },
     /// The entity is gone: its row, the links that it owns and those that lead to it, its memberships and its usage. For
     /// ten minutes no listing brings it back.

@@ -1,12 +1,12 @@
 //! Carries out a [`Commit`].
 
 use crate::codec::{self, IDEMPOTENCY, Stored, insert_audit, insert_operation, role_text, state_text, stored};
-use crate::command::{Commit, Committed, Require, Write};
+use crate::command::{Commit, Committed, OverQuota, Require, Write};
 use crate::error::Refused;
 use crate::json::write_types;
 use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow, Visibility};
 use crate::tx::{Command, Locks, Tx, params};
-use crate::writing::{OverQuota, Writing, missing, taken};
+use crate::writing::{Writing, missing, taken};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
 use uuid::Uuid;
@@ -388,16 +388,17 @@ async fn update_entity<T: Tx>(
     writing: &mut Writing<'_, T>,
     id: &EntityId,
     change: &Change,
-    usage: Option<Usage>,
+    usage: Option<(Usage, OverQuota)>,
 ) -> Result<()> {
     let old = writing.stored(id).await?.ok_or_else(|| Refused::NoEntity(id.clone()))?;
     let mut new = old.clone();
     apply(&mut new, change);
-    new.usage = usage.unwrap_or(old.usage);
+    let (usage, quota) = usage.unwrap_or((old.usage, OverQuota::Count));
+    new.usage = usage;
     new.row.modified_ms = writing.now_ms;
     new.fence_ms = writing.now_ms;
     new.missed_ms = None;
-    writing.update(&old, new, OverQuota::Refuse).await
+    writing.update(&old, new, quota).await
 }
 
 fn apply(to: &mut Stored, change: &Change) {

@@ -6,10 +6,10 @@
 
 use crate::Result;
 use crate::codec::{ENTITY, Stored, stored};
-use crate::command::{Observation, Refresh, Refreshed};
+use crate::command::{Observation, OverQuota, Refresh, Refreshed};
 use crate::row::EventRow;
 use crate::tx::{Command, Locks, Tx, params};
-use crate::writing::{OverQuota, Writing};
+use crate::writing::Writing;
 use occi_model::EntityId;
 
 /// For so long after we removed it, a listing that still shows an object brings nothing back.

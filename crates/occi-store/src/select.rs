@@ -10,7 +10,7 @@ use crate::codec::{self, ENTITY, LISTED, TITLE};
 use crate::query::{EntityQuery, Sees};
 use crate::row::{EntityRow, Listed};
 use crate::tx::{Param, Tx, in_list};
-use occi_model::Value;
+use occi_model::{EntityId, Value};
 use std::collections::BTreeSet;
 
 /// So many projects get a branch of their own; readers with more of them filter.
@@ -127,9 +127,7 @@ impl<'q> Statement<'q> {
         for (name, value) in &query.attributes {
             match (name.as_str(), value.as_str()) {
                 ("occi.core.id", Some(id)) => {
-                    statement
-                        .columns
-                        .insert(0, ("e.id", id.strip_prefix("urn:uuid:").unwrap_or(id)));
+                    statement.columns.insert(0, ("e.id", EntityId::bare(id)));
                 }
                 (TITLE, Some(title)) => statement.columns.push(("e.title", title)),
                 ("occi.core.source", Some(place)) => statement.ends.push((End::Source, place)),

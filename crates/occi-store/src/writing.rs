@@ -1,7 +1,7 @@
 //! The writes of entities in one transaction, and the events that tell of them.
 
 use crate::codec::{self, ENTITY, Stored, insert_event, shares, stored, title, write_usage, write_visibility};
-use crate::command::Committed;
+use crate::command::{Committed, OverQuota};
 use crate::error::Refused;
 use crate::json::{write_attributes, write_types};
 use crate::row::{EntityRow, EventRow, Project, Usage, Visibility};
@@ -25,13 +25,6 @@ pub(crate) struct Writing<'t, T> {
     expected: i64,
     /// The places in the order of creation that are taken for them.
     places: Range<i64>,
-}
-
-/// Whether more than the quota allows is refused. What an engine shows is a fact, and only counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OverQuota {
-    Refuse,
-    Count,
 }
 
 impl<'t, T: Tx> Writing<'t, T> {

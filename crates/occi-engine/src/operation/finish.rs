@@ -8,7 +8,8 @@ use crate::{EngineError, FailureKind, quota, row};
 use occi_backend::{Acted, BackendError, ErrorKind, Outcome, Picture};
 use occi_model::EntityId;
 use occi_store::{
-    Change, Commit, EntityRow, OperationQuery, OperationRow, OperationState, Refused, Require, StoreError, Usage, Write,
+    Change, Commit, EntityRow, OperationQuery, OperationRow, OperationState, OverQuota, Refused, Require, StoreError,
+    Usage, Write,
 };
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -182,7 +183,11 @@ impl Run {
     }
 
     /// How a row looks when the operation is done, and what it uses then.
-    async fn settled(&self, row: &EntityRow, picture: Option<&Picture>) -> Option<(Change, Option<Usage>)> {
+    async fn settled(
+        &self,
+        row: &EntityRow,
+        picture: Option<&Picture>,
+    ) -> Option<(Change, Option<(Usage, OverQuota)>)> {
         if row.operation != Some(self.row.id) {
             return None;
         }
@@ -218,10 +223,11 @@ impl Run {
         Some((change, usage))
     }
 
-    /// What a row uses after a change: while that ran, the greater of before and after was reserved.
-    fn used(&self, row: &EntityRow, change: &Change) -> Option<Usage> {
+    /// What a row uses after a change: while that ran, the greater of before and after was reserved. An end is never refused.
+    fn used(&self, row: &EntityRow, change: &Change) -> Option<(Usage, OverQuota)> {
         matches!(self.intent.task, Task::Update { .. } | Task::Act(_))
             .then(|| quota::usage(&row.kind, &row::changed(&row.attributes, &change.set, &change.unset)))
+            .map(|usage| (usage, OverQuota::Count))
     }
 
     /// The object is gone: so are its rows.

@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
 use occi_model::{EntityDraft, Input, TypeId};
-use occi_store::{Commit, Project, Quota, Store, Write};
+use occi_store::{Commit, OverQuota, Project, Quota, Store, Usage, Write};
 
 fn part(attributes: &[(&str, &str)]) -> EntityDraft {
     EntityDraft {
@@ -230,6 +230,46 @@ async fn a_resize_counts_against_the_quota() {
     assert_eq!(on.store.usage(PROJECT).await.unwrap().cores, 4);
     on.update(&path, cores("2")).await.unwrap();
     assert_eq!(on.store.usage(PROJECT).await.unwrap().cores, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_nothing_is_done_though_an_engine_gave_more_than_the_quota() {
+    let on = Fixture::local().await;
+    let made = on.compute().await;
+    let path = made.location.clone();
+    // Half of what it has was asked for.
+    let used = on.store.usage(PROJECT).await.unwrap();
+    let asked = Usage {
+        memory_mib: used.memory_mib / 2,
+        ..used
+    };
+    let project = Project {
+        name: PROJECT.into(),
+        quota: Quota {
+            memory_mib: Some(asked.memory_mib),
+            ..Quota::default()
+        },
+        created_ms: 0,
+    };
+    let commit = Commit {
+        writes: vec![
+            Write::PutProject(project),
+            Write::UpdateEntity {
+                id: made.id.clone(),
+                change: Box::default(),
+                usage: Some((asked, OverQuota::Count)),
+            },
+        ],
+        ..Commit::default()
+    };
+    on.store.commit(commit).await.unwrap();
+    let title = part(&[("occi.core.title", "t")]);
+    on.update(&path, title).await.unwrap();
+    on.act(&path, "stop").await.unwrap();
+    on.act(&path, "start").await.unwrap();
+    assert_eq!(on.store.usage(PROJECT).await.unwrap(), used);
+    let more = part(&[("occi.compute.memory", "64")]);
+    refused(on.update(&path, more).await, FailureKind::QuotaExceeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,7 +155,7 @@ impl Visit<'_> {
 
     fn place(&self) -> Result<Place, Fault> {
         let taken = self.service.lasting.take(&self.caller.principal.name);
-        taken.map_err(no_place)
+        taken.map_err(|full| no_place(full, "open consoles and followed logs"))
     }
 }
 

@@ -218,7 +218,7 @@ impl Service {
         // 7. Not too many at once.
         let _place = match self.working.take(&visitor.principal.name) {
             Ok(place) => place,
-            Err(full) => return no_place(full).answer(&manners()),
+            Err(full) => return no_place(full, "requests that are being answered").answer(&manners()),
         };
         // 8. The whole request, and what it is for.
         let manners = manners();
@@ -620,12 +620,13 @@ impl Door for Service {
     }
 }
 
-pub(super) fn no_place(full: Full) -> Fault {
+/// There are too many of `what` already.
+pub(super) fn no_place(full: Full, what: &str) -> Fault {
     let fault = match full {
-        Full::All => Fault::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered"),
+        Full::All => Fault::new(StatusCode::SERVICE_UNAVAILABLE, format!("there are too many {what}")),
         Full::Share => Fault::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "too many of your requests are being answered: wait for some of them",
+            format!("you have too many {what}: wait until some of them end"),
         ),
     };
     fault.retry_after(Duration::from_secs(1))

@@ -183,7 +183,7 @@ fn open_consoles_take_nobody_s_turn_and_no_time_out_ends_them() {
     log.until("booted");
     // What is open for long has places of its own: half of the connections, and half of that for one of us.
     let (_, full) = ask(&occid, &admin, &format!("/-/console{}", machines[1]));
-    full.expect(429);
+    assert!(full.expect(429).body.contains("too many open consoles"));
     std::thread::sleep(Duration::from_millis(2500));
     admin.get(&machines[0]).expect(200);
     console.write("still here");

@@ -2,7 +2,9 @@
 
 use crate::fixture::*;
 use occi_model::{Attributes, LinkEnd, Value};
-use occi_store::{Audit, AuditQuery, Change, Commit, Project, Quota, Refused, Require, Usage, Visibility, Write};
+use occi_store::{
+    Audit, AuditQuery, Change, Commit, OverQuota, Project, Quota, Refused, Require, Usage, Visibility, Write,
+};
 use uuid::Uuid;
 
 behaviours![
@@ -525,13 +527,13 @@ async fn quota_is_reserved_and_released(store: Shared) {
     assert_eq!(store.usage("alpha").await.unwrap(), cores(3), "all or nothing");
 
     write(&store, [using(compute("b"), cores(1))]).await.unwrap();
-    let grow = |by: Usage| Write::UpdateEntity {
+    let grow = |by: Usage, quota: OverQuota| Write::UpdateEntity {
         id: id("b"),
         change: Box::default(),
-        usage: Some(by),
+        usage: Some((by, quota)),
     };
     assert!(matches!(
-        refused(write(&store, [grow(cores(2))]).await),
+        refused(write(&store, [grow(cores(2), OverQuota::Refuse)]).await),
         Refused::Quota { what: "cores", .. }
     ));
     let less = Quota {
@@ -541,12 +543,14 @@ async fn quota_is_reserved_and_released(store: Shared) {
     write(&store, [Write::PutProject(Project { quota: less, ..alpha })])
         .await
         .unwrap();
-    write(&store, [grow(cores(0))]).await.unwrap();
+    write(&store, [grow(cores(0), OverQuota::Refuse)]).await.unwrap();
     assert_eq!(
         store.usage("alpha").await.unwrap().cores,
         3,
         "less is allowed above the quota"
     );
+    write(&store, [grow(cores(2), OverQuota::Count)]).await.unwrap();
+    assert_eq!(store.usage("alpha").await.unwrap().cores, 5, "facts are counted");
 
     write(&store, [Write::RemoveEntity(id("a")), Write::RemoveEntity(id("b"))])
         .await
