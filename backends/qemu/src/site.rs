@@ -24,11 +24,13 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+/// For so long the lock of the directory is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at the guests' serial logs.
 const LOG_ROUND: Duration = Duration::from_secs(5);
 /// Between two looks at the directories of images.
@@ -97,10 +99,17 @@ impl Site {
             make_private(&config.directory.join(name))?;
         }
         let lock_file = File::create(config.directory.join("lock")).map_err(Failure::host("open the lock"))?;
-        flock(&lock_file, FlockOperation::NonBlockingLockExclusive).map_err(|_| Failure::Record {
-            file: config.directory.display().to_string(),
-            reason: "another server uses this directory; stop it or name another one".to_owned(),
-        })?;
+        // A program that is being started holds it for a moment for whoever has ended.
+        let begun = Instant::now();
+        while flock(&lock_file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if begun.elapsed() > LOCK_PATIENCE {
+                return Err(Failure::Record {
+                    file: config.directory.display().to_string(),
+                    reason: "another server uses this directory; stop it or name another one".to_owned(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         check_layout(&config.directory)?;
         for left in directories(&config.directory.join(TRASH))? {
             durable::remove_dir(&left)?;
