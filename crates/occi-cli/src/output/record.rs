@@ -1,7 +1,7 @@
 //! What is printed, as JSON: these shapes are stable.
 
-use occi_client::{Category, Entity, Kind, Mixin, Model, Operation};
-use occi_model::{AttributeDefinition, TypeId};
+use occi_client::{Category, Entity, Model, Operation};
+use occi_model::{AttributeDefinition, TypeId, Value};
 use serde_json::{Map, Value as Json, json};
 
 /// One thing that can be printed.
@@ -43,59 +43,51 @@ impl Record {
 
     pub(crate) fn category(category: Category<'_>) -> Self {
         let id = category.id();
-        let mut json = Map::new();
-        let mut set = |name: &str, value: Json| drop(json.insert(name.to_owned(), value));
-        set("class", category.class().as_str().into());
-        set("term", id.term().into());
-        set("scheme", id.scheme().into());
-        set("title", text(category.title()));
-        set("location", category.location().map_or(Json::Null, Into::into));
-        match category {
-            Category::Kind(Kind { parent, actions, .. }) => {
-                set(
-                    "parent",
-                    parent.as_ref().map_or(Json::Null, |parent| parent.as_str().into()),
-                );
-                set("actions", ids(actions));
-            }
-            Category::Mixin(Mixin {
-                depends,
-                applies,
-                actions,
-                ..
-            }) => {
-                set("depends", ids(depends));
-                set("applies", ids(applies));
-                set("actions", ids(actions));
-            }
-            Category::Action(_) => {}
-        }
+        let (parent, actions, mixed) = match category {
+            Category::Kind(kind) => (kind.parent.as_ref(), Some(&kind.actions), None),
+            Category::Mixin(mixin) => (None, Some(&mixin.actions), Some((&mixin.depends, &mixin.applies))),
+            Category::Action(_) => (None, None, None),
+        };
         let definitions = category.attributes().iter().map(definition);
-        set("attributes", Json::Object(definitions.collect()));
-        json.retain(|_, value| !value.is_null());
-        let mut occi = json.clone();
-        occi.remove("class");
-        let mut own = Map::new();
-        own.insert("id".to_owned(), id.as_str().into());
-        own.append(&mut json);
+        let mut occi = json!({
+            "term": id.term(),
+            "scheme": id.scheme(),
+            "title": Some(category.title()).filter(|title| !title.is_empty()),
+            "location": category.location(),
+            "parent": parent.map(TypeId::as_str),
+            "depends": mixed.map(|(depends, _)| ids(depends)),
+            "applies": mixed.map(|(_, applies)| ids(applies)),
+            "actions": actions.map(|actions| ids(actions)),
+            "attributes": definitions.collect::<Map<_, _>>(),
+        });
+        let mut json = json!({ "id": id.as_str(), "class": category.class().as_str() });
+        strip(&mut occi);
+        if let (Some(json), Some(occi)) = (json.as_object_mut(), occi.as_object()) {
+            json.extend(occi.clone());
+        }
         Self {
             name: id.to_string(),
-            json: Json::Object(own),
-            occi: Json::Object(occi),
+            json,
+            occi,
             is_link: false,
         }
     }
 }
 
-fn text(text: &str) -> Json {
-    match text.is_empty() {
-        true => Json::Null,
-        false => text.into(),
+/// Takes away the members that are null: what is not there is not named.
+fn strip(json: &mut Json) {
+    if let Some(members) = json.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
     }
 }
 
-fn ids(ids: &[TypeId]) -> Json {
+fn ids(ids: &[TypeId]) -> Vec<&str> {
     ids.iter().map(TypeId::as_str).collect()
+}
+
+/// What is named only if there is some.
+fn some<T>(all: Vec<T>) -> Option<Vec<T>> {
+    Some(all).filter(|all| !all.is_empty())
 }
 
 /// An attribute definition as GFD.226 writes it (1.7).
@@ -104,59 +96,36 @@ fn definition(definition: &AttributeDefinition) -> (String, Json) {
         "type": definition.value_type.json_type(),
         "mutable": definition.mutable,
         "required": definition.required,
+        "default": definition.default.as_ref().map(Value::to_json),
+        "description": definition.description,
     });
-    if let Some(default) = &definition.default {
-        json["default"] = default.to_json();
-    }
-    if let Some(description) = &definition.description {
-        json["description"] = description.as_str().into();
-    }
+    strip(&mut json);
     (definition.name.to_string(), json)
 }
 
 fn entity_json(entity: &Entity, model: &Model) -> Json {
-    let mut json = Map::new();
-    let mut set = |name: &str, value: Json| drop(json.insert(name.to_owned(), value));
-    set(
-        "kind",
-        entity.kind.as_ref().map_or(Json::Null, |kind| kind.as_str().into()),
-    );
-    set("id", entity.id.as_str().into());
-    set("title", entity.title().map_or(Json::Null, Into::into));
-    set("summary", entity.summary().map_or(Json::Null, Into::into));
     let state = entity.state(model);
-    set("state", state.map_or(Json::Null, |state| state.word.into()));
-    set(
-        "message",
-        state.and_then(|state| state.message).map_or(Json::Null, Into::into),
-    );
-    set("location", entity.location.as_str().into());
-    let os = entity.os(model);
-    set("os", os.map_or(Json::Null, |id| id.as_str().into()));
-    let size = entity.size(model);
-    set("size", size.map_or(Json::Null, |id| id.as_str().into()));
-    let addresses = entity.addresses();
-    set(
-        "addresses",
-        match addresses.is_empty() {
-            true => Json::Null,
-            false => addresses.into_iter().collect(),
-        },
-    );
-    set("source", entity.source.as_deref().map_or(Json::Null, Into::into));
-    set("target", entity.target.as_deref().map_or(Json::Null, Into::into));
-    set("mixins", ids(&entity.mixins));
-    set("attributes", attributes(entity));
-    if !entity.links.is_empty() {
-        set(
-            "links",
-            entity.links.iter().map(|link| entity_json(link, model)).collect(),
-        );
-    }
-    let actions = entity.actions.iter().map(|action| action.id.term());
-    set("actions", actions.collect());
-    json.retain(|_, value| !value.is_null());
-    Json::Object(json)
+    let actions: Vec<_> = entity.actions.iter().map(|action| action.id.term()).collect();
+    let mut json = json!({
+        "kind": entity.kind.as_ref().map(TypeId::as_str),
+        "id": entity.id,
+        "title": entity.title(),
+        "summary": entity.summary(),
+        "state": state.map(|state| state.word),
+        "message": state.and_then(|state| state.message),
+        "location": entity.location,
+        "os": entity.os(model).map(TypeId::as_str),
+        "size": entity.size(model).map(TypeId::as_str),
+        "addresses": some(entity.addresses()),
+        "source": entity.source,
+        "target": entity.target,
+        "mixins": ids(&entity.mixins),
+        "attributes": attributes(entity),
+        "links": some(entity.links.iter().map(|link| entity_json(link, model)).collect()),
+        "actions": actions,
+    });
+    strip(&mut json);
+    json
 }
 
 fn attributes(entity: &Entity) -> Json {
@@ -168,57 +137,45 @@ fn attributes(entity: &Entity) -> Json {
 
 /// An entity as GFD.226 writes it (1.1, 1.2).
 fn occi_entity(entity: &Entity) -> Json {
-    let mut json = Map::new();
-    let mut set = |name: &str, value: Json| drop(json.insert(name.to_owned(), value));
-    set(
-        "kind",
-        entity.kind.as_ref().map_or(Json::Null, |kind| kind.as_str().into()),
-    );
-    set("id", entity.id.as_str().into());
-    set("title", entity.title().map_or(Json::Null, Into::into));
-    set("summary", entity.summary().map_or(Json::Null, Into::into));
-    set("mixins", ids(&entity.mixins));
-    set("attributes", attributes(entity));
-    set(
-        "actions",
-        entity.actions.iter().map(|action| action.id.as_str()).collect(),
-    );
-    if let Some(source) = &entity.source {
-        set("source", json!({ "location": source }));
-    }
-    if let Some(target) = &entity.target {
-        let mut end = json!({ "location": target });
-        if let Some(kind) = &entity.target_kind {
-            end["kind"] = kind.as_str().into();
-        }
-        set("target", end);
-    }
-    if !entity.links.is_empty() {
-        set("links", entity.links.iter().map(occi_entity).collect());
-    }
-    json.retain(|_, value| !value.is_null());
-    Json::Object(json)
+    let end = |location: &Option<String>, kind: Option<&TypeId>| {
+        let mut end = json!({ "location": location.as_ref()?, "kind": kind.map(TypeId::as_str) });
+        strip(&mut end);
+        Some(end)
+    };
+    let actions: Vec<_> = entity.actions.iter().map(|action| action.id.as_str()).collect();
+    let mut json = json!({
+        "kind": entity.kind.as_ref().map(TypeId::as_str),
+        "id": entity.id,
+        "title": entity.title(),
+        "summary": entity.summary(),
+        "mixins": ids(&entity.mixins),
+        "attributes": attributes(entity),
+        "actions": actions,
+        "source": end(&entity.source, None),
+        "target": end(&entity.target, entity.target_kind.as_ref()),
+        "links": some(entity.links.iter().map(occi_entity).collect()),
+    });
+    strip(&mut json);
+    json
 }
 
 fn operation_json(operation: &Operation) -> Json {
-    let optional = |text: &Option<String>| text.as_deref().map_or(Json::Null, Into::into);
+    let mixins: Vec<_> = operation.mixins.iter().map(ToString::to_string).collect();
     let mut json = json!({
         "id": operation.id,
         "verb": operation.verb,
         "state": operation.state.as_str(),
-        "step": optional(&operation.step),
+        "step": operation.step,
         "progress": operation.progress,
-        "entity": optional(&operation.entity),
-        "error": optional(&operation.error),
-        "mixins": operation.mixins.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "created": optional(&operation.created),
-        "finished": optional(&operation.finished),
-        "deadline": optional(&operation.deadline),
+        "entity": operation.entity,
+        "error": operation.error,
+        "mixins": some(mixins),
+        "created": operation.created,
+        "finished": operation.finished,
+        "deadline": operation.deadline,
         "location": operation.location,
-        "parts": operation.parts.iter().map(operation_json).collect::<Vec<_>>(),
+        "parts": some(operation.parts.iter().map(operation_json).collect()),
     });
-    if let Some(members) = json.as_object_mut() {
-        members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|all| !all.is_empty()));
-    }
+    strip(&mut json);
     json
 }
