@@ -1,7 +1,12 @@
 //! An `occid` for a test, and the `occi` of somebody who has it to himself.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+#[expect(dead_code, reason = "shared with the tests of the client")]
+#[path = "../../../occi-client/tests/occid/server.rs"]
+mod server;
+
+use server::launch;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -32,11 +37,10 @@ impl World {
     pub(crate) fn with(options: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = |name: &str| directory.path().join(name);
-        std::os::unix::fs::symlink(std::env::current_exe().expect("this program"), path("occid")).expect("a link");
         std::fs::write(path("occid.toml"), config).expect("a configuration file");
         std::fs::create_dir(path("home")).expect("a home");
         let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
-        let (process, url) = Self::launch(directory.path(), "127.0.0.1:0", &options);
+        let (process, url) = launch(directory.path(), &path("data"), "127.0.0.1:0", &options);
         let password = std::fs::read_to_string(path("data/initial-admin-password")).unwrap_or_default();
         Self {
             process,
@@ -52,37 +56,7 @@ impl World {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
         let address = self.url.trim_start_matches("http://").trim_end_matches('/');
-        self.process = Self::launch(self.directory.path(), address, &self.options).0;
-    }
-
-    /// Starts it; where it is.
-    fn launch(directory: &Path, address: &str, options: &[String]) -> (Child, String) {
-        let path = |name: &str| directory.join(name);
-        let mut process = Command::new(path("occid"))
-            .args(["--listen", address])
-            .args(options)
-            .arg("--config")
-            .arg(path("occid.toml"))
-            .arg("--data-dir")
-            .arg(path("data"))
-            .env("XDG_STATE_HOME", path("state"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(path("log")).expect("a log"))
-            .spawn()
-            .expect("occid starts");
-        let mut first = String::new();
-        let stdout = process.stdout.take().expect("occid has a stdout");
-        BufReader::new(stdout)
-            .read_line(&mut first)
-            .expect("occid says where it is");
-        match first.trim_end().strip_prefix("listening on ") {
-            Some(url) => (process, url.to_owned()),
-            None => panic!(
-                "occid said {first:?}\n{}",
-                std::fs::read_to_string(path("log")).unwrap_or_default()
-            ),
-        }
+        self.process = launch(self.directory.path(), &self.path("data"), address, &self.options).0;
     }
 
     /// A file in its directory.

@@ -1,10 +1,10 @@
 //! `occi login`, `logout` and `context`, against an `occid`.
 
+use crate::occid::launch;
 use crate::person::{PASSWORD, Person, TOKEN};
 use crate::stub::{Stub, model, text};
 use serde_json::Value as Json;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 const CONFIG: &str = ".config/occi/config.toml";
 const CREDENTIALS: &str = ".config/occi/credentials.toml";
@@ -17,28 +17,9 @@ struct Occid {
 
 impl Occid {
     fn of(person: &Person) -> Self {
-        person.write("occid.toml", "");
-        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), person.path("occid")).unwrap();
-        let mut process = Command::new(person.path("occid"))
-            .args(["--listen", "127.0.0.1:0", "--backend", "memory", "--config"])
-            .arg(person.path("occid.toml"))
-            .arg("--data-dir")
-            .arg(person.path(".local/state/occid"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(person.path("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut first = String::new();
-        let stdout = process.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut first).unwrap();
-        match first.trim_end().strip_prefix("listening on ") {
-            Some(url) => Self {
-                process,
-                url: url.to_owned(),
-            },
-            None => panic!("occid said {first:?}\n{}", person.read("log")),
-        }
+        let data = person.path(".local/state/occid");
+        let (process, url) = launch(&person.path(""), &data, "127.0.0.1:0", &["--backend", "memory"]);
+        Self { process, url }
     }
 }
 

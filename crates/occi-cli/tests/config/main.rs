@@ -2,7 +2,7 @@
 //!
 //! This program is `occid` itself when it is called by that name, so that there is nothing to find or to build first.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 mod bad_input;
 mod bad_servers;
@@ -10,6 +10,9 @@ mod certificates;
 mod clouds;
 mod contexts;
 mod hostile;
+#[expect(dead_code, reason = "shared with the tests of the client")]
+#[path = "../../../occi-client/tests/occid/server.rs"]
+mod occid;
 mod person;
 mod precedence;
 mod provider;

@@ -1,34 +1,19 @@
 //! Servers of a few lines. They end with the runtime of their test.
 
+#[expect(dead_code, reason = "shared with the tests of the client")]
+#[path = "../../../occi-client/tests/client/stub.rs"]
+mod servers;
+
+pub(crate) use servers::{Seen, Stub, answer, json, text, with};
+
 use axum::body::Body;
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::Response;
 use occi_model::Registry;
 use occi_rendering::render::{self, Categories};
 use occi_rendering::{Agent, AttributeOrder, Base, MediaType, View};
-use std::sync::{Arc, Mutex};
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
-
-/// A request as the server saw it.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) method: Method,
-    pub(crate) target: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
+use tokio::net::TcpStream;
 
 impl Seen {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// `GET /compute/`
-    pub(crate) fn line(&self) -> String {
-        format!("{} {}", self.method, self.target)
-    }
-
     /// A field of a form.
     pub(crate) fn field(&self, name: &str) -> String {
         let mut fields = url::form_urlencoded::parse(self.body.as_bytes());
@@ -43,39 +28,7 @@ impl Seen {
     }
 }
 
-/// A server that answers what a function says.
-pub(crate) struct Stub {
-    pub(crate) url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
 impl Stub {
-    pub(crate) async fn start(answer: impl Fn(&Seen) -> Response<Body> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let log = seen.clone();
-        let answer = Arc::new(answer);
-        let app = axum::Router::new().fallback(move |request: Request<Body>| {
-            let (log, answer) = (log.clone(), answer.clone());
-            async move {
-                let (head, body) = request.into_parts();
-                let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-                let seen = Seen {
-                    method: head.method,
-                    target: head.uri.path_and_query().unwrap().to_string(),
-                    headers: head.headers,
-                    body: String::from_utf8(body.to_vec()).unwrap(),
-                };
-                let response = answer(&seen);
-                log.lock().unwrap().push(seen);
-                response
-            }
-        });
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, seen }
-    }
-
     /// One that takes everybody, and says on request who that is: `occi api GET /who`.
     pub(crate) async fn of(name: &'static str) -> Self {
         Self::start(move |seen| match seen.target.as_str() {
@@ -83,12 +36,6 @@ impl Stub {
             _ => model(),
         })
         .await
-    }
-
-    /// What it has seen since the last time, as lines.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        seen.iter().map(Seen::line).collect()
     }
 }
 
@@ -119,27 +66,6 @@ fn mark(secret: &str) -> &str {
     secret.rsplit('-').next().unwrap()
 }
 
-pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", content_type)
-        .body(Body::from(body.into()))
-        .unwrap()
-}
-
-pub(crate) fn text(status: u16, body: impl Into<Bytes>) -> Response<Body> {
-    answer(status, "text/plain; charset=utf-8", body)
-}
-
-pub(crate) fn json(status: u16, body: &serde_json::Value) -> Response<Body> {
-    answer(status, "application/json", body.to_string())
-}
-
-pub(crate) fn with(mut response: Response<Body>, name: &'static str, value: &str) -> Response<Body> {
-    response.headers_mut().append(name, value.parse().unwrap());
-    response
-}
-
 /// The query interface of all documents.
 pub(crate) fn model() -> Response<Body> {
     text(200, query_interface())
@@ -165,27 +91,5 @@ where
     A: Fn(String, TcpStream) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = Vec::new();
-            // Who wants to encrypt is answered at once.
-            while !head.windows(4).any(|end| end == b"\r\n\r\n") && !head.starts_with(&[0x16]) {
-                let mut piece = [0; 4096];
-                let Ok(read @ 1..) = stream.read(&mut piece).await else {
-                    break;
-                };
-                head.extend_from_slice(&piece[..read]);
-            }
-            let line = String::from_utf8_lossy(&head)
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            tokio::spawn(answer(line, stream));
-        }
-    });
-    url
+    servers::raw(move |_, head, stream| answer(head.lines().next().unwrap_or_default().to_owned(), stream)).await
 }

@@ -159,7 +159,8 @@ where
         for number in 0.. {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = Vec::new();
-            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            // Who wants to encrypt is answered at once.
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") && !head.starts_with(&[0x16]) {
                 let mut piece = [0; 4096];
                 let Ok(read @ 1..) = stream.read(&mut piece).await else {
                     break;

@@ -1,6 +1,8 @@
 //! An `occid` for a test.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -29,33 +31,12 @@ impl Occid {
             "unix:" => format!("unix:{}", path("occid.sock").display()),
             address => address.to_owned(),
         };
-        std::os::unix::fs::symlink(std::env::current_exe().expect("this program"), path("occid")).expect("a link");
-        std::fs::write(path("occid.toml"), "").expect("a configuration file");
-        let mut process = Command::new(path("occid"))
-            .args(["--listen", &address, "--backend", "memory", "--config"])
-            .arg(path("occid.toml"))
-            .arg("--data-dir")
-            .arg(path("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(path("log")).expect("a log"))
-            .spawn()
-            .expect("occid starts");
-        let mut first = String::new();
-        let stdout = process.stdout.take().expect("occid has a stdout");
-        BufReader::new(stdout)
-            .read_line(&mut first)
-            .expect("occid says where it is");
-        let mut occid = Self {
+        let (process, url) = launch(directory.path(), &path("data"), &address, &["--backend", "memory"]);
+        Self {
             process,
             directory,
-            url: String::new(),
-        };
-        match first.trim_end().strip_prefix("listening on ") {
-            Some(url) => url.clone_into(&mut occid.url),
-            None => panic!("occid said {first:?}\n{}", occid.read("log")),
+            url,
         }
-        occid
     }
 
     /// A file in its directory.
@@ -73,5 +54,42 @@ impl Drop for Occid {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Starts this program by the name of `occid` in a directory: its configuration is `occid.toml` there, empty if there is
+/// none, and what it says on stderr goes into `log`. Returns it, and where it listens.
+pub(crate) fn launch(directory: &Path, data: &Path, address: &str, options: &[impl AsRef<OsStr>]) -> (Child, String) {
+    let path = |name: &str| directory.join(name);
+    if !path("occid").exists() {
+        std::os::unix::fs::symlink(std::env::current_exe().expect("this program"), path("occid")).expect("a link");
+    }
+    if !path("occid.toml").exists() {
+        std::fs::write(path("occid.toml"), "").expect("a configuration file");
+    }
+    let mut process = Command::new(path("occid"))
+        .args(["--listen", address])
+        .args(options)
+        .arg("--config")
+        .arg(path("occid.toml"))
+        .arg("--data-dir")
+        .arg(data)
+        .env("XDG_STATE_HOME", path("state"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(path("log")).expect("a log"))
+        .spawn()
+        .expect("occid starts");
+    let mut first = String::new();
+    let stdout = process.stdout.take().expect("occid has a stdout");
+    BufReader::new(stdout)
+        .read_line(&mut first)
+        .expect("occid says where it is");
+    match first.trim_end().strip_prefix("listening on ") {
+        Some(url) => (process, url.to_owned()),
+        None => {
+            let said = std::fs::read_to_string(path("log")).unwrap_or_default();
+            panic!("occid said {first:?}\n{said}")
+        }
     }
 }
