@@ -8,6 +8,7 @@ use crate::output::Output;
 use occi_client::{Client, EntityDraft, ErrorKind, MediaType, Model};
 use occi_rendering::compose;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A server, and how to print what it says.
 pub(crate) struct Session {
@@ -16,6 +17,8 @@ pub(crate) struct Session {
     /// What to call the server in messages.
     pub(crate) server: String,
     cache: Option<ModelCache>,
+    /// Whether the server has said in this run what it offers: where nothing can be kept, once is enough all the same.
+    has_asked: AtomicBool,
 }
 
 impl Session {
@@ -57,23 +60,31 @@ impl Session {
             output,
             server,
             cache,
+            has_asked: AtomicBool::new(false),
         })
     }
 
     /// What the server offers: as kept, as long as that is young.
     pub(crate) async fn model(&self) -> Result<Arc<Model>> {
-        let is_known = self.client.saved().is_some();
         let is_fresh = self.cache.as_ref().is_some_and(ModelCache::is_fresh);
-        if !is_known || !is_fresh {
-            self.client.revalidate().await?;
-            self.keep_model();
+        match self.client.saved().is_some() && is_fresh {
+            true => Ok(self.client.model().await?),
+            false => self.current_model().await,
         }
-        Ok(self.client.model().await?)
     }
 
-    /// What the server offers now: it is asked whether what was kept is still true.
+    /// What the server offers now: unless that has been done, it is asked whether what was kept is still true.
     pub(crate) async fn current_model(&self) -> Result<Arc<Model>> {
+        match self.has_asked.load(Ordering::Relaxed) {
+            true => Ok(self.client.model().await?),
+            false => self.changed_model().await,
+        }
+    }
+
+    /// What the server offers after something has been added to it or taken away.
+    pub(crate) async fn changed_model(&self) -> Result<Arc<Model>> {
         self.client.revalidate().await?;
+        self.has_asked.store(true, Ordering::Relaxed);
         self.keep_model();
         Ok(self.client.model().await?)
     }
@@ -81,11 +92,7 @@ impl Session {
     /// Finds something in the model. What is not in one that was kept may have come meanwhile.
     pub(crate) async fn look_up<T>(&self, find: impl Fn(&Model) -> occi_client::Result<T>) -> Result<T> {
         match find(&*self.model().await?) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.client.revalidate().await?;
-                self.keep_model();
-                Ok(find(&*self.client.model().await?)?)
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(find(&*self.current_model().await?)?),
             found => Ok(found?),
         }
     }

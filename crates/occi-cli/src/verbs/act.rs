@@ -209,7 +209,7 @@ async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, sessi
         }
     }
     if !made.is_empty() {
-        session.current_model().await?;
+        session.changed_model().await?;
     }
     for mixin in made {
         session.output.text(&format!("{mixin}\n"))?;

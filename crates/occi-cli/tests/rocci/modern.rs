@@ -3,6 +3,29 @@
 use crate::historic::rocci_1;
 use crate::run::Run;
 
+/// A server is asked once in a run what it offers, also where nothing of that can be kept.
+pub(crate) async fn once() {
+    let stub = rocci_1().await;
+    // Where a file stands nobody, not even root, makes a directory.
+    let home = tempfile::NamedTempFile::new().unwrap();
+    for line in [
+        "show compute/42",
+        "list compute",
+        "list resource_tpl",
+        "describe compute",
+        "stop compute/42",
+        "save compute/42 --as gold",
+    ] {
+        let run = Run::new(line).home(home.path()).env("OCCI_ENDPOINT", &stub.url);
+        let said = run.said();
+        assert_eq!(said.code, Some(0), "occi {line}: {said:?}");
+        let asked = stub.lines().iter().filter(|line| *line == "GET /-/").count();
+        // What has been made is asked for again.
+        let wanted = if line.starts_with("save") { 2 } else { 1 };
+        assert_eq!(asked, wanted, "occi {line}");
+    }
+}
+
 /// What is typed, what is asked of the server after its model, and what is printed.
 pub(crate) async fn historic() {
     let stub = rocci_1().await;

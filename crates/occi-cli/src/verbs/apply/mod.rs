@@ -232,9 +232,7 @@ impl Plan {
 /// What the files name, what is there of it, and the order in which it can be made.
 async fn look(files: &[PathBuf], session: &Session) -> Result<(Arc<Model>, Vec<Known>, Vec<usize>)> {
     // What a file names may have come to the server a moment ago.
-    session.client.revalidate().await?;
-    session.keep_model();
-    let model = session.client.model().await?;
+    let model = session.current_model().await?;
     let mut things = Vec::new();
     for (file, text) in texts(files)? {
         things.extend(thing::read(&Node::read(&text, &file)?, &model)?);

@@ -183,7 +183,7 @@ impl Delete {
             }
             confirm(&format!("Delete these {}?", templates.len()))?;
         }
-        session.client.discover().await?;
+        session.current_model().await?;
         for template in &templates {
             session.client.remove_mixin(template).await?;
             session.output.note(format!("{template}: deleted"));
