@@ -75,17 +75,11 @@ impl Session {
 
     /// What the server offers now: unless that has been done, it is asked whether what was kept is still true.
     pub(crate) async fn current_model(&self) -> Result<Arc<Model>> {
-        match self.has_asked.load(Ordering::Relaxed) {
-            true => Ok(self.client.model().await?),
-            false => self.changed_model().await,
+        if !self.has_asked.load(Ordering::Relaxed) {
+            self.client.revalidate().await?;
+            self.has_asked.store(true, Ordering::Relaxed);
+            self.keep_model();
         }
-    }
-
-    /// What the server offers after something has been added to it or taken away.
-    pub(crate) async fn changed_model(&self) -> Result<Arc<Model>> {
-        self.client.revalidate().await?;
-        self.has_asked.store(true, Ordering::Relaxed);
-        self.keep_model();
         Ok(self.client.model().await?)
     }
 

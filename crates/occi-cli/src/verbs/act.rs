@@ -208,9 +208,6 @@ async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, sessi
             }
         }
     }
-    if !made.is_empty() {
-        session.changed_model().await?;
-    }
     for mixin in made {
         session.output.text(&format!("{mixin}\n"))?;
     }
@@ -288,7 +285,11 @@ impl Resize {
             .await;
         }
         let draft = EntityDraft {
-            mixins: vec![template(&model, RESOURCE_TPL, size)?.id.clone()],
+            mixins: vec![
+                session
+                    .look_up(|model| template(model, RESOURCE_TPL, size).map(|size| size.id.clone()))
+                    .await?,
+            ],
             ..EntityDraft::default()
         };
         let done = session

@@ -8,7 +8,7 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
-use occi_client::infrastructure::{self, NetworkInterface, StorageLink};
+use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template};
 use occi_client::{Created, EntityDraft, Input, Model, Until};
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
@@ -114,8 +114,19 @@ impl Create {
         let kind_id = session
             .look_up(|model| kind(model, &self.kind).map(|kind| kind.id.clone()))
             .await?;
-        let model = session.model().await?;
         self.refuse_strangers(&kind_id)?;
+        // They may have come a moment ago.
+        if kind_id.as_str() == COMPUTE {
+            for (family, name) in [(OS_TPL, &self.os), (RESOURCE_TPL, &self.size)] {
+                if let Some(name) = name {
+                    session.look_up(|model| template(model, family, name).map(drop)).await?;
+                }
+            }
+        }
+        for name in &self.mixins {
+            session.look_up(|model| model.mixin(name).map(drop)).await?;
+        }
+        let model = session.model().await?;
         let (links, new_volumes) = self.machine_links(&model, session).await?;
         let mut draft = self.draft(&kind_id, &model)?;
         for link in links {

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         ),
         trial("an_id_goes_before_a_title_and_its_beginning_after", names),
         trial("listings_are_filtered_sorted_and_cut_by_what_there_is", listings),
+        trial("what_came_to_the_server_a_moment_ago_is_found", new),
         trial("what_was_made_before_a_failure_is_told", told),
         trial("a_create_whose_answer_is_lost_is_made_once", lost),
         trial("the_manual_has_a_page_for_each_verb", manual),
@@ -454,6 +455,17 @@ fn listings() {
             "{line}: {output:?}"
         );
     }
+}
+
+fn new() {
+    let person = Person::new();
+    // What the server offers is known by now, and believed for a minute.
+    person.reads("occi create compute web1 --wait && occi save web1 --as gold --method hot --wait");
+    person.reads("occi create compute web2 --os gold --wait");
+    let listed = person.reads("occi save web2 --as silver --method hot --wait && occi list os_tpl -o name");
+    assert!(listed.contains("#silver"), "{listed}");
+    person.reads("occi delete os_tpl#silver");
+    assert!(!person.reads("occi list os_tpl -o name").contains("#silver"));
 }
 
 fn told() {

@@ -112,7 +112,6 @@ impl Upload {
             }
         };
         bar.finish_and_clear();
-        session.changed_model().await?;
         let text = |member: &str| image.get(member).and_then(Json::as_str).unwrap_or_default().to_owned();
         if session.output.is_for_people() {
             return session.output.text(&format!("{}\n", text("name")));
