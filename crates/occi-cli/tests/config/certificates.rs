@@ -106,7 +106,7 @@ pub(crate) async fn shown() {
         person.good(&format!("{endpoint} {options} model")).await;
     }
     // Those whose key needs a passphrase are of somebody whom this server does not know: they are read.
-    for name in ["aes.pem", "modern.p12"] {
+    for name in ["aes.pem", "of-old-aes.pem", "modern.p12"] {
         let sample = format!("{}/../occi-client/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"));
         person.write("passphrase", "open sesame\n");
         let model = format!("{endpoint} --certificate {sample} model");

@@ -5,6 +5,8 @@
 //! extensions that the rules for web certificates refuse, and whether it is good is for the server to say.
 
 use crate::error::{Error, Result};
+#[cfg(feature = "encrypted-keys")]
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit, block_padding::Pkcs7};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +16,8 @@ use std::fmt;
 use std::sync::Arc;
 
 const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+/// What stands in the head of a key that is encrypted as before PKCS#8 (RFC 1421, section 4.6.1.1).
+const ENCRYPTED_OF_OLD: &str = "Proc-Type: 4,ENCRYPTED";
 
 /// A certificate, what stands behind it, and its private key.
 pub struct Identity {
@@ -43,7 +47,10 @@ impl Identity {
     /// No certificate or no key; a key that is encrypted, without the passphrase or with a wrong one.
     pub fn from_pem(certificates: &[u8], key: Option<&[u8]>, passphrase: Option<&SecretString>) -> Result<Self> {
         let key = read_key(key.unwrap_or(certificates), passphrase)?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
+        // The head of a key that is encrypted in the way of old is more than the reader knows.
+        let headless = String::from_utf8_lossy(certificates);
+        let headless: Vec<_> = headless.lines().filter(|line| !line.contains(':')).collect();
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(headless.join("\n").as_bytes())
             .collect::<Result<_, _>>()
             .map_err(|error| Error::invalid(format!("the certificate cannot be read: {error}")))?;
         if chain.is_empty() {
@@ -95,7 +102,7 @@ impl Identity {
     /// Whether the private key in PEM is encrypted.
     pub fn needs_passphrase(pem: &[u8]) -> bool {
         let text = String::from_utf8_lossy(pem);
-        text.contains(ENCRYPTED) || text.contains("Proc-Type: 4,ENCRYPTED")
+        text.contains(ENCRYPTED) || text.contains(ENCRYPTED_OF_OLD)
     }
 
     /// For the handshake.
@@ -110,11 +117,8 @@ impl Identity {
 
 fn read_key(pem: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKeyDer<'static>> {
     let text = String::from_utf8_lossy(pem);
-    if text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(
-            Error::invalid("the private key is encrypted in the way of old, which is not supported")
-                .with_hint("openssl pkcs8 -topk8 -v2 aes256 -in KEY -out NEW writes it in today's way"),
-        );
+    if text.contains(ENCRYPTED_OF_OLD) {
+        return decrypt_of_old(&text, passphrase);
     }
     if let Some(start) = text.find(ENCRYPTED) {
         return decrypt(&text[start..], passphrase);
@@ -127,26 +131,93 @@ fn read_key(pem: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKeyD
 
 #[cfg(feature = "encrypted-keys")]
 fn decrypt(pem: &str, passphrase: Option<&SecretString>) -> Result<PrivateKeyDer<'static>> {
-    use secrecy::ExposeSecret;
     const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
-    let Some(passphrase) = passphrase else {
-        return Err(Error::invalid(
-            "the private key is encrypted, and there is no passphrase",
-        ));
-    };
+    let passphrase = needed(passphrase)?;
     let block = match pem.find(END) {
         Some(end) => &pem[..end + END.len()],
         None => pem,
     };
-    let unreadable = |error: &dyn fmt::Display| Error::invalid(format!("the private key cannot be read: {error}"));
     let (_, document) = pkcs8::Document::from_pem(block).map_err(|error| unreadable(&error))?;
     let encrypted =
         pkcs8::EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|error| unreadable(&error))?;
-    let key = encrypted.decrypt(passphrase.expose_secret()).map_err(|_| {
-        Error::invalid("the passphrase does not open the private key")
-            .with_hint("or the key is encrypted by a method that is not supported: AES and 3DES are")
+    let key = encrypted.decrypt(passphrase).map_err(|_| {
+        not_opened().with_hint("or the key is encrypted by a method that is not supported: AES and 3DES are")
     })?;
     PrivateKeyDer::try_from(key.as_bytes().to_vec()).map_err(|error| unreadable(&error))
+}
+
+/// As OpenSSL encrypted keys before PKCS#8, and many a `userkey.pem` still is: a cipher in CBC mode, whose key is made of the
+/// passphrase and of the first eight bytes of the initialisation vector, by MD5, once.
+#[cfg(feature = "encrypted-keys")]
+fn decrypt_of_old(pem: &str, passphrase: Option<&SecretString>) -> Result<PrivateKeyDer<'static>> {
+    use md5::{Digest, Md5};
+    const SALT: usize = 8;
+    let passphrase = needed(passphrase)?;
+    let blocks = pem::parse_many(pem).map_err(|error| unreadable(&error))?;
+    let block = blocks
+        .iter()
+        .find(|block| block.headers().get("Proc-Type") == Some("4,ENCRYPTED"));
+    let how = block.and_then(|block| Some((block, block.headers().get("DEK-Info")?.split_once(',')?)));
+    let (block, (cipher, iv)) = how.ok_or_else(|| unreadable(&"it does not say how it is encrypted"))?;
+    let iv = data_encoding::HEXUPPER_PERMISSIVE
+        .decode(iv.trim().as_bytes())
+        .map_err(|error| unreadable(&error))?;
+    let salt = iv.get(..SALT).ok_or_else(|| unreadable(&"its salt is too short"))?;
+    let mut stretched = Vec::new();
+    let mut last = Vec::new();
+    // Enough for AES-256.
+    while stretched.len() < 32 {
+        let digest = Md5::new()
+            .chain_update(&last)
+            .chain_update(passphrase)
+            .chain_update(salt);
+        last = digest.finalize().to_vec();
+        stretched.extend_from_slice(&last);
+    }
+    let contents = block.contents();
+    let decrypted = match cipher.trim() {
+        "AES-128-CBC" => decrypt_cbc::<aes::Aes128>(&stretched, &iv, contents),
+        "AES-192-CBC" => decrypt_cbc::<aes::Aes192>(&stretched, &iv, contents),
+        "AES-256-CBC" => decrypt_cbc::<aes::Aes256>(&stretched, &iv, contents),
+        "DES-EDE3-CBC" => decrypt_cbc::<des::TdesEde3>(&stretched, &iv, contents),
+        other => {
+            let hint = "openssl pkcs8 -topk8 -v2 aes256 -in KEY -out NEW writes it in today's way";
+            return Err(unreadable(&format!("{other} is not supported")).with_hint(hint));
+        }
+    };
+    // Nothing but that it is a key says whether the passphrase is right.
+    decrypted
+        .and_then(|key| PrivateKeyDer::try_from(key).ok())
+        .ok_or_else(not_opened)
+}
+
+/// `None` if what comes out has not the end that all have: the key was another one.
+#[cfg(feature = "encrypted-keys")]
+fn decrypt_cbc<C>(key: &[u8], iv: &[u8], contents: &[u8]) -> Option<Vec<u8>>
+where
+    C: BlockCipherDecrypt + KeyInit,
+{
+    let key = key.get(..C::key_size())?;
+    let decryptor = cbc::Decryptor::<C>::new_from_slices(key, iv).ok()?;
+    decryptor.decrypt_padded_vec::<Pkcs7>(contents).ok()
+}
+
+#[cfg(feature = "encrypted-keys")]
+fn needed(passphrase: Option<&SecretString>) -> Result<&str> {
+    use secrecy::ExposeSecret;
+    passphrase
+        .map(ExposeSecret::expose_secret)
+        .ok_or_else(|| Error::invalid("the private key is encrypted, and there is no passphrase"))
+}
+
+#[cfg(feature = "encrypted-keys")]
+fn not_opened() -> Error {
+    Error::invalid("the passphrase does not open the private key")
+}
+
+#[cfg(feature = "encrypted-keys")]
+fn unreadable(error: &dyn fmt::Display) -> Error {
+    Error::invalid(format!("the private key cannot be read: {error}"))
 }
 
 #[cfg(not(feature = "encrypted-keys"))]
@@ -156,6 +227,9 @@ fn decrypt(_: &str, _: Option<&SecretString>) -> Result<PrivateKeyDer<'static>> 
         "the private key is encrypted, and this program was built without the means to decrypt it",
     ))
 }
+
+#[cfg(not(feature = "encrypted-keys"))]
+use decrypt as decrypt_of_old;
 
 /// Always this one, whatever authorities a server names: the issuer of a proxy is none of them.
 #[derive(Debug)]
