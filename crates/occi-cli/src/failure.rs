@@ -122,6 +122,11 @@ impl From<Error> for Failure {
         let mut failure = Self::new(exit, error.message());
         failure.is_broken_off = error.source().is_some_and(|source| source.is::<Broken>());
         failure.hints.extend(error.hint().map(str::to_owned));
+        if error.status() == Some(401) {
+            let hint =
+                "occi login URL --user NAME keeps who asks; --user NAME, with --password-file FILE, says it for once";
+            failure.hints.push(hint.to_owned());
+        }
         failure
             .hints
             .extend(error.candidates().iter().map(|name| format!("- {name}")));

@@ -148,7 +148,7 @@ fn cases() -> Vec<Case> {
             1,
             &["Keystone"],
         ),
-        case("an unknown user", Says(answer("401 Unauthorized", "text/plain", "who?")), LIST, 4, &["who?", "credentials"]),
+        case("an unknown user", Says(answer("401 Unauthorized", "text/plain", "who?")), LIST, 4, &["who?", "occi login URL --user"]),
         case("a forbidden one", Says(answer("403 Forbidden", "text/plain", "not you")), LIST, 4, &["not you"]),
         case("no such service", Says(answer("404 Not Found", "text/plain", "")), LIST, 3, &["404"]),
         case("a busy one", Says(answer("503 Service Unavailable", "text/plain", "later")), LIST, 7, &["later"]),

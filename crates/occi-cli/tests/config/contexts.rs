@@ -161,7 +161,16 @@ pub(crate) async fn refused() {
     let login = format!("login {} ", stub.url);
     for (options, code, words) in [
         ("", 4, &["who are you?", "--user", "--oidc"][..]),
-        ("--user ann --password-file ~/password", 4, &["who are you?"]),
+        (
+            "--user ann --password-file ~/password",
+            4,
+            &[
+                stub.url.as_str(),
+                "does not accept the user \"ann\"",
+                "it says: who are you?",
+                "occi login URL --user",
+            ],
+        ),
         ("--user ann", 2, &["password", "no terminal"]),
         ("--token-file ~/nothing", 1, &["nothing", "No such file"]),
         ("--token-file ~/token --name bad/name", 2, &["no name for a context"]),

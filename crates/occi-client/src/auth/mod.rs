@@ -16,7 +16,7 @@ pub mod x509;
 
 use crate::answer::RawAnswer;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Connector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -189,6 +189,15 @@ impl Auth {
         Ok(false)
     }
 
+    /// A refusal of the server in words that say whose password it was, where it was shown one.
+    pub(crate) fn named(&self, refusal: Error, endpoint: &Endpoint) -> Error {
+        let is_shown = self.header().is_some_and(|(name, _)| name == header::AUTHORIZATION);
+        match &self.credentials {
+            Credentials::Basic { user, .. } if is_shown => not_accepted(user, refusal, endpoint),
+            _ => refusal,
+        }
+    }
+
     async fn ask_keystone(&self, endpoint: &Endpoint) -> Result<bool> {
         let Some(identity) = self.credentials.identity(self.connector.has_certificate()) else {
             return Ok(false);
@@ -199,7 +208,10 @@ impl Auth {
             options: &self.keystone,
             limit: self.connector.limits.whole,
         };
-        let token = keystone.token(&identity).await?;
+        let token = keystone.token(&identity).await.map_err(|refusal| match &identity {
+            Identity::Password { user, .. } => not_accepted(user, refusal, endpoint),
+            _ => refusal,
+        })?;
         self.set((X_AUTH_TOKEN, secret_header(&token.secret)?), token.project);
         Ok(true)
     }
@@ -211,6 +223,18 @@ impl Auth {
             project,
         };
     }
+}
+
+/// A 401 to a password: the words of servers seldom say that it is wrong.
+fn not_accepted(user: &str, refusal: Error, endpoint: &Endpoint) -> Error {
+    if refusal.status() != Some(401) {
+        return refusal;
+    }
+    let message = format!("{endpoint} does not accept the user {user:?} with this password");
+    Error::new(ErrorKind::Unauthenticated, message)
+        .with_status(401)
+        .with_request_id(refusal.request_id().map(str::to_owned))
+        .with_hint(format!("it says: {refusal}"))
 }
 
 /// The Keystone that a server names, if credentials may go there.

@@ -35,7 +35,16 @@ impl Client {
 
     /// A successful answer as a whole.
     pub(super) async fn whole(&self, request: Request) -> Result<RawAnswer> {
-        self.exchange_whole(request).await?.good(&self.0.endpoint)
+        let answer = self.exchange_whole(request).await?;
+        self.judged(answer)
+    }
+
+    /// The answer if it is a success; else its error.
+    pub(crate) fn judged(&self, answer: RawAnswer) -> Result<RawAnswer> {
+        let endpoint = &self.0.endpoint;
+        answer
+            .good(endpoint)
+            .map_err(|refusal| self.0.auth.named(refusal, endpoint))
     }
 
     /// Any answer as a whole. An answer that breaks off is asked for again where that is safe.
@@ -70,8 +79,8 @@ impl Client {
         if incoming.head.status.is_success() {
             return Ok(incoming);
         }
-        let answer = self.rest(incoming).await?;
-        Err(answer.error(&self.0.endpoint))
+        let refusal = self.rest(incoming).await?.error(&self.0.endpoint);
+        Err(self.0.auth.named(refusal, &self.0.endpoint))
     }
 
     pub(super) async fn exchange(&self, request: Request) -> Result<Incoming> {

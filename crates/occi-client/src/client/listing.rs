@@ -122,7 +122,7 @@ impl Client {
             });
             return Ok(lines.try_flatten().boxed());
         }
-        let answer = self.rest(incoming).await?.good(&self.0.endpoint)?;
+        let answer = self.judged(self.rest(incoming).await?)?;
         let found = answer
             .read(&endpoint, response::locations)
             .map_err(|error| unreadable(&endpoint, &error.to_string()))?;

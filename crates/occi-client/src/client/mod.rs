@@ -132,7 +132,7 @@ impl Client {
                 discovery = Discovery::WellKnown;
                 continue;
             }
-            let answer = answer.good(&self.0.endpoint)?;
+            let answer = self.judged(answer)?;
             // JSON says more: types, defaults, descriptions.
             if self.dialect().media != before.media {
                 continue;
@@ -160,7 +160,7 @@ impl Client {
         if answer.status == StatusCode::NOT_FOUND || self.dialect() != dialect {
             self.discover().await?;
         } else {
-            self.keep(&answer.good(&self.0.endpoint)?, saved.discovery)?;
+            self.keep(&self.judged(answer)?, saved.discovery)?;
         }
         Ok(true)
     }

@@ -334,7 +334,8 @@ async fn a_token_is_renewed_once() {
     let client = never.builder().credentials(wrong).build().unwrap();
     let error = client.model().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    assert!(error.message().contains("requires authentication"), "{error}");
+    assert!(error.message().contains("does not accept the user \"ann\""), "{error}");
+    assert!(error.hint().unwrap().contains("requires authentication"), "{error:?}");
     assert!(!format!("{error:?}{client:?}").contains("wr0ng"));
 }
 

@@ -395,6 +395,8 @@ async fn refusals() {
         .unwrap();
     let refused = stranger.model().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
+    let words = refused.message();
+    assert!(words.contains("\"admin\"") && words.contains(&occid.url), "{words}");
     assert!(!format!("{refused} {refused:?} {stranger:?}").contains("not-this-one"));
 
     let client = client(&occid);
