@@ -21,7 +21,7 @@ pub(crate) use contexts::{Context, Contexts, Method, check_name};
 pub(crate) use secrets::Secrets;
 
 use crate::args::Global;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, file_failure};
 use crate::mask;
 use crate::output::Format;
 use crate::trace;
@@ -332,7 +332,11 @@ pub(crate) fn connector(context: &Context, global: &Global) -> Result<Connector>
         insecure: context.insecure,
         ..Tls::default()
     };
-    tls.ca_files.extend(context.ca_file.clone());
+    if let Some(file) = &context.ca_file {
+        // Whether it can be read is found out here, as of every other file that somebody names.
+        std::fs::read(file).map_err(|error| file_failure(file, &error))?;
+        tls.ca_files.push(file.clone());
+    }
     if std::fs::read_dir(GRID_AUTHORITIES).is_ok() {
         tls.ca_directories.push(GRID_AUTHORITIES.into());
     }

@@ -57,6 +57,11 @@ pub(crate) async fn contradictions() {
         (format!("{endpoint} list compute -o xml"), &["formats are"]),
         (format!("{endpoint} list compute --columns nope"), &["nope"]),
         (
+            format!("{endpoint} list compute -o json --columns title"),
+            &["--columns", "table, wide or csv", "jsonpath"],
+        ),
+        (format!("{endpoint} list compute --limit 0"), &["--limit", "from 1"]),
+        (
             "--endpoint cloud.example.org list compute".to_owned(),
             &["endpoint", "https://"],
         ),
@@ -249,6 +254,14 @@ pub(crate) async fn files() {
         ("--token-file ~/missing", 1, &["missing", "No such file"]),
         ("--user ann --password-file /dev/null", 2, &["/dev/null", "no secret"]),
         ("--certificate ~/token", 2, &["token", "PEM"]),
+        ("--certificate ~/missing", 1, &["missing: No such file"]),
+        (
+            "--certificate ~/token --certificate-key ~/missing",
+            1,
+            &["missing: No such file"],
+        ),
+        ("--ca-file ~/missing", 1, &["missing: No such file"]),
+        ("--ca-file ~/directory", 1, &["directory: Is a directory"]),
     ] {
         person
             .occi(&format!("{endpoint} {line} list compute"))
