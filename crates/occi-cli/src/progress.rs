@@ -8,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use occi_client::{Answer, Entity, Patience, Progress, Until, Write};
 use occi_model::TypeId;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,8 +37,16 @@ impl Waiting {
     }
 }
 
-/// What goes on without the program, for whoever is interrupted.
+/// Whether a request has gone out that makes or changes something.
+static HAS_CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// What to do after an interruption.
 static GOES_ON: Mutex<Option<String>> = Mutex::new(None);
+
+/// From now on something may go on in the server without the program.
+pub(crate) fn changes() {
+    HAS_CHANGED.store(true, Ordering::Relaxed);
+}
 
 /// From now on an interruption says this.
 pub(crate) fn if_interrupted(hint: impl Into<String>) {
@@ -46,9 +55,13 @@ pub(crate) fn if_interrupted(hint: impl Into<String>) {
 
 /// Ctrl-C: the program goes, what the server has accepted does not.
 pub(crate) fn interrupted() -> Failure {
-    let failure = Failure::new(Exit::Interrupted, "interrupted");
+    let mut failure = Failure::new(Exit::Interrupted, "interrupted");
     let hint = GOES_ON.lock().unwrap_or_else(PoisonError::into_inner).take();
-    failure.with_hint(hint.unwrap_or_else(|| "what the server has accepted goes on: occi list operation".to_owned()))
+    let accepted = || "what the server has accepted goes on: occi list operation".to_owned();
+    failure
+        .hints
+        .extend(hint.or_else(|| HAS_CHANGED.load(Ordering::Relaxed).then(accepted)));
+    failure
 }
 
 /// A line on a terminal that goes when it is done.
@@ -138,7 +151,9 @@ impl Session {
     ) -> Result<(Option<Entity>, Vec<TypeId>)> {
         let line = Line::new(name, self.output.quiet);
         let waited_for = operation.unwrap_or(location);
-        if_interrupted(format!("it goes on in the server: occi wait {waited_for}"));
+        if HAS_CHANGED.load(Ordering::Relaxed) {
+            if_interrupted(format!("it goes on in the server: occi wait {waited_for}"));
+        }
         let patience = Patience {
             limit,
             // A machine of this host is up in no time.

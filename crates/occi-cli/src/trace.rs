@@ -1,6 +1,7 @@
 //! `--debug`: what is sent and received, on stderr, with secrets masked.
 
 use crate::mask;
+use crate::progress;
 use crate::words::say;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -15,7 +16,8 @@ use std::time::Instant;
 /// So much of a body is shown.
 const MOST: usize = 4096;
 
-/// Looks at every exchange: what goes out as a secret is masked from then on. Shows them if that is wanted.
+/// Looks at every exchange: what goes out as a secret is masked from then on, and what changes something is noted. Shows
+/// them if that is wanted.
 pub(crate) fn wrapper(is_shown: bool) -> Wrapper {
     Arc::new(move |inner| Arc::new(Traced { inner, is_shown }))
 }
@@ -33,6 +35,10 @@ impl Transport for Traced {
             // With the word in front, and without.
             mask::hide(value);
             mask::hide(value.rsplit(' ').next().unwrap_or_default());
+        }
+        // A log-in is a POST too, and changes nothing.
+        if !request.method().is_safe() && request.extensions().get::<Secret>().is_none() {
+            progress::changes();
         }
         if !self.is_shown {
             return self.inner.send(request);
