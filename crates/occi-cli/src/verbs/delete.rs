@@ -9,7 +9,7 @@ use crate::progress::Waiting;
 use crate::session::Session;
 use crate::words;
 use clap::Args;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use occi_client::{Listing, Until};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -95,11 +95,11 @@ impl Delete {
             return Ok(());
         }
         if !self.yes && (self.all || found.len() > 1) {
-            for Found { location, name } in found.iter().take(20) {
-                words::say(match location == name {
-                    true => format!("  {location}"),
-                    false => format!("  {location}  {name}"),
-                });
+            for line in shown(&found, session).await {
+                words::say(format!("  {line}"));
+            }
+            if found.len() > SHOWN {
+                words::say(format!("  and {} more", found.len() - SHOWN));
             }
             confirm(&format!("Delete these {}?", found.len()))?;
         }
@@ -156,6 +156,29 @@ impl Delete {
         session.output.note(format!("{id}: deleted"));
         Ok(())
     }
+}
+
+/// So many things stand in a question.
+const SHOWN: usize = 20;
+
+/// The first of what a question is about: by title, and by place where that does not tell it from others.
+async fn shown(found: &[Found], session: &Session) -> Vec<String> {
+    let first = found.iter().take(SHOWN);
+    let entities = futures::stream::iter(first.clone()).map(|one| session.client.show(&one.location));
+    let titles = entities.buffered(4).map(|entity| {
+        let entity = entity.ok()?;
+        let kind = entity.kind.as_ref().map(|kind| kind.term()).unwrap_or_default();
+        let title = entity.title().filter(|title| !title.trim().is_empty())?;
+        Some(format!("{kind} {title}"))
+    });
+    let titles: Vec<_> = titles.collect().await;
+    let is_only = |title: &String| titles.iter().flatten().filter(|other| *other == title).count() == 1;
+    let lines = first.zip(&titles).map(|(one, title)| match title {
+        Some(title) if is_only(title) => title.clone(),
+        Some(title) => format!("{title}  {}", one.location),
+        None => one.location.clone(),
+    });
+    lines.collect()
 }
 
 /// Asks at the terminal.
