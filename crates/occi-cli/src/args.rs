@@ -89,7 +89,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) debug: bool,
     /// How to print: table, wide, json, yaml, csv, name, occi, jsonpath=EXPRESSION
-    #[arg(short, long, global = true, value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_name = "FORMAT", add = complete::formats())]
     pub(crate) output: Option<Format>,
     /// Colours: auto, always, never
     #[arg(

@@ -6,11 +6,13 @@
 use crate::args::{Cli, Global};
 use crate::config::Contexts;
 use crate::names::concrete;
+use crate::output::Format;
 use crate::session::Session;
-use clap::{CommandFactory, FromArgMatches};
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use crate::verbs::column_names;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use futures::TryStreamExt;
-use occi_client::{Listing, Mixin, Model};
+use occi_client::{Entity, Listing, Mixin, Model};
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
@@ -71,31 +73,104 @@ pub(crate) fn actions() -> ArgValueCompleter {
 
 /// Things by title, or by id where they have none or one that no shell takes as it is: of one kind, or of all.
 pub(crate) fn names(kind: Option<&'static str>) -> ArgValueCompleter {
+    things(move |_| kind.map_or(Wanted::All, |kind| Wanted::Kind(kind.to_owned())))
+}
+
+/// Things that have the action of the verb that stands there, and on which it can be invoked now.
+pub(crate) fn actionable() -> ArgValueCompleter {
+    things(|typed| match typed.subcommand() {
+        Some(("act", rest)) => {
+            let action = rest.get_one::<String>("action").cloned();
+            action.map_or(Wanted::All, Wanted::WithAction)
+        }
+        Some((verb, _)) => Wanted::WithAction(verb.to_owned()),
+        None => Wanted::All,
+    })
+}
+
+/// Which things are offered.
+enum Wanted {
+    All,
+    Kind(String),
+    WithAction(String),
+}
+
+fn things(wanted: impl Fn(&ArgMatches) -> Wanted + Send + Sync + 'static) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
-        let found = with_session(async |session| {
+        let found = with_session(async |session, typed| {
             let model = session.model().await.ok()?;
-            let at = kind.map_or_else(|| "/".to_owned(), str::to_owned);
-            let entities = session.client.entities(&at, &Listing::default()).await.ok()?;
+            let wanted = wanted(typed);
+            let at = match &wanted {
+                Wanted::Kind(kind) => kind,
+                _ => "/",
+            };
+            let entities = session.client.entities(at, &Listing::default()).await.ok()?;
             let mut entities = std::pin::pin!(entities);
             let mut found = Vec::new();
-            while found.len() < MOST
+            let mut seen = 0;
+            while seen < MOST
                 && let Ok(Some(entity)) = entities.try_next().await
             {
-                // Links are named by few.
-                if kind.is_none() && entity.is_link(&model) {
-                    continue;
+                seen += 1;
+                if is_meant(&entity, &wanted, &model) {
+                    found.push(entity);
                 }
+            }
+            // Servers show the actions that are possible now; of one that shows none, all of the kind are offered.
+            if let Wanted::WithAction(action) = &wanted
+                && found.iter().any(|entity| !entity.actions.is_empty())
+            {
+                found.retain(|entity| entity.actions.iter().any(|one| one.id.term() == action.as_str()));
+            }
+            let named = found.iter().map(|entity| {
                 let state = entity.state(&model).map(|state| state.word).unwrap_or_default();
                 let of = entity.kind.as_ref().map(|kind| kind.term()).unwrap_or_default();
                 let title = entity.title().unwrap_or_default();
-                found.push(match is_plain(title) {
+                match is_plain(title) {
                     true => (title.to_owned(), format!("{of} {state}")),
                     false => (entity.id.clone(), format!("{title} {of} {state}")),
-                });
-            }
-            Some(found)
+                }
+            });
+            Some(named.collect())
         });
         candidates(current, found.unwrap_or_default())
+    })
+}
+
+fn is_meant(entity: &Entity, wanted: &Wanted, model: &Model) -> bool {
+    let has = |action: &str| match &entity.kind {
+        Some(kind) => model.action(action, Some((kind, &[]))).is_ok(),
+        None => true,
+    };
+    match wanted {
+        Wanted::Kind(_) => true,
+        // Links are named by few.
+        _ if entity.is_link(model) => false,
+        Wanted::All => true,
+        Wanted::WithAction(action) => has(action),
+    }
+}
+
+/// How to print.
+pub(crate) fn formats() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| Format::NAMES.into_iter().map(CompletionCandidate::new).collect())
+}
+
+/// Columns of what is listed; with a `-` in front if one stands there.
+pub(crate) fn columns() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let found = with_session(async |session, typed| {
+            let kind = typed.subcommand().and_then(|(_, list)| list.get_one::<String>("kind"));
+            let names = column_names(kind.map(String::as_str), &*session.model().await.ok()?);
+            Some(names.into_iter().map(|name| (name, String::new())).collect())
+        });
+        let current = current.to_string_lossy();
+        let (sign, begun) = match current.strip_prefix('-') {
+            Some(begun) => ("-", begun),
+            None => ("", &*current),
+        };
+        let found = candidates(OsStr::new(begun), found.unwrap_or_default());
+        found.into_iter().map(|name| name.add_prefix(sign)).collect()
     })
 }
 
@@ -114,7 +189,7 @@ fn named(mixin: &Mixin) -> (String, String) {
 
 fn from_model(look: impl Fn(&Model) -> Vec<(String, String)> + Send + Sync + 'static) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
-        let found = with_session(async |session| Some(look(&*session.model().await.ok()?)));
+        let found = with_session(async |session, _| Some(look(&*session.model().await.ok()?)));
         candidates(current, found.unwrap_or_default())
     })
 }
@@ -138,23 +213,22 @@ fn is_plain(word: &str) -> bool {
     !word.is_empty() && !word.starts_with('-') && word.bytes().all(is_safe)
 }
 
-/// Asks the server that the words on the command line name so far.
-fn with_session<T>(ask: impl AsyncFnOnce(&Session) -> Option<T>) -> Option<T> {
-    let mut global = typed_so_far(std::env::args_os().collect())?;
+/// Asks the server that the words on the command line name so far; what else stands there goes along.
+fn with_session<T>(ask: impl AsyncFnOnce(&Session, &ArgMatches) -> Option<T>) -> Option<T> {
+    let typed = typed_so_far(std::env::args_os().collect())?;
+    let mut global = Global::from_arg_matches(&typed).ok()?;
     global.debug = false;
     global.quiet = true;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .ok()?;
-    let answer = async { ask(&Session::open(&global).await.ok()?).await };
+    let answer = async { ask(&Session::open(&global).await.ok()?, &typed).await };
     runtime.block_on(async { tokio::time::timeout(PATIENCE, answer).await.ok()? })
 }
 
-/// The options that stand there already; the words after `--` are the command line that is being typed.
-fn typed_so_far(args: Vec<OsString>) -> Option<Global> {
+/// What stands there already; the words after `--` are the command line that is being typed.
+fn typed_so_far(args: Vec<OsString>) -> Option<ArgMatches> {
     let words = args.into_iter().skip_while(|word| word != "--").skip(1);
-    let command = Cli::command().ignore_errors(true);
-    let matches = command.try_get_matches_from(words).ok()?;
-    Global::from_arg_matches(&matches).ok()
+    Cli::command().ignore_errors(true).try_get_matches_from(words).ok()
 }

@@ -9,14 +9,22 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Operation, OperationState};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use occi_model::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Until {
     /// One of these states.
     State(Vec<String>),
+    /// That an attribute, by its full name, has this value.
+    Attribute {
+        /// `occi.compute.cores`.
+        name: String,
+        /// Numbers are compared as numbers.
+        value: Value,
+    },
     /// `active` or `online`, or that there is no state at all: what every kind comes to that comes up.
     Up,
     /// That it is gone.
@@ -24,9 +32,10 @@ pub enum Until {
 }
 
 impl Until {
-    fn holds(&self, state: Option<&str>) -> bool {
+    fn holds(&self, entity: &Entity, state: Option<&str>) -> bool {
         match (self, state) {
             (Self::State(states), Some(state)) => states.iter().any(|wanted| wanted.eq_ignore_ascii_case(state)),
+            (Self::Attribute { name, value }, _) => entity.attribute(name).is_some_and(|is| is_same(is, value)),
             (Self::Up, Some(state)) => matches!(state, "active" | "online"),
             (Self::Up, None) => true,
             (Self::State(_), None) | (Self::Gone, _) => false,
@@ -36,9 +45,18 @@ impl Until {
     fn words(&self) -> String {
         match self {
             Self::State(states) => states.join(" or "),
+            Self::Attribute { name, value } => format!("{name}={value}"),
             Self::Up => "active or online".to_owned(),
             Self::Gone => "gone".to_owned(),
         }
+    }
+}
+
+/// Servers write 4 and 4.0 for the same.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
     }
 }
 
@@ -144,7 +162,7 @@ impl Client {
                         state: state.map(|state| state.word),
                         message: state.and_then(|state| state.message),
                     });
-                    if until.holds(state.map(|state| state.word)) {
+                    if until.holds(&entity, state.map(|state| state.word)) {
                         return Ok(Some(entity));
                     }
                     if let Some(state) = state.filter(|state| state.is_error() && *until != Until::Gone) {
@@ -238,7 +256,7 @@ impl Client {
             operation.entity = result.and_then(|url| self.endpoint().path_of(&url).ok());
             return Ok(operation);
         }
-        answer.good(self.endpoint())?;
+        self.judged(answer)?;
         Ok(operation)
     }
 }

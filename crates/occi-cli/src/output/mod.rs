@@ -42,6 +42,16 @@ pub(crate) enum Format {
     JsonPath(Box<JsonPath>),
 }
 
+impl Format {
+    /// What there is, as it is written; the last wants an expression.
+    pub(crate) const NAMES: [&str; 8] = ["table", "wide", "json", "yaml", "csv", "name", "occi", "jsonpath="];
+
+    /// Whether there is a choice of columns.
+    pub(crate) fn has_columns(&self) -> bool {
+        matches!(self, Self::Table | Self::Wide | Self::Csv)
+    }
+}
+
 impl FromStr for Format {
     type Err = String;
 

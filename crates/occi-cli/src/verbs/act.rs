@@ -18,7 +18,7 @@ use occi_model::templates::RESOURCE_TPL;
 #[derive(Debug, Args)]
 pub(crate) struct Plain {
     /// What it is called
-    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
+    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::actionable())]
     names: Vec<String>,
     #[command(flatten)]
     waiting: Waiting,

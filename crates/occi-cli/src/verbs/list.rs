@@ -1,6 +1,6 @@
 //! `occi list`.
 
-use super::values::{attribute_name, gib, input};
+use super::values::{attribute_name, definitions_of, gib, input};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::kind;
@@ -32,15 +32,22 @@ pub(crate) struct List {
     /// Only what has this: NAME=VALUE, or NAME~PART for a part of a text
     #[arg(long, value_name = "NAME=VALUE")]
     filter: Vec<Condition>,
-    /// Which columns, in which order: names of attributes, or members of the JSON form
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    /// Which columns of a table or of CSV, in which order: names of attributes, or members of the JSON form
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', add = complete::columns())]
     columns: Option<Vec<String>>,
     /// By which column; with a - in front from the end
-    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true, add = complete::columns())]
     sort: Option<String>,
     /// No more than so many
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
     limit: Option<usize>,
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a limit is a number from 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 /// `NAME=VALUE`, `NAME~PART`.
@@ -91,6 +98,12 @@ impl Condition {
 
 impl List {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
+        if self.columns.is_some() && !session.output.format.has_columns() {
+            return Err(
+                Failure::usage("--columns goes with -o table, wide or csv: other forms have none")
+                    .with_hint("what JSON shows is whole; -o jsonpath='$[*].title' picks from it"),
+            );
+        }
         match self.kind.as_deref() {
             None => self.entities("/", None, session).await,
             Some("operation" | "operations") => self.operations(session).await,
@@ -145,17 +158,7 @@ impl List {
     async fn entities(&self, at: &str, category: Option<Category<'_>>, session: &Session) -> Result<()> {
         let model = session.model().await?;
         let definitions: Vec<&AttributeDefinition> = match category {
-            Some(Category::Kind(kind)) => {
-                let lineage: Vec<_> = model.lineage(kind.id.as_str()).map(|kind| &kind.id).collect();
-                let may_have = |mixin: &&Mixin| mixin.applies.iter().any(|id| lineage.contains(&id));
-                let mixins: Vec<_> = model
-                    .mixins()
-                    .iter()
-                    .filter(may_have)
-                    .map(|mixin| mixin.id.clone())
-                    .collect();
-                model.attributes_of(&kind.id, &mixins)
-            }
+            Some(Category::Kind(kind)) => definitions_of(kind, &model),
             Some(category) => category.attributes().iter().collect(),
             None => model.categories().flat_map(Category::attributes).collect(),
         };
@@ -269,39 +272,49 @@ impl List {
     }
 }
 
-/// Members of every record; their names need no looking up.
-const MEMBERS: [&str; 30] = [
-    "kind",
-    "id",
-    "title",
-    "summary",
-    "state",
-    "message",
-    "location",
-    "os",
-    "size",
-    "addresses",
-    "source",
-    "target",
-    "mixins",
-    "actions",
-    "links",
-    "class",
-    "term",
-    "scheme",
-    "parent",
-    "depends",
-    "applies",
-    "verb",
-    "step",
-    "progress",
-    "entity",
-    "error",
-    "created",
-    "finished",
-    "deadline",
-    "name",
+/// Members of entities, of categories and of operations; their names need no looking up.
+const MEMBERS: [&[&str]; 3] = [
+    &[
+        "kind",
+        "id",
+        "title",
+        "summary",
+        "state",
+        "message",
+        "location",
+        "os",
+        "size",
+        "addresses",
+        "source",
+        "target",
+        "mixins",
+        "actions",
+        "links",
+    ],
+    &[
+        "class", "term", "title", "scheme", "location", "parent", "depends", "applies", "actions",
+    ],
+    &[
+        "id", "verb", "state", "progress", "step", "entity", "error", "created", "finished", "deadline",
+    ],
 ];
+
+/// What `--columns` and `--sort` understand of what is listed under a name.
+pub(crate) fn column_names(kind_name: Option<&str>, model: &Model) -> Vec<String> {
+    let [of_entities, of_categories, of_operations] = MEMBERS;
+    let kind = kind_name.and_then(|name| kind(model, name).ok());
+    let members = match kind_name {
+        Some("operation" | "operations") => of_operations,
+        Some(_) if kind.is_none() => of_categories,
+        _ => of_entities,
+    };
+    let definitions = kind.map(|kind| definitions_of(kind, model)).unwrap_or_default();
+    let names = definitions.iter().map(|definition| definition.name.as_str());
+    let last = names.clone().filter_map(|name| name.rsplit('.').next());
+    let short = last.filter(|short| attribute_name(short, &definitions).is_ok());
+    let all = members.iter().copied().chain(short).chain(names);
+    all.map(str::to_owned).collect()
+}
 
 /// The member or the attribute that a name means.
 ///
@@ -312,18 +325,21 @@ fn full_name(name: &str, definitions: &[&AttributeDefinition]) -> Result<String>
     match name {
         "name" => return Ok("title".to_owned()),
         // The size of a volume is its attribute, that of a machine its template.
-        _ if MEMBERS.contains(&name) && !has(&format!("occi.storage.{name}")) => return Ok(name.to_owned()),
+        _ if MEMBERS.concat().contains(&name) && !has(&format!("occi.storage.{name}")) => return Ok(name.to_owned()),
         _ => {}
     }
     let full = attribute_name(name, definitions)?;
     if has(&full) {
         return Ok(full);
     }
+    let mut members = MEMBERS.concat();
+    members.sort_unstable();
+    members.dedup();
     let mut known: Vec<_> = definitions.iter().map(|one| one.name.as_str()).collect();
     known.sort_unstable();
     known.dedup();
     Err(Failure::usage(format!("there is no column {name:?}"))
-        .with_hint(format!("there are {}", MEMBERS.join(", ")))
+        .with_hint(format!("there are {}", members.join(", ")))
         .with_hint(known.join(", ")))
 }
 

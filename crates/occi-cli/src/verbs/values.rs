@@ -1,7 +1,7 @@
 //! Values as people write them: `NAME=VALUE`, `@FILE`, `10G`.
 
 use crate::failure::{Failure, Result, file_failure};
-use occi_client::{Input, Model};
+use occi_client::{Input, Kind, Mixin, Model};
 use occi_model::AttributeDefinition;
 use std::io::Read;
 use std::path::Path;
@@ -68,6 +68,15 @@ pub(crate) fn gib(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
         _ => Err("a size is 10, 10G, 512M or 1.5T".to_owned()),
     }
+}
+
+/// The attributes that entities of a kind may have: its own, those of what it descends from, and those of mixins for it.
+pub(crate) fn definitions_of<'m>(kind: &Kind, model: &'m Model) -> Vec<&'m AttributeDefinition> {
+    let lineage: Vec<_> = model.lineage(kind.id.as_str()).map(|kind| &kind.id).collect();
+    let may_have = |mixin: &&Mixin| mixin.applies.iter().any(|id| lineage.contains(&id));
+    let mixins = model.mixins().iter().filter(may_have);
+    let mixins: Vec<_> = mixins.map(|mixin| mixin.id.clone()).collect();
+    model.attributes_of(&kind.id, &mixins)
 }
 
 /// The full name of an attribute: `cores` is `occi.compute.cores` where that is what there is.

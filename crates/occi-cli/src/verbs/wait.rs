@@ -1,13 +1,15 @@
 //! `occi wait`.
 
+use super::values::{attribute_name, definitions_of, input};
 use crate::args::duration;
 use crate::complete;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::names::{Among, kind_in_front};
 use crate::output::Record;
 use crate::session::Session;
 use clap::Args;
-use occi_client::Until;
+use occi_client::{Category, Input, Model, Until};
+use occi_model::Value;
 use std::time::Duration;
 
 /// For so long, if nobody says.
@@ -20,13 +22,14 @@ Examples:
   occi wait web1
   occi stop web1 && occi wait web1 --for inactive --within 2m
   occi delete web1 && occi wait web1 --for gone
+  occi wait web1 --for cores=1
   occi wait /-/operation/01a22653-56dc-7318-b8a2-eb429ecadc35")]
 pub(crate) struct Wait {
     /// What it is called, or the path of an operation
     #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
-    /// A state, several with commas, up (active or online), or gone
-    #[arg(long = "for", value_name = "STATE", default_value = "up")]
+    /// A state, several with commas; up (active or online); gone; or NAME=VALUE: that an attribute has a value
+    #[arg(long = "for", value_name = "WHAT", default_value = "up")]
     until: String,
     /// How long [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -35,11 +38,6 @@ pub(crate) struct Wait {
 
 impl Wait {
     pub(crate) async fn run(self, timeout: Option<Duration>, session: &Session) -> Result<()> {
-        let until = match self.until.as_str() {
-            "up" => Until::Up,
-            "gone" => Until::Gone,
-            states => Until::State(states.split(',').map(|state| state.trim().to_owned()).collect()),
-        };
         let model = session.model().await?;
         // Whoever knows kubectl calls it so.
         let within = self.within.or(timeout).unwrap_or(PATIENCE);
@@ -55,9 +53,10 @@ impl Wait {
             }
             let found = match session.find(name, &Among::All).await {
                 // What is to go may have gone.
-                Err(failure) if until == Until::Gone && failure.exit == crate::failure::Exit::NotFound => continue,
+                Err(failure) if self.until == "gone" && failure.exit == crate::failure::Exit::NotFound => continue,
                 found => found?,
             };
+            let until = until(&self.until, &found.location, &model)?;
             let (entity, _) = session.wait(&found.name, &found.location, None, &until, within).await?;
             if let Some(entity) = entity.filter(|_| !session.output.is_for_people()) {
                 session.output.show(&Record::entity(&entity, &model))?;
@@ -65,4 +64,33 @@ impl Wait {
         }
         Ok(())
     }
+}
+
+/// What a person means by `active`, `state=active`, `cores=4`.
+fn until(text: &str, location: &str, model: &Model) -> Result<Until> {
+    let states = |words: &str| Until::State(words.split(',').map(|state| state.trim().to_owned()).collect());
+    let Some((name, value)) = text.split_once('=') else {
+        return Ok(match text {
+            "up" => Until::Up,
+            "gone" => Until::Gone,
+            words => states(words),
+        });
+    };
+    let definitions = match model.kind_at(location) {
+        Some(kind) => definitions_of(kind, model),
+        None => model.categories().flat_map(Category::attributes).collect(),
+    };
+    let name = attribute_name(name.trim(), &definitions)?;
+    if name == "state" || name.ends_with(".state") {
+        return Ok(states(value));
+    }
+    if !definitions.iter().any(|definition| definition.name.as_str() == name) {
+        return Err(Failure::usage(format!("{location} has no attribute {name:?}"))
+            .with_hint("occi describe KIND shows which a kind has"));
+    }
+    let value = match input(&name, value, model)? {
+        Input::Typed(value) => value,
+        _ => Value::from(value),
+    };
+    Ok(Until::Attribute { name, value })
 }
