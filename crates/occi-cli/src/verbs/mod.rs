@@ -13,12 +13,15 @@ mod describe;
 mod image;
 mod list;
 mod login;
+mod man;
 mod model;
 mod show;
 mod update;
 mod values;
 mod wait;
 mod watch;
+
+pub(crate) use list::column_names;
 
 use crate::args::Global;
 use crate::failure::Result;
@@ -45,6 +48,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "rm")]
     Delete(delete::Delete),
     /// Start machines
+    #[command(after_help = "Examples:\n  occi start web1\n  occi start web1 --wait=90s")]
     Start(act::Plain),
     /// Stop machines
     Stop(act::Stop),
@@ -93,7 +97,7 @@ pub(crate) enum Verb {
     /// Print what makes a shell complete the words of this program
     Completion(completion::Completion),
     /// Write the manual: a page for the program and one for each verb
-    Man(completion::Man),
+    Man(man::Man),
 }
 
 impl Verb {

@@ -35,9 +35,12 @@ fn main() -> ExitCode {
         ),
         trial("an_id_goes_before_a_title_and_its_beginning_after", names),
         trial("listings_are_filtered_sorted_and_cut_by_what_there_is", listings),
+        trial("a_question_names_what_it_is_about", asked),
+        trial("what_is_waited_for_is_a_state_or_the_value_of_an_attribute", waited),
         trial("what_came_to_the_server_a_moment_ago_is_found", new),
         trial("what_was_made_before_a_failure_is_told", told),
         trial("a_create_whose_answer_is_lost_is_made_once", lost),
+        trial("an_interruption_says_what_goes_on_if_anything_does", interrupted),
         trial("the_manual_has_a_page_for_each_verb", manual),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -205,7 +208,7 @@ fn examples() {
             .take_while(|line| line.starts_with("  "))
             .map(str::to_owned)
             .collect();
-        let is_plain = ["help", "start", "image"].contains(&verb);
+        let is_plain = ["help", "image"].contains(&verb);
         assert!(!found.is_empty() || is_plain, "{verb} --help has no examples");
         lines.extend(found);
     }
@@ -275,10 +278,29 @@ fn completion() {
     person.reads(SCENE);
     let offered = |words: &str, at: usize| {
         let line = format!("_CLAP_COMPLETE_INDEX={at} _CLAP_IFS='\n' COMPLETE=bash occi -- {words}");
-        person.reads(&line).lines().map(str::to_owned).collect::<Vec<_>>()
+        let words = person.reads(&line);
+        let words = words.lines().filter(|word| !word.starts_with("--"));
+        words.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(offered("occi show we", 2), ["web1", "web2"]);
     assert_eq!(offered("occi create compute x --os t", 5), ["tiny"]);
+    for (words, at, found) in [
+        ("occi list -o js", 3, &["json", "jsonpath="][..]),
+        ("occi list compute --columns me", 4, &["memory", "message"]),
+        ("occi list compute --columns title,cor", 4, &["title,cores"]),
+        ("occi list compute --sort -mem", 4, &["-memory"]),
+        ("occi list operation --columns pro", 4, &["progress"]),
+        // Machines, and those that can be stopped or started.
+        ("occi stop ''", 2, &["web1", "web2"]),
+        ("occi start ''", 2, &[]),
+        ("occi act online ''", 3, &[]),
+        ("occi act offline ''", 3, &["data", "disk"]),
+    ] {
+        assert_eq!(offered(words, at), found, "{words}");
+    }
+    person.reads("occi stop web1 --wait");
+    assert_eq!(offered("occi stop ''", 2), ["web2"]);
+    assert_eq!(offered("occi start web2 ''", 3), ["web1"]);
     assert!(offered("occi list ''", 2).contains(&"storagelink".to_owned()));
     // Without a server there is nothing to offer, and nothing to complain about.
     let line = "_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- occi show we";
@@ -414,6 +436,57 @@ fn names() {
     }
 }
 
+fn asked() {
+    let person = Person::new();
+    person.reads("for title in one two two; do occi create storage $title --size 1G --wait; done");
+    let place = person.reads("occi list storage --filter title=one -o name");
+    let asked = person.prints("occi delete storage --all");
+    let lines: Vec<_> = asked.lines().take(3).collect();
+    assert_eq!(
+        lines.iter().filter(|line| **line == "  storage one").count(),
+        1,
+        "{asked}"
+    );
+    let is_second = |line: &&&str| line.starts_with("  storage two  /storage/");
+    assert_eq!(lines.iter().filter(is_second).count(), 2, "{asked}");
+    let named =
+        person.prints(&format!("occi create network lan --wait -q; occi delete {place} lan").replace('\n', " "));
+    assert!(
+        named.contains("  storage one\n") && named.contains("  network lan\n"),
+        "{named}"
+    );
+    person.reads("for title in $(seq 20); do occi create storage v$title --size 1G; done");
+    let many = person.prints("occi delete storage --all");
+    assert!(many.contains("  and 3 more\n"), "{many}");
+}
+
+fn waited() {
+    let person = Person::new();
+    person.reads("occi create compute web1 --cores 2 --memory 1G --wait");
+    for until in [
+        "active",
+        "state=active",
+        "occi.compute.state=inactive,active",
+        "cores=2",
+        "memory=1024M",
+        "title=web1",
+    ] {
+        person.reads(&format!("occi wait web1 --for {until} --within 5s"));
+    }
+    for (until, code, words) in [
+        ("state=inactive", 6, "did not become inactive"),
+        ("cores=3", 6, "did not become occi.compute.cores=3"),
+        ("coers=3", 2, "no attribute \"coers\""),
+        ("cores=many", 2, "\"many\" does not fit"),
+    ] {
+        let said = person.prints(&format!("occi wait web1 --for {until} --within 100ms"));
+        assert!(
+            said.contains(words) && said.ends_with(&format!("? {code}\n")),
+            "{until}: {said}"
+        );
+    }
+}
+
 fn listings() {
     let person = Person::new();
     person.reads(
@@ -512,6 +585,21 @@ fn lost() {
     );
 }
 
+fn interrupted() {
+    let person = Person::new();
+    person.reads("occi create network one --wait");
+    let after_a_second = "timeout --preserve-status -s INT 1";
+    let waiting = person.prints(&format!("{after_a_second} occi wait one --for gone"));
+    assert_eq!(waiting, "error: interrupted\n? 130\n");
+    // The answer is lost, and the request is sent again and again.
+    let way = Cut::new(&person.occid.url, "POST /network/", usize::MAX);
+    let deaf = format!("{after_a_second} occi --endpoint {} create network two", way.url);
+    assert_eq!(
+        person.prints(&deaf),
+        "error: interrupted\n  what the server has accepted goes on: occi list operation\n? 130\n"
+    );
+}
+
 fn manual() {
     let person = Person::new();
     person.reads("occi man man1");
@@ -521,6 +609,29 @@ fn manual() {
     for verb in verbs.filter(|verb| *verb != "help") {
         let page = std::fs::read_to_string(person.home.path().join(format!("man1/occi-{verb}.1")));
         let page = page.unwrap_or_else(|error| panic!("{verb}: {error}"));
-        assert!(page.contains(".TH occi") && page.contains("SYNOPSIS"), "{verb}: {page}");
+        assert!(page.starts_with(".ie"), "{verb}: {page}");
+        let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        let expected = [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "COMMANDS",
+            "EXAMPLES",
+            "\"EXIT STATUS\"",
+            "FILES",
+            "ENVIRONMENT",
+            "\"SEE ALSO\"",
+        ];
+        let is_there = |section: &&str| !["COMMANDS", "EXAMPLES"].contains(section) || sections.contains(section);
+        let expected: Vec<_> = expected.into_iter().filter(is_there).collect();
+        assert_eq!(sections, expected, "{verb}");
+        // What is printed as it is typed stands in lines of its own.
+        assert!(verb == "image" || page.contains(".nf\nocci "), "{verb}: {page}");
     }
+    // The formatter has nothing to say about them.
+    let said = person.prints(
+        "command -v groff >/dev/null || exit 0; cd man1; for page in *; do groff -man -ww -Kutf8 -Tutf8 -z $page; done",
+    );
+    assert_eq!(said, "");
 }
