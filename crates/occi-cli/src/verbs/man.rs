@@ -117,6 +117,8 @@ fn page(command: &Command, related: Vec<String>) -> io::Result<Vec<u8>> {
             .subcommand_help_heading("COMMANDS"),
     )
     .title(page_name(&command).to_uppercase())
+    // There is none; what is empty would leave its place to the next.
+    .date(" ")
     .source(format!("occi {}", env!("CARGO_PKG_VERSION")))
     .manual("OCCI");
     let mut text = Vec::new();

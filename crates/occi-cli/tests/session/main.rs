@@ -609,7 +609,8 @@ fn manual() {
     for verb in verbs.filter(|verb| *verb != "help") {
         let page = std::fs::read_to_string(person.home.path().join(format!("man1/occi-{verb}.1")));
         let page = page.unwrap_or_else(|error| panic!("{verb}: {error}"));
-        assert!(page.starts_with(".ie"), "{verb}: {page}");
+        let head = format!(".TH OCCI-{} 1 \" \" \"occi ", verb.to_uppercase());
+        assert!(page.lines().any(|line| line.starts_with(&head)), "{verb}: {page}");
         let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
         let expected = [
             "NAME",
