@@ -120,6 +120,20 @@ impl Engine {
         self.inner.newest_event()
     }
 
+    /// Refuses a request that names a project of which the caller is no member, or, where the caller is an operator, one
+    /// that does not exist. Who is no operator does not learn which of them exist.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn enter(&self, caller: &Caller) -> Result<()> {
+        let Some(project) = &caller.project else { return Ok(()) };
+        policy::may_enter(caller)?;
+        match caller.principal.operator && self.inner.store.project(project).await?.is_none() {
+            true => Err(policy::no_project(project)),
+            false => Ok(()),
+        }
+    }
+
     /// The model of the caller's project.
     ///
     /// # Errors

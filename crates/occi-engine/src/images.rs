@@ -71,11 +71,8 @@ impl Engine {
         policy::may_change(caller, project)?;
         let (carrier, images) = inner.shelves()?.swap_remove(0);
         carrier.require_up().await?;
-        if !inner.store.projects().await?.iter().any(|known| known.name == project) {
-            return Err(EngineError::new(
-                FailureKind::NotFound,
-                format!("no project {project:?}"),
-            ));
+        if inner.store.project(project).await?.is_none() {
+            return Err(policy::no_project(project));
         }
         let new = NewUpload {
             owner: caller.principal.name.clone(),

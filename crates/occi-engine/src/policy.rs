@@ -99,6 +99,11 @@ pub(crate) fn may_enter(caller: &Caller) -> Result<()> {
     }
 }
 
+/// The failure for an operator, who may enter every project, at one that does not exist.
+pub(crate) fn no_project(project: &str) -> EngineError {
+    EngineError::new(FailureKind::Forbidden, format!("there is no project {project:?}"))
+}
+
 /// Whether the caller may know of an operation: its own, or one of its projects.
 pub(crate) fn sees_operation(caller: &Caller, row: &OperationRow) -> bool {
     caller.principal.role_in(&row.project).is_some()

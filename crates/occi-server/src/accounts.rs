@@ -223,12 +223,7 @@ impl Accounts {
 
     /// The project.
     pub async fn project(&self, name: &str) -> Result<Project, AccountError> {
-        let found = self
-            .store
-            .projects()
-            .await?
-            .into_iter()
-            .find(|project| project.name == name);
+        let found = self.store.project(name).await?;
         found.ok_or_else(|| missing("project", name))
     }
 
@@ -255,8 +250,7 @@ impl Accounts {
     /// What makes `name` exist, if it does not.
     async fn missing_project(&self, name: &str) -> Result<Vec<Write>, AccountError> {
         check_name("project", name)?;
-        let exists = self.store.projects().await?.iter().any(|project| project.name == name);
-        Ok(if exists {
+        Ok(if self.store.project(name).await?.is_some() {
             Vec::new()
         } else {
             vec![Write::PutProject(project(name, Quota::default()))]

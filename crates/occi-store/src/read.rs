@@ -228,6 +228,11 @@ pub(crate) async fn users<T: Tx>(tx: &mut T, name: Option<&str>) -> Result<Vec<U
     Ok(users)
 }
 
+pub(crate) async fn project<T: Tx>(tx: &mut T, name: &str) -> Result<Option<Project>> {
+    let sql = format!("SELECT {PROJECT} FROM project WHERE name = ?1");
+    tx.row(&sql, params![name], codec::project).await
+}
+
 pub(crate) async fn projects<T: Tx>(tx: &mut T) -> Result<Vec<Project>> {
     tx.rows(
         &format!("SELECT {PROJECT} FROM project ORDER BY name"),

@@ -65,6 +65,8 @@ pub trait Store: Send + Sync + 'static {
     async fn user(&self, name: &str) -> Result<Option<User>>;
     /// All accounts.
     async fn users(&self) -> Result<Vec<User>>;
+    /// A project.
+    async fn project(&self, name: &str) -> Result<Option<Project>>;
     /// All projects.
     async fn projects(&self) -> Result<Vec<Project>>;
     /// What a project uses.

@@ -6,7 +6,7 @@ use crate::error::Refused;
 use crate::json::{write_attributes, write_types};
 use crate::row::{EntityRow, EventRow, Project, Usage, Visibility};
 use crate::tx::{Param, Tx, params};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, read};
 use occi_model::{EntityId, TypeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -267,8 +267,7 @@ impl<'t, T: Tx> Writing<'t, T> {
     }
 
     pub(crate) async fn project(&mut self, name: &str) -> Result<Option<Project>> {
-        let sql = format!("SELECT {} FROM project WHERE name = ?1", codec::PROJECT);
-        self.tx.row(&sql, params![name], codec::project).await
+        read::project(self.tx, name).await
     }
 
     async fn associate(&mut self, mixin: &TypeId, seq: i64) -> Result<()> {

@@ -528,6 +528,10 @@ fn listings() {
             "{line}: {output:?}"
         );
     }
+    let output = person.types("occi --project nosuch list compute");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(4), 0), "{output:?}");
+    assert!(said.contains("there is no project \"nosuch\""), "{said}");
 }
 
 fn new() {

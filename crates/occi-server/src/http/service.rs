@@ -363,6 +363,7 @@ impl Service {
             if is_write {
                 ask::means_one_project(&query, &head.headers)?;
             }
+            self.engine.enter(&caller).await?;
             caller.wait = ask::wait(&head.headers);
             caller.freshness = ask::freshness(&head.headers);
             let route = Route::of(&path);

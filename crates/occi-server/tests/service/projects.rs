@@ -101,6 +101,58 @@ fn what_belongs_to_another_project_does_not_exist() {
 }
 
 #[test]
+fn an_operator_is_told_that_there_is_no_such_project() {
+    let World {
+        occid, bob, machine, ..
+    } = world();
+    let admin = occid.admin();
+    let tag = "Category: mine; scheme=\"http://example.org/mine#\"; class=\"mixin\"; location=\"/mine/\"\n";
+    for (method, target, body) in [
+        ("GET", "/-/", ""),
+        ("POST", "/-/", tag),
+        ("GET", "/", ""),
+        ("GET", "/compute/", ""),
+        ("DELETE", "/compute/", ""),
+        ("POST", "/compute/", COMPUTE),
+        ("PUT", "/compute/11111111-2222-4333-8444-555555555555", COMPUTE),
+        ("GET", &machine, ""),
+        ("GET", "/-/operation/", ""),
+        ("GET", "/-/image/", ""),
+        ("POST", "/-/upload/?name=x", ""),
+        ("GET", &format!("/-/console-log{machine}"), ""),
+    ] {
+        let plain = |client: &Client| client.clone().with("Content-Type", "text/plain");
+        let named = plain(&admin).with("X-OCCI-Project", "nosuch");
+        let separator = if target.contains('?') { '&' } else { '?' };
+        for answer in [
+            named.send(method, target, body),
+            plain(&admin).send(method, &format!("{target}{separator}project=nosuch"), body),
+        ] {
+            assert_eq!(answer.status, 403, "{method} {target}: {answer:?}");
+            assert!(
+                answer.body.contains("there is no project \"nosuch\""),
+                "{method} {target}: {answer:?}"
+            );
+        }
+        // Who is no operator does not learn which projects there are.
+        let said = |project: &str| {
+            let answer = plain(&bob).with("X-OCCI-Project", project).send(method, target, body);
+            (answer.status, answer.body.replace(project, ""))
+        };
+        assert_eq!(said("physics"), said("nosuch"), "{method} {target}");
+        assert_eq!(said("nosuch").0, 403, "{method} {target}");
+    }
+    assert!(admin.get("/compute/").expect(200).body.ends_with(&machine));
+    let checked = occid.setup.run(&["check"]).good();
+    assert_eq!(checked, "nothing is wrong\n");
+    // It can be entered from the moment on in which it is made.
+    occid.setup.run(&["project", "add", "nosuch"]).good();
+    let named = admin.with("X-OCCI-Project", "nosuch");
+    named.post("/compute/", COMPUTE).expect(201);
+    assert_eq!(named.get("/compute/").expect(200).body.lines().count(), 1);
+}
+
+#[test]
 fn a_reader_reads() {
     let World {
         occid: _occid,

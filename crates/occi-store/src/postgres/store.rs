@@ -218,6 +218,10 @@ impl Store for PostgresStore {
         reading!(self, tx => read::users(tx, None))
     }
 
+    async fn project(&self, name: &str) -> Result<Option<Project>> {
+        reading!(self, tx => read::project(tx, name))
+    }
+
     async fn projects(&self) -> Result<Vec<Project>> {
         reading!(self, tx => read::projects(tx))
     }

@@ -236,6 +236,10 @@ impl Store for SqliteStore {
         self.read(|tx| now(read::users(tx, None))).await
     }
 
+    async fn project(&self, name: &str) -> Result<Option<Project>> {
+        self.peek(|tx| now(read::project(tx, name)))
+    }
+
     async fn projects(&self) -> Result<Vec<Project>> {
         self.read(|tx| now(read::projects(tx))).await
     }
