@@ -75,8 +75,8 @@ pub struct OperationQuery {
     pub parent: Option<uuid::Uuid>,
     /// Only open ones.
     pub open: bool,
-    /// Without so many of the newest.
-    pub offset: u64,
+    /// Only those that began before this one.
+    pub before: Option<uuid::Uuid>,
     /// At most so many; 0 means 500.
     pub limit: u32,
 }

@@ -88,7 +88,7 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         entity,
         parent,
         open,
-        offset,
+        before,
         limit,
     } = query;
     let mut params = Vec::new();
@@ -115,11 +115,11 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
             order = "id || ''";
         }
     }
-    sql.push_str(&format!(" ORDER BY {order} DESC LIMIT {}", or_default(*limit)));
-    if *offset > 0 {
-        params.push(i64::try_from(*offset).unwrap_or(i64::MAX).into());
-        sql.push_str(&format!(" OFFSET ?{}", params.len()));
+    if let Some(before) = before {
+        params.push((*before).into());
+        sql.push_str(&format!(" AND {order} < ?{}", params.len()));
     }
+    sql.push_str(&format!(" ORDER BY {order} DESC LIMIT {}", or_default(*limit)));
     tx.rows(&sql, &params, codec::operation).await
 }
 

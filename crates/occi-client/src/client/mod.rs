@@ -390,7 +390,7 @@ impl Client {
             let Some(request) = request else { return Ok(None) };
             let answer = client.whole(request?).await?;
             let mut found = Operation::read_list(&answer, &client.0.endpoint)?;
-            // What has begun meanwhile moves the others to later pages. Ids are in the order of time.
+            // Ids are in the order of time, and no page goes back: a server that repeats itself comes to an end.
             found.retain(|operation| last.as_ref().is_none_or(|last| operation.id < *last));
             let next = answer.next_page(&client.0.endpoint).filter(|_| !found.is_empty());
             let next = next.map(|page| client.requests(&client.dialect(), &Model::default()).operation(&page));

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{Either, Full};
-use occi_engine::Page;
 use occi_rendering::{MediaType, Rendered};
 use std::time::Duration;
 
@@ -104,16 +103,16 @@ pub(super) fn set_stale(response: &mut Response<Body>, stale: Option<(Duration, 
     }
 }
 
-/// Says where the next page is, if there is more.
-pub(super) fn set_next(response: &mut Response<Body>, ask: &Ask, page: Page, more: bool, media: MediaType) {
+/// Says where the next page is: what was asked for, with these in its query.
+pub(super) fn set_next(response: &mut Response<Body>, ask: &Ask, next: &[(&str, String)], media: MediaType) {
     // Clients of the text renderings read every Link header as OCCI's.
-    if !more || !media.is_json() {
+    if !media.is_json() {
         return;
     }
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(ask.query.pairs().filter(|(key, _)| !matches!(*key, "page" | "number")));
-    query.append_pair("page", &(page.page + 1).to_string());
-    query.append_pair("number", &page.number.to_string());
+    let stays = |key: &str| next.iter().all(|(name, _)| *name != key);
+    query.extend_pairs(ask.query.pairs().filter(|(key, _)| stays(key)));
+    query.extend_pairs(next);
     let path = ask.manners.base.absolute(&ask.path);
     set(
         response,

@@ -179,8 +179,9 @@ fn finish(
     if let Some((age, backends)) = &head.stale {
         answer::set_stale(response, Some((*age, &backends.join(", "))));
     }
-    if let Some(page) = page {
-        answer::set_next(response, ask, page, head.more, media);
+    if let Some(Page { page, number }) = page.filter(|_| head.more) {
+        let next = [("page", (page + 1).to_string()), ("number", number.to_string())];
+        answer::set_next(response, ask, &next, media);
     }
 }
 

@@ -7,7 +7,7 @@ use super::paths;
 use super::serve::Body;
 use super::service::Service;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use occi_engine::{OperationView, Page};
+use occi_engine::OperationView;
 use occi_rendering::{MediaType, Rendered, render};
 use occi_store::{OperationQuery, OperationRow, OperationState};
 use serde_json::{Map, Value, json};
@@ -36,7 +36,8 @@ pub(super) async fn answer(service: &Service, ask: &Ask, id: Uuid) -> Result<Res
     }
 }
 
-/// Any request on all operations, by page and the newest first; `?open=true` those that have not ended.
+/// Any request on all operations, the newest first; `?open=true` those that have not ended. A page begins where the one
+/// before it ended, `?before=ID`: what begins meanwhile moves nothing.
 pub(super) async fn list(service: &Service, ask: &Ask) -> Result<Response<Body>, Fault> {
     match ask.method {
         Method::GET | Method::HEAD => {}
@@ -44,21 +45,24 @@ pub(super) async fn list(service: &Service, ask: &Ask) -> Result<Response<Body>,
         _ => return Err(Fault::not_allowed(&ask.method, "the list of operations", ALLOW_ALL)),
     }
     let media = ask.manners.choose(&answer::LISTS)?;
+    if ask.query.get("page").is_some() {
+        return Err(Fault::bad_request(
+            "operations have no numbered pages: before=ID begins after the last one of a page",
+        ));
+    }
     let limit = service.page_limit();
-    let page = ask.page(limit)?.unwrap_or_else(|| Page {
-        page: 1,
-        number: PAGE.min(limit),
-    });
+    let number = ask.page(limit)?.map_or_else(|| PAGE.min(limit), |page| page.number);
+    let before = ask.query.get("before").map(str::parse).transpose();
     let query = OperationQuery {
         projects: ask.caller.project.iter().cloned().collect(),
         open: ask.query.is_true("open"),
-        offset: (page.page - 1).saturating_mul(page.number.into()),
-        limit: page.number.saturating_add(1),
+        before: before.map_err(|_| Fault::bad_request("before must be the id of an operation"))?,
+        limit: number.saturating_add(1),
         ..OperationQuery::default()
     };
     let mut operations = service.engine.operations(&ask.caller, query).await?;
-    let more = operations.len() > page.number as usize;
-    operations.truncate(page.number as usize);
+    let more = operations.len() > number as usize;
+    operations.truncate(number as usize);
     let rendered = if media.is_json() {
         let all: Vec<_> = operations
             .iter()
@@ -73,7 +77,10 @@ pub(super) async fn list(service: &Service, ask: &Ask) -> Result<Response<Body>,
         render::locations(paths.iter().map(String::as_str), &ask.view(), media)?
     };
     let mut response = answer::rendered(StatusCode::OK, rendered);
-    answer::set_next(&mut response, ask, page, more, media);
+    if let Some(last) = operations.last().filter(|_| more) {
+        let next = [("before", last.row.id.to_string()), ("number", number.to_string())];
+        answer::set_next(&mut response, ask, &next, media);
+    }
     Ok(response)
 }
 

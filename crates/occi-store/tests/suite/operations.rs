@@ -290,18 +290,19 @@ async fn operations_are_listed_newest_first(store: Shared) {
         ..Default::default()
     };
     assert_eq!(list(alphas).await, [3, 2, 1]);
-    let page = |offset| OperationQuery {
-        offset,
+    let page = |before: usize| OperationQuery {
+        before: Some(rows[before].id),
         limit: 2,
         ..Default::default()
     };
-    assert_eq!(list(page(1)).await, [3, 2]);
-    assert_eq!(list(page(4)).await, [0]);
-    assert_eq!(list(page(u64::MAX)).await, [0; 0]);
+    assert_eq!(list(page(4)).await, [3, 2]);
+    assert_eq!(list(page(1)).await, [0]);
+    assert_eq!(list(page(0)).await, [0; 0]);
+    let open = OperationQuery { open: true, ..page(4) };
+    assert_eq!(list(open.clone()).await, [2, 1]);
     let open = OperationQuery {
-        open: true,
         entity: Some(id("b")),
-        ..Default::default()
+        ..open
     };
     assert_eq!(list(open).await, [1]);
     let ends = [0, 1, 2, 4].map(|n| finish(rows[n].id, OperationState::Succeeded));
