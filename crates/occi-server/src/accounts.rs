@@ -89,7 +89,7 @@ impl Accounts {
             memberships: vec![(DEFAULT_PROJECT.to_owned(), Role::Manager)],
         };
         let mut writes = self.missing_project(DEFAULT_PROJECT).await?;
-        writes.extend(with_memberships(user));
+        writes.push(Write::InsertUser(user));
         keep(&password).map_err(AccountError::Keep)?;
         self.commit("add", user_path(FIRST_USER), writes).await?;
         Ok(Some(password))
@@ -129,6 +129,7 @@ impl Accounts {
                 name: name.to_owned(),
             }));
         }
+        let password_hash = self.hash(password).await?;
         let named = project.or_else(|| operator.then_some(DEFAULT_PROJECT));
         let project = named.unwrap_or(name);
         let mut writes = self.missing_project(project).await?;
@@ -137,22 +138,23 @@ impl Accounts {
                 "there is a project {name} already, and its members may change all that is in it: name it with --project, or another one"
             )));
         }
-        let user = User {
+        writes.push(Write::InsertUser(User {
             name: name.to_owned(),
-            password_hash: self.hash(password).await?,
+            password_hash,
             operator,
             default_project: project.to_owned(),
             memberships: vec![(project.to_owned(), Role::Member)],
-        };
-        writes.extend(with_memberships(user));
+        }));
         self.commit("add", user_path(name), writes).await
     }
 
     /// Another password.
     pub async fn set_password(&self, name: &str, password: String) -> Result<(), AccountError> {
-        let user = self.user(name).await?;
-        let password_hash = self.hash(password).await?;
-        let write = Write::PutUser(User { password_hash, ..user });
+        self.user(name).await?;
+        let write = Write::SetPassword {
+            user: name.to_owned(),
+            password_hash: self.hash(password).await?,
+        };
         self.commit("passwd", user_path(name), vec![write]).await
     }
 
@@ -183,15 +185,9 @@ impl Accounts {
 
     /// A new project.
     pub async fn add_project(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
-        let writes = self.missing_project(name).await?;
-        if writes.is_empty() {
-            return Err(AccountError::Refused(Refused::Taken {
-                what: "project",
-                name: name.to_owned(),
-            }));
-        }
-        self.commit("add", project_path(name), vec![Write::PutProject(project(name, quota))])
-            .await
+        check_name("project", name)?;
+        let write = Write::InsertProject(project(name, quota));
+        self.commit("add", project_path(name), vec![write]).await
     }
 
     /// The project is gone; refused while it has entities, and while networks are shared with it.
@@ -202,15 +198,13 @@ impl Accounts {
 
     /// What a project may use.
     pub async fn set_quota(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
-        let project = self.project(name).await?;
-        let write = Write::PutProject(Project { quota, ..project });
+        let project = name.to_owned();
+        let write = Write::SetQuota { project, quota };
         self.commit("quota", project_path(name), vec![write]).await
     }
 
     /// What a user may do in a project; none ends the membership.
     pub async fn set_member(&self, project: &str, user: &str, role: Option<Role>) -> Result<(), AccountError> {
-        self.project(project).await?;
-        self.user(user).await?;
         let member = Write::PutMember {
             project: project.to_owned(),
             user: user.to_owned(),
@@ -253,7 +247,7 @@ impl Accounts {
         Ok(if self.store.project(name).await?.is_some() {
             Vec::new()
         } else {
-            vec![Write::PutProject(project(name, Quota::default()))]
+            vec![Write::InsertProject(project(name, Quota::default()))]
         })
     }
 }
@@ -289,19 +283,6 @@ fn project(name: &str, quota: Quota) -> Project {
         quota,
         created_ms: jiff::Timestamp::now().as_millisecond(),
     }
-}
-
-fn with_memberships(user: User) -> Vec<Write> {
-    let members: Vec<_> = user
-        .memberships
-        .iter()
-        .map(|(project, role)| Write::PutMember {
-            project: project.clone(),
-            user: user.name.clone(),
-            role: Some(*role),
-        })
-        .collect();
-    [Write::PutUser(user)].into_iter().chain(members).collect()
 }
 
 fn missing(what: &'static str, name: &str) -> AccountError {

@@ -1,6 +1,8 @@
 //! Commands: what changes the store.
 
-use crate::row::{Audit, Change, EntityRow, IdempotencyRow, OperationRow, Project, Role, Usage, User, UserMixinRow};
+use crate::row::{
+    Audit, Change, EntityRow, IdempotencyRow, OperationRow, Project, Quota, Role, Usage, User, UserMixinRow,
+};
 use occi_model::{EntityId, TypeId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -137,15 +139,29 @@ pub enum Write {
     },
     /// Remember an answer. Refused with [`crate::Refused::Repeated`] if the key is there.
     InsertIdempotency(IdempotencyRow),
-    /// A new account, or a new state of one, its memberships included. Refused if a project of them does not exist.
-    PutUser(User),
+    /// A new account with its memberships. Refused if its name is taken, or if a project of them does not exist.
+    InsertUser(User),
+    /// Another password of an account that exists.
+    SetPassword {
+        /// The user.
+        user: String,
+        /// What is kept of the password.
+        password_hash: String,
+    },
     /// The account is gone.
     RemoveUser(String),
-    /// A new project, or a new quota of one.
-    PutProject(Project),
+    /// A new project. Refused if its name is taken.
+    InsertProject(Project),
+    /// What a project that exists may use from now on.
+    SetQuota {
+        /// The project.
+        project: String,
+        /// All its limits.
+        quota: Quota,
+    },
     /// The project is gone. Refused while it has entities, and while others share entities with it.
     RemoveProject(String),
-    /// A membership.
+    /// A membership. Refused if there is no such project or user.
     PutMember {
         /// The project.
         project: String,

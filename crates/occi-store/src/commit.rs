@@ -4,7 +4,9 @@ use crate::codec::{self, IDEMPOTENCY, Stored, insert_audit, insert_operation, ro
 use crate::command::{Commit, Committed, OverQuota, Require, Write};
 use crate::error::Refused;
 use crate::json::write_types;
-use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow, Visibility};
+use crate::row::{
+    Audit, Change, IdempotencyRow, OperationState, Project, Quota, Role, Usage, User, UserMixinRow, Visibility,
+};
 use crate::tx::{Command, Locks, Tx, params};
 use crate::writing::{Writing, missing, taken};
 use crate::{Result, StoreError};
@@ -90,17 +92,22 @@ fn locks(commit: &Commit) -> Locks {
             Write::CancelOperation(operation) => locks.operations.push(operation.to_string()),
             Write::RemoveProject(project)
             | Write::InsertUserMixin(UserMixinRow { project, .. })
-            | Write::RemoveUserMixin { project, id: _ }
-            | Write::PutMember {
-                project,
-                user: _,
-                role: _,
-            } => locks.projects.push(project.clone()),
+            | Write::RemoveUserMixin { project, id: _ } => locks.projects.push(project.clone()),
+            Write::PutMember { project, user, role: _ } => {
+                locks.projects.push(project.clone());
+                locks.accounts.push(user.clone());
+            }
+            Write::RemoveUser(user) => locks.accounts.push(user.clone()),
+            Write::InsertUser(user) => {
+                locks
+                    .projects
+                    .extend(user.memberships.iter().map(|(project, _)| project.clone()));
+            }
             Write::InsertOperation(_)
             | Write::InsertIdempotency(_)
-            | Write::PutUser(_)
-            | Write::RemoveUser(_)
-            | Write::PutProject(_)
+            | Write::SetPassword { .. }
+            | Write::InsertProject(_)
+            | Write::SetQuota { .. }
             | Write::ModelChanged(_) => {}
         }
     }
@@ -359,7 +366,14 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
         Write::InsertUserMixin(row) => insert_user_mixin(writing, row).await,
         Write::RemoveUserMixin { project, id } => remove_user_mixin(writing, project, id).await,
         Write::InsertIdempotency(row) => insert_idempotency(writing, row).await,
-        Write::PutUser(user) => put_user(writing, user).await,
+        Write::InsertUser(user) => insert_user(writing, user).await,
+        Write::SetPassword { user, password_hash } => {
+            let sql = "UPDATE account SET password_hash = ?2 WHERE name = ?1";
+            match writing.tx.execute(sql, params![user, password_hash]).await? {
+                0 => Err(missing("user", user).into()),
+                _ => Ok(()),
+            }
+        }
         Write::RemoveUser(name) => {
             writing
                 .tx
@@ -374,7 +388,8 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                 _ => Ok(()),
             }
         }
-        Write::PutProject(project) => put_project(writing, project).await,
+        Write::InsertProject(project) => insert_project(writing, project).await,
+        Write::SetQuota { project, quota } => set_quota(writing, project, quota).await,
         Write::RemoveProject(name) => remove_project(writing, name).await,
         Write::PutMember { project, user, role } => put_member(writing, project, user, *role).await,
         Write::ModelChanged(project) => {
@@ -521,7 +536,7 @@ async fn insert_idempotency<T: Tx>(writing: &mut Writing<'_, T>, row: &Idempoten
     Err(Refused::Repeated(Box::new(known)).into())
 }
 
-async fn put_user<T: Tx>(writing: &mut Writing<'_, T>, user: &User) -> Result<()> {
+async fn insert_user<T: Tx>(writing: &mut Writing<'_, T>, user: &User) -> Result<()> {
     let User {
         name,
         password_hash,
@@ -529,19 +544,12 @@ async fn put_user<T: Tx>(writing: &mut Writing<'_, T>, user: &User) -> Result<()
         default_project,
         memberships,
     } = user;
-    writing
-        .tx
-        .execute(
-            "INSERT INTO account (name, password_hash, operator, default_project) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (name) DO UPDATE SET password_hash = excluded.password_hash, operator = excluded.operator, \
-             default_project = excluded.default_project",
-            params![name, password_hash, *operator, default_project],
-        )
-        .await?;
-    writing
-        .tx
-        .execute("DELETE FROM member WHERE account = ?1", params![name])
-        .await?;
+    let sql = "INSERT INTO account (name, password_hash, operator, default_project) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT DO NOTHING";
+    let params = params![name, password_hash, *operator, default_project];
+    if writing.tx.execute(sql, params).await? == 0 {
+        return Err(taken("user", name).into());
+    }
     for (project, role) in memberships {
         put_member(writing, project, name, Some(*role)).await?;
     }
@@ -549,10 +557,6 @@ async fn put_user<T: Tx>(writing: &mut Writing<'_, T>, user: &User) -> Result<()
 }
 
 async fn put_member<T: Tx>(writing: &mut Writing<'_, T>, project: &str, user: &str, role: Option<Role>) -> Result<()> {
-    let Some(role) = role else {
-        let sql = "DELETE FROM member WHERE account = ?1 AND project = ?2";
-        return writing.tx.execute(sql, params![user, project]).await.map(drop);
-    };
     if writing.project(project).await?.is_none() {
         return Err(missing("project", project).into());
     }
@@ -560,6 +564,10 @@ async fn put_member<T: Tx>(writing: &mut Writing<'_, T>, project: &str, user: &s
     if writing.tx.row(sql, params![user], |cells| cells.int()).await?.is_none() {
         return Err(missing("user", user).into());
     }
+    let Some(role) = role else {
+        let sql = "DELETE FROM member WHERE account = ?1 AND project = ?2";
+        return writing.tx.execute(sql, params![user, project]).await.map(drop);
+    };
     let sql = "INSERT INTO member (account, project, role) VALUES (?1, ?2, ?3) \
                ON CONFLICT (account, project) DO UPDATE SET role = excluded.role";
     writing
@@ -569,32 +577,34 @@ async fn put_member<T: Tx>(writing: &mut Writing<'_, T>, project: &str, user: &s
         .map(drop)
 }
 
-async fn put_project<T: Tx>(writing: &mut Writing<'_, T>, project: &Project) -> Result<()> {
+async fn insert_project<T: Tx>(writing: &mut Writing<'_, T>, project: &Project) -> Result<()> {
     let Project {
         name,
         quota,
         created_ms,
     } = project;
-    writing
-        .tx
-        .execute(
-            "INSERT INTO project (name, created_ms, max_instances, max_cores, max_memory_mib, max_volume_gib, \
-             max_addresses) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET \
-             max_instances = excluded.max_instances, max_cores = excluded.max_cores, \
-             max_memory_mib = excluded.max_memory_mib, max_volume_gib = excluded.max_volume_gib, \
-             max_addresses = excluded.max_addresses",
-            params![
-                name,
-                *created_ms,
-                quota.instances,
-                quota.cores,
-                quota.memory_mib,
-                quota.volume_gib,
-                quota.addresses
-            ],
-        )
-        .await
-        .map(drop)
+    let sql = "INSERT INTO project (name, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    match writing.tx.execute(sql, params![name, *created_ms]).await? {
+        0 => Err(taken("project", name).into()),
+        _ => set_quota(writing, name, quota).await,
+    }
+}
+
+async fn set_quota<T: Tx>(writing: &mut Writing<'_, T>, project: &str, quota: &Quota) -> Result<()> {
+    let Quota {
+        instances,
+        cores,
+        memory_mib,
+        volume_gib,
+        addresses,
+    } = *quota;
+    let sql = "UPDATE project SET max_instances = ?2, max_cores = ?3, max_memory_mib = ?4, max_volume_gib = ?5, \
+               max_addresses = ?6 WHERE name = ?1";
+    let params = params![project, instances, cores, memory_mib, volume_gib, addresses];
+    match writing.tx.execute(sql, params).await? {
+        0 => Err(missing("project", project).into()),
+        _ => Ok(()),
+    }
 }
 
 async fn remove_project<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Result<()> {

@@ -54,6 +54,7 @@ pub(crate) trait Tx: Send {
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
     pub(crate) projects: Vec<String>,
+    pub(crate) accounts: Vec<String>,
     pub(crate) entities: Vec<String>,
     pub(crate) operations: Vec<String>,
 }

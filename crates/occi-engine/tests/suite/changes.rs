@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
 use occi_model::{EntityDraft, Input, TypeId};
-use occi_store::{Commit, OverQuota, Project, Quota, Store, Usage, Write};
+use occi_store::{Commit, OverQuota, Quota, Store, Usage, Write};
 
 fn part(attributes: &[(&str, &str)]) -> EntityDraft {
     EntityDraft {
@@ -209,16 +209,15 @@ async fn a_change_that_the_engine_refuses_is_not_seen_in_part() {
 async fn a_resize_counts_against_the_quota() {
     let on = Fixture::local().await;
     let path = on.compute().await.location.clone();
-    let project = Project {
-        name: PROJECT.into(),
+    let limits = Write::SetQuota {
+        project: PROJECT.into(),
         quota: Quota {
             cores: Some(4),
             ..Quota::default()
         },
-        created_ms: 0,
     };
     let commit = Commit {
-        writes: vec![Write::PutProject(project)],
+        writes: vec![limits],
         ..Commit::default()
     };
     on.store.commit(commit).await.unwrap();
@@ -243,17 +242,16 @@ async fn what_takes_nothing_is_done_though_an_engine_gave_more_than_the_quota() 
         memory_mib: used.memory_mib / 2,
         ..used
     };
-    let project = Project {
-        name: PROJECT.into(),
+    let limits = Write::SetQuota {
+        project: PROJECT.into(),
         quota: Quota {
             memory_mib: Some(asked.memory_mib),
             ..Quota::default()
         },
-        created_ms: 0,
     };
     let commit = Commit {
         writes: vec![
-            Write::PutProject(project),
+            limits,
             Write::UpdateEntity {
                 id: made.id.clone(),
                 change: Box::default(),

@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, names};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Wait, Where};
 use occi_model::{EntityDraft, Input, Shape, core};
-use occi_store::{Commit, OperationQuery, OperationState, Project, Quota, Role, Store, Write};
+use occi_store::{Commit, OperationQuery, OperationState, Quota, Role, Store, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -483,13 +483,12 @@ async fn a_project_never_uses_more_than_its_quota() {
         cores: Some(3),
         ..Quota::default()
     };
-    let project = Project {
-        name: PROJECT.into(),
+    let limits = Write::SetQuota {
+        project: PROJECT.into(),
         quota,
-        created_ms: 0,
     };
     let commit = Commit {
-        writes: vec![Write::PutProject(project)],
+        writes: vec![limits],
         ..Commit::default()
     };
     on.store.commit(commit).await.unwrap();

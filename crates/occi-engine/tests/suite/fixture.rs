@@ -47,9 +47,13 @@ impl Ground {
     }
 }
 
+/// Makes the projects, unless an earlier process has.
 pub(crate) async fn projects(store: &dyn Store) {
+    if !store.projects().await.unwrap().is_empty() {
+        return;
+    }
     let writes = ["red", "blue"].map(|name| {
-        Write::PutProject(Project {
+        Write::InsertProject(Project {
             name: name.into(),
             quota: Quota::default(),
             created_ms: 0,

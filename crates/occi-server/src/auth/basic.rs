@@ -262,7 +262,7 @@ mod tests {
             store.commit(commit).await.unwrap();
         };
         let hasher = Hasher::default();
-        let mut user = User {
+        let user = User {
             name: "ann".to_owned(),
             password_hash: hasher.hash("secret".into()).await.unwrap(),
             operator: false,
@@ -274,16 +274,23 @@ mod tests {
             quota: Quota::default(),
             created_ms: 0,
         };
-        write(vec![Write::PutProject(project), Write::PutUser(user.clone())]).await;
+        write(vec![Write::InsertProject(project), Write::InsertUser(user)]).await;
         let authenticator = Authenticator::new(store.clone(), hasher.clone(), &config::Auth::default()).unwrap();
         let header = HeaderValue::from_static("Basic YW5uOnNlY3JldA==");
         let visitor = authenticator.authenticate(&header, "here").await.unwrap();
-        user.memberships = vec![("lab".to_owned(), Role::Manager)];
-        write(vec![Write::PutUser(user.clone())]).await;
+        write(vec![Write::PutMember {
+            project: "lab".to_owned(),
+            user: "ann".to_owned(),
+            role: Some(Role::Manager),
+        }])
+        .await;
         let again = authenticator.again(&visitor).await.unwrap().unwrap();
         assert_eq!(again.projects, [("lab".to_owned(), Role::Manager)]);
-        user.password_hash = hasher.hash("another".into()).await.unwrap();
-        write(vec![Write::PutUser(user)]).await;
+        write(vec![Write::SetPassword {
+            user: "ann".to_owned(),
+            password_hash: hasher.hash("another".into()).await.unwrap(),
+        }])
+        .await;
         assert!(authenticator.again(&visitor).await.unwrap().is_none());
         write(vec![Write::RemoveUser("ann".to_owned())]).await;
         assert!(authenticator.again(&visitor).await.unwrap().is_none());

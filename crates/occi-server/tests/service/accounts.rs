@@ -44,6 +44,55 @@ fn users_come_and_go_while_the_service_runs() {
 }
 
 #[test]
+fn commands_that_cross_each_other_undo_nothing_of_each_other() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    let add = |name: &str, project: &str| {
+        let arguments = ["user", "add", name, "--project", project];
+        setup.run_with_input(&arguments, project)
+    };
+    // A password takes its time to be hashed. Each round the others come a little later.
+    for late in (0..6).map(|round| std::time::Duration::from_millis(20 * round)) {
+        add("ann", "physics").good();
+        let lab = std::thread::scope(|scope| {
+            let passwd = scope.spawn(|| setup.run_with_input(&["user", "passwd", "ann"], "other"));
+            let bob = scope.spawn(|| add("bob", "lab"));
+            std::thread::sleep(late);
+            setup.run(&["project", "member", "remove", "physics", "ann"]).good();
+            let lab = setup.run(&["project", "add", "lab", "--cores", "4"]);
+            passwd.join().unwrap().good();
+            assert!(bob.join().unwrap().ok || lab.ok);
+            lab
+        });
+        let list = setup.run(&["user", "list"]).good();
+        assert!(
+            list.contains("ann\t-\tphysics\t\n"),
+            "what was taken away came back: {list}"
+        );
+        let quota = setup.run(&["project", "quota", "lab"]).good();
+        assert_eq!(quota.contains("cores\t0\t4\n"), lab.ok, "{quota}");
+        for line in [&["user", "remove", "ann"][..], &["project", "remove", "lab"]] {
+            setup.run(line).good();
+        }
+        setup.run(&["user", "remove", "bob"]);
+    }
+    // Of two of one name one is made.
+    let made = std::thread::scope(|scope| {
+        let adding = ["lab", "physics"].map(|project| (project, scope.spawn(move || add("zoe", project))));
+        let added = adding.map(|(project, added)| (project, added.join().unwrap().ok));
+        added
+            .into_iter()
+            .filter(|(_, ok)| *ok)
+            .map(|(project, _)| project)
+            .collect::<Vec<_>>()
+    });
+    let [project] = made.as_slice() else {
+        panic!("{made:?} were told that zoe is theirs")
+    };
+    occid.client("zoe", project).get("/-/operation/").expect(200);
+}
+
+#[test]
 fn what_is_done_to_accounts_is_on_record() {
     let occid = Occid::start();
     occid.user("ann", &[]);

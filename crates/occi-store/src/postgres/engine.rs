@@ -37,6 +37,7 @@ impl Tx for PgTx<'_> {
     async fn lock(&mut self, locks: Locks) -> Result<()> {
         let Locks {
             projects,
+            accounts,
             entities,
             operations,
         } = locks;
@@ -44,6 +45,10 @@ impl Tx for PgTx<'_> {
             (
                 projects,
                 "SELECT 1 FROM project WHERE name = ANY($1) ORDER BY name FOR UPDATE",
+            ),
+            (
+                accounts,
+                "SELECT 1 FROM account WHERE name = ANY($1) ORDER BY name FOR UPDATE",
             ),
             (
                 entities,

@@ -2,10 +2,11 @@
 
 use crate::fixture::*;
 use occi_model::TypeId;
-use occi_store::{Change, EntityRow, Project, Quota, Refused, Role, User, UserMixinRow, Visibility, Write};
+use occi_store::{Change, EntityRow, Quota, Refused, Role, User, UserMixinRow, Visibility, Write};
 
 behaviours![
     accounts_projects_and_memberships_are_kept,
+    who_comes_and_who_goes_leave_nobody_where_nothing_is,
     a_project_with_entities_cannot_be_removed,
     what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
@@ -34,10 +35,10 @@ async fn accounts_projects_and_memberships_are_kept(store: Shared) {
         ..ann.clone()
     };
     assert_eq!(
-        refused(write(&store, [Write::PutUser(ann.clone())]).await),
+        refused(write(&store, [Write::InsertUser(ann.clone())]).await),
         missing("project", "alpha")
     );
-    let users = [Write::PutUser(ann.clone()), Write::PutUser(bob.clone())];
+    let users = [Write::InsertUser(ann.clone()), Write::InsertUser(bob.clone())];
     write(&store, [project("beta"), project("alpha")].into_iter().chain(users))
         .await
         .unwrap();
@@ -54,15 +55,40 @@ async fn accounts_projects_and_memberships_are_kept(store: Shared) {
     write(&store, changes).await.unwrap();
     let memberships = store.user("ann").await.unwrap().unwrap().memberships;
     assert_eq!(memberships, [("beta".to_owned(), Role::Member)]);
-    let unknown = write(&store, [member("eve", "beta", Some(Role::Member))]).await;
-    assert_eq!(refused(unknown), missing("user", "eve"));
+    for role in [Some(Role::Member), None] {
+        let unknown = write(&store, [member("eve", "beta", role)]).await;
+        assert_eq!(refused(unknown), missing("user", "eve"));
+        let unknown = write(&store, [member("ann", "gamma", role)]).await;
+        assert_eq!(refused(unknown), missing("project", "gamma"));
+    }
 
+    // Who comes second takes nothing over.
+    let second = User {
+        password_hash: "other".into(),
+        ..ann.clone()
+    };
+    let taken = |what, name: &str| Refused::Taken {
+        what,
+        name: name.into(),
+    };
+    let insert = write(&store, [Write::InsertUser(second)]).await;
+    assert_eq!(refused(insert), taken("user", "ann"));
+    assert_eq!(
+        refused(write(&store, [project("beta")]).await),
+        taken("project", "beta")
+    );
+    let password = |user: &str| Write::SetPassword {
+        user: user.into(),
+        password_hash: "other".into(),
+    };
+    write(&store, [password("ann")]).await.unwrap();
     let changed = User {
         password_hash: "other".into(),
-        ..bob
+        memberships,
+        ..ann
     };
-    write(&store, [Write::PutUser(changed.clone())]).await.unwrap();
-    assert_eq!(store.user("bob").await.unwrap(), Some(changed));
+    assert_eq!(store.user("ann").await.unwrap(), Some(changed));
+    assert_eq!(refused(write(&store, [password("eve")]).await), missing("user", "eve"));
     write(&store, [Write::RemoveUser("ann".into())]).await.unwrap();
     assert_eq!(store.user("ann").await.unwrap(), None);
     assert_eq!(
@@ -75,16 +101,15 @@ async fn accounts_projects_and_memberships_are_kept(store: Shared) {
         addresses: Some(0),
         ..Quota::default()
     };
-    write(
-        &store,
-        [Write::PutProject(Project {
-            name: "beta".into(),
-            quota,
-            created_ms: 99,
-        })],
-    )
-    .await
-    .unwrap();
+    let limit = |project: &str| Write::SetQuota {
+        project: project.into(),
+        quota,
+    };
+    write(&store, [limit("beta")]).await.unwrap();
+    assert_eq!(
+        refused(write(&store, [limit("gamma")]).await),
+        missing("project", "gamma")
+    );
     let projects = store.projects().await.unwrap();
     assert_eq!(
         projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(),
@@ -95,6 +120,44 @@ async fn accounts_projects_and_memberships_are_kept(store: Shared) {
         (quota, 1),
         "it is as old as it was"
     );
+}
+
+async fn who_comes_and_who_goes_leave_nobody_where_nothing_is(store: Shared) {
+    let member = || Write::PutMember {
+        project: "alpha".into(),
+        user: "ann".into(),
+        role: Some(Role::Member),
+    };
+    let ann = User {
+        name: "ann".into(),
+        password_hash: "$argon2id$...".into(),
+        operator: false,
+        default_project: "alpha".into(),
+        memberships: vec![("alpha".into(), Role::Member)],
+    };
+    // That nobody is a member without an account, or of nothing, is looked at when this ends.
+    for round in 0..40 {
+        write(&store, [project("alpha")]).await.unwrap();
+        let remove = [Write::RemoveProject("alpha".into())];
+        let (added, removed) = tokio::join!(
+            write(&store, [Write::InsertUser(ann.clone())]),
+            write(&store, remove.clone())
+        );
+        removed.unwrap();
+        let left = store.user("ann").await.unwrap().map(|user| user.memberships);
+        assert_eq!(left, added.is_ok().then(Vec::new), "round {round}: {added:?}");
+        write(&store, [project("alpha")]).await.unwrap();
+        if left.is_none() {
+            write(&store, [Write::InsertUser(ann.clone())]).await.unwrap();
+        }
+        let (_, removed) = tokio::join!(
+            write(&store, [member()]),
+            write(&store, [Write::RemoveUser("ann".into())])
+        );
+        removed.unwrap();
+        write(&store, remove).await.unwrap();
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new(), "round {round}");
+    }
 }
 
 async fn a_project_with_entities_cannot_be_removed(store: Shared) {
@@ -150,11 +213,9 @@ async fn what_is_shared_is_shared_with_projects_that_exist(store: Shared) {
             path: "/compute/a".into()
         }
     );
-    write(&store, [share(Visibility::Project), remove()]).await.unwrap();
-
     // Of two at once, one comes first and the other is refused.
     for _ in 0..8 {
-        write(&store, [project("beta"), share(Visibility::Project)])
+        write(&store, [share(Visibility::Project), remove(), project("beta")])
             .await
             .unwrap();
         let (shared, removed) = tokio::join!(write(&store, [share(with(&["beta"]))]), write(&store, [remove()]));
@@ -162,6 +223,9 @@ async fn what_is_shared_is_shared_with_projects_that_exist(store: Shared) {
         let shared = get(&store, "a").await.visibility == with(&["beta"]);
         let projects = store.projects().await.unwrap();
         assert_eq!(shared, projects.iter().any(|project| project.name == "beta"));
+        if !shared {
+            write(&store, [project("beta")]).await.unwrap();
+        }
     }
 }
 

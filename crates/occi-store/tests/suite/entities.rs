@@ -497,7 +497,7 @@ async fn quota_is_reserved_and_released(store: Shared) {
         quota,
         created_ms: 1,
     };
-    write(&store, [Write::PutProject(alpha.clone())]).await.unwrap();
+    write(&store, [Write::InsertProject(alpha)]).await.unwrap();
     let cores = |cores| Usage {
         instances: 1,
         cores,
@@ -540,9 +540,8 @@ async fn quota_is_reserved_and_released(store: Shared) {
         cores: Some(1),
         ..quota
     };
-    write(&store, [Write::PutProject(Project { quota: less, ..alpha })])
-        .await
-        .unwrap();
+    let project = "alpha".into();
+    write(&store, [Write::SetQuota { project, quota: less }]).await.unwrap();
     write(&store, [grow(cores(0), OverQuota::Refuse)]).await.unwrap();
     assert_eq!(
         store.usage("alpha").await.unwrap().cores,
@@ -568,7 +567,7 @@ async fn concurrent_commits_all_count(store: Shared) {
         quota,
         created_ms: 1,
     };
-    write(&store, [Write::PutProject(alpha), insert(compute("counted"))])
+    write(&store, [Write::InsertProject(alpha), insert(compute("counted"))])
         .await
         .unwrap();
     let tasks: Vec<_> = (0..30)

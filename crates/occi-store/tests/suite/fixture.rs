@@ -133,7 +133,7 @@ pub(crate) fn operation(entity: &str) -> OperationRow {
 }
 
 pub(crate) fn project(name: &str) -> Write {
-    Write::PutProject(Project {
+    Write::InsertProject(Project {
         name: name.into(),
         quota: Quota::default(),
         created_ms: 1,

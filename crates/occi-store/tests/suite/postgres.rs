@@ -185,7 +185,7 @@ async fn quota(a: Shared, b: Shared) {
     };
     write(
         &a,
-        [Write::PutProject(Project {
+        [Write::InsertProject(Project {
             name: "alpha".into(),
             quota,
             created_ms: 1,
