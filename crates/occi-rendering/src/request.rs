@@ -204,7 +204,12 @@ pub fn filter(incoming: &Incoming<'_>) -> Result<Filter, ParseError> {
     let attributes = if incoming.media.is_json() {
         json::read::filter_attributes(incoming)?
     } else {
-        last_of_each(incoming.message()?.attributes)
+        let message = incoming.message()?;
+        if let Some(link) = message.links.first() {
+            let message = "what is narrowed is narrowed by categories and attributes, not by links";
+            return Err(ParseError::syntax(link.place.to_string(), message));
+        }
+        last_of_each(message.attributes)
     };
     let categories = category_refs(incoming)?;
     for category in &categories {
@@ -263,7 +268,7 @@ pub fn query_filter<'q>(
             _ => {}
         }
     }
-    if names.len() != values.len() || operators.len() > names.len().max(1) {
+    if names.len() != values.len() || operators.len() > names.len() {
         return Err(ParseError::syntax(
             "query",
             "attribute and value come in pairs, each with one operator at most",

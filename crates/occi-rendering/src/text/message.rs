@@ -149,7 +149,12 @@ impl Message {
             Field::Link => reader.list(&mut self.links, links, Reader::link),
             Field::Attribute => reader.list(&mut self.attributes, attributes, Reader::attribute),
             Field::Location => {
+                let before = self.locations.len();
                 self.locations.extend(token::locations(value).map(str::to_owned));
+                // Who names nothing is not to be taken for one who means everything.
+                if manner.is_strict && self.locations.len() == before {
+                    return Err(ParseError::syntax(reader.place(value.len()), "expected a location"));
+                }
                 reader.check_count(self.locations.len(), locations, 0)
             }
         }

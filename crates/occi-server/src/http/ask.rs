@@ -162,8 +162,9 @@ impl Ask {
         self.method == Method::POST && self.query.get("action").is_some()
     }
 
-    /// Refuses a change whose query string has keys other than these, `project`, and `action` where one is meant: a filter
-    /// that is misspelt, or of no use here, would change more than the client means. Whoever only reads is not refused.
+    /// Refuses a change whose query string has keys other than these, `project`, and `action` where one is meant, or whose
+    /// headers are none of OCCI's though they begin like one: a filter that is misspelt, or of no use here, would change
+    /// more than the client means. Whoever only reads is not refused.
     pub(super) fn heeds(&self, keys: &[&str]) -> Result<(), Fault> {
         if !self.is_write() {
             return Ok(());
@@ -174,12 +175,30 @@ impl Ask {
             .chain(keys.iter().copied())
             .chain(["project"])
             .collect();
-        match self.query.pairs().find(|(key, _)| !known.contains(key)) {
-            None => Ok(()),
-            Some((key, _)) => Err(Fault::bad_request(format!(
+        if let Some((key, _)) = self.query.pairs().find(|(key, _)| !known.contains(key)) {
+            return Err(Fault::bad_request(format!(
                 "the query key {key:?} means nothing here, and nothing was done; there are: {}",
                 known.join(", ")
+            )));
+        }
+        let is_ours = |name: &HeaderName| is_occi_field(name.as_str()) || *name == X_OCCI_PROJECT;
+        let mut like_ours = self.headers.keys().filter(|name| name.as_str().starts_with("x-occi-"));
+        match like_ours.find(|name| !is_ours(name)) {
+            None => Ok(()),
+            Some(name) => Err(Fault::bad_request(format!(
+                "the header {name} means nothing here, and nothing was done"
             ))),
+        }
+    }
+
+    /// Refuses a payload that nobody reads where the request means everything if it names nothing: the body of text/occi,
+    /// which is `OK` if there is one.
+    pub(super) fn means_everything(&self) -> Result<(), Fault> {
+        match self.body.trim_ascii() {
+            b"" | b"OK" => Ok(()),
+            _ => Err(Fault::bad_request(
+                "the body names nothing that is read, and nothing was done: in text/occi the headers name what is meant",
+            )),
         }
     }
 

@@ -82,14 +82,23 @@ async fn delete(service: &Service, ask: &Ask, at: &Where, mixin: Option<&TypeId>
         let is_list = incoming.media.is_json() || incoming.media == MediaType::UriList;
         Ok((!named.is_empty() || is_list).then_some(named))
     })?;
+    let filter = ask.filter(named.is_none())?;
+    if named.is_none() && filter.is_empty() {
+        ask.means_everything()?;
+    }
     let Some(mixin) = mixin else {
-        let selection = selection(&ask.model.registry, ask.filter(named.is_none())?);
+        let selection = selection(&ask.model.registry, filter);
         let gone = service
             .engine
             .delete_collection(&ask.caller, at, &selection, named)
             .await?;
         return Ok(deleted(ask, gone, media));
     };
+    if !filter.attributes.is_empty() || filter.categories.iter().any(|category| category != mixin) {
+        return Err(Fault::bad_request(
+            "members of a mixin are dissociated by their locations, or all of them, and nothing was done",
+        ));
+    }
     service.engine.dissociate(&ask.caller, mixin, named).await?;
     Ok(answer::rendered(StatusCode::OK, render::done(media)))
 }

@@ -335,6 +335,46 @@ fn a_change_with_a_query_key_that_means_nothing_there_is_refused_and_not_made() 
 }
 
 #[test]
+fn a_deletion_that_names_amiss_what_it_means_deletes_nothing() {
+    unharmed(Setup::default(), |_, admin, machine| {
+        let tag = "Category: t; scheme=\"http://example.org/t#\"; class=\"mixin\"";
+        admin.post("/-/", &format!("{tag}; location=\"/t/\"")).expect(200);
+        let member = format!("X-OCCI-Location: {machine}");
+        admin.post("/t/", &member).expect(200);
+        let link = "</compute/x>; rel=\"http://schemas.ogf.org/occi/infrastructure#compute\"";
+        for at in ["/compute/", "/t/", "/"] {
+            for (media, header, body) in [
+                // Of a script whose variable is empty.
+                ("text/plain", None, "X-OCCI-Location:"),
+                ("text/plain", None, "X-OCCI-Location: ,"),
+                ("text/occi", Some(("X-OCCI-Location", "")), ""),
+                ("text/occi", Some(("X-OCCI-Locations", machine)), ""),
+                ("text/occi", None, &member),
+                ("text/occi", Some(("Link", link)), ""),
+                ("text/plain", None, &format!("Link: {link}")),
+            ] {
+                let mut client = admin.clone().with("Content-Type", media);
+                if let Some((name, value)) = header {
+                    client = client.with(name, value);
+                }
+                let answer = client.send("DELETE", at, body);
+                assert_eq!(
+                    answer.status, 400,
+                    "DELETE {at} {media} {header:?} {body:?}: {answer:?}"
+                );
+                refused(&answer, &[400]);
+            }
+            refused(&admin.delete(&format!("{at}?operator=0")), &[400]);
+        }
+        // Members of a mixin are dissociated by name, or all of them.
+        let titled = admin.clone().with("X-OCCI-Attribute", "occi.core.title=\"nobody\"");
+        refused(&titled.clone().with("Content-Type", "text/occi").delete("/t/"), &[400]);
+        assert!(admin.get("/t/").expect(200).body.contains(machine));
+        admin.send("DELETE", "/-/", tag);
+    });
+}
+
+#[test]
 fn paths_lead_nowhere_but_to_entities() {
     unharmed(Setup::default(), |occid, admin, machine| {
         for target in [
