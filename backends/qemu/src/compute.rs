@@ -369,7 +369,11 @@ async fn make(site: &Site, machine: &Arc<Machine>) -> Result<()> {
 /// Makes a machine's directory and seed; where there is no root disk yet, what belongs below it, and says what that is.
 fn lay_out(machine: &Machine, record: &MachineRecord, frozen: &Path) -> Result<Option<Header>> {
     let inside = machine.inside();
-    std::fs::create_dir_all(&inside).map_err(Failure::host("make the machine's directory"))?;
+    // Not the directory above: if that is gone, so is the machine, and whoever asked for it was cut off before.
+    match std::fs::create_dir(&inside) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        made => made.map_err(Failure::host("make the machine's directory"))?,
+    }
     confine::give(&inside, record.user)?;
     remove(&inside.join(NEW))?;
     write_seed(machine, record)?;
@@ -761,4 +765,35 @@ async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, me
     }
     // What was noted stays: whoever does not get to know that this is done asks once more.
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::QemuConfig;
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_is_made_of_a_machine_too_late_leaves_nothing_where_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let (site, _events) = Site::open(QemuConfig::new(directory.path()), Duration::from_secs(60)).unwrap();
+        let frozen = directory.path().join("frozen");
+        std::fs::write(&frozen, [0; 512]).unwrap();
+        let record = json!({
+            "mark": "late", "project": "lab", "user": null, "made": false, "wanted": "off", "hostname": null, "cores": 1,
+            "memory": 1.0, "template": "t", "base": "frozen", "ssh_user": null, "machine": "q35", "key": null,
+            "user_data": null, "ephemeral": null, "nics": [], "disks": [], "former_nics": [], "former_disks": [],
+            "hardware": [], "restart": null,
+        });
+        let machine = site.add_machine(serde_json::from_value(record).unwrap()).unwrap();
+        let record = machine.record.get();
+        lay_out(&machine, &record, &frozen).unwrap();
+        assert!(machine.inside().exists());
+        // The create was cut off, and the machine deleted, before a thread came to it.
+        site.remove_machine("late").await.unwrap();
+        assert!(lay_out(&machine, &record, &frozen).is_err());
+        assert!(!machine.directory.exists());
+        site.close().await;
+    }
 }

@@ -72,18 +72,20 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
         }
     }
     let description = description(&machine.record.get(), title);
-    let keep = move || {
-        if !done.exists() {
-            std::fs::write(done.with_extension("toml"), description)
-                .map_err(Failure::host("describe the saved image"))?;
-            take(&copy, &done)?;
-        }
-        image::read(&done)
-    };
-    blocking(keep).await
+    blocking(move || keep(&copy, &description, &done)).await
 }
 
-/// A copy that failed leaves nothing: it may have failed for want of room.
+/// Makes an image of a copy, with its description beside it.
+fn keep(copy: &Path, description: &str, done: &Path) -> Result<Image, Failure> {
+    if !done.exists() {
+        let described = done.with_extension("toml");
+        std::fs::write(&described, description).map_err(Failure::host("describe the saved image"))?;
+        or_remove(take(copy, done), &described)?;
+    }
+    image::read(done)
+}
+
+/// What failed leaves no file: it may have failed for want of room.
 pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
     if copied.is_err() {
         let _was_not_begun = std::fs::remove_file(copy);
@@ -144,4 +146,17 @@ pub(crate) fn term(wish: &str, operation: &str) -> String {
 /// Whether the file of a saved image is there.
 pub(crate) fn is_saved(site: &Site, term: &str) -> bool {
     Path::exists(&site.config.directory.join(SAVED).join(format!("{term}.qcow2")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_went_with_its_machine_leaves_no_description() {
+        let saved = tempfile::tempdir().unwrap();
+        let done = saved.path().join("gold.qcow2");
+        assert!(keep(Path::new("/gone/copy.new"), "title = \"gold\"\n", &done).is_err());
+        assert_eq!(std::fs::read_dir(saved.path()).unwrap().count(), 0);
+    }
 }
