@@ -56,7 +56,7 @@ impl Hot {
     }
 
     /// Remembers what a reading found.
-    pub(crate) fn remember(&self, before: Before, row: &EntityRow, backend: Option<usize>, generation: i64) {
+    pub(crate) fn remember(&self, before: Before, row: &EntityRow, backend: Option<usize>) {
         let entry = Entry {
             path: row.path.clone(),
             project: row.project.clone(),
@@ -64,7 +64,7 @@ impl Hot {
             backend,
             stamp: Stamp {
                 seq: row.seq,
-                generation,
+                generation: row.generation,
             },
             count: before.0,
         };
@@ -120,18 +120,19 @@ mod tests {
     #[test]
     fn an_old_reading_is_never_believed_after_a_write() {
         let hot = Hot::new(1 << 20);
-        let row = row("a");
+        let mut row = row("a");
         let before = hot.before("a");
-        hot.remember(before, &row, None, 1);
+        hot.remember(before, &row, None);
         let look = |who: &str| hot.look(&principal(who), "/compute/a", |_| true);
         assert_eq!(look("p").map(|stamp| stamp.generation), Some(1));
         assert_eq!(look("q"), None, "another project");
         let late = hot.before("a");
         hot.forget(&row.id);
         assert_eq!(look("p"), None);
-        hot.remember(late, &row, None, 1);
+        hot.remember(late, &row, None);
         assert_eq!(look("p"), None, "read before the write, remembered after it");
-        hot.remember(hot.before("a"), &row, None, 2);
+        row.generation = 2;
+        hot.remember(hot.before("a"), &row, None);
         assert_eq!(look("p").map(|stamp| stamp.generation), Some(2));
     }
 }

@@ -16,17 +16,15 @@ impl Engine {
         let path = place::of_entity(path);
         let last = path.rsplit('/').next().unwrap_or_default();
         let before = inner.hot.before(last);
-        let mut row = inner.seen_at(caller, &path).await?;
+        let (mut row, mut links) = inner.seen_with_links(caller, &path).await?;
         if caller.freshness != Freshness::Any {
             inner.freshen_row(&row, caller.freshness).await;
-            row = inner.seen_at(caller, &path).await?;
+            (row, links) = inner.seen_with_links(caller, &path).await?;
         }
-        let carrier = inner.carrier_of(&row);
-        let found = inner.show(caller, row.clone()).await?;
         if row.path == path {
-            inner.hot.remember(before, &row, carrier, found.generation);
+            inner.hot.remember(before, &row, inner.carrier_of(&row));
         }
-        Ok(found)
+        inner.show_one(caller, row, links).await
     }
 }
 
@@ -51,6 +49,18 @@ impl Inner {
             }
         }
         Err(policy::not_found(path))
+    }
+
+    /// The same, with the links that the entity owns.
+    async fn seen_with_links(&self, caller: &Caller, path: &str) -> Result<(EntityRow, Vec<EntityRow>)> {
+        if let Some((row, links)) = self.store.entity_at_with_links(path).await?
+            && let Some(row) = policy::visible(caller, Some(row))
+        {
+            return Ok((row, links));
+        }
+        let row = self.seen_at(caller, path).await?;
+        let links = self.store.links_of(std::slice::from_ref(&row.id)).await?;
+        Ok((row, links))
     }
 
     /// The entity at a path as a client wrote it, if the caller sees and may change it.

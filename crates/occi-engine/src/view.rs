@@ -16,9 +16,12 @@ static NATIVE_ID: LazyLock<AttributeName> = LazyLock::new(|| names::attribute("o
 impl Inner {
     /// Shows one row.
     pub(crate) async fn show(&self, caller: &Caller, row: EntityRow) -> Result<Found> {
-        let mut all = self.show_all(caller, vec![row]).await?;
-        all.pop()
-            .ok_or_else(|| crate::EngineError::internal("one row shows no entity"))
+        only(self.show_all(caller, vec![row]).await?)
+    }
+
+    /// The same, with the links that it owns at hand.
+    pub(crate) async fn show_one(&self, caller: &Caller, row: EntityRow, its_links: Vec<EntityRow>) -> Result<Found> {
+        only(self.show_with_links(caller, vec![row], its_links).await?)
     }
 
     /// Shows rows, in their order.
@@ -158,6 +161,13 @@ impl Inner {
         };
         verb == action.term() || (verb == "create" && brings_up())
     }
+}
+
+/// What one row shows.
+fn only(mut found: Vec<Found>) -> Result<Found> {
+    found
+        .pop()
+        .ok_or_else(|| crate::EngineError::internal("one row shows no entity"))
 }
 
 /// Whether a link is rendered: visible, and its target is known.

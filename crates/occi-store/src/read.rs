@@ -7,6 +7,7 @@ use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage,
 use crate::tx::{Param, Tx, in_list, params};
 use occi_model::{EntityId, TypeId};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 /// So many ids are asked for in one statement.
@@ -23,6 +24,29 @@ pub(crate) async fn entity<T: Tx>(tx: &mut T, id: &EntityId) -> Result<Option<En
 pub(crate) async fn entity_at<T: Tx>(tx: &mut T, path: &str) -> Result<Option<EntityRow>> {
     const SQL: &str = "WHERE e.path = ?1";
     one_entity(tx, SQL, path).await
+}
+
+/// One statement: a reading begins and ends once, which costs as much as finding a row.
+static WITH_LINKS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT 0, {ENTITY} FROM entity e WHERE e.path = ?1 UNION ALL SELECT 1, {ENTITY} FROM entity e \
+         WHERE e.source = (SELECT s.id FROM entity s WHERE s.path = ?1) AND e.hidden = 0"
+    )
+});
+
+pub(crate) async fn entity_at_with_links<T: Tx>(tx: &mut T, path: &str) -> Result<Option<(EntityRow, Vec<EntityRow>)>> {
+    let mut found = None;
+    let mut links = Vec::new();
+    let params = params![path];
+    let rows = tx.rows(&WITH_LINKS, params, |cells| Ok((cells.truth()?, codec::entity(cells)?)));
+    for (is_link, row) in rows.await? {
+        match is_link {
+            true => links.push(row),
+            false => found = Some(row),
+        }
+    }
+    links.sort_by_key(|link| link.seq);
+    Ok(found.map(|row| (row, links)))
 }
 
 async fn one_entity<T: Tx>(tx: &mut T, condition: &str, key: &str) -> Result<Option<EntityRow>> {

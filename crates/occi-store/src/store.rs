@@ -35,6 +35,8 @@ pub trait Store: Send + Sync + 'static {
     async fn entity(&self, id: &EntityId) -> Result<Option<EntityRow>>;
     /// The entity at this path, hidden or not.
     async fn entity_at(&self, path: &str) -> Result<Option<EntityRow>>;
+    /// The same with the links that it owns and that are not hidden, in the order of creation; all as they are at one moment.
+    async fn entity_at_with_links(&self, path: &str) -> Result<Option<(EntityRow, Vec<EntityRow>)>>;
     /// Those of these ids that exist, in this order, hidden or not.
     async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>>;
     /// The entities of this kind that are known by these native ids in `backend`, in any native project, hidden or not.

@@ -157,6 +157,10 @@ impl Store for PostgresStore {
         reading!(self, tx => read::entity_at(tx, path))
     }
 
+    async fn entity_at_with_links(&self, path: &str) -> Result<Option<(EntityRow, Vec<EntityRow>)>> {
+        reading!(self, tx => read::entity_at_with_links(tx, path))
+    }
+
     async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>> {
         reading!(self, tx => read::entities(tx, ids))
     }

@@ -154,6 +154,10 @@ impl Store for SqliteStore {
         self.peek(|tx| now(read::entity_at(tx, path)))
     }
 
+    async fn entity_at_with_links(&self, path: &str) -> Result<Option<(EntityRow, Vec<EntityRow>)>> {
+        self.peek(|tx| now(read::entity_at_with_links(tx, path)))
+    }
+
     async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>> {
         if ids.len() <= FEW {
             return self.peek(|tx| now(read::entities(tx, ids)));

@@ -52,12 +52,16 @@ async fn an_entity_comes_back_as_it_was_written(store: Shared) {
             .natives("local", &type_id("compute"), &["n-a".into()])
             .await
             .unwrap(),
-        [row]
+        [row.clone()]
     );
     let found = get(&store, "l").await;
     pointing.seq = found.seq;
     assert_eq!(found, pointing);
-    assert_eq!(store.links_of(&[id("a")]).await.unwrap(), [pointing]);
+    assert_eq!(store.links_of(&[id("a")]).await.unwrap(), [pointing.clone()]);
+    let with_links = async |path: &str| store.entity_at_with_links(path).await.unwrap();
+    assert_eq!(with_links("/compute/none").await, None);
+    assert_eq!(with_links(&pointing.path).await, Some((pointing.clone(), Vec::new())));
+    assert_eq!(with_links("/compute/a").await, Some((row.clone(), vec![pointing])));
     let names: Vec<_> = store.entities(&[id("l"), id("none"), id("a")]).await.unwrap();
     assert_eq!(names.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["l", "a"]);
 }
