@@ -2,8 +2,8 @@
 
 use super::create::{create, report};
 use super::delete::confirm;
+use super::each_found;
 use super::values::{Assignment, attribute_name, input};
-use super::{each, each_found};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found, kind};
@@ -12,8 +12,9 @@ use crate::session::Session;
 use crate::words::say;
 use clap::Args;
 use occi_client::infrastructure::{NetworkInterface, StorageLink};
-use occi_client::{Entity, EntityDraft, Model, Until};
-use occi_model::infrastructure::{NETWORKINTERFACE, STORAGELINK};
+use occi_client::{Entity, EntityDraft, Kind, Model, Until};
+use occi_model::core::LINK;
+use occi_model::infrastructure::{COMPUTE, NETWORKINTERFACE, STORAGELINK};
 
 /// Attach volumes to a machine, or let it join networks
 #[derive(Debug, Args)]
@@ -24,8 +25,8 @@ Examples:
   occi attach compute/web1 storage/data network/lan
   occi attach web1 lan --dry-run")]
 pub(crate) struct Attach {
-    /// The machine, then volumes, networks, or whatever else the server has a kind of link to; the machine's kind may stand
-    /// in front
+    /// The machine, and volumes, networks, or whatever else the server has a kind of link to, in either order; the kind of
+    /// the first may stand in front
     #[arg(value_name = "[KIND] NAME WHAT", required = true, num_args = 2.., add = complete::names(None))]
     names: Vec<String>,
     /// Of a volume: the device in the machine, as /dev/vdb
@@ -61,7 +62,7 @@ Examples:
   occi detach compute/web1 storage/disk --wait
   occi detach \"$(occi list storagelink -o name --limit 1)\"")]
 pub(crate) struct Detach {
-    /// The machine and what is attached to it, or the path of a link
+    /// The machine and what is attached to it, in either order, or the path of a link
     #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
     names: Vec<String>,
     /// Do not ask, also if there are several links
@@ -82,17 +83,23 @@ impl Attach {
             || self.address.is_some()
             || self.mac.is_some()
             || !self.attributes.is_empty();
-        let (source, targets) = source_and_targets(&self.names, &model);
-        if is_own && targets.len() > 1 {
+        let (first, others) = first_and_others(&self.names, &model);
+        if is_own && others.len() > 1 {
             return Err(Failure::usage(
                 "what is said of one link cannot be said of several: attach one after the other",
             ));
         }
-        let source = session.find(&source, &Among::All).await?;
-        let entity = session.client.show(&source.location).await?;
-        let links = links_of(&entity, session).await?;
-        each(&targets, &Among::All, session, async |target| {
-            let draft = self.draft(&source, &target, &model)?;
+        let first = session.find(&first, &Among::All).await?;
+        let others = session.find_all(&others, &Among::All).await?;
+        // Nothing is done before all of it makes sense.
+        for other in &others {
+            ends(&first, other, &model)?;
+        }
+        each_found(others, async |other| {
+            let (source, target, kind) = ends(&first, &other, &model)?;
+            let draft = self.draft(source, target, kind, &model)?;
+            let entity = session.client.show(&source.location).await?;
+            let links = links_of(&entity, session).await?;
             let is_there = |link: &&Entity| leads_to(link, &target.location) && link.kind == draft.kind;
             if let Some(link) = links.iter().find(is_there) {
                 session.output.note(format!(
@@ -111,13 +118,7 @@ impl Attach {
         .await
     }
 
-    /// The link, of the kind that leads there.
-    fn draft(&self, source: &Found, target: &Found, model: &Model) -> Result<EntityDraft> {
-        let target_kind = model.kind_at(&target.location).map(|kind| kind.id.clone());
-        let kind = target_kind.as_ref().and_then(|kind| model.link_kind_to(kind.as_str()));
-        let Some(kind) = kind else {
-            return Err(Failure::usage("the server has no kind of link that leads there"));
-        };
+    fn draft(&self, source: &Found, target: &Found, kind: &Kind, model: &Model) -> Result<EntityDraft> {
         let is = |ancestor: &str| model.descends_from(kind.id.as_str(), ancestor);
         let strange = [
             ("--device", self.device.is_some() && !is(STORAGELINK)),
@@ -158,7 +159,7 @@ impl Attach {
             }
         };
         draft.kind = Some(kind.id.clone());
-        draft.target_kind = target_kind;
+        draft.target_kind = model.kind_at(&target.location).map(|kind| kind.id.clone());
         let definitions = model.attributes_of(&kind.id, &draft.mixins);
         for Assignment { name, value } in &self.attributes {
             let name = attribute_name(name, &definitions)?;
@@ -174,9 +175,9 @@ impl Attach {
 impl Detach {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let model = session.model().await?;
-        let (first, others) = source_and_targets(&self.names, &model);
-        let source = session.find(&first, &Among::All).await?;
-        let entity = session.client.show(&source.location).await?;
+        let (first, others) = first_and_others(&self.names, &model);
+        let one = session.find(&first, &Among::All).await?;
+        let entity = session.client.show(&one.location).await?;
         if entity.is_link(&model) {
             let found = session.find_all(&self.names, &Among::All).await?;
             if let Some(no_link) = found.iter().find(|found| {
@@ -197,19 +198,17 @@ impl Detach {
         }
         let links = links_of(&entity, session).await?;
         let mut chosen = Vec::new();
-        for target in session.find_all(&others, &Among::All).await? {
-            let to_it = links.iter().filter(|link| leads_to(link, &target.location));
-            let to_it: Vec<_> = to_it
-                .map(|link| Found {
-                    location: link.location.clone(),
-                    name: format!("{} from {}", target.name, source.name),
-                })
-                .collect();
-            if to_it.is_empty() {
-                let message = format!("{} is not attached to {}", target.name, source.name);
+        for other in session.find_all(&others, &Among::All).await? {
+            let mut between = links_between(&one, &links, &other);
+            if between.is_empty() {
+                let entity = session.client.show(&other.location).await?;
+                between = links_between(&other, &links_of(&entity, session).await?, &one);
+            }
+            if between.is_empty() {
+                let message = format!("{} is not attached to {}", other.name, one.name);
                 return Err(Failure::new(Exit::NotFound, message));
             }
-            chosen.extend(to_it);
+            chosen.extend(between);
         }
         self.ask_about(chosen.iter().map(|link| link.location.as_str()))?;
         each_found(chosen, async |link| self.detach(&link, session).await).await
@@ -246,14 +245,45 @@ impl Detach {
 }
 
 /// `web1 data lan`, or with the kind of the first in front.
-fn source_and_targets(words: &[String], model: &Model) -> (String, Vec<String>) {
+fn first_and_others(words: &[String], model: &Model) -> (String, Vec<String>) {
     match words {
-        [first, name, targets @ ..] if !targets.is_empty() && kind(model, first).is_ok() => {
-            (format!("{first}/{name}"), targets.to_vec())
+        [first, name, others @ ..] if !others.is_empty() && kind(model, first).is_ok() => {
+            (format!("{first}/{name}"), others.to_vec())
         }
-        [name, targets @ ..] => (name.clone(), targets.to_vec()),
+        [name, others @ ..] => (name.clone(), others.to_vec()),
         [] => (String::new(), Vec::new()),
     }
+}
+
+/// Where a link between two things starts and where it leads, and of which kind it is. The kinds tell, not the order: what a
+/// link of a kind of its own leads to is not where another starts, and machines are where they do.
+///
+/// # Errors
+/// No link joins such things.
+fn ends<'f, 'm>(one: &'f Found, other: &'f Found, model: &'m Model) -> Result<(&'f Found, &'f Found, &'m Kind)> {
+    let kind_of = |thing: &Found| model.kind_at(&thing.location);
+    let link_to = |thing: &Found| model.link_kind_to(kind_of(thing)?.id.as_str());
+    let own_link_to = |thing: &Found| link_to(thing).filter(|link| link.id != *LINK);
+    let is_machine = |thing: &Found| kind_of(thing).is_some_and(|kind| model.descends_from(kind.id.as_str(), COMPUTE));
+    match (own_link_to(one), own_link_to(other), link_to(other)) {
+        (None, Some(link), _) => Ok((one, other, link)),
+        (Some(link), _, _) if is_machine(other) => Ok((other, one, link)),
+        (_, None, Some(plain)) if !is_machine(other) => Ok((one, other, plain)),
+        _ => Err(Failure::usage(format!(
+            "the server has no kind of link between {} and {}",
+            one.name, other.name
+        ))),
+    }
+}
+
+/// The links of one thing that lead to another.
+fn links_between(source: &Found, links: &[Entity], target: &Found) -> Vec<Found> {
+    let to_it = links.iter().filter(|link| leads_to(link, &target.location));
+    let named = |link: &Entity| Found {
+        location: link.location.clone(),
+        name: format!("{} from {}", target.name, source.name),
+    };
+    to_it.map(named).collect()
 }
 
 /// The links that start at an entity. Of some the server tells no more than where they are; these are asked for.

@@ -24,6 +24,22 @@ pub(crate) fn links_come_and_go_by_name() {
     let strange = world.occi("attach web1 lan --device /dev/vdc");
     assert_eq!(strange.code, Some(2), "{strange:?}");
 
+    // The kinds say which of the two is the machine.
+    for (first, second) in [("web1", "data"), ("data", "web1")] {
+        world.good(&format!("detach {first} {second} --wait"));
+        assert_eq!(world.good("list storagelink -o name"), "");
+        let link = world.good(&format!("attach {second} {first} --wait"));
+        assert!(link.starts_with("/storagelink/"), "{link}");
+    }
+    world.good("create compute web2 --wait");
+    for line in ["attach data lan", "attach web1 web2"] {
+        let senseless = world.occi(line);
+        assert_eq!(senseless.code, Some(2), "{line}: {senseless:?}");
+        assert_eq!(senseless.err.lines().count(), 1, "{line}: {senseless:?}");
+    }
+    let links = world.good("list link -o name");
+    assert!(!links.contains("/link/"), "{links}");
+
     world.good("detach web1 data --wait");
     assert_eq!(world.good("list storagelink -o name"), "");
     let gone = world.occi("detach web1 data");
