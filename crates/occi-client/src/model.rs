@@ -393,6 +393,25 @@ impl Model {
         found
     }
 
+    /// The action by which an entity of `kind` gets into a state, where the documents say so and the server offers it.
+    pub fn action_to(&self, kind: &TypeId, state: &str) -> Option<&Action> {
+        let lifecycle = self
+            .lineage(kind.as_str())
+            .find_map(|kind| DOCUMENTS.lifecycle(kind.id.as_str()))?;
+        let leads_there = |action: &&Action| lifecycle.target(&action.id) == Some(state);
+        self.actions_of(kind, &[]).into_iter().find(leads_there)
+    }
+
+    /// Whether a client may give an attribute when an entity is made: one that may change, that has to be given, or that
+    /// the documents leave to who makes it.
+    pub fn is_given_at_creation(&self, definition: &AttributeDefinition) -> bool {
+        let is_for_creation = |kind: &Kind| {
+            let mut own = kind.attributes.iter();
+            own.any(|own| own.name == definition.name && own.creation_only)
+        };
+        definition.mutable || definition.required || DOCUMENTS.kinds().iter().any(|kind| is_for_creation(kind))
+    }
+
     /// The attributes of an entity, as its kind, what that descends from and its mixins define them; the last definition
     /// of a name counts, which is the most special.
     pub fn attributes_of(&self, kind: &TypeId, mixins: &[TypeId]) -> Vec<&AttributeDefinition> {

@@ -1,6 +1,6 @@
 //! `occi create`.
 
-use super::values::{Assignment, attribute_name, gib, input, text_or_file};
+use super::values::{Assignment, attribute_name, gib, input, read_only, text_or_file};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, kind};
@@ -10,6 +10,7 @@ use crate::session::Session;
 use clap::Args;
 use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template};
 use occi_client::{Created, EntityDraft, Input, Model, Until};
+use occi_model::core::ID;
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 use occi_model::{LinkDraft, MixinDraft, TypeId};
@@ -307,8 +308,17 @@ impl Create {
             }
         }
         let definitions = model.attributes_of(kind, &draft.mixins);
+        // What a mixin does not let change may still be what it is made with.
+        let is_read_only = |name: &str| {
+            let own = model.attributes_of(kind, &[]);
+            let own = own.iter().find(|own| own.name.as_str() == name);
+            own.is_some_and(|own| name != ID && !model.is_given_at_creation(own))
+        };
         for Assignment { name, value } in &self.attributes {
             let name = attribute_name(name, &definitions)?;
+            if is_read_only(&name) {
+                return Err(read_only(&name));
+            }
             set(&mut draft, &name, input(&name, value, model)?)?;
         }
         Ok(draft)

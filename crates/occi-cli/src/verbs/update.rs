@@ -1,7 +1,7 @@
 //! `occi update`.
 
 use super::each;
-use super::values::{Assignment, attribute_name, input};
+use super::values::{Assignment, attribute_name, input, read_only};
 use crate::complete;
 use crate::failure::{Failure, Result};
 use crate::names::Among;
@@ -9,7 +9,7 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
-use occi_client::{EntityDraft, Until};
+use occi_client::{Entity, EntityDraft, Model, Until};
 
 /// Change attributes and mixins
 #[derive(Debug, Args)]
@@ -74,6 +74,10 @@ impl Update {
             };
             for Assignment { name, value } in &attributes {
                 let name = attribute_name(name, &definitions)?;
+                let definition = definitions.iter().find(|definition| definition.name.as_str() == name);
+                if definition.is_some_and(|definition| !definition.mutable) {
+                    return Err(refused(&name, value, &found.name, &entity, &model));
+                }
                 let value = input(&name, value, &model)?;
                 draft
                     .attributes
@@ -112,5 +116,26 @@ impl Update {
             session.output.show(&Record::entity(&entity, &model))
         })
         .await
+    }
+}
+
+/// An attribute that cannot be set; a state has a verb that leads to it.
+fn refused(attribute: &str, value: &str, name: &str, entity: &Entity, model: &Model) -> Failure {
+    let is_state = entity
+        .state_attribute(model)
+        .is_some_and(|state| state.as_str() == attribute);
+    let kind = entity.kind.as_ref().filter(|_| is_state);
+    match kind.and_then(|kind| model.action_to(kind, value)) {
+        Some(action) => {
+            let term = action.id.term();
+            let verb = match ["start", "stop", "suspend"].contains(&term) {
+                true => term.to_owned(),
+                false => format!("act {term}"),
+            };
+            Failure::usage(format!(
+                "{attribute} cannot be set: occi {verb} {name} makes it {value}"
+            ))
+        }
+        None => read_only(attribute),
     }
 }

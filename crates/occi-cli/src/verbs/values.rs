@@ -105,6 +105,11 @@ pub(crate) fn attribute_name(short: &str, definitions: &[&AttributeDefinition]) 
     }
 }
 
+/// An attribute that only the server sets.
+pub(crate) fn read_only(name: &str) -> Failure {
+    Failure::usage(format!("{name} cannot be set: it is for the server to say"))
+}
+
 /// A value as its definition wants it; sizes with units where GiB are meant. An empty one takes the attribute away.
 ///
 /// # Errors

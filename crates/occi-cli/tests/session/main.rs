@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         trial("what_was_made_before_a_failure_is_told", told),
         trial("a_create_whose_answer_is_lost_is_made_once", lost),
         trial("an_interruption_says_what_goes_on_if_anything_does", interrupted),
+        trial("what_only_the_server_sets_is_refused_before_it_is_sent", read_only),
         trial("the_manual_has_a_page_for_each_verb", manual),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -602,6 +603,51 @@ fn interrupted() {
         person.prints(&deaf),
         "error: interrupted\n  what the server has accepted goes on: occi list operation\n? 130\n"
     );
+}
+
+fn read_only() {
+    let person = Person::new();
+    person.reads("occi create compute web1 --wait && occi create network lan --wait");
+    for (line, words) in [
+        (
+            "update web1 state=inactive",
+            "occi.compute.state cannot be set: occi stop web1",
+        ),
+        (
+            "update compute/web1 title=x state=active --dry-run",
+            "occi start compute/web1",
+        ),
+        (
+            "update lan state=inactive",
+            "occi.network.state cannot be set: occi act down lan",
+        ),
+        ("update web1 state=nosuch", "occi.compute.state cannot be set"),
+        ("update web1 occi.core.id=x", "occi.core.id cannot be set"),
+        (
+            "create compute web2 -a state=inactive",
+            "occi.compute.state cannot be set",
+        ),
+    ] {
+        let said = person.prints(&format!("occi --debug {line}"));
+        let error = said.find("error: ").unwrap_or_else(|| panic!("{line}: {said}"));
+        assert!(said[error..].contains(words), "{line}: {said}");
+        assert!(
+            said.ends_with("? 2\n") && said[error..].lines().count() == 2,
+            "{line}: {said}"
+        );
+        assert!(!said.contains("> POST"), "{line}: {said}");
+    }
+    // What nobody defines is the server's to refuse.
+    for line in ["update web1 colour=blue", "create compute web2 -a colour=blue"] {
+        let said = person.prints(&format!("occi {line}"));
+        assert!(
+            said.contains("colour is not an attribute") && said.ends_with("? 1\n"),
+            "{line}: {said}"
+        );
+    }
+    assert_eq!(person.reads("occi list compute -o jsonpath='$[*].title'"), "web1\n");
+    // A wish of who makes it.
+    person.reads("occi create networkinterface --source web1 --target lan -a interface=eth1 --dry-run");
 }
 
 fn manual() {
