@@ -3,8 +3,9 @@
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use futures::TryStreamExt;
-use occi_client::{AttributeFilter, Filter, Input, Kind, Listing, Model, Operator};
+use occi_client::{AttributeFilter, Filter, Input, Kind, Listing, Mixin, Model, Operator};
 use occi_model::core;
+use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 use std::collections::BTreeMap;
 
 /// Something that has been found.
@@ -203,6 +204,31 @@ pub(crate) fn kind_in_front(words: &[String], model: &Model) -> Vec<String> {
         }
         _ => words.to_vec(),
     }
+}
+
+/// The names of mixins, if the words are such: `os_tpl#tiny`, `os_tpl tiny small`, `mixin blue`.
+pub(crate) fn mixins(words: &[String], model: &Model) -> Option<Vec<String>> {
+    if words.iter().all(|word| word.contains('#')) {
+        return Some(words.to_vec());
+    }
+    let (first, names) = words.split_first().filter(|(_, names)| !names.is_empty())?;
+    if first == "mixin" {
+        return Some(names.to_vec());
+    }
+    let family = model.mixin(first).ok().filter(|_| kind(model, first).is_err())?;
+    if !is_template_family(family, model) {
+        return None;
+    }
+    let whole = |name: &String| match name.contains('#') {
+        true => name.clone(),
+        false => format!("{}#{name}", family.id.term()),
+    };
+    Some(names.iter().map(whole).collect())
+}
+
+/// What templates depend on is no collection of machines to anybody who says `occi list os_tpl`.
+pub(crate) fn is_template_family(mixin: &Mixin, model: &Model) -> bool {
+    [OS_TPL, RESOURCE_TPL].contains(&mixin.id.as_str()) || model.dependants(mixin.id.as_str()).next().is_some()
 }
 
 /// What people call things.

@@ -128,13 +128,13 @@ impl Compute {
         draft.mixin(
             self.os
                 .as_deref()
-                .map(|name| template(model, OS_TPL, name))
+                .map(|name| model.template(OS_TPL, name))
                 .transpose()?,
         );
         draft.mixin(
             self.size
                 .as_deref()
-                .map(|name| template(model, RESOURCE_TPL, name))
+                .map(|name| model.template(RESOURCE_TPL, name))
                 .transpose()?,
         );
         draft.mixins(&self.mixins)?;
@@ -230,45 +230,6 @@ impl StorageLink {
         draft.set("occi.storagelink.mountpoint", self.mount_point.as_deref());
         Ok(draft.draft)
     }
-}
-
-/// The template that a name means, among those that depend on `parent`: a term, a title, or what finds any mixin. Where a
-/// server does not say what depends on what, any mixin will do.
-///
-/// # Errors
-/// [`ErrorKind::NotFound`], [`ErrorKind::Ambiguous`].
-pub fn template<'m>(model: &'m Model, parent: &str, name: &str) -> Result<&'m Mixin> {
-    let all: Vec<_> = model.dependants(parent).collect();
-    let by = |is: &dyn Fn(&Mixin) -> bool| all.iter().copied().filter(|mixin| is(mixin)).collect::<Vec<_>>();
-    for found in [
-        by(&|mixin| mixin.id.term() == name),
-        by(&|mixin| mixin.title == name),
-        by(&|mixin| mixin.id.term().eq_ignore_ascii_case(name) || mixin.title.eq_ignore_ascii_case(name)),
-    ] {
-        match found.as_slice() {
-            [] => {}
-            [only] => return Ok(only),
-            several => {
-                let names = several.iter().map(|mixin| mixin.id.to_string()).collect();
-                let message = format!("{name:?} could be any of {} templates", several.len());
-                return Err(Error::new(ErrorKind::Ambiguous, message).with_candidates(names));
-            }
-        }
-    }
-    let term = parent.rsplit('#').next().unwrap_or(parent);
-    model.mixin(name).map_err(|error| {
-        let terms: Vec<_> = all.iter().take(12).map(|mixin| mixin.id.term()).collect();
-        match (error.kind(), terms.is_empty()) {
-            (ErrorKind::NotFound, false) => {
-                Error::new(ErrorKind::NotFound, format!("the server offers no {term} {name:?}"))
-                    .with_hint(format!("it has {}", terms.join(", ")))
-            }
-            (ErrorKind::NotFound, true) => {
-                Error::new(ErrorKind::NotFound, format!("the server offers no {term} at all"))
-            }
-            _ => error,
-        }
-    })
 }
 
 /// A draft in the making.

@@ -33,7 +33,8 @@ fn types<'d>(definitions: impl Iterator<Item = &'d AttributeDefinition>) -> Hash
 /// The kinds, mixins and actions of a server.
 ///
 /// A category goes by its term (`compute`), by the last part of its scheme or the term of what it depends on, and its
-/// term (`os_tpl#debian12`, `resource_tpl#small`), by its identifier, and by its location (`/compute/`).
+/// term (`os_tpl#debian12`, `resource_tpl#small`), by its identifier, and by its location (`/compute/`). A mixin goes by
+/// its title instead of its term too, where that is no other's term (`Debian 12`, `os_tpl#Debian 12`).
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     kinds: Vec<Kind>,
@@ -247,22 +248,49 @@ impl Model {
         found
     }
 
-    fn find<'m>(
-        &'m self,
-        what: &'static str,
-        name: &str,
-        among: impl Iterator<Item = Category<'m>>,
-    ) -> Result<Category<'m>> {
+    /// The template that a name means, among the mixins that depend on `parent`. Where a server does not say what depends
+    /// on what, any mixin will do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Ambiguous`].
+    pub fn template(&self, parent: &str, name: &str) -> Result<&Mixin> {
+        let is_missing = |error: &Error| error.kind() == ErrorKind::NotFound;
+        let found = match self.find("template", name, self.dependants(parent).map(Category::Mixin)) {
+            Err(error) if is_missing(&error) => {
+                return self.mixin(name).map_err(|error| match is_missing(&error) {
+                    true => self.no_template(parent, name),
+                    false => error,
+                });
+            }
+            found => found?,
+        };
+        match found {
+            Category::Mixin(mixin) => Ok(mixin),
+            _ => Err(self.no_template(parent, name)),
+        }
+    }
+
+    fn no_template(&self, parent: &str, name: &str) -> Error {
+        let family = parent.rsplit('#').next().unwrap_or(parent);
+        let terms: Vec<_> = self.dependants(parent).take(12).map(|mixin| mixin.id.term()).collect();
+        match terms.is_empty() {
+            true => Error::new(ErrorKind::NotFound, format!("the server offers no {family} at all")),
+            false => not_found(family, name).with_hint(format!("it has {}", terms.join(", "))),
+        }
+    }
+
+    fn find<'m>(&'m self, what: &str, name: &str, among: impl Iterator<Item = Category<'m>>) -> Result<Category<'m>> {
         let name = name.trim();
         let all: Vec<Category<'_>> = among.collect();
         let same_case = |a: &str, b: &str| a == b;
         let any_case = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-        for same in [same_case as fn(&str, &str) -> bool, any_case] {
-            let found: Vec<_> = all
-                .iter()
-                .copied()
-                .filter(|category| self.goes_by(*category, name, same))
-                .collect();
+        let by_term = |category: Category<'_>| self.goes_by(category, category.id().term(), name, same_case);
+        let by_title = |category: Category<'_>| self.is_titled(category, name, same_case);
+        let by_any = |category: Category<'_>| {
+            self.goes_by(category, category.id().term(), name, any_case) || self.is_titled(category, name, any_case)
+        };
+        for is_meant in [&by_term as &dyn Fn(Category<'_>) -> bool, &by_title, &by_any] {
+            let found: Vec<_> = all.iter().copied().filter(|category| is_meant(*category)).collect();
             match found.as_slice() {
                 [] => {}
                 [only] => return Ok(*only),
@@ -279,18 +307,25 @@ impl Model {
         Err(not_found(what, name))
     }
 
-    fn goes_by(&self, category: Category<'_>, name: &str, same: fn(&str, &str) -> bool) -> bool {
+    /// Whether a name is a mixin's, with the title in the place of the term.
+    fn is_titled(&self, category: Category<'_>, name: &str, same: fn(&str, &str) -> bool) -> bool {
+        let title = category.title();
+        let is_mixin = category.class() == Class::Mixin && !title.is_empty();
+        is_mixin && (same(title, name) || self.goes_by(category, title, name, same))
+    }
+
+    fn goes_by(&self, category: Category<'_>, own: &str, name: &str, same: fn(&str, &str) -> bool) -> bool {
         let id = category.id();
         if let Some((scheme, term)) = name.split_once('#') {
             return same(id.as_str(), name)
-                || same(id.term(), term)
+                || same(own, term)
                     && (same(short(id.scheme()), scheme) || self.parents(category).any(|parent| same(parent, scheme)));
         }
         if name.starts_with('/') {
             let own = category.location().unwrap_or_default();
             return !own.is_empty() && own.trim_end_matches('/') == name.trim_end_matches('/');
         }
-        same(id.term(), name)
+        same(own, name)
     }
 
     /// The terms of what a category is a special case of.

@@ -9,7 +9,6 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::{Args, ValueEnum};
-use occi_client::infrastructure::template;
 use occi_client::{Done, EntityDraft, Input, Until};
 use occi_model::infrastructure::COMPUTE;
 use occi_model::templates::RESOURCE_TPL;
@@ -287,7 +286,7 @@ impl Resize {
         let draft = EntityDraft {
             mixins: vec![
                 session
-                    .look_up(|model| template(model, RESOURCE_TPL, size).map(|size| size.id.clone()))
+                    .look_up(|model| model.template(RESOURCE_TPL, size).map(|size| size.id.clone()))
                     .await?,
             ],
             ..EntityDraft::default()

@@ -8,7 +8,7 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
-use occi_client::infrastructure::{self, NetworkInterface, StorageLink, template};
+use occi_client::infrastructure::{self, NetworkInterface, StorageLink};
 use occi_client::{Created, EntityDraft, Input, Model, Until};
 use occi_model::core::ID;
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
@@ -120,7 +120,7 @@ impl Create {
         if kind_id.as_str() == COMPUTE {
             for (family, name) in [(OS_TPL, &self.os), (RESOURCE_TPL, &self.size)] {
                 if let Some(name) = name {
-                    session.look_up(|model| template(model, family, name).map(drop)).await?;
+                    session.look_up(|model| model.template(family, name).map(drop)).await?;
                 }
             }
         }

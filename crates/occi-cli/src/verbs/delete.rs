@@ -55,15 +55,8 @@ impl Delete {
         {
             return self.operations(names, session).await;
         }
-        if let [class, name] = self.names.as_slice()
-            && class == "mixin"
-        {
-            return self.mixin(name, session).await;
-        }
-        if let [name] = self.names.as_slice()
-            && name.contains('#')
-        {
-            return self.mixin(name, session).await;
+        if let Some(names) = crate::names::mixins(&self.names, &*session.model().await?).filter(|_| !self.all) {
+            return self.mixins(&names, session).await;
         }
         let found = if self.all {
             let [kind] = self.names.as_slice() else {
@@ -143,17 +136,32 @@ impl Delete {
         Ok(())
     }
 
-    /// A template that was saved, or a mixin of the user's.
-    async fn mixin(&self, name: &str, session: &Session) -> Result<()> {
-        let id = session
-            .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
-            .await?;
-        if self.dry_run {
-            return session.output.text(&format!("would delete {id}\n"));
+    /// Templates that were saved, or mixins of the user's.
+    async fn mixins(&self, names: &[String], session: &Session) -> Result<()> {
+        let mut ids = Vec::new();
+        for name in names {
+            let id = session
+                .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
+                .await?;
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
         }
-        session.client.remove_mixin(id.as_str()).await?;
-        session.keep_model();
-        session.output.note(format!("{id}: deleted"));
+        if self.dry_run {
+            let lines: String = ids.iter().map(|id| format!("would delete {id}\n")).collect();
+            return session.output.text(&lines);
+        }
+        if ids.len() > 1 && !self.yes {
+            for id in &ids {
+                words::say(format!("  {id}"));
+            }
+            confirm(&format!("Delete these {}?", ids.len()))?;
+        }
+        for id in ids {
+            session.client.remove_mixin(id.as_str()).await?;
+            session.keep_model();
+            session.output.note(format!("{id}: deleted"));
+        }
         Ok(())
     }
 }

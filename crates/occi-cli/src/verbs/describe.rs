@@ -5,7 +5,7 @@ use crate::failure::Result;
 use crate::output::{Column, Look, Record};
 use crate::session::Session;
 use clap::Args;
-use occi_client::Category;
+use occi_client::{Category, ErrorKind};
 
 /// Say what a kind, a mixin or an action is
 #[derive(Debug, Args)]
@@ -23,7 +23,11 @@ pub(crate) struct Describe {
 impl Describe {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let name = self.name.as_str();
-        if name.contains('.') && !name.contains('#') && !name.contains('/') {
+        let could_be_attribute = name.contains('.') && !name.contains('#') && !name.contains('/');
+        if could_be_attribute
+            && let Err(error) = session.model().await?.category(name)
+            && error.kind() == ErrorKind::NotFound
+        {
             return self.attribute(session).await;
         }
         session

@@ -3,12 +3,12 @@
 use super::values::{attribute_name, definitions_of, gib, input};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
-use crate::names::kind;
+use crate::names::{is_template_family, kind};
 use crate::output::{Column, Look, Record, Sort};
 use crate::session::Session;
 use clap::Args;
 use futures::{Stream, TryStreamExt};
-use occi_client::{AttributeFilter, Category, ErrorKind, Filter, Input, Listing, Mixin, Model, Operator};
+use occi_client::{AttributeFilter, Category, ErrorKind, Filter, Input, Listing, Model, Operator};
 use occi_model::AttributeDefinition;
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::production::IPRESERVATION;
@@ -354,13 +354,6 @@ fn column(name: &str, definitions: &[&AttributeDefinition]) -> Result<Column> {
         name => Look::of_attribute(name),
     };
     Ok(Column::new(&full, look))
-}
-
-/// What templates depend on is no collection of machines to anybody who says `occi list os_tpl`.
-fn is_template_family(mixin: &Mixin, model: &Model) -> bool {
-    model.dependants(mixin.id.as_str()).next().is_some()
-        || mixin.id.as_str() == occi_model::templates::OS_TPL
-        || mixin.id.as_str() == occi_model::templates::RESOURCE_TPL
 }
 
 fn category_columns() -> Vec<Column> {

@@ -2,7 +2,7 @@
 
 use crate::complete;
 use crate::failure::{Failure, Result};
-use crate::names::{Among, kind_in_front};
+use crate::names::{Among, kind_in_front, mixins};
 use crate::output::{Column, Look, Record};
 use crate::session::Session;
 use clap::Args;
@@ -56,7 +56,10 @@ impl Show {
 
 /// What has a word for it in front that is no kind, and other names.
 fn class_in_front(mut names: Vec<String>, model: &Model) -> (Option<String>, Vec<String>) {
-    let is_class = |name: &String| ["operation", "mixin", "kind", "action"].contains(&name.as_str());
+    if let Some(mixins) = mixins(&names, model) {
+        return (Some("mixin".to_owned()), mixins);
+    }
+    let is_class = |name: &String| ["operation", "kind", "action"].contains(&name.as_str());
     if names.len() > 1 && names.first().is_some_and(is_class) {
         let class = names.remove(0);
         return (Some(class), names);

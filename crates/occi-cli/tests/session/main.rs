@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         trial("a_create_whose_answer_is_lost_is_made_once", lost),
         trial("an_interruption_says_what_goes_on_if_anything_does", interrupted),
         trial("what_only_the_server_sets_is_refused_before_it_is_sent", read_only),
+        trial("a_template_goes_by_the_same_names_with_every_verb", template_names),
         trial("the_manual_has_a_page_for_each_verb", manual),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -648,6 +649,44 @@ fn read_only() {
     assert_eq!(person.reads("occi list compute -o jsonpath='$[*].title'"), "web1\n");
     // A wish of who makes it.
     person.reads("occi create networkinterface --source web1 --target lan -a interface=eth1 --dry-run");
+}
+
+fn template_names() {
+    let person = Person::new();
+    person.reads("occi create compute web1 --wait && occi save web1 --as 'Gold 1.2' --method hot --wait");
+    let id = person.reads("occi list os_tpl --filter title='Gold 1.2' -o name");
+    let id = id.trim();
+    let (_, term) = id.split_once('#').unwrap();
+    let in_family = format!("os_tpl#{term}");
+    for name in ["Gold 1.2", "gold 1.2", term, "os_tpl#Gold 1.2", &in_family, id] {
+        let file = format!("- compute: web2\n  os: \"{name}\"\n- compute: web3\n  mixins: [\"{name}\"]\n");
+        std::fs::write(person.home.path().join("gold.yaml"), file).unwrap();
+        for line in [
+            "create compute x --os 'NAME' --dry-run",
+            "create compute x --mixin 'NAME' --dry-run",
+            "update web1 --mixin 'NAME' --dry-run",
+            "show mixin 'NAME' -o json",
+            "delete mixin 'NAME' --dry-run",
+            "describe 'NAME' -o json",
+        ] {
+            let said = person.reads(&format!("occi {}", line.replace("NAME", name)));
+            assert!(said.contains(id), "{line} with {name}: {said}");
+        }
+        assert_eq!(
+            person.reads("occi apply -f gold.yaml --dry-run").matches(term).count(),
+            2,
+            "{name}"
+        );
+        assert_eq!(person.reads(&format!("occi list '{name}' -o name")), "");
+    }
+    for words in ["os_tpl 'Gold 1.2'", &format!("os_tpl {term}"), "'os_tpl#Gold 1.2'"] {
+        for verb in ["show", "delete --dry-run"] {
+            let said = person.reads(&format!("occi {verb} {words}"));
+            assert!(said.contains(id), "{verb} {words}: {said}");
+        }
+    }
+    person.reads("occi delete os_tpl 'Gold 1.2'");
+    assert!(!person.reads("occi list os_tpl -o name").contains(id));
 }
 
 fn manual() {

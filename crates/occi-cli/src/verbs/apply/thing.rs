@@ -7,7 +7,7 @@ use super::node::{Entry, Node, Place, Shape};
 use crate::failure::{Failure, Result};
 use crate::names::concrete;
 use crate::verbs::values::{attribute_name, input, text_or_file};
-use occi_client::infrastructure::{Compute, template};
+use occi_client::infrastructure::Compute;
 use occi_client::{Category, EntityDraft, ErrorKind, Input, Model};
 use occi_model::infrastructure::{
     COMPUTE, IPNETWORK, IPNETWORKINTERFACE, NETWORK, NETWORKINTERFACE, SSH_KEY, STORAGE, STORAGELINK, USER_DATA,
@@ -264,7 +264,10 @@ impl Reader<'_> {
 
     fn template(&self, body: &mut Body, parent: &str, node: &Node) -> Result<()> {
         let name = node.need_text("a template")?;
-        let mixin = template(self.model, parent, name).map_err(|error| at(&node.place, error.into()))?;
+        let mixin = self
+            .model
+            .template(parent, name)
+            .map_err(|error| at(&node.place, error.into()))?;
         body.mixin(&mixin.id);
         Ok(())
     }
