@@ -3,13 +3,13 @@
 use super::each;
 use super::values::{Assignment, attribute_name, input, read_only};
 use crate::complete;
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::names::Among;
 use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
-use occi_client::{Entity, EntityDraft, Model, Until};
+use occi_client::{Done, Entity, EntityDraft, Model, Until, Write};
 
 /// Change attributes and mixins
 #[derive(Debug, Args)]
@@ -88,11 +88,8 @@ impl Update {
             }
             let mut operation = None;
             if !draft.attributes.is_empty() || !draft.mixins.is_empty() {
-                operation = session
-                    .client
-                    .update(&found.location, &draft, &self.waiting.write())
-                    .await?
-                    .operation;
+                let change = async |write: &Write| session.client.update(&found.location, &draft, write).await;
+                operation = guarded(&entity, &draft, self.waiting, session, change).await?.operation;
             }
             for name in &self.without {
                 let id = session
@@ -117,6 +114,61 @@ impl Update {
         })
         .await
     }
+}
+
+/// So often what has nothing to do with a change may come in between.
+const TRIES: usize = 5;
+
+/// Changes what has been seen, unless somebody else has changed the same meanwhile. Where the server gives tags, the change
+/// goes with that of what was seen.
+///
+/// # Errors
+/// [`Exit::Conflict`]: somebody else was faster.
+pub(super) async fn guarded(
+    seen: &Entity,
+    draft: &EntityDraft,
+    waiting: Waiting,
+    session: &Session,
+    change: impl AsyncFn(&Write) -> occi_client::Result<Done>,
+) -> Result<Done> {
+    let conflict = |why: String| {
+        Failure::new(Exit::Conflict, why).with_hint(format!("see: occi show {}, and do it again", seen.location))
+    };
+    let mut etag = seen.etag.clone();
+    // Listings have no tags of their members.
+    let mut is_old = etag.is_none() && session.client.dialect().is_occid;
+    for _ in 0..TRIES {
+        if is_old {
+            let now = session.client.show(&seen.location).await?;
+            if let Some(what) = changed_of(draft, seen, &now) {
+                return Err(conflict(format!("somebody else has changed {what} meanwhile")));
+            }
+            etag = now.etag;
+        }
+        let write = Write {
+            // A weak one never matches (RFC 9110, 13.1.1).
+            if_match: etag.take().filter(|etag| !etag.starts_with("W/")),
+            ..waiting.write()
+        };
+        match change(&write).await {
+            Err(error) if error.status() == Some(412) && write.if_match.is_some() => is_old = true,
+            done => return Ok(done?),
+        }
+    }
+    Err(conflict(
+        "others change it all the time: it was left as it is".to_owned(),
+    ))
+}
+
+/// What of that which a draft says is not as it was seen.
+fn changed_of<'d>(draft: &'d EntityDraft, seen: &Entity, now: &Entity) -> Option<&'d str> {
+    let has_all = |one: &Entity, other: &Entity| other.mixins.iter().all(|id| one.mixins.contains(id));
+    let are_same = has_all(seen, now) && has_all(now, seen);
+    if !draft.mixins.is_empty() && !are_same {
+        return Some("its mixins");
+    }
+    let mut names = draft.attributes.iter().map(|(name, _)| name.as_str());
+    names.find(|name| seen.attribute(name) != now.attribute(name))
 }
 
 /// An attribute that cannot be set; a state has a verb that leads to it.

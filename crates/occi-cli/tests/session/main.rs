@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         trial("an_interruption_says_what_goes_on_if_anything_does", interrupted),
         trial("what_only_the_server_sets_is_refused_before_it_is_sent", read_only),
         trial("a_template_goes_by_the_same_names_with_every_verb", template_names),
+        trial("what_another_changed_meanwhile_is_not_overwritten", meanwhile),
         trial("the_manual_has_a_page_for_each_verb", manual),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -687,6 +688,64 @@ fn template_names() {
     }
     person.reads("occi delete os_tpl 'Gold 1.2'");
     assert!(!person.reads("occi list os_tpl -o name").contains(id));
+}
+
+fn meanwhile() {
+    let person = Person::new();
+    person.reads("occi create compute web1 --wait && occi create storage data --size 1G --wait");
+    for (file, text) in [
+        ("mine.yaml", "- compute: web1\n  summary: mine\n"),
+        ("size.yaml", "- storage: data\n  size: 2G\n"),
+    ] {
+        std::fs::write(person.home.path().join(file), text).unwrap();
+    }
+    let while_another = |begin, line: &str, others: &str| {
+        let other = person.environment();
+        let words: Vec<_> = others.split(' ').map(str::to_owned).collect();
+        let does = move || {
+            let status = Command::new(OCCI).args(&words).env_clear().envs(other.clone()).status();
+            assert!(status.unwrap().success(), "{words:?}");
+        };
+        let url = cut::before(&person.occid.url, begin, does);
+        person.prints(&format!("occi --endpoint {url} {line}"))
+    };
+    for (begin, line, others, what) in [
+        (
+            "POST /compute/",
+            "update web1 summary=mine",
+            "update web1 summary=a --wait -q",
+            "occi.core.summary",
+        ),
+        (
+            "POST /compute/",
+            "apply -f mine.yaml --yes",
+            "update web1 summary=b --wait -q",
+            "occi.core.summary",
+        ),
+        (
+            "POST /storage/",
+            "apply -f size.yaml --yes",
+            "resize data 3G --wait -q",
+            "occi.storage.size",
+        ),
+    ] {
+        let said = while_another(begin, line, others);
+        let words = format!("somebody else has changed {what} meanwhile");
+        assert!(said.contains(&words) && said.ends_with("? 5\n"), "{line}: {said}");
+    }
+    let summary = || person.reads("occi show web1 -o jsonpath='$.summary'");
+    assert_eq!(summary(), "b\n");
+    assert_eq!(
+        person.reads("occi show data -o jsonpath=\"$.attributes['occi.storage.size']\""),
+        "3.0\n"
+    );
+    // What has nothing to do with it keeps nobody from it.
+    for line in ["update web1 summary=mine", "apply -f mine.yaml --yes"] {
+        person.reads("occi update web1 summary=theirs --wait -q");
+        let said = while_another("POST /compute/", line, "update web1 hostname=other --wait -q");
+        assert!(!said.contains("? "), "{line}: {said}");
+        assert_eq!(summary(), "mine\n", "{line}");
+    }
 }
 
 fn manual() {

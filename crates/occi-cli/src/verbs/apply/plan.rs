@@ -15,7 +15,7 @@ use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 use std::collections::HashMap;
 
 /// The attribute that an action changes.
-const STORAGE_SIZE: &str = "occi.storage.size";
+pub(super) const STORAGE_SIZE: &str = "occi.storage.size";
 /// Longer values are cut for people.
 const MOST: usize = 60;
 

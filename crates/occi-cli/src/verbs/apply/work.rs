@@ -1,13 +1,14 @@
 //! Doing what is to be done, one thing after the other.
 
 use super::Plan;
-use super::plan::{Step, Where};
+use super::plan::{STORAGE_SIZE, Step, Where};
 use super::thing::{Body, Link, Thing};
 use crate::failure::{Failure, Result};
 use crate::progress::Waiting;
 use crate::session::Session;
 use crate::verbs::create::{create, inline, location_of};
-use occi_client::{AttributeName, Done, EntityDraft, Input, TypeId, Until};
+use crate::verbs::update::guarded;
+use occi_client::{AttributeName, Done, Entity, EntityDraft, Input, TypeId, Until, Write};
 
 /// Carries a plan out. What is taken away is taken first: somebody else in the files may want it.
 ///
@@ -90,7 +91,6 @@ impl Work<'_> {
         } = *self;
         let thing = &plan.known[number].thing;
         let name = thing.name();
-        let write = waiting.write();
         let own = self.locations[number].clone().unwrap_or_default();
         match step {
             Step::Create => {
@@ -110,12 +110,19 @@ impl Work<'_> {
                     attributes: body.attributes.clone(),
                     ..EntityDraft::default()
                 };
-                let done = session.client.update(at, &draft, &write).await?;
+                let change = async |write: &Write| session.client.update(at, &draft, write).await;
+                let done = guarded(self.seen(number, at)?, &draft, waiting, session, change).await?;
                 self.wait(&name, at, &done, &Until::Up).await?;
             }
             Step::Resize(size) => {
-                let size = [("size", Input::Typed((*size).into()))];
-                let done = session.client.act(&own, "resize", &size, &write).await?;
+                let size = Input::Typed((*size).into());
+                let draft = EntityDraft {
+                    attributes: vec![(STORAGE_SIZE.parse().map_err(occi_client::Error::from)?, size.clone())],
+                    ..EntityDraft::default()
+                };
+                let size = [("size", size)];
+                let change = async |write: &Write| session.client.act(&own, "resize", &size, write).await;
+                let done = guarded(self.seen(number, &own)?, &draft, waiting, session, change).await?;
                 self.wait(&name, &own, &done, &Until::Up).await?;
             }
             Step::Attach(link) => {
@@ -125,11 +132,19 @@ impl Work<'_> {
                 create(&draft, None, &name, waiting, session).await?;
             }
             Step::Detach(link) => {
-                let done = session.client.delete(link, &write).await?;
+                let done = session.client.delete(link, &waiting.write()).await?;
                 self.wait(&name, link, &done, &Until::Gone).await?;
             }
         }
         Ok(())
+    }
+
+    /// A thing, or one of its links, as it was when the plan was made.
+    fn seen(&self, number: usize, at: &str) -> Result<&Entity> {
+        let now = self.plan.known[number].now.as_ref();
+        let mut seen = now.into_iter().flat_map(|now| std::iter::once(now).chain(&now.links));
+        seen.find(|entity| entity.location == at)
+            .ok_or_else(|| Failure::usage(format!("{at} has not been seen")))
     }
 
     async fn wait(&self, name: &str, location: &str, done: &Done, until: &Until) -> Result<()> {
