@@ -1,7 +1,7 @@
 //! Takes long answers apart while they come, so that a listing of any length stays in little memory.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::transport::Body;
+use crate::error::{Error, Result};
+use crate::transport::{Body, goes_on};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -191,13 +191,7 @@ fn check_size(bytes: usize) -> Result<()> {
 /// A whole body, of so many bytes at most, that takes so long at most.
 pub(crate) async fn whole(body: Body, limit: usize, within: Duration) -> Result<Bytes> {
     let read = tokio::time::timeout(within, all(body, limit)).await;
-    read.unwrap_or_else(|_| {
-        let seconds = within.as_secs();
-        Err(Error::new(
-            ErrorKind::Timeout,
-            format!("the answer goes on after {seconds} s, and was not read on"),
-        ))
-    })
+    read.unwrap_or_else(|_| Err(goes_on(within)))
 }
 
 async fn all(mut body: Body, limit: usize) -> Result<Bytes> {

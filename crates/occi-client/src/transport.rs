@@ -14,7 +14,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// The bytes of an answer as they come.
@@ -58,7 +58,8 @@ pub struct Limits {
     /// Bytes of an answer that is read as a whole; listings that stream have no limit but that of one entity.
     /// Default 64 MiB.
     pub body: usize,
-    /// For such an answer from its first byte to its last. Default 10 min.
+    /// For such an answer from its first byte to its last. Of one that streams, no such time of waiting brings less than
+    /// 10 bytes a second. Default 10 min.
     pub whole: Duration,
 }
 
@@ -153,7 +154,7 @@ pub struct NotSent(String);
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
-    read: Duration,
+    limits: Limits,
     /// For messages.
     endpoint: String,
     is_https: bool,
@@ -161,6 +162,8 @@ pub struct Http {
 
 /// Who waits longer than a year waits for ever, and clocks count no further than some ages.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+/// Bytes a second of an answer that streams. A line of the slowest listing that is meant has some fifty.
+const SLOWEST: f64 = 10.0;
 /// The most header lines of an answer: ooi renders the query interface as one line per category.
 const MAX_HEADERS: usize = 4096;
 
@@ -190,7 +193,7 @@ impl Http {
             .map_err(|error| Error::invalid(format!("the connection cannot be prepared: {}", chain(&error))))?;
         Ok(Self {
             client,
-            read: limits.read,
+            limits: *limits,
             endpoint: endpoint.to_string(),
             is_https: endpoint.is_https(),
         })
@@ -203,7 +206,7 @@ impl Transport for Http {
             let is_endless = request.extensions().get::<Endless>().is_some();
             let request = reqwest::Request::try_from(request)
                 .map_err(|error| Error::invalid(format!("this cannot be sent: {}", chain(&error))))?;
-            let response = match timeout(self.read, self.client.execute(request)).await {
+            let response = match timeout(self.limits.read, self.client.execute(request)).await {
                 Ok(response) => response.map_err(|error| self.explain(error))?,
                 Err(_) => return Err(self.too_slow()),
             };
@@ -214,21 +217,63 @@ impl Transport for Http {
                     value.set_sensitive(true);
                 }
             }
-            let body = (self.clone(), http_body_util::BodyDataStream::new(body));
-            let body = stream::try_unfold(body, move |(server, mut body)| async move {
+            let body = http_body_util::BodyDataStream::new(body);
+            let body = (self.clone(), body, Pace::default());
+            let body = stream::try_unfold(body, move |(server, mut body, mut pace)| async move {
+                let begun = Instant::now();
                 let next = match is_endless {
                     true => Ok(body.try_next().await),
-                    false => timeout(server.read, body.try_next()).await,
+                    false => timeout(server.limits.read, body.try_next()).await,
                 };
                 let next = next.map_err(|_| server.too_slow())?;
                 let next = next.map_err(|error| server.explain(error))?;
-                Ok(next.map(|bytes| (bytes, (server, body))))
+                if let Some(bytes) = &next
+                    && !is_endless
+                {
+                    pace.add(bytes.len(), begun.elapsed(), server.limits.whole)?;
+                }
+                Ok(next.map(|bytes| (bytes, (server, body, pace))))
             });
             let body = body.boxed();
             Ok(Incoming { head, body })
         }
         .boxed()
     }
+}
+
+/// How fast an answer comes. What its reader does with it takes time too, and that does not count.
+#[derive(Debug, Default)]
+struct Pace {
+    bytes: usize,
+    waited: Duration,
+}
+
+impl Pace {
+    /// Bytes for which so long was waited.
+    ///
+    /// # Errors
+    /// In the whole of a time there were almost none.
+    fn add(&mut self, bytes: usize, waited: Duration, within: Duration) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.waited += waited;
+        if self.waited < within {
+            return Ok(());
+        }
+        let pace = std::mem::take(self);
+        match pace.bytes as f64 / pace.waited.as_secs_f64() < SLOWEST {
+            true => Err(goes_on(within)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// An answer whose time is over.
+pub(crate) fn goes_on(after: Duration) -> Error {
+    let seconds = after.as_secs();
+    Error::new(
+        ErrorKind::Timeout,
+        format!("the answer goes on after {seconds} s, and was not read on"),
+    )
 }
 
 impl Http {

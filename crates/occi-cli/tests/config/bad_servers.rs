@@ -35,6 +35,8 @@ enum Server {
     },
     /// It says one byte after the other, each in time.
     Drips,
+    /// It shows what it offers, and says everything else so.
+    DripsMembers,
     /// It answers with what it was asked.
     Echo(u16),
 }
@@ -215,6 +217,7 @@ fn cases() -> Vec<Case> {
         case("a page instead of a listing", Offers(answer("200 OK", "text/html", "It works!")), LIST, 1, &["it is text/html"]),
         case("a page instead of a deletion", Offers(answer("200 OK", "text/html", "It works!")), "delete /compute/1 --yes", 1, &["it is text/html"]),
         case("one byte after the other", Drips, LIST, 6, &["goes on after 4 s"]),
+        case("a listing one byte after the other", DripsMembers, LIST, 6, &["goes on after 4 s"]),
         case("a thing that is gone", Offers(answer("404 Not Found", "text/plain", "")), SHOW, 3, &["/compute/1"]),
         case("a state in which it cannot be", Offers(answer("409 Conflict", "text/plain", "not now")), SHOW, 5, &["not now"]),
         case("an echo that refuses", Echo(401), LIST, 4, &[]),
@@ -321,20 +324,23 @@ async fn start(server: Server, person: &Person) -> String {
             })
             .await
         }
-        Drips => {
-            raw(|_, mut stream| async move {
-                let _ = stream
-                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n")
-                    .await;
-                while stream.write_all(b" ").await.is_ok() {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+        Drips => raw(|_, stream| drip(stream, 100)).await,
+        DripsMembers => {
+            let offers = offers();
+            raw(move |line, mut stream| {
+                let offers = offers.clone();
+                async move {
+                    if !line.contains(" /-/ ") {
+                        return drip(stream, 400).await;
+                    }
+                    let _ = stream.write_all(offers.as_bytes()).await;
+                    let _ = stream.shutdown().await;
                 }
             })
             .await
         }
         Offers(text) => {
-            let json = "accept: application/occi+json";
-            let offers = with("200 OK", json, std::str::from_utf8(&query_interface()).unwrap());
+            let offers = offers();
             raw(move |line, mut stream| {
                 let text = if line.contains(" /-/ ") {
                     offers.clone()
@@ -364,6 +370,22 @@ async fn start(server: Server, person: &Person) -> String {
             authority.server(name, is_expired, wants_certificate).await
         }
         Echo(status) => echo(status).await,
+    }
+}
+
+/// What is offered, by a server that reads JSON.
+fn offers() -> String {
+    let json = "accept: application/occi+json";
+    with("200 OK", json, std::str::from_utf8(&query_interface()).unwrap())
+}
+
+/// Says one byte after the other for as long as anybody listens.
+async fn drip(mut stream: tokio::net::TcpStream, pause_ms: u64) {
+    let _ = stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/occi+json\r\n\r\n")
+        .await;
+    while stream.write_all(b" ").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
 }
 
