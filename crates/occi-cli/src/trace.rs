@@ -98,7 +98,8 @@ fn show_headers(side: char, headers: &HeaderMap) {
     }
 }
 
-fn is_known_secret(name: &HeaderName) -> bool {
+/// Whether a header of this name holds a credential.
+pub(crate) fn is_known_secret(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::SET_COOKIE, header::COOKIE].contains(name)
         || ["x-auth-token", "x-subject-token"].contains(&name.as_str())
 }

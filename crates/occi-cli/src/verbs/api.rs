@@ -2,7 +2,9 @@
 
 use super::values::text_or_file;
 use crate::failure::{Exit, Failure, Result};
+use crate::mask::masked_answer;
 use crate::session::Session;
+use crate::trace::is_known_secret;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use occi_client::ErrorKind;
@@ -53,8 +55,9 @@ impl Api {
                 .trim()
                 .parse()
                 .map_err(|_| Failure::usage(format!("{name:?} names no header")))?;
-            let value = HeaderValue::from_str(value.trim())
+            let mut value = HeaderValue::from_str(value.trim())
                 .map_err(|_| Failure::usage(format!("this cannot be the value of {name}")))?;
+            value.set_sensitive(is_known_secret(&name));
             headers.append(name, value);
         }
         let body = self.data.as_deref().map(text_or_file).transpose()?.unwrap_or_default();
@@ -73,9 +76,10 @@ impl Api {
             for (name, value) in &answer.headers {
                 text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
             }
-            session.output.text(&format!("{text}\n"))?;
+            let text = masked_answer(format!("{text}\n").as_bytes());
+            session.output.text(&String::from_utf8_lossy(&text))?;
         }
-        session.output.bytes(&answer.body)?;
+        session.output.bytes(&masked_answer(&answer.body))?;
         if answer.status.is_client_error() || answer.status.is_server_error() {
             let exit = Exit::of(ErrorKind::of_status(answer.status.as_u16()), true);
             return Err(Failure::new(exit, format!("the server answered {}", answer.status)));

@@ -1,6 +1,6 @@
 //! Words of servers that a terminal would obey, and a terminal that is not there.
 
-use crate::person::Person;
+use crate::person::{PASSWORD, Person, TOKEN};
 use crate::stub::{Seen, Stub, answer, json, model, query_interface, text, with};
 use axum::body::Body;
 use http::Response;
@@ -213,4 +213,44 @@ pub(crate) async fn debug() {
         said.err.contains("admin_pwd\":***") && said.err.contains("\"a\":1"),
         "{said:?}"
     );
+}
+
+/// Who sends back what it was sent does not put a credential where it stays.
+pub(crate) async fn echo() {
+    let person = Person::new();
+    let stub = Stub::start(|seen| {
+        let shown = seen.header("authorization").to_owned() + seen.header("x-auth-token");
+        let bare = if shown.starts_with("Basic") { PASSWORD } else { TOKEN };
+        let status = if seen.target == "/bad" { 400 } else { 200 };
+        with(
+            text(status, format!("you are {shown}, that is {bare}\n")),
+            "x-you-are",
+            &shown,
+        )
+    })
+    .await;
+    for who in [
+        "--user ann --password-file ~/password",
+        "--token-file ~/token",
+        "--auth-token-file ~/token",
+    ] {
+        for (line, code) in [("GET /good --include", 0), ("GET /bad -i", 1)] {
+            // That no secret is in what it says is always looked for.
+            let said = person.occi(&format!("--endpoint {} {who} api {line}", stub.url)).await;
+            assert_eq!(said.code, Some(code), "{said:?}");
+            assert_eq!(said.out.matches("***").count(), 3, "{said:?}");
+            assert!(said.out.contains("you are ***, that is ***\n"), "{said:?}");
+        }
+    }
+    let own = [
+        "--endpoint",
+        &stub.url,
+        "api",
+        "GET",
+        "/good",
+        "-H",
+        "Authorization: Bearer s3cret-t0ken",
+    ];
+    let said = person.run(&[], &own, "").await;
+    assert_eq!(said.out, "you are ***, that is ***\n", "{said:?}");
 }

@@ -48,6 +48,10 @@ fn main() -> ExitCode {
         trial("clouds_yaml_says_who_asks_and_keystone_where", clouds::catalogue),
         trial("clouds_yaml_is_found_merged_and_understood", clouds::files),
         trial("no_word_of_a_server_moves_the_cursor", hostile::words),
+        trial(
+            "an_answer_that_repeats_a_credential_is_printed_without_it",
+            hostile::echo,
+        ),
         trial("a_full_disk_behind_stderr_ends_nothing", hostile::full),
         trial("debugging_shows_a_beginning_without_user_data", hostile::debug),
         trial("no_time_is_too_long", hostile::endless),
