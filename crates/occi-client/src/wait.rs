@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use occi_model::Value;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// How patiently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// For how long in all. Default 10 min.
+    /// For how long in all, answers that do not come included. Default 10 min; 0 asks once, and waits for that answer.
     pub limit: Duration,
     /// Between the first questions. Default 250 ms.
     pub first: Duration,
@@ -105,6 +105,7 @@ struct Pace {
     most: Duration,
     /// There is none for who waits longer than any clock counts.
     end: Option<Instant>,
+    is_once: bool,
 }
 
 impl Pace {
@@ -113,6 +114,15 @@ impl Pace {
             next: patience.first,
             most: patience.most,
             end: Instant::now().checked_add(patience.limit),
+            is_once: patience.limit.is_zero(),
+        }
+    }
+
+    /// The answer to a question; none if the time is over first.
+    async fn ask<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+        match self.end.filter(|_| !self.is_once) {
+            Some(end) => timeout_at(end, question).await.ok(),
+            None => Some(question.await),
         }
     }
 
@@ -147,15 +157,23 @@ impl Client {
         patience: &Patience,
         mut report: impl FnMut(Progress<'_>),
     ) -> Result<Option<Entity>> {
-        let model = self.model().await?;
         let mut pace = Pace::new(patience);
+        let late = |last: Option<String>| {
+            let is = last.map_or_else(|| "its state is not known".to_owned(), |last| format!("it is {last}"));
+            let message = format!("{location} did not become {} in time: {is}", until.words());
+            Error::new(ErrorKind::Timeout, message).with_hint("what goes on in the server goes on")
+        };
+        let Some(model) = pace.ask(self.model()).await.transpose()? else {
+            return Err(late(None));
+        };
         let mut last = None;
         loop {
-            match self.show(location).await {
-                Err(error) if error.kind() == ErrorKind::NotFound && *until == Until::Gone => return Ok(None),
-                Err(error) if is_passing(&error) => report(Progress::Trouble(&error)),
-                Err(error) => return Err(error),
-                Ok(entity) => {
+            match pace.ask(self.show(location)).await {
+                None => {}
+                Some(Err(error)) if error.kind() == ErrorKind::NotFound && *until == Until::Gone => return Ok(None),
+                Some(Err(error)) if is_passing(&error) => report(Progress::Trouble(&error)),
+                Some(Err(error)) => return Err(error),
+                Some(Ok(entity)) => {
                     let state = entity.state(&model);
                     report(Progress::Entity {
                         entity: &entity,
@@ -176,14 +194,7 @@ impl Client {
                 }
             }
             if !pace.step().await {
-                let is = last
-                    .as_deref()
-                    .map_or_else(|| "its state is not known".to_owned(), |last| format!("it is {last}"));
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("{location} did not become {} in time: {is}", until.words()),
-                )
-                .with_hint("what goes on in the server goes on"));
+                return Err(late(last));
             }
         }
     }
@@ -201,14 +212,17 @@ impl Client {
     ) -> Result<Operation> {
         let mut pace = Pace::new(patience);
         loop {
-            let found = match self.dialect().is_occid {
-                true => self.operation(operation).await,
-                false => self.task(operation).await,
+            let asked = async {
+                match self.dialect().is_occid {
+                    true => self.operation(operation).await,
+                    false => self.task(operation).await,
+                }
             };
-            match found {
-                Err(error) if is_passing(&error) => report(Progress::Trouble(&error)),
-                Err(error) => return Err(error),
-                Ok(found) => {
+            match pace.ask(asked).await {
+                None => {}
+                Some(Err(error)) if is_passing(&error) => report(Progress::Trouble(&error)),
+                Some(Err(error)) => return Err(error),
+                Some(Ok(found)) => {
                     report(Progress::Operation(&found));
                     match found.state {
                         OperationState::Succeeded => return Ok(found),

@@ -43,9 +43,7 @@ impl Wait {
         let within = self.within.or(timeout).unwrap_or(PATIENCE);
         for name in &kind_in_front(&self.names, &model) {
             if name.contains("/-/operation/") {
-                let found = session.client.operation(name).await?;
-                let entity = found.entity.clone().unwrap_or_default();
-                let (_, made) = session.wait(name, &entity, Some(name), &Until::Gone, within).await?;
+                let (_, made) = session.wait(name, name, Some(name), &Until::Gone, within).await?;
                 for mixin in made {
                     session.output.text(&format!("{mixin}\n"))?;
                 }

@@ -6,7 +6,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::Response;
-use occi_client::{Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, Retries, Write};
+use occi_client::{
+    Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, Patience, Retries, Until, Write,
+};
 use occi_rendering::Base;
 use serde_json::json;
 use std::sync::Arc;
@@ -705,4 +707,41 @@ async fn what_took_too_long_is_not_asked_again() {
     let limits = Limits::of(Duration::from_millis(100));
     let error = builder(&url).limits(limits).build().unwrap().model().await.unwrap_err();
     assert_eq!((error.kind(), asked.load(Ordering::SeqCst)), (ErrorKind::Timeout, 1));
+}
+
+#[tokio::test]
+async fn patience_ends_while_an_answer_is_waited_for() {
+    let base = Base::new("http://cloud.example.org", "");
+    let model = String::from_utf8(query_interface(MediaType::TextPlain, &base)).unwrap();
+    let url = raw(move |_, head, mut stream| {
+        let model = model.clone();
+        async move {
+            if !head.starts_with("GET /-/ ") {
+                std::future::pending::<()>().await;
+            }
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{model}",
+                model.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    })
+    .await;
+    let client = builder(&url).build().unwrap();
+    let patience = Patience {
+        limit: Duration::from_millis(300),
+        ..Patience::default()
+    };
+    let began = std::time::Instant::now();
+    let entity = client.wait_for("/compute/1", &Until::Up, &patience, |_| {}).await;
+    let operation = client.wait_for_operation("/-/operation/1", &patience, |_| {}).await;
+    for error in [entity.unwrap_err(), operation.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+        assert!(
+            error.message().ends_with("in time") || error.message().contains("not known"),
+            "{error}"
+        );
+    }
+    // Far less than the 20 s for one answer.
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
