@@ -5,7 +5,7 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file of the configuration.
@@ -51,6 +51,11 @@ impl Place {
         // Of what is read, not of what may lie there a moment later.
         let metadata = file.metadata().map_err(fail)?;
         let (mode, path) = (metadata.permissions().mode(), self.path.display());
+        // As ssh: in a directory that others can write a file may be theirs, whatever its mode.
+        if ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid()) {
+            let message = format!("{path} belongs to somebody else, and is not used");
+            return Err(Failure::new(Exit::Failure, message).with_hint("look at what it says, and make it your own"));
+        }
         if mode & self.forbidden != 0 {
             let message = format!("{path} is open to others ({:04o}), and is not used", mode & 0o7777);
             return Err(Failure::new(Exit::Failure, message).with_hint(format!("chmod 600 {path}")));

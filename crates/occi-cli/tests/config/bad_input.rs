@@ -242,6 +242,14 @@ pub(crate) async fn files() {
         said.fails(&format!("{file} {mode:o}"), 1, &["open to others", "chmod 600", file]);
         person.set_mode(file, 0o600);
     }
+    // What somebody else has written names a command of his. Only root can give a file away.
+    for file in [CREDENTIALS, CONFIG] {
+        if std::os::unix::fs::chown(person.path(file), Some(65_534), None).is_ok() {
+            let said = person.occi("list compute").await;
+            said.fails(file, 1, &["belongs to somebody else", file]);
+            std::os::unix::fs::chown(person.path(file), Some(0), None).unwrap();
+        }
+    }
     assert!(stub.lines().is_empty());
     // Others may read what holds no secret.
     person.set_mode(CONFIG, 0o644);
