@@ -478,7 +478,10 @@ fn credentials(name: Option<&str>, context: &Context, secrets: &Secrets, connect
                 .as_deref()
                 .ok_or_else(|| missing("token_endpoint"))?;
             let client_id = context.client_id.as_deref().ok_or_else(|| missing("client_id"))?;
-            let provider = Provider::known(endpoint, client_id, secrets.client_secret.clone(), connector)?;
+            // Our certificate is for the server, not for the provider.
+            let mut connector = connector.clone();
+            connector.tls.identity = None;
+            let provider = Provider::known(endpoint, client_id, secrets.client_secret.clone(), &connector)?;
             let tokens = Tokens {
                 access: token()?,
                 refresh: secrets.refresh_token.clone(),

@@ -5,11 +5,12 @@ use crate::stub::query_interface;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// Somebody who signs certificates.
@@ -40,21 +41,11 @@ impl Authority {
 
     /// A server with this certificate.
     async fn serves(&self, certificate: CertificateDer<'static>, key: &KeyPair, wants_certificate: bool) -> String {
-        let provider = Arc::new(default_provider());
-        let config = ServerConfig::builder_with_provider(provider.clone());
-        let config = config.with_safe_default_protocol_versions().unwrap();
-        let config = match wants_certificate {
-            true => {
-                let mut roots = RootCertStore::empty();
-                roots.add(self.0.der().clone()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                config.with_client_cert_verifier(verifier.build().unwrap())
-            }
-            false => config.with_no_client_auth(),
+        let verifier = match wants_certificate {
+            true => self.verifier().build().unwrap(),
+            false => WebPkiClientVerifier::no_client_auth(),
         };
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = config.with_single_cert(vec![certificate], key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor(certificate, key, verifier);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move {
@@ -81,12 +72,52 @@ impl Authority {
         url
     }
 
+    /// What answers at an address, encrypted, and for nobody who shows a certificate.
+    pub(crate) async fn before(&self, url: &str) -> String {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let verifier = Self::new().verifier().allow_unauthenticated();
+        let acceptor = acceptor(certificate.der().clone(), &key, verifier.build().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = format!("https://{}/", listener.local_addr().unwrap());
+        let behind = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (acceptor, behind) = (acceptor.clone(), behind.clone());
+                tokio::spawn(async move {
+                    let mut behind = TcpStream::connect(behind).await.unwrap();
+                    if let Ok(mut stream) = acceptor.accept(stream).await {
+                        let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
+                    }
+                });
+            }
+        });
+        own
+    }
+
+    /// Takes certificates that it has signed.
+    fn verifier(&self) -> ClientCertVerifierBuilder {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()))
+    }
+
     /// A certificate and its key.
-    fn signed(&self) -> (String, String) {
+    pub(crate) fn signed(&self) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["ann".to_owned()]).unwrap();
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, verifier: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = config.with_client_cert_verifier(verifier);
+    TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate], key).unwrap()))
 }
 
 pub(crate) async fn shown() {

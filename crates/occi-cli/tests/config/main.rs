@@ -34,6 +34,10 @@ fn main() -> ExitCode {
         trial("a_password_may_come_from_a_command", contexts::command),
         trial("an_occid_of_this_machine_is_found", contexts::local),
         trial("a_device_logs_in_and_the_tokens_are_renewed", provider::device),
+        trial(
+            "an_identity_provider_is_shown_no_certificate_of_ours",
+            provider::certificate,
+        ),
         trial("cli_5_every_way_to_say_who_asks_reaches_the_server", precedence::ways),
         trial(
             "options_go_before_the_environment_and_that_before_files",

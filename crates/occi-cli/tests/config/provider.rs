@@ -1,5 +1,6 @@
 //! An identity provider, and what is kept of what it gives.
 
+use crate::certificates::Authority;
 use crate::person::Person;
 use crate::stub::{Stub, json, model, text, with};
 use serde_json::json;
@@ -7,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One whose refresh tokens are good once.
-async fn provider() -> Stub {
+async fn provider(scheme: &'static str) -> Stub {
     let asked = AtomicUsize::new(0);
     Stub::start(move |seen| {
-        let issuer = format!("http://{}/realm", seen.header("host"));
+        let issuer = format!("{scheme}://{}/realm", seen.header("host"));
         let tokens = |number: usize| {
             let token = |kind: &str| format!("s3cret-{kind}-{number}");
             json(
@@ -50,20 +51,24 @@ async fn provider() -> Stub {
     .await
 }
 
-pub(crate) async fn device() {
-    let person = Person::new();
-    let provider = provider().await;
-    let good = Arc::new(AtomicUsize::new(1));
-    let now = good.clone();
-    let server = Stub::start(move |seen| {
-        let good = format!("Bearer s3cret-access-{}", now.load(Ordering::SeqCst));
+/// A server that takes the token of this number.
+async fn server(good: Arc<AtomicUsize>) -> Stub {
+    Stub::start(move |seen| {
+        let good = format!("Bearer s3cret-access-{}", good.load(Ordering::SeqCst));
         match seen.header("authorization") == good {
             true if seen.target == "/who" => text(200, "ann\n"),
             true => model(),
             false => with(text(401, ""), "www-authenticate", "Bearer error=\"invalid_token\""),
         }
     })
-    .await;
+    .await
+}
+
+pub(crate) async fn device() {
+    let person = Person::new();
+    let provider = provider("http").await;
+    let good = Arc::new(AtomicUsize::new(1));
+    let server = server(good.clone()).await;
     let login = format!(
         "login {} --oidc {}realm --client-id occi --name lab",
         server.url, provider.url
@@ -119,4 +124,23 @@ pub(crate) async fn device() {
     ] {
         person.occi(&line).await.fails(&line, code, &[word]);
     }
+}
+
+/// Who we are to the server is no business of the provider's.
+pub(crate) async fn certificate() {
+    let person = Person::new();
+    let provider = provider("https").await;
+    let good = Arc::new(AtomicUsize::new(1));
+    let server = server(good.clone()).await;
+    let authority = Authority::new();
+    let (certificate, key) = authority.signed();
+    person.write("ca.pem", &authority.pem());
+    person.write("both.pem", &format!("{certificate}{key}"));
+    let issuer = format!("{}realm", authority.before(&provider.url).await);
+    let login = format!("login {} --oidc {issuer} --client-id occi", server.url);
+    person
+        .good(&format!("{login} --ca-file ~/ca.pem --certificate ~/both.pem"))
+        .await;
+    good.store(2, Ordering::SeqCst);
+    assert_eq!(person.good("api GET /who").await, "ann\n");
 }
