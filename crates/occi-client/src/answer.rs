@@ -156,7 +156,7 @@ impl RawAnswer {
 
     /// The operation that the answer names.
     fn operation(&self, endpoint: &Endpoint) -> Option<String> {
-        endpoint.path_of(&self.header("x-occi-operation")?).ok()
+        own_operation(endpoint, &self.header("x-occi-operation")?)
     }
 
     fn entity(&self, endpoint: &Endpoint, asked: Option<&str>, model: &Model) -> Option<Entity> {
@@ -219,7 +219,7 @@ impl RawAnswer {
         if self.status == StatusCode::ACCEPTED && operation.is_none() {
             operation = self
                 .header(header::LOCATION)
-                .and_then(|url| endpoint.path_of(&url).ok());
+                .and_then(|url| own_operation(endpoint, &url));
         }
         let is_collection = location.ends_with('/');
         Done {
@@ -240,8 +240,14 @@ pub(crate) fn own_path(endpoint: &Endpoint, model: &Model, url: &str) -> String 
         return local.into_owned();
     }
     let path = url::Url::parse(&local).ok().map(|url| url.path().to_owned());
-    path.filter(|path| model.kind_at(path).is_some())
+    path.filter(|path| model.kind_at(path).is_some() || is_operation(path))
         .unwrap_or_else(|| local.into_owned())
+}
+
+/// The same of an operation, which lies where no entities do.
+fn own_operation(endpoint: &Endpoint, url: &str) -> Option<String> {
+    let path = || Some(url::Url::parse(url).ok()?.path().to_owned()).filter(|path| is_operation(path));
+    endpoint.path_of(url).ok().or_else(path)
 }
 
 /// Whether a path is of one of our operations.

@@ -2,11 +2,15 @@
 //!
 //! Every server is first asked as OCCI 1.2 and in text/plain, which all of them read. What it answers teaches the rest:
 //! 501 means that it knows version 1.1 only (ooi), an `Accept` header with JSON means that JSON can be sent, and the
-//! `Server` header tells an `occid`, which understands idempotency keys, preferences and filters in the query string.
+//! header `Occid`, which proxies leave alone, tells an `occid`: it understands idempotency keys, preferences and filters in
+//! the query string.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use occi_rendering::MediaType;
 use serde::{Deserialize, Serialize};
+
+/// What every answer of an `occid` has.
+const OCCID: HeaderName = HeaderName::from_static("occid");
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,10 +82,8 @@ impl Dialect {
     /// Learns from the headers of an answer; true if something is new.
     pub fn learn(&mut self, headers: &HeaderMap) -> bool {
         let before = *self;
-        let server = text(headers, header::SERVER);
-        if !server.is_empty() {
-            self.is_occid = server.split(' ').any(|product| product.starts_with("occid/"));
-        }
+        // A proxy answers for a server that is away, and says nothing of it.
+        self.is_occid |= is_occid(headers);
         let accept = text(headers, header::ACCEPT);
         let names_json = accept
             .split([',', ';'])
@@ -102,7 +104,12 @@ impl Dialect {
     }
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
+/// Whether it is the answer of an `occid`.
+pub(crate) fn is_occid(headers: &HeaderMap) -> bool {
+    headers.contains_key(OCCID)
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> String {
     let values = headers.get_all(name);
     let values: Vec<_> = values
         .iter()
@@ -133,7 +140,8 @@ mod tests {
         assert!(!dialect.learn(&headers(&[("server", "rOCCI-server OCCI/1.1 OCCI/1.2")])));
         assert_eq!(dialect.media, MediaType::TextPlain);
         let occid = headers(&[
-            ("server", "occid/0.1.0 OCCI/1.2 OCCI/1.1"),
+            ("server", "nginx"),
+            ("occid", "1"),
             (
                 "accept",
                 "text/plain, text/occi, application/occi+json, application/json",
@@ -141,6 +149,7 @@ mod tests {
         ]);
         assert!(dialect.learn(&occid) && dialect.is_occid);
         assert_eq!(dialect.media, MediaType::OcciJson);
+        assert!(!dialect.learn(&headers(&[("server", "nginx")])) && dialect.is_occid);
         let mut chosen = Dialect::with_media(MediaType::TextOcci);
         chosen.learn(&occid);
         assert_eq!((chosen.media, chosen.is_occid), (MediaType::TextOcci, true));

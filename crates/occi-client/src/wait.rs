@@ -7,8 +7,7 @@ use crate::client::Client;
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Operation, OperationState};
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{StatusCode, header};
 use occi_model::Value;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -212,13 +211,7 @@ impl Client {
     ) -> Result<Operation> {
         let mut pace = Pace::new(patience);
         loop {
-            let asked = async {
-                match self.dialect().is_occid {
-                    true => self.operation(operation).await,
-                    false => self.task(operation).await,
-                }
-            };
-            match pace.ask(asked).await {
+            match pace.ask(self.look(operation)).await {
                 None => {}
                 Some(Err(error)) if is_passing(&error) => report(Progress::Trouble(&error)),
                 Some(Err(error)) => return Err(error),
@@ -245,12 +238,13 @@ impl Client {
         }
     }
 
-    /// The task of a server of version 1.1: 200 while it runs, then 301 to the result.
-    async fn task(&self, location: &str) -> Result<Operation> {
-        let answer = self.raw(Method::GET, location, HeaderMap::new(), Bytes::new()).await;
-        let mut operation = Operation {
-            location: location.to_owned(),
+    /// An operation of an `occid`, or the task of a server of version 1.1: 200 while it runs, then 301 to the result.
+    async fn look(&self, operation: &str) -> Result<Operation> {
+        let location = self.endpoint().path_of(operation)?;
+        let answer = self.look_at_operation(&location).await?;
+        let mut task = Operation {
             id: location.rsplit('/').next().unwrap_or_default().to_owned(),
+            location,
             entity: None,
             verb: "task".to_owned(),
             state: OperationState::Running,
@@ -263,14 +257,15 @@ impl Client {
             mixins: Vec::new(),
             parts: Vec::new(),
         };
-        let answer = answer?;
         if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
-            operation.state = OperationState::Succeeded;
+            task.state = OperationState::Succeeded;
             let result = answer.header(header::LOCATION);
-            operation.entity = result.and_then(|url| self.endpoint().path_of(&url).ok());
-            return Ok(operation);
+            task.entity = result.and_then(|url| self.endpoint().path_of(&url).ok());
+            return Ok(task);
         }
-        self.judged(answer)?;
-        Ok(operation)
+        match Operation::read(&self.judged(answer)?, &task.location, self.endpoint()) {
+            Err(error) if self.dialect().is_occid => Err(error),
+            found => Ok(found.unwrap_or(task)),
+        }
     }
 }

@@ -14,7 +14,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, ExitCode, Stdio};
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         ("a_terminal_is_itself_again_however_the_end_comes", ends),
         ("what_cannot_be_is_said", refusals),
         ("another_server_says_where_its_console_is", elsewhere),
+        ("a_proxy_in_front_hides_nothing", behind_a_proxy),
     ];
     let trials = trials.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
@@ -216,6 +217,72 @@ fn elsewhere() {
         assert_eq!(none.code, Some(1), "{line}: {none:?}");
         assert!(none.err.contains("offers no consoles"), "{line}: {none:?}");
     }
+}
+
+/// A proxy as nginx is by default: it calls itself the server, asks for what it has behind it by another name, and keeps what
+/// is about connections to itself, but for upgrades.
+fn proxy(server: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = server.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || passed_on(from_client, to_server, &["host"], "Host: behind.internal"));
+            std::thread::spawn(move || passed_on(server, client, &["server", "keep-alive"], "Server: nginx/1.26.3"));
+        }
+    });
+    url
+}
+
+fn passed_on(from: TcpStream, mut to: TcpStream, without: &[&str], with: &str) {
+    let mut from = BufReader::new(from);
+    let mut head: Vec<_> = from
+        .by_ref()
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let is_upgrade = head
+        .iter()
+        .any(|line| line.to_ascii_lowercase().starts_with("upgrade:"));
+    head.retain(|line| {
+        let name = line.split(':').next().unwrap().to_ascii_lowercase();
+        !without.contains(&name.as_str()) && (name != "connection" || is_upgrade)
+    });
+    head.push(with.to_owned());
+    head.extend((!is_upgrade).then(|| "Connection: close".to_owned()));
+    let _ = to.write_all(format!("{}\r\n\r\n", head.join("\r\n")).as_bytes());
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+fn behind_a_proxy() {
+    let world = World::new();
+    let url = proxy(&world.url);
+    let command = |line: &str| {
+        let mut command = world.command(line);
+        command.env("OCCI_ENDPOINT", &url);
+        command
+    };
+    let good = |line: &str| {
+        let said = said(command(line).spawn().unwrap());
+        assert_eq!(said.code, Some(0), "{line}: {said:?}");
+        said.out
+    };
+    let shown = good("create compute web1 --wait=30s -o json");
+    assert!(shown.contains("\"active\""), "{shown}");
+    assert_eq!(good("log web1"), "booted\r\n");
+    let mut console = command("console web1").stdin(Stdio::piped()).spawn().unwrap();
+    console.stdin.take().unwrap().write_all(b"date\n").unwrap();
+    let typed = said(console);
+    assert_eq!((typed.code, typed.out.as_str()), (Some(0), "date\r\n"), "{typed:?}");
+    good("stop web1 --wait=30s -q");
+    assert!(good("show web1 -o json").contains("\"inactive\""));
+    let operations = good("list operation -o name");
+    let operation = operations.lines().next().unwrap();
+    good(&format!("wait {operation} --within 30s"));
 }
 
 /// A terminal, and what is on it.

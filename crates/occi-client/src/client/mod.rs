@@ -12,7 +12,7 @@ pub use listing::{Entities, Locations};
 
 use crate::answer::{Created, Done, RawAnswer};
 use crate::auth::{Auth, keystone};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, is_occid};
 use crate::endpoint::Endpoint;
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
@@ -166,6 +166,8 @@ impl Client {
     }
 
     fn keep(&self, answer: &RawAnswer, discovery: Discovery) -> Result<Arc<Model>> {
+        // Another server may be there now.
+        self.change_state(|state| state.dialect.is_occid = is_occid(&answer.headers));
         let saved = Saved::new(&self.0.endpoint, self.dialect(), discovery, answer);
         let model = Arc::new(saved.model(&self.0.endpoint)?);
         self.change_state(|state| {
@@ -406,6 +408,15 @@ impl Client {
         let location = self.0.endpoint.path_of(operation)?;
         let request = self.requests(&self.dialect(), &Model::default()).operation(&location)?;
         Operation::read(&self.whole(request).await?, &location, &self.0.endpoint)
+    }
+
+    /// What there is at the path of an operation, or of what another server calls so.
+    pub(crate) async fn look_at_operation(&self, location: &str) -> Result<RawAnswer> {
+        let mut request = self.requests(&self.dialect(), &Model::default()).operation(location)?;
+        let accept = HeaderValue::from_static("application/occi+json, */*;q=0.5");
+        request.headers_mut().insert(header::ACCEPT, accept);
+        request.extensions_mut().insert(AsItIs);
+        self.exchange_whole(request).await
     }
 
     /// Stops an operation, where that is still possible.

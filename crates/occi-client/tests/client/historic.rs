@@ -403,6 +403,28 @@ async fn the_task_of_a_1_1_server_leads_to_its_result() {
     assert_eq!(deleted.operation.as_deref(), Some("/tasks/9"));
 }
 
+/// Whoever shows one: an `occid` is not always known as such before it is asked.
+#[tokio::test]
+async fn an_operation_that_failed_is_no_task_that_goes_on() {
+    let stub = Stub::start(|seen| match seen.line().as_str() {
+        "GET /-/operation/1" => json(
+            200,
+            &json!({ "id": "1", "verb": "stop", "state": "failed", "error": { "message": "no power" } }),
+        ),
+        _ => text(404, ""),
+    })
+    .await;
+    let failed = stub
+        .client()
+        .wait_for_operation("/-/operation/1", &patience(), |_| {})
+        .await;
+    let failed = failed.unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.message()),
+        (ErrorKind::Failed, "stop failed: no power")
+    );
+}
+
 #[tokio::test]
 async fn cli_3_recorded_answers_mean_the_same_over_the_wire() {
     for (file, line, path) in [

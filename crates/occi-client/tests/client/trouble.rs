@@ -325,8 +325,7 @@ async fn breaks_off(times: usize, then: &'static str) -> (String, Arc<AtomicUsiz
         let (count, model) = (count.clone(), model.clone());
         async move {
             let answer = if head.starts_with("GET /-/") {
-                let server = "occid/0.1.0 OCCI/1.2";
-                format!("HTTP/1.1 200 OK\r\nserver: {server}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{model}", model.len())
+                format!("HTTP/1.1 200 OK\r\noccid: 1\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{model}", model.len())
             } else if count.fetch_add(1, Ordering::SeqCst) < times {
                 // Read, and no answer.
                 return;

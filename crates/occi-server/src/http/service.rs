@@ -37,6 +37,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// By which clients know us: a proxy in front puts itself into `Server`.
+const OCCID: HeaderName = HeaderName::from_static("occid");
 /// Above so many principals, the limiter drops those who have been quiet.
 const PRUNE_ABOVE: usize = 100_000;
 
@@ -596,6 +598,7 @@ impl Door for Service {
         }
         let headers = response.headers_mut();
         headers.insert(header::SERVER, HeaderValue::clone(&self.server.load()));
+        headers.insert(OCCID, HeaderValue::from_static("1"));
         headers.insert(header::ACCEPT, HeaderValue::from_static(accepted(wishes.agent)));
         headers.insert(X_REQUEST_ID, trace.request_id.clone());
         headers.entry(header::VARY).or_insert(answer::VARY);
