@@ -78,15 +78,16 @@ impl RawAnswer {
         }
     }
 
-    /// The type of a body that is in no rendering of OCCI. Historic servers name none, or several at once.
-    fn foreign_type(&self) -> Option<String> {
+    /// The type of the body, without parameters. Historic servers name none, or several at once, of which this is the first.
+    pub(crate) fn content_type(&self) -> String {
         let text = self.header(header::CONTENT_TYPE).unwrap_or_default();
-        let name = text
-            .split([';', ','])
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let name = text.split([';', ',']).next().unwrap_or_default();
+        name.trim().to_ascii_lowercase()
+    }
+
+    /// The type of a body that is in no rendering of OCCI.
+    fn foreign_type(&self) -> Option<String> {
+        let name = self.content_type();
         let is_ours = |media: MediaType| media != MediaType::Html && media.as_str() == name;
         let is_foreign = !self.body.is_empty() && !name.is_empty() && !MediaType::ALL.into_iter().any(is_ours);
         is_foreign.then_some(name)

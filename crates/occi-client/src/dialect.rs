@@ -1,7 +1,7 @@
 //! How a server wants to be spoken to.
 //!
-//! Every server is first asked as OCCI 1.2 and in text/plain, which all of them read. What it answers teaches the rest:
-//! 501 means that it knows version 1.1 only (ooi), an `Accept` header with JSON means that JSON can be sent, and the
+//! Every server is first asked as OCCI 1.2 and in text/plain, which almost all of them read; where nothing comes of that, in
+//! JSON (MartServer) and then in text/occi. What it answers teaches the rest: 501 means that it knows version 1.1 only (ooi), an `Accept` header with JSON means that JSON can be sent, and the
 //! header `Occid`, which proxies leave alone, tells an `occid`: it understands idempotency keys, preferences and filters in
 //! the query string.
 
@@ -54,6 +54,8 @@ pub struct Dialect {
     pub media: MediaType,
     /// Whether the user chose the rendering, so that nothing that the server says changes it.
     pub is_media_fixed: bool,
+    /// Whether it understood nothing before it was asked in JSON: its lists are read from what it shows.
+    pub is_json_only: bool,
     /// Whether it is an `occid`.
     pub is_occid: bool,
 }
@@ -64,6 +66,7 @@ impl Default for Dialect {
             version: Version::default(),
             media: MediaType::TextPlain,
             is_media_fixed: false,
+            is_json_only: false,
             is_occid: false,
         }
     }
@@ -92,6 +95,24 @@ impl Dialect {
             self.media = MediaType::OcciJson;
         }
         *self != before
+    }
+
+    /// The type of the first answer to a question in text/plain, which some servers answer in what they have.
+    pub(crate) fn learn_from_type(&mut self, name: &str) {
+        let media = match name {
+            "application/json" | "application/occi+json" => MediaType::OcciJson,
+            "text/occi" => MediaType::TextOcci,
+            _ => return,
+        };
+        if !self.is_media_fixed && self.media == MediaType::TextPlain {
+            self.speak(media);
+        }
+    }
+
+    /// What the server speaks, as it does not speak text/plain.
+    pub(crate) fn speak(&mut self, media: MediaType) {
+        self.media = media;
+        self.is_json_only = media.is_json();
     }
 
     /// What to ask for in a listing by location.

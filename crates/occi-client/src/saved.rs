@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 pub struct Saved {
     endpoint: String,
     version: Version,
-    /// The rendering that is spoken, where it is JSON.
-    is_json: bool,
+    /// The rendering that is spoken.
+    media: String,
+    is_json_only: bool,
     is_occid: bool,
     pub(crate) discovery: Discovery,
     /// The tag of the model.
@@ -38,7 +39,8 @@ impl Saved {
         Self {
             endpoint: endpoint.to_string(),
             version: dialect.version,
-            is_json: dialect.media.is_json(),
+            media: dialect.media.as_str().to_owned(),
+            is_json_only: dialect.is_json_only,
             is_occid: dialect.is_occid,
             discovery,
             etag: answer.header(header::ETAG),
@@ -55,8 +57,10 @@ impl Saved {
     pub(crate) fn teach(&self, dialect: &mut Dialect) {
         dialect.version = dialect.version.min(self.version);
         dialect.is_occid = self.is_occid;
-        if self.is_json && !dialect.is_media_fixed {
-            dialect.media = MediaType::OcciJson;
+        let known = MediaType::ALL.into_iter().find(|media| media.as_str() == self.media);
+        if let Some(media) = known.filter(|_| !dialect.is_media_fixed) {
+            dialect.media = media;
+            dialect.is_json_only = self.is_json_only;
         }
     }
 

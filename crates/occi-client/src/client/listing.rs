@@ -29,12 +29,14 @@ impl Client {
     pub async fn list_stream(&self, at: &str, listing: &Listing) -> Result<Locations> {
         let at = self.collection(at).await?;
         let model = self.model().await?;
+        if self.dialect().is_json_only {
+            return self.locations_in_json(&at, listing).await;
+        }
         let request = self.requests(&self.dialect(), &model).list(&at, listing)?;
         let incoming = self.exchange(request).await?;
-        // A server that has JSON and nothing else.
+        // It was not asked in anything else.
         if incoming.head.status == StatusCode::NOT_ACCEPTABLE && self.dialect().media.is_json() {
-            let entities = self.entities_in_json(&at, listing).await?;
-            return Ok(entities.map_ok(|entity| entity.location).boxed());
+            return self.locations_in_json(&at, listing).await;
         }
         self.locations_of(self.good(incoming).await?).await
     }
@@ -49,6 +51,10 @@ impl Client {
     ) -> Result<Option<(Vec<String>, Option<String>)>> {
         let at = self.collection(at).await?;
         let model = self.model().await?;
+        if self.dialect().is_json_only {
+            let locations = self.locations_in_json(&at, listing).await?;
+            return Ok(Some((locations.try_collect().await?, None)));
+        }
         let mut request = self.requests(&self.dialect(), &model).list(&at, listing)?;
         if let Some(etag) = etag {
             let etag = HeaderValue::try_from(etag).map_err(|_| Error::invalid("this is no entity tag"))?;
@@ -159,6 +165,11 @@ impl Client {
                 .boxed());
         }
         self.entities_in_json(&at, listing).await
+    }
+
+    async fn locations_in_json(&self, at: &str, listing: &Listing) -> Result<Locations> {
+        let entities = self.entities_in_json(at, listing).await?;
+        Ok(entities.map_ok(|entity| entity.location).boxed())
     }
 
     async fn entities_in_json(&self, at: &str, listing: &Listing) -> Result<Entities> {

@@ -29,6 +29,7 @@ use futures::stream::{BoxStream, StreamExt};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
+use occi_rendering::MediaType;
 use occi_rendering::request::{ActionDraft, Filter};
 use std::fmt::{self, Debug};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -120,9 +121,12 @@ impl Client {
         }
     }
 
-    /// What the server offers, asked for anew.
+    /// What the server offers, asked for anew: in another rendering where nothing comes of the first.
     pub async fn discover(&self) -> Result<Arc<Model>> {
         let mut discovery = Discovery::Query;
+        let begun = self.dialect();
+        let mut asked_in = Vec::new();
+        let mut first_error = None;
         loop {
             let before = self.dialect();
             let empty = Model::default();
@@ -132,12 +136,37 @@ impl Client {
                 discovery = Discovery::WellKnown;
                 continue;
             }
-            let answer = self.judged(answer)?;
-            // JSON says more: types, defaults, descriptions.
-            if self.dialect().media != before.media {
-                continue;
-            }
-            return self.keep(&answer, discovery);
+            asked_in.push(before.media);
+            let is_refused = matches!(
+                answer.status,
+                StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            );
+            let found = self.judged(answer).and_then(|answer| {
+                let media = self.dialect().media;
+                // JSON says more: types, defaults, descriptions.
+                match media != before.media && !asked_in.contains(&media) {
+                    true => Ok(None),
+                    false => self.keep(&answer, discovery).map(Some),
+                }
+            });
+            let error = match found {
+                Ok(Some(model)) => return Ok(model),
+                Ok(None) => continue,
+                Err(error) => error,
+            };
+            let is_media = is_refused || error.kind() == ErrorKind::Protocol;
+            let error = first_error.take().unwrap_or(error);
+            let others = [MediaType::TextPlain, MediaType::OcciJson, MediaType::TextOcci];
+            let next = others.into_iter().find(|media| !asked_in.contains(media));
+            let Some(next) = next.filter(|_| is_media && !begun.is_media_fixed) else {
+                self.change_state(|state| {
+                    state.dialect.media = begun.media;
+                    state.dialect.is_json_only = begun.is_json_only;
+                });
+                return Err(error);
+            };
+            first_error = Some(error);
+            self.change_state(|state| state.dialect.speak(next));
         }
     }
 
@@ -167,10 +196,13 @@ impl Client {
 
     fn keep(&self, answer: &RawAnswer, discovery: Discovery) -> Result<Arc<Model>> {
         // Another server may be there now.
-        self.change_state(|state| state.dialect.is_occid = is_occid(&answer.headers));
-        let saved = Saved::new(&self.0.endpoint, self.dialect(), discovery, answer);
+        let mut dialect = self.dialect();
+        dialect.is_occid = is_occid(&answer.headers);
+        dialect.learn_from_type(&answer.content_type());
+        let saved = Saved::new(&self.0.endpoint, dialect, discovery, answer);
         let model = Arc::new(saved.model(&self.0.endpoint)?);
         self.change_state(|state| {
+            state.dialect = dialect;
             state.model = Some(model.clone());
             state.saved = Some(saved);
         });

@@ -275,8 +275,9 @@ async fn cli_3_pyssf_is_understood() {
     })
     .await;
     // The head of the query interface alone is larger than the usual limit on header lines, where there are many.
-    let client = stub.builder().media(MediaType::TextOcci).build().unwrap();
+    let client = stub.client();
     assert_eq!(client.model().await.unwrap().kinds().len(), 6);
+    assert_eq!(client.dialect().media, MediaType::TextOcci);
     assert_eq!(
         client.list("compute", &Listing::default()).await.unwrap(),
         ["/compute/7", "/compute/8"]
@@ -298,9 +299,16 @@ async fn cli_3_pyssf_is_understood() {
     assert_eq!(entity.actions[0].target.as_deref(), Some("/compute/7?action=start"));
 }
 
-/// MartServer: JSON of OCCI 1.2 with a location in every entity, asked for and told in JSON.
+/// MartServer: JSON of OCCI 1.2 with a location in every entity. What it is not asked for in JSON by that name alone, it
+/// answers with success and nothing, refuses, or answers in JSON all the same, by its version.
 #[tokio::test]
 async fn cli_3_martserver_is_understood() {
+    for (status, is_json_anyhow) in [(200, false), (406, false), (415, false), (200, true)] {
+        martserver(status, is_json_anyhow).await;
+    }
+}
+
+async fn martserver(status: u16, is_json_anyhow: bool) {
     let entity = |number: u32| {
         json!({
             "id": format!("urn:uuid:{number}"), "kind": COMPUTE, "title": format!("m{number}"), "mixins": [],
@@ -310,8 +318,10 @@ async fn cli_3_martserver_is_understood() {
         })
     };
     let stub = Stub::start(move |seen| {
+        let is_json = matches!(seen.header("accept"), "application/occi+json" | "application/json");
         let response = match seen.line().as_str() {
             "GET /-/" => text(404, "not here"),
+            _ if !is_json && !is_json_anyhow => text(status, ""),
             "GET /.well-known/org/ogf/occi/-/" => json(
                 200,
                 &json!({
@@ -334,7 +344,13 @@ async fn cli_3_martserver_is_understood() {
         with(response, "server", "MartServer/1.0 OCCI/1.2")
     })
     .await;
-    let client = stub.builder().media(MediaType::OcciJson).build().unwrap();
+    let client = stub.client();
+    client.model().await.unwrap();
+    assert_eq!(client.dialect().media, MediaType::OcciJson);
+    let later = stub.builder().saved(client.saved().unwrap()).build().unwrap();
+    assert_eq!(later.dialect(), client.dialect());
+    let listed = client.list("compute", &Listing::default()).await.unwrap();
+    assert_eq!(listed, ["/compute/1", "/compute/2"]);
     let all = client.entities("compute", &Listing::default()).await.unwrap();
     let all: Vec<Entity> = all.try_collect().await.unwrap();
     assert_eq!(
