@@ -1,5 +1,6 @@
 //! The images of this host: what there is to boot from, and what stays of them below the disks of machines.
 
+use crate::durable;
 use crate::error::Failure;
 use crate::image::{Image, Images};
 use crate::site::{BASES, SAVED, Site};
@@ -48,7 +49,7 @@ impl Site {
             fs::copy(path, &copy).map_err(Failure::host("copy the image"))?;
             let mode = fs::Permissions::from_mode(0o444);
             fs::set_permissions(&copy, mode).map_err(Failure::host("copy the image"))?;
-            fs::rename(&copy, &base).map_err(Failure::host("copy the image"))?;
+            durable::rename(&copy, &base)?;
         }
         Ok(name)
     }

@@ -13,7 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 /// # Errors
 /// [`Failure::Host`]; the old file, if there was one, is then still there.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    replace(path, value, true)
+    write(path, &json(path, value)?)
+}
+
+/// Writes `bytes` to `path`, durably and in one step.
+///
+/// # Errors
+/// As [`write_json`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    replace(path, bytes, true)
 }
 
 /// Writes `value` to `path` in one step, but not durably: for what means nothing any more once the host has gone down.
@@ -22,20 +30,23 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
 /// # Errors
 /// As [`write_json`].
 pub fn note_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    replace(path, value, false)
+    replace(path, &json(path, value)?, false)
 }
 
-fn replace<T: Serialize>(path: &Path, value: &T, durably: bool) -> Result<(), Failure> {
-    let step = || format!("write {}", path.display());
-    let json = serde_json::to_vec_pretty(value).map_err(|error| Failure::Record {
+fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::Record {
         file: path.display().to_string(),
         reason: error.to_string(),
-    })?;
+    })
+}
+
+fn replace(path: &Path, bytes: &[u8], durably: bool) -> Result<(), Failure> {
+    let step = || format!("write {}", path.display());
     let parent = path.parent().unwrap_or_else(|| Path::new("."));
     let new = path.with_extension("new");
     let write = || {
         let mut file = File::create(&new)?;
-        file.write_all(&json)?;
+        file.write_all(bytes)?;
         if durably {
             file.sync_all()?;
         }
@@ -45,7 +56,23 @@ fn replace<T: Serialize>(path: &Path, value: &T, durably: bool) -> Result<(), Fa
             false => Ok(()),
         }
     };
-    write().map_err(Failure::host(step()))
+    write().map_err(|error| {
+        // It may have failed for want of room.
+        let _was_not_begun = fs::remove_file(&new);
+        Failure::host(step())(error)
+    })
+}
+
+/// Gives a file, which nobody changes any more, the name `path` in one step; file and name are durable then.
+///
+/// # Errors
+/// [`Failure::Host`].
+pub fn rename(file: &Path, path: &Path) -> Result<(), Failure> {
+    let renamed = File::open(file)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| fs::rename(file, path));
+    renamed.map_err(Failure::host(format!("write {}", path.display())))?;
+    sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))
 }
 
 /// Makes the names in `directory` durable.

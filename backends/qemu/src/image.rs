@@ -191,7 +191,9 @@ impl Images {
 /// Directories of images, and what was found there last: only what has changed since is read again.
 #[derive(Debug)]
 pub struct Library {
-    directories: Vec<PathBuf>,
+    /// That of the projects' own images, first.
+    saved: PathBuf,
+    given: Vec<PathBuf>,
     known: Mutex<HashMap<PathBuf, (Stamp, Found)>>,
 }
 
@@ -199,10 +201,12 @@ pub struct Library {
 type Found = Result<Image, String>;
 
 impl Library {
-    /// Of two images with one name the one in the earlier directory counts. A directory that is not there is empty.
-    pub fn new(directories: Vec<PathBuf>) -> Self {
+    /// The projects' own images are in `saved`, those of everybody in `given`. Of two images with one name the one in the
+    /// earlier directory counts. A directory that is not there is empty.
+    pub fn new(saved: PathBuf, given: Vec<PathBuf>) -> Self {
         Self {
-            directories,
+            saved,
+            given,
             known: Mutex::default(),
         }
     }
@@ -212,7 +216,8 @@ impl Library {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *known);
         let mut found = Images::default();
-        for directory in &self.directories {
+        for directory in std::iter::once(&self.saved).chain(&self.given) {
+            let read = if *directory == self.saved { read_saved } else { read };
             let entries = fs::read_dir(directory).into_iter().flatten().flatten();
             let mut paths: Vec<PathBuf> = entries
                 .map(|entry| entry.path())
@@ -320,6 +325,21 @@ pub fn read(path: &Path) -> Result<Image, Failure> {
     })
 }
 
+/// The same of an image that belongs to a project. One of which nobody can tell any more whose it is must not be everybody's.
+///
+/// # Errors
+/// As [`read`]; [`Failure::Image`] also if its description names no project.
+pub fn read_saved(path: &Path) -> Result<Image, Failure> {
+    let image = read(path)?;
+    match image.description.project {
+        Some(_) => Ok(image),
+        None => Err(refusal(
+            path,
+            "its description has no project; write `project = \"NAME\"` into the file of its name that ends in .toml",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,7 +413,10 @@ mod tests {
         for file in fs::read_dir(directory.path()).unwrap() {
             rest(&file.unwrap().path());
         }
-        let library = Library::new(vec![directory.path().to_owned(), "/no/such/directory".into()]);
+        let library = Library::new(
+            "/no/such".into(),
+            vec![directory.path().to_owned(), "/no/directory".into()],
+        );
         let found = library.look();
         let names: Vec<_> = found.images.iter().map(|image| image.term.as_str()).collect();
         assert_eq!(names, ["bare", "good-one"]);
@@ -439,12 +462,34 @@ mod tests {
     }
 
     #[test]
+    fn a_saved_image_of_which_nobody_can_tell_whose_it_is_is_shown_to_nobody() {
+        let saved = tempfile::tempdir().unwrap();
+        let at = |name: &str| saved.path().join(name);
+        for name in ["own", "lost", "empty", "untold"] {
+            fs::write(at(name).with_extension("raw"), [0; 512]).unwrap();
+            rest(&at(name).with_extension("raw"));
+        }
+        // As a power cut leaves them.
+        fs::write(at("own.toml"), "project = \"physics\"").unwrap();
+        fs::write(at("empty.toml"), "").unwrap();
+        fs::write(at("untold.toml"), "title = \"Gold\"").unwrap();
+        let library = Library::new(saved.path().to_owned(), Vec::new());
+        let found = library.look();
+        let names: Vec<_> = found.images.iter().map(|image| image.term.as_str()).collect();
+        assert_eq!(names, ["own"]);
+        for name in ["lost", "empty", "untold"] {
+            assert!(found.refusal(name).unwrap().contains("project"), "{found:?}");
+            assert!(read_saved(&at(name).with_extension("raw")).is_err());
+        }
+    }
+
+    #[test]
     fn an_image_is_taken_when_it_is_whole_in_every_variant_that_qemu_makes() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let random: Vec<u8> = (0..1 << 17).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
         fs::write(at("content"), random).unwrap();
-        let library = Library::new(vec![directory.path().to_owned()]);
+        let library = Library::new("/no/such".into(), vec![directory.path().to_owned()]);
         for options in [
             &[][..],
             &["-c"],
@@ -483,7 +528,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let image = directory.path().join("x.raw");
         fs::write(&image, [0; 512]).unwrap();
-        let library = Library::new(vec![directory.path().to_owned()]);
+        let library = Library::new("/no/such".into(), vec![directory.path().to_owned()]);
         let said = library.look();
         assert!(said.refusal("x").unwrap().contains("writes"), "{said:?}");
         rest(&image);

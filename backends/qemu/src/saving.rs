@@ -4,6 +4,7 @@ use crate::agent;
 use crate::blocking::blocking;
 use crate::command_line::{AGENT, ROOT};
 use crate::confine;
+use crate::durable;
 use crate::error::Failure;
 use crate::image::{self, Image};
 use crate::jobs;
@@ -75,14 +76,24 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
     blocking(move || keep(&copy, &description, &done)).await
 }
 
-/// Makes an image of a copy, with its description beside it.
+/// Makes an image of a copy.
 fn keep(copy: &Path, description: &str, done: &Path) -> Result<Image, Failure> {
     if !done.exists() {
-        let described = done.with_extension("toml");
-        std::fs::write(&described, description).map_err(Failure::host("describe the saved image"))?;
-        or_remove(take(copy, done), &described)?;
+        secure(copy)?;
+        publish(copy, description, done)?;
     }
-    image::read(done)
+    image::read_saved(done)
+}
+
+/// Makes a file that nobody changes any more the image `done`. What is said of it is there for good before it is: an image
+/// without that would have lost whose it is.
+pub(crate) fn publish(file: &Path, description: &str, done: &Path) -> Result<(), Failure> {
+    let described = done.with_extension("toml");
+    let published = durable::write(&described, description.as_bytes()).and_then(|()| durable::rename(file, done));
+    match done.exists() {
+        true => published,
+        false => or_remove(published, &described),
+    }
 }
 
 /// What failed leaves no file: it may have failed for want of room.
@@ -95,6 +106,12 @@ pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), 
 
 /// Takes a file out of a directory in which a QEMU works, for us alone.
 pub(crate) fn take(file: &Path, to: &Path) -> Result<(), Failure> {
+    secure(file)?;
+    durable::rename(file, to)
+}
+
+/// Makes a file ours that a QEMU has written.
+fn secure(file: &Path) -> Result<(), Failure> {
     let is_file = std::fs::symlink_metadata(file).is_ok_and(|meta| meta.is_file());
     if !is_file {
         return Err(Failure::Image {
@@ -105,8 +122,7 @@ pub(crate) fn take(file: &Path, to: &Path) -> Result<(), Failure> {
     confine::give(file, rustix::process::geteuid().is_root().then_some(0))?;
     // Nobody changes it any more.
     let mode = std::fs::Permissions::from_mode(0o444);
-    std::fs::set_permissions(file, mode).map_err(Failure::host("keep a copy"))?;
-    std::fs::rename(file, to).map_err(Failure::host("keep a copy"))
+    std::fs::set_permissions(file, mode).map_err(Failure::host("keep a copy"))
 }
 
 fn description(record: &MachineRecord, title: &str) -> String {

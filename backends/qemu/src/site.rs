@@ -120,15 +120,13 @@ impl Site {
             (true, None) => Some(own_users(&config)?),
         };
         let (events, receiver) = mpsc::unbounded_channel();
-        let mut images = vec![config.directory.join(SAVED)];
-        images.extend(config.images.iter().cloned());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let site = Arc::new(Self {
             qemu_img: QemuImg {
                 program: config.qemu_img.clone(),
                 launcher: config.launcher.clone(),
             },
-            library: Library::new(images),
+            library: Library::new(config.directory.join(SAVED), config.images.clone()),
             host: OnceCell::new(),
             machines: Mutex::default(),
             networks: Mutex::default(),

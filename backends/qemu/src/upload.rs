@@ -22,7 +22,7 @@ use occi_backend::{
 };
 use occi_model::Term;
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -345,24 +345,15 @@ impl Site {
 
     /// Makes it a template.
     fn keep_image(&self, upload: &Uploading, sha256: &str, format: Format) -> std::result::Result<Image, Failure> {
-        let keep = || Failure::host("keep the image");
-        let record = upload.record.get();
-        let place = upload.place(self);
-        let done = place.with_extension(format.as_str());
-        let mut description = File::create(place.with_extension("toml")).map_err(keep())?;
-        description
-            .write_all(describe(&record, sha256).as_bytes())
-            .and_then(|()| description.sync_all())
-            .map_err(keep())?;
-        fs::rename(upload.file(), &done).map_err(keep())?;
-        durable::sync_dir(&self.config.directory.join(SAVED))?;
+        let done = upload.place(self).with_extension(format.as_str());
+        saving::publish(&upload.file(), &describe(&upload.record.get(), sha256), &done)?;
         let term = upload.term();
         upload.record.blocking_change(|record| {
             record.ready = Some(term);
             record.touched_ms = now_ms();
         })?;
         durable::remove_dir(&upload.directory.join(INSIDE))?;
-        image::read(&done)
+        image::read_saved(&done)
     }
 }
 
@@ -659,7 +650,7 @@ impl Images for Shelf {
             }
             UploadState::Ready(_) => {
                 let of = upload.clone();
-                let read = blocking(move || of.done(&site).map(|done| image::read(&done)).transpose());
+                let read = blocking(move || of.done(&site).map(|done| image::read_saved(&done)).transpose());
                 match read.await? {
                     Some(image) => image,
                     None => return refuse(ErrorKind::NotFound, "the image has been removed since"),

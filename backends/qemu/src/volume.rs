@@ -4,6 +4,7 @@
 //! while that changes: from before QEMU is given the file until it has opened it, while QEMU lets go of it, and while the
 //! tools work. Whoever holds it sees from QEMU itself which of the two it is.
 
+use crate::blocking::blocking;
 use crate::command_line::{INSIDE, disk_name};
 use crate::confine;
 use crate::devices;
@@ -331,13 +332,13 @@ async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
                 jobs::end_copy(&qmp).await
             };
             saving::or_remove(copied.await, &copy)?;
-            Ok(saving::take(&copy, &done)?)
+            Ok(blocking(move || saving::take(&copy, &done)).await?)
         }
         Worker::Tools(place) => {
             let copy = place.directory.join(saving::COPY);
             let copied = site.qemu_img.copy(&place, FILE, saving::COPY).await;
             saving::or_remove(copied, &copy)?;
-            Ok(saving::take(&copy, &done)?)
+            Ok(blocking(move || saving::take(&copy, &done)).await?)
         }
     }
 }

@@ -424,6 +424,36 @@ fn uploads_are_bounded_in_size_and_number_and_end_when_they_are_given_up() {
 }
 
 #[test]
+fn an_image_of_which_a_power_cut_took_what_is_said_of_it_is_shown_to_nobody() {
+    let occid = setup().start();
+    let alice = occid.user("alice", &["--project", "physics"]);
+    occid.user("bob", &["--project", "chemistry"]);
+    let image = upload(&alice, "secret", &raw(1024)).expect(201).json();
+    let name = image["name"].as_str().unwrap().to_owned();
+    let mut setup = occid.stop();
+    let described = setup.data().join("qemu/saved").join(format!("{name}.toml"));
+    for lost in [Some(""), None] {
+        match lost {
+            Some(text) => std::fs::write(&described, text).unwrap(),
+            None => std::fs::remove_file(&described).unwrap(),
+        }
+        let occid = setup.start();
+        for who in ["alice", "bob"] {
+            let client = occid.client(who, who);
+            assert!(images(&client).is_empty(), "{who}");
+            client.get(&format!("/-/image/{name}")).expect(404);
+        }
+        wait_until("a word to the operator", || {
+            occid
+                .log()
+                .contains(&format!("the image {name} is left out"))
+                .then_some(())
+        });
+        setup = occid.stop();
+    }
+}
+
+#[test]
 fn an_upload_outlives_connections_that_break_or_hang() {
     let occid = setup().config("[http]\nbody_timeout = \"2s\"").start();
     let admin = occid.admin();
