@@ -68,7 +68,7 @@ pub(crate) struct Site {
     networks: Mutex<BTreeMap<String, Arc<Network>>>,
     volumes: Mutex<BTreeMap<String, Arc<Volume>>>,
     pub(crate) uploads: Mutex<BTreeMap<String, Arc<Uploading>>>,
-    /// Held while an upload begins, also while that waits for the disk.
+    /// Held while room for an upload is given out, also while that waits for the disk.
     pub(crate) beginning: Mutex<()>,
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
@@ -156,6 +156,12 @@ impl Site {
             // It stays offline, which whoever asks is told; all else is there.
             if let Err(failure) = volume.undo_leaving() {
                 tracing::warn!(volume = volume.id, error = %crate::error::chain(&failure), "not brought online again");
+            }
+        }
+        for directory in directories(&site.config.directory.join(UPLOADS))? {
+            // Bytes that no record counts are nobody's.
+            if !record::path(&directory).exists() {
+                site.discard(&directory)?.empty()?;
             }
         }
         let mut found = Vec::new();
@@ -372,7 +378,7 @@ impl Site {
     }
 
     /// Makes a directory disappear in one step; what it becomes is for [`Site::empty`].
-    fn discard(&self, directory: &Path) -> Result<Trash, Failure> {
+    pub(crate) fn discard(&self, directory: &Path) -> Result<Trash, Failure> {
         let trash = self.config.directory.join(TRASH).join(Uuid::new_v4().to_string());
         match fs::rename(directory, &trash) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -383,8 +389,8 @@ impl Site {
     }
 
     /// Gives the space of what was removed back, which may take its time: nobody else waits for it.
-    pub(crate) async fn empty(&self, Trash(directory): Trash) -> Result<(), Failure> {
-        blocking(move || durable::remove_dir(&directory)).await
+    pub(crate) async fn empty(&self, trash: Trash) -> Result<(), Failure> {
+        blocking(move || trash.empty()).await
     }
 
     // What happens.
@@ -456,6 +462,13 @@ pub(crate) struct Turn {
 /// A directory that was removed and whose space is not given back yet.
 #[must_use]
 pub(crate) struct Trash(PathBuf);
+
+impl Trash {
+    /// [`Site::empty`] as a part of other work that may wait.
+    pub(crate) fn empty(self) -> Result<(), Failure> {
+        durable::remove_dir(&self.0)
+    }
+}
 
 /// Looks again and again, at something that is on the disk; each time told what it has seen before.
 async fn keep_looking<T: Default + Send + 'static>(

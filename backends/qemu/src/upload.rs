@@ -12,7 +12,7 @@ use crate::image::{self, Format, Image};
 use crate::qemu_img::Workplace;
 use crate::record::UploadRecord;
 use crate::saving;
-use crate::site::{SAVED, Site, UPLOADS, make_private};
+use crate::site::{SAVED, Site, Trash, UPLOADS, lock, make_private};
 use crate::templates;
 use async_trait::async_trait;
 use aws_lc_rs::digest::{self, SHA256};
@@ -24,8 +24,8 @@ use occi_model::Term;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
@@ -61,8 +61,29 @@ impl Uploading {
         })
     }
 
+    fn inside(&self) -> PathBuf {
+        self.directory.join(INSIDE)
+    }
+
     fn file(&self) -> PathBuf {
-        self.directory.join(INSIDE).join(FILE)
+        self.inside().join(FILE)
+    }
+
+    /// Opens its bytes: those that its record counts, and no others.
+    fn open(&self) -> std::result::Result<File, Failure> {
+        let open = || Failure::host("open the upload");
+        make_private(&self.inside())?;
+        // The image tool's user enters below, and finds one file.
+        fs::set_permissions(self.inside(), Permissions::from_mode(0o711)).map_err(open())?;
+        if self.file().exists() {
+            // It may have been looked at, by who did not come to an end.
+            fs::set_permissions(self.file(), Permissions::from_mode(0o600)).map_err(open())?;
+        }
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.mode(0o600).open(self.file()).map_err(open())?;
+        file.set_len(self.record.get().offset).map_err(open())?;
+        Ok(file)
     }
 
     /// The name of its template: the same for every try.
@@ -159,7 +180,7 @@ fn now_ms() -> i64 {
 
 impl Site {
     fn uploading(&self, id: Uuid) -> Option<Arc<Uploading>> {
-        crate::site::lock(&self.uploads).get(&id.to_string()).cloned()
+        lock(&self.uploads).get(&id.to_string()).cloned()
     }
 
     fn receiving(&self, id: Uuid) -> Result<Arc<Uploading>> {
@@ -173,7 +194,7 @@ impl Site {
     }
 
     fn all_uploads(&self) -> Vec<Arc<Uploading>> {
-        crate::site::lock(&self.uploads).values().cloned().collect()
+        lock(&self.uploads).values().cloned().collect()
     }
 
     /// Takes in an upload that was there at the start. One that has become a template without writing that down has.
@@ -182,8 +203,11 @@ impl Site {
             let term = upload.term();
             upload.record.blocking_change(|record| record.ready = Some(term))?;
         }
-        let id = upload.record.get().id.clone();
-        crate::site::lock(&self.uploads).insert(id, upload);
+        let record = upload.record.get();
+        if record.has_ended() {
+            durable::remove_dir(&upload.inside())?;
+        }
+        lock(&self.uploads).insert(record.id.clone(), upload);
         Ok(())
     }
 
@@ -193,21 +217,21 @@ impl Site {
         for upload in self.all_uploads() {
             let Ok(_alone) = upload.work.try_lock() else { continue };
             if upload.record.get().touched_ms < until
-                && let Err(failure) = self.forget_upload(&upload)
+                && let Err(failure) = self.forget_upload(&upload).and_then(Trash::empty)
             {
                 tracing::warn!(error = %crate::error::chain(&failure), "an old upload could not be removed");
             }
         }
     }
 
-    fn forget_upload(&self, upload: &Uploading) -> std::result::Result<(), Failure> {
+    fn forget_upload(&self, upload: &Uploading) -> std::result::Result<Trash, Failure> {
         // What was said of an image that never came.
         if upload.done(self).is_none() {
             let _never_said = fs::remove_file(upload.place(self).with_extension("toml"));
         }
-        durable::remove_dir(&upload.directory)?;
-        crate::site::lock(&self.uploads).remove(&upload.record.get().id);
-        Ok(())
+        let trash = self.discard(&upload.directory)?;
+        lock(&self.uploads).remove(&upload.record.get().id);
+        Ok(trash)
     }
 
     /// Whether `project` may have `bytes` more of images.
@@ -232,9 +256,20 @@ impl Site {
         )
     }
 
+    /// The bytes that all uploads have yet to bring.
+    fn missing(&self) -> u64 {
+        self.all_uploads().iter().map(|upload| upload.missing()).sum()
+    }
+
+    /// Finds room for `bytes` more of an upload of `project`, beside what all have yet to bring. It is kept once the upload's
+    /// record says so; until then whoever asks holds [`Site::beginning`].
+    fn find_room(&self, _until_recorded: &MutexGuard<'_, ()>, project: &str, bytes: u64) -> Result<()> {
+        self.check_disk(self.missing().saturating_add(bytes))?;
+        self.check_images(project, bytes)
+    }
+
     fn begin_upload(&self, project: &str, new: NewUpload) -> Result<()> {
-        // What is there is counted, and then one is added.
-        let _one_at_a_time = crate::site::lock(&self.beginning);
+        let alone = lock(&self.beginning);
         if self.uploading(new.id).is_some() {
             return Ok(());
         }
@@ -249,16 +284,9 @@ impl Site {
                 format!("the project has {UPLOADS_AT_A_TIME} uploads that have not ended: end one, or give one up"),
             );
         }
-        let others: u64 = uploads.iter().map(|upload| upload.missing()).sum();
-        let length = new.length.unwrap_or_default();
-        self.check_disk(others.saturating_add(length))?;
-        self.check_images(project, length)?;
+        self.find_room(&alone, project, new.length.unwrap_or_default())?;
         let directory = self.config.directory.join(UPLOADS).join(new.id.to_string());
-        make_private(&directory.join(INSIDE))?;
-        // The image tool's user enters below, and finds one file.
-        let passable = || Permissions::from_mode(0o711);
-        fs::set_permissions(directory.join(INSIDE), passable())
-            .map_err(Failure::host("make the upload's directory"))?;
+        make_private(&directory)?;
         let NewUpload {
             id,
             owner,
@@ -289,7 +317,7 @@ impl Site {
         };
         let record = Record::create(crate::record::path(&directory), record)?;
         durable::sync_dir(&self.config.directory.join(UPLOADS))?;
-        crate::site::lock(&self.uploads).insert(id, Uploading::new(directory, record));
+        lock(&self.uploads).insert(id, Uploading::new(directory, record));
         Ok(())
     }
 
@@ -305,8 +333,8 @@ impl Site {
             );
         }
         let expected = [sha256.map(|sha256| sha256.to_string()), record.sha256.clone()];
-        let (of, offset) = (upload.clone(), record.offset);
-        let looked = blocking(move || look(&of.file(), offset, expected.into_iter().flatten()));
+        let of = upload.clone();
+        let looked = blocking(move || look(&of, expected.into_iter().flatten()));
         let found = match looked.await? {
             Ok((sha256, format)) => match self.check(upload, format).await? {
                 None => Ok((sha256, format)),
@@ -323,7 +351,7 @@ impl Site {
                     record.refused = Some(told);
                     record.touched_ms = now_ms();
                 })?;
-                durable::remove_dir(&of.directory.join(INSIDE))?;
+                durable::remove_dir(&of.inside())?;
                 refuse(ErrorKind::Invalid, format!("the image is not taken: {reason}"))
             }
         })
@@ -336,7 +364,7 @@ impl Site {
             return Ok(None);
         }
         let place = Workplace {
-            directory: upload.directory.join(INSIDE),
+            directory: upload.inside(),
             read: Vec::new(),
             user: self.tools_user(),
         };
@@ -352,7 +380,7 @@ impl Site {
             record.ready = Some(term);
             record.touched_ms = now_ms();
         })?;
-        durable::remove_dir(&upload.directory.join(INSIDE))?;
+        durable::remove_dir(&upload.inside())?;
         image::read_saved(&done)
     }
 }
@@ -375,21 +403,14 @@ fn describe(record: &UploadRecord, sha256: &str) -> String {
     table.to_string()
 }
 
-/// The digest and the format of a file of which `offset` bytes count, or why it is not taken.
+/// The digest and the format of an upload, or why it is not taken.
 fn look(
-    path: &Path,
-    offset: u64,
+    upload: &Uploading,
     mut expected: impl Iterator<Item = String>,
 ) -> std::result::Result<std::result::Result<(String, Format), String>, Failure> {
     let read = || Failure::host("read the upload");
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(read())?;
-    file.set_len(offset).and_then(|()| file.sync_all()).map_err(read())?;
+    let file = upload.open()?;
+    file.sync_all().map_err(read())?;
     // Nobody changes it any more, and the image tool's user reads it.
     let mode = Permissions::from_mode(0o444);
     file.set_permissions(mode).map_err(read())?;
@@ -399,17 +420,19 @@ fn look(
             "its SHA-256 is {sha256}, and another was said: bytes were changed on their way"
         )));
     }
-    let header = match image::read_whole(path) {
+    let header = match image::read_whole(&upload.file()) {
         Ok(header) => header,
         Err(Failure::Image { reason, .. }) => return Ok(Err(reason)),
         Err(other) => return Err(other),
     };
-    if header.format == Format::Raw
-        && let Some(reason) = raw_reason(&file, offset).map_err(read())?
-    {
-        return Ok(Err(reason));
-    }
-    Ok(Ok((sha256, header.format)))
+    let reason = match header.format {
+        Format::Raw => raw_reason(&file),
+        Format::Qcow2 => Ok(None),
+    };
+    Ok(match reason.map_err(read())? {
+        Some(reason) => Err(reason),
+        None => Ok((sha256, header.format)),
+    })
 }
 
 fn digest_of(mut file: &File) -> std::io::Result<Sha256> {
@@ -427,7 +450,7 @@ fn digest_of(mut file: &File) -> std::io::Result<Sha256> {
 }
 
 /// Why a file that is in no format of QEMU's own is no disk either.
-fn raw_reason(file: &File, length: u64) -> std::io::Result<Option<String>> {
+fn raw_reason(file: &File) -> std::io::Result<Option<String>> {
     const PACKED: [(&[u8], &str); 5] = [
         (b"\x1f\x8b", "gzip"),
         (b"BZh", "bzip2"),
@@ -461,7 +484,8 @@ fn raw_reason(file: &File, length: u64) -> std::io::Result<Option<String>> {
         let reason = format!("it is in the format {name}; convert it with `qemu-img convert -O qcow2`");
         return Ok(Some(reason));
     }
-    Ok((!head.ends_with(&BOOTS) || !length.is_multiple_of(SECTOR))
+    let is_whole = file.metadata()?.len().is_multiple_of(SECTOR);
+    Ok((!head.ends_with(&BOOTS) || !is_whole)
         .then(|| "it is neither a qcow2 image nor the bytes of a disk that boots".to_owned()))
 }
 
@@ -475,12 +499,17 @@ struct Appending {
 }
 
 impl Appending {
-    /// Whether the disk has room for `missing` bytes, and the project for `more` beside what is counted already.
-    async fn check_room(&self, missing: u64, more: u64) -> Result<()> {
-        let (site, project) = (self.site.clone(), self.upload.record.get().project.clone());
+    /// Whether there still is room, for what was kept for it and for what was not.
+    async fn check_room(&self) -> Result<()> {
+        let (site, upload) = (self.site.clone(), self.upload.clone());
         blocking(move || {
-            site.check_disk(missing)?;
-            site.check_images(&project, more)
+            let record = upload.record.get();
+            site.check_disk(match record.length {
+                Some(_) => upload.missing(),
+                // It must not take what others have been promised.
+                None => site.missing(),
+            })?;
+            site.check_images(&record.project, 0)
         })
         .await
     }
@@ -500,12 +529,18 @@ impl Append for Appending {
                 format!("{length} bytes contradict what was said of the upload before"),
             );
         }
-        if known.is_none() {
-            self.check_room(length - self.offset, length - self.offset).await?;
-            let changed = self.upload.record.change(move |record| record.length = Some(length));
-            changed.await?;
+        if known.is_some() {
+            return Ok(());
         }
-        Ok(())
+        let (site, upload) = (self.site.clone(), self.upload.clone());
+        blocking(move || {
+            let alone = lock(&site.beginning);
+            let record = upload.record.get();
+            site.find_room(&alone, &record.project, length.saturating_sub(record.offset))?;
+            upload.record.blocking_change(|record| record.length = Some(length))?;
+            Ok(())
+        })
+        .await
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -524,7 +559,7 @@ impl Append for Appending {
         self.offset = end;
         if end - record.offset >= SYNC {
             self.sync().await?;
-            self.check_room(self.upload.missing(), 0).await?;
+            self.check_room().await?;
         }
         Ok(())
     }
@@ -615,21 +650,10 @@ impl Images for Shelf {
         self.0.receiving(id)?;
         let site = self.0.clone();
         blocking(move || {
-            let record = upload.record.get();
-            let path = upload.file();
-            if path.exists() {
-                // It may have been looked at, by who did not come to an end.
-                let ours = Permissions::from_mode(0o600);
-                fs::set_permissions(&path, ours).map_err(Failure::host("open the upload"))?;
-            }
-            let mut options = File::options();
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(path);
-            let file = file.map_err(Failure::host("open the upload"))?;
-            file.set_len(record.offset).map_err(Failure::host("open the upload"))?;
             let appending: Box<dyn Append> = Box::new(Appending {
                 site,
-                offset: record.offset,
-                file: Arc::new(file),
+                file: Arc::new(upload.open()?),
+                offset: upload.record.get().offset,
                 upload,
                 _alone: alone,
             });
@@ -670,10 +694,11 @@ impl Images for Shelf {
         };
         let alone = upload.alone().await?;
         let site = self.0.clone();
-        blocking(move || {
+        let (of, forgetting) = (site.clone(), upload.clone());
+        let trash = blocking(move || {
             let _alone = alone;
-            Ok(site.forget_upload(&upload)?)
-        })
-        .await
+            of.forget_upload(&forgetting)
+        });
+        Ok(site.empty(trash.await?).await?)
     }
 }

@@ -421,6 +421,41 @@ fn uploads_are_bounded_in_size_and_number_and_end_when_they_are_given_up() {
         .with("Upload-Length", "900000000000000");
     let full = begun.send("POST", "/-/image/?name=x", "").expect(507);
     assert!(full.body.contains("no room on the disk"), "{}", full.body);
+    // What is promised to one is not promised to another, also where it is announced late.
+    let disk = rustix::fs::statvfs(occid.setup.data().as_path()).unwrap();
+    let most = disk.f_bavail * disk.f_frsize / 10 * 7;
+    let admin = occid.admin();
+    let unsaid = || {
+        let client = admin.clone().with("Upload-Complete", "?0");
+        client.send("POST", "/-/image/?name=x", "").expect(201).location()
+    };
+    let (first, second) = (unsaid(), unsaid());
+    let announced = |place: &str| {
+        let client = admin.clone().with("Upload-Length", &most.to_string());
+        patch(&client, place, 0, "?0", b"")
+    };
+    announced(&first).expect(204);
+    announced(&second).expect(507);
+    admin.delete(&first).expect(204);
+    announced(&second).expect(204);
+}
+
+#[test]
+fn what_a_crash_leaves_of_an_upload_is_gone_on_with_or_goes() {
+    let occid = setup().start();
+    let bytes = raw(1024);
+    let place = begin(&occid.admin(), "x", bytes.len());
+    let (setup, uploads) = (occid.kill(), "qemu/upload");
+    let uploads = setup.data().join(uploads);
+    // Of one that has just begun there is the record and nothing else.
+    let _not_made = std::fs::remove_dir_all(uploads.join(&place["/-/upload/".len()..]).join("inside"));
+    // Of one that was being removed the bytes are left.
+    let half = uploads.join(uuid::Uuid::new_v4().to_string());
+    std::fs::create_dir_all(half.join("inside")).unwrap();
+    std::fs::write(half.join("inside/image"), &bytes).unwrap();
+    let occid = setup.start();
+    assert!(!half.exists());
+    patch(&occid.admin(), &place, 0, "?1", &bytes).expect(201);
 }
 
 #[test]
