@@ -133,7 +133,8 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
 
 fn check(site: &Site, scope: &Scope, create: &Create, wish: &Wish<'_>) -> Result<()> {
     site.check_room(create.mark.as_str(), wish.cores, mib(wish.memory))?;
-    site.check_disk(0)?;
+    // As for a volume: its guest may fill it.
+    site.check_disk(wish.image.header.size)?;
     let nics = create
         .links
         .iter()
@@ -633,6 +634,7 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
         );
     }
     site.check_room(&record.mark, record.cores, record.memory_mib())?;
+    site.check_disk(image.as_ref().map_or(0, |image| image.header.size))?;
     Ok((record, image))
 }
 

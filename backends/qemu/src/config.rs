@@ -63,6 +63,8 @@ keys! {
     /// How many GiB the images of a project may have, those that it saves and those that are still coming included.
     /// Default: as many as the disk has room for.
     project_image_gib: Option<u64> = None, like "200";
+    /// How many GiB the disk may have of an image that a client brings; the file of a larger one may be small. Default 1024.
+    image_disk_gib: u64 = 1024, like "1024";
     /// The emulator. Default `qemu-system-x86_64`, searched in `PATH`.
     qemu: PathBuf = "qemu-system-x86_64".into(), like "\"qemu-system-x86_64\"";
     /// The image tool. Default `qemu-img`, searched in `PATH`.
@@ -128,6 +130,9 @@ impl QemuConfig {
         }
         if self.users.is_some_and(|[first, last]| first == 0 || first >= last) {
             return Err("`users` must be two different numbers above 0, the lower one first".to_owned());
+        }
+        if self.image_disk_gib == 0 {
+            return Err("`image_disk_gib` must be at least 1".to_owned());
         }
         if self.boots == Some(0) || self.cores_ratio == 0 || self.console_log == 0 {
             return Err("`boots`, `cores_ratio` and `console_log` must be at least 1".to_owned());

@@ -31,6 +31,8 @@ pub(crate) struct Head {
     l1: (u64, u64),
     /// The table of the counts: where it is, and how many clusters it has.
     counts: (u64, u64),
+    /// How many earlier contents it keeps.
+    pub(crate) snapshots: u64,
 }
 
 impl Head {
@@ -77,6 +79,7 @@ impl Head {
             entry: if features & EXTENDED_ENTRIES == 0 { 8 } else { 16 },
             l1: (field(40, 8)?, field(36, 4)?),
             counts: (field(48, 8)?, field(56, 4)?),
+            snapshots: field(60, 4)?,
         })
     }
 

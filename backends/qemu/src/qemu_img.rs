@@ -102,14 +102,22 @@ impl QemuImg {
         self.run(place, LONG, &args).await.map(drop)
     }
 
-    /// What is wrong with `image`, of this engine's own format, if something is.
+    /// What is wrong with `image`, of this engine's own format, if something is. One that takes longer than `limit` is.
     ///
     /// # Errors
     /// As [`QemuImg::overlay`].
-    pub async fn check(&self, place: &Workplace, image: &str) -> Result<Option<String>, Failure> {
+    pub async fn check(&self, place: &Workplace, image: &str, limit: Duration) -> Result<Option<String>, Failure> {
         let bounds = Self::bounds(place);
         let words = bounds.command(&self.program, ["check", "-q", "-f", "qcow2", image])?;
-        let ended = program::run(&self.launcher, PACKAGE, words, &place.directory, LONG).await?;
+        let ended = match program::run(&self.launcher, PACKAGE, words, &place.directory, limit).await {
+            Err(Failure::Slow { .. }) => {
+                let limit = limit.as_secs();
+                return Ok(Some(format!(
+                    "`qemu-img check` of it did not end within {limit} seconds"
+                )));
+            }
+            ended => ended?,
+        };
         let said = ended.stderr.trim();
         match ended.status.code() {
             // Clusters that nobody uses cost room and nothing else.

@@ -36,6 +36,8 @@ const LOG_ROUND: Duration = Duration::from_secs(5);
 /// Between two looks at the directories of images.
 pub(crate) const IMAGE_ROUND: Duration = Duration::from_secs(2);
 
+/// So many uploads are looked at at a time.
+const LOOKED_AT: usize = 2;
 /// Between two looks at uploads that nobody goes on with.
 const UPLOAD_ROUND: Duration = Duration::from_secs(600);
 
@@ -70,6 +72,8 @@ pub(crate) struct Site {
     pub(crate) uploads: Mutex<BTreeMap<String, Arc<Uploading>>>,
     /// Held while room for an upload is given out, also while that waits for the disk.
     pub(crate) beginning: Mutex<()>,
+    /// The turns of uploads to be looked at: that takes all of a disk's speed, or of a processor's.
+    pub(crate) looking: Semaphore,
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
     /// Cores and MiB of what is about to start, by machine.
@@ -133,6 +137,7 @@ impl Site {
             volumes: Mutex::default(),
             uploads: Mutex::default(),
             beginning: Mutex::default(),
+            looking: Semaphore::new(LOOKED_AT),
             placing: Arc::default(),
             reserved: Mutex::default(),
             latest_port: Mutex::default(),

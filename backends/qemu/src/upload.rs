@@ -9,6 +9,7 @@ use crate::command_line::INSIDE;
 use crate::durable::{self, Record};
 use crate::error::{Failure, refuse};
 use crate::image::{self, Format, Image};
+use crate::qcow2::Head;
 use crate::qemu_img::Workplace;
 use crate::record::UploadRecord;
 use crate::saving;
@@ -36,6 +37,10 @@ const FILE: &str = "image";
 const UPLOADS_AT_A_TIME: usize = 8;
 /// How long an upload is kept to which nothing is added, and one that has ended.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long the image tool may take to check an image, and in addition for each of its GiB: far more than it needs for one
+/// that was not made to keep it busy.
+const CHECK: Duration = Duration::from_secs(60);
+const CHECK_GIB: Duration = Duration::from_secs(10);
 /// A crash costs no more than this, in bytes.
 const SYNC: u64 = 32 << 20;
 /// How long is waited for somebody who is about to let go.
@@ -333,8 +338,10 @@ impl Site {
             );
         }
         let expected = [sha256.map(|sha256| sha256.to_string()), record.sha256.clone()];
-        let of = upload.clone();
-        let looked = blocking(move || look(&of, expected.into_iter().flatten()));
+        // Never closed, so it comes in the end.
+        let _turn = self.looking.acquire().await;
+        let (of, largest) = (upload.clone(), self.config.image_disk_gib);
+        let looked = blocking(move || look(&of, largest, expected.into_iter().flatten()));
         let found = match looked.await? {
             Ok((sha256, format)) => match self.check(upload, format).await? {
                 None => Ok((sha256, format)),
@@ -368,7 +375,8 @@ impl Site {
             read: Vec::new(),
             user: self.tools_user(),
         };
-        Ok(self.qemu_img.check(&place, FILE).await?)
+        let limit = CHECK + CHECK_GIB * u32::try_from(upload.record.get().offset >> 30).unwrap_or(u32::MAX);
+        Ok(self.qemu_img.check(&place, FILE, limit).await?)
     }
 
     /// Makes it a template.
@@ -403,13 +411,14 @@ fn describe(record: &UploadRecord, sha256: &str) -> String {
     table.to_string()
 }
 
-/// The digest and the format of an upload, or why it is not taken.
+/// The digest and the format of an upload, or why it is not taken. Its disk has at most `largest` GiB.
 fn look(
     upload: &Uploading,
+    largest: u64,
     mut expected: impl Iterator<Item = String>,
 ) -> std::result::Result<std::result::Result<(String, Format), String>, Failure> {
     let read = || Failure::host("read the upload");
-    let file = upload.open()?;
+    let mut file = upload.open()?;
     file.sync_all().map_err(read())?;
     // Nobody changes it any more, and the image tool's user reads it.
     let mode = Permissions::from_mode(0o444);
@@ -425,9 +434,16 @@ fn look(
         Err(Failure::Image { reason, .. }) => return Ok(Err(reason)),
         Err(other) => return Err(other),
     };
+    if header.size > largest.saturating_mul(1 << 30) {
+        return Ok(Err(format!(
+            "its disk has {} GiB, and at most {largest} are taken; make it smaller (`qemu-img resize --shrink`), or ask the \
+             operator for more",
+            header.size.div_ceil(1 << 30)
+        )));
+    }
     let reason = match header.format {
         Format::Raw => raw_reason(&file),
-        Format::Qcow2 => Ok(None),
+        Format::Qcow2 => qcow2_reason(&mut file),
     };
     Ok(match reason.map_err(read())? {
         Some(reason) => Err(reason),
@@ -447,6 +463,13 @@ fn digest_of(mut file: &File) -> std::io::Result<Sha256> {
     }
     let digest = digest.finish().as_ref().try_into();
     digest.map(Sha256).map_err(std::io::Error::other)
+}
+
+/// Why an image of QEMU's own format is not taken that could be booted.
+fn qcow2_reason(file: &mut File) -> std::io::Result<Option<String>> {
+    file.seek(SeekFrom::Start(0))?;
+    let keeps_more = matches!(Head::read(file)?, Some(Ok(head)) if head.snapshots > 0);
+    Ok(keeps_more.then(|| "it holds snapshots; convert it with `qemu-img convert`, which leaves them out".to_owned()))
 }
 
 /// Why a file that is in no format of QEMU's own is no disk either.

@@ -3,7 +3,11 @@
 use crate::lab::{self, Lab, console};
 use crate::world::{act, compute, context, target};
 use occi_backend::{Backend, ErrorKind, NewUpload};
+use occi_backend_qemu::qemu_img::{QemuImg, Workplace};
 use occi_backend_qemu::{Qemu, QemuConfig};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A copy of the demonstration guest boots, also when it came as the bare bytes of its disk.
@@ -60,4 +64,52 @@ pub(crate) async fn bounded(config: QemuConfig) {
     let refused = act(&qemu, &machine, "save", &[]).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::QuotaExceeded, "{refused:?}");
     qemu.shutdown().await;
+}
+
+/// A machine whose guest could fill more than the disk has is not made.
+pub(crate) async fn vast(config: QemuConfig) {
+    let directory = config.images.last().unwrap();
+    let made = std::process::Command::new("qemu-img")
+        .args([
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-o",
+            "cluster_size=2M",
+            "vast.qcow2",
+            "100T",
+        ])
+        .current_dir(directory)
+        .status();
+    assert!(made.unwrap().success());
+    std::fs::set_permissions(directory.join("vast.qcow2"), Permissions::from_mode(0o444)).unwrap();
+    let qemu = Qemu::open(config).unwrap();
+    let mut machine = compute(&[]);
+    machine.bring_up = false;
+    machine.os_template = Some("vast".parse().unwrap());
+    let refused = qemu.create(&context(), &machine).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+    assert!(refused.to_string().contains("no room on the disk"), "{refused}");
+    qemu.shutdown().await;
+}
+
+/// An image that keeps the image tool busy is not waited for.
+pub(crate) async fn busy(lab: &Lab, config: QemuConfig) {
+    let directory = lab.machine("");
+    std::fs::create_dir_all(&directory).unwrap();
+    let tool = directory.join("tool");
+    std::fs::write(&tool, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    std::fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+    let tool = QemuImg {
+        program: tool,
+        launcher: config.launcher,
+    };
+    let place = Workplace {
+        directory,
+        read: Vec::new(),
+        user: None,
+    };
+    let said = tool.check(&place, "image", Duration::from_secs(1)).await.unwrap();
+    assert!(said.unwrap().contains("did not end within 1 seconds"));
 }

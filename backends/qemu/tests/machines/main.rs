@@ -111,6 +111,13 @@ fn main() -> ExitCode {
             Box::pin(images::bounded(config))
         }),
         trial(
+            "a_machine_that_could_fill_more_than_the_disk_is_not_made",
+            |_, config| Box::pin(images::vast(config)),
+        ),
+        trial("an_image_that_keeps_the_image_tool_busy_is_not_taken", |lab, config| {
+            Box::pin(images::busy(lab, config))
+        }),
+        trial(
             "a_machine_that_ends_at_any_moment_is_read_and_deleted",
             |lab, config| Box::pin(survival::sudden_ends(lab, config)),
         ),

@@ -264,7 +264,16 @@ fn what_is_no_image_that_can_be_trusted_is_refused_with_its_reason_and_leaves_no
     // Its counts of clusters.
     let counts = u64::from_be_bytes(good[48..56].try_into().unwrap());
     damaged[usize::try_from(counts).unwrap()..][..8].fill(0xff);
-    let reasons: [(&str, Vec<u8>, &str); 9] = [
+    // Small files of which a guest can make more than there is.
+    qemu_img(
+        directory,
+        &["create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", "vast", "100T"],
+    );
+    std::fs::copy(directory.join("good.qcow2"), directory.join("layered")).unwrap();
+    qemu_img(directory, &["snapshot", "-q", "-c", "earlier", "layered"]);
+    let reasons: [(&str, Vec<u8>, &str); 11] = [
+        ("vast", read("vast"), "at most 1024"),
+        ("layered", read("layered"), "snapshots"),
         ("backing", read("thief"), "names a backing file"),
         ("data-file", read("split"), "keeps its data in another file"),
         ("cut", cut, "cut off"),
