@@ -1,9 +1,11 @@
 //! Answers, from what was rendered to what is sent.
 
 use super::ask::Ask;
+use super::places::Place;
 use super::serve::Body;
 use crate::auth::Sight;
 use bytes::Bytes;
+use futures::StreamExt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -40,6 +42,19 @@ pub(super) const LISTS: [MediaType; 6] = [
 /// Bytes that are ready.
 pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
     Either::Left(Full::new(bytes.into()))
+}
+
+/// A stream keeps a place until it has ended or its client has gone.
+pub(super) fn keep_place(body: Body, place: Place) -> Body {
+    match body {
+        Either::Left(_) => body,
+        Either::Right(stream) => {
+            let held = stream.into_data_stream().inspect(move |_| {
+                let _until_it_goes = &place;
+            });
+            Either::Right(axum::body::Body::from_stream(held))
+        }
+    }
 }
 
 /// Nothing.

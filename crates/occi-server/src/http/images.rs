@@ -8,7 +8,7 @@ use super::ask::{self, Manners, Query};
 use super::fault::Fault;
 use super::paths;
 use super::serve::Body;
-use super::service::Service;
+use super::service::{Service, no_place};
 use super::taking_over::Turn;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,8 +46,10 @@ const ALLOW_ALL: &str = "GET, HEAD, POST, OPTIONS";
 const ALLOW_IMAGE: &str = "GET, HEAD, OPTIONS";
 const ALLOW_UPLOAD: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
 
-/// How much is handed to the engine, and read from it, at a time.
+/// How much is handed to the engine at a time.
 const PIECE: usize = 1 << 20;
+/// How much is read from it: many may be reading, and each holds a piece or two.
+const READ: usize = 128 << 10;
 /// The longest names and titles, in bytes.
 const LONGEST_NAME: usize = 64;
 const LONGEST_TITLE: usize = 255;
@@ -500,7 +502,10 @@ impl Visit<'_> {
             .headers_mut()
             .insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
         if *self.method != Method::HEAD {
-            *response.body_mut() = Either::Right(axum::body::Body::from_stream(pieces(bytes, from, to)));
+            let taken = self.service.lasting.take(&self.caller.principal.name);
+            let place = taken.map_err(|full| no_place(full, "downloads, open consoles and followed logs"))?;
+            let pieces = axum::body::Body::from_stream(pieces(bytes, from, to));
+            *response.body_mut() = answer::keep_place(Either::Right(pieces), place);
         }
         Ok(response)
     }
@@ -622,7 +627,7 @@ fn pieces(
     to: u64,
 ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send {
     stream::try_unfold((bytes, from), move |(mut bytes, at)| async move {
-        let left = usize::try_from(to - at).unwrap_or(usize::MAX).min(PIECE);
+        let left = usize::try_from(to - at).unwrap_or(usize::MAX).min(READ);
         if left == 0 {
             return Ok(None);
         }

@@ -218,7 +218,7 @@ impl Service {
             return response;
         }
         // 7. Not too many at once.
-        let _place = match self.working.take(&visitor.principal.name) {
+        let place = match self.working.take(&visitor.principal.name) {
             Ok(place) => place,
             Err(full) => return no_place(full, "requests that are being answered").answer(&manners()),
         };
@@ -227,7 +227,11 @@ impl Service {
         let path = path.into_owned();
         // In a box: a request whose answer is ready shall not carry the room for this.
         match Box::pin(self.route(head, body, path, &manners, visitor, trace)).await {
-            Ok(response) => response,
+            Ok(response) => match trace.route {
+                // What lasts has a place of its own.
+                RouteClass::Image | RouteClass::Console => response,
+                _ => response.map(|body| answer::keep_place(body, place)),
+            },
             Err(fault) => fault.answer(&manners),
         }
     }

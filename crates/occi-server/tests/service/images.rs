@@ -498,6 +498,33 @@ fn an_image_of_which_a_power_cut_took_what_is_said_of_it_is_shown_to_nobody() {
 }
 
 #[test]
+fn downloads_have_places_that_others_keep_their_share_of() {
+    let limits = "[http]\nconnections = 16\nrequests = 2";
+    let occid = setup().config(limits).start();
+    let admin = occid.admin();
+    let bytes = raw(64 << 20);
+    let image = upload(&admin, "x", &bytes).expect(201).location();
+    let begun = || {
+        let mut slow = occid.raw();
+        slow.write_all(format!("GET {image} HTTP/1.1\r\n{}\r\n", admin.head()));
+        slow
+    };
+    // More than the sockets between us hold, and nobody reads it: half of the places for what lasts.
+    let slow: Vec<_> = (0..4).map(|_| begun()).collect();
+    wait_until("an end of the places", || {
+        (admin.get(&image).status == 429).then_some(())
+    });
+    admin.send("HEAD", &image, "").expect(200);
+    let bob = occid.user("bob", &["--project", "chemistry"]);
+    bob.get("/-/image/").expect(200);
+    drop(slow);
+    let whole = wait_until("a place", || {
+        Some(admin.get(&image)).filter(|answer| answer.status == 200)
+    });
+    assert!(whole.bytes == bytes);
+}
+
+#[test]
 fn an_upload_outlives_connections_that_break_or_hang() {
     let occid = setup().config("[http]\nbody_timeout = \"2s\"").start();
     let admin = occid.admin();
