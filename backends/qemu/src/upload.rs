@@ -25,7 +25,7 @@ use occi_model::Term;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -337,6 +337,11 @@ impl Site {
                 format!("the upload is not whole: {} of {length} bytes are there", record.offset),
             );
         }
+        if let Some(done) = upload.done(self) {
+            // A try before this one came so far.
+            let of = upload.clone();
+            return Ok(blocking(move || Self::note_ready(&of, &done)).await?);
+        }
         let expected = [sha256.map(|sha256| sha256.to_string()), record.sha256.clone()];
         // Never closed, so it comes in the end.
         let _turn = self.looking.acquire().await;
@@ -383,13 +388,18 @@ impl Site {
     fn keep_image(&self, upload: &Uploading, sha256: &str, format: Format) -> std::result::Result<Image, Failure> {
         let done = upload.place(self).with_extension(format.as_str());
         saving::publish(&upload.file(), &describe(&upload.record.get(), sha256), &done)?;
+        Self::note_ready(upload, &done)
+    }
+
+    /// Notes that it is a template.
+    fn note_ready(upload: &Uploading, done: &Path) -> std::result::Result<Image, Failure> {
         let term = upload.term();
         upload.record.blocking_change(|record| {
             record.ready = Some(term);
             record.touched_ms = now_ms();
         })?;
         durable::remove_dir(&upload.inside())?;
-        image::read_saved(&done)
+        image::read_saved(done)
     }
 }
 

@@ -9,7 +9,6 @@ use crate::plan::Request;
 use crate::{Caller, EngineError, FailureKind, Result, policy};
 use occi_backend::{
     Append, BackendError, ErrorKind, Image, Images, NewUpload, ReadImage, Scope, Sha256, TemplateKind, Upload,
-    UploadState,
 };
 use occi_model::{Term, TypeId};
 use occi_store::{Commit, Write};
@@ -139,7 +138,6 @@ impl Engine {
             let (carrier, images, upload) = inner.upload(&caller, id).await?;
             let project = &upload.project;
             policy::may_change(&caller, project)?;
-            let was_ready = matches!(upload.state, UploadState::Ready(_));
             let finished = images.finish(id, sha256).await.map_err(of_bytes);
             let mut note = Note {
                 caller: &caller,
@@ -151,10 +149,9 @@ impl Engine {
                 inner.adopt_template(project, &image.template).await;
                 note.detail = format!("{} {} bytes", image.template.term, image.size);
             }
-            if !was_ready {
-                let changed = vec![Write::ModelChanged(Some(project.clone()))];
-                inner.note(note, &finished, changed).await?;
-            }
+            // Also of one that was ready: it may be repeated because this failed.
+            let changed = vec![Write::ModelChanged(Some(project.clone()))];
+            inner.note(note, &finished, changed).await?;
             Ok(inner.image_of(carrier, finished?))
         });
         finishing.await.map_err(EngineError::internal)?

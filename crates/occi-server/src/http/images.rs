@@ -81,7 +81,13 @@ impl Visit<'_> {
     /// Any request on images and uploads.
     pub(super) async fn answer(&self, about: About, body: Incoming) -> Result<Response<Body>, Fault> {
         let is_sent = !body.is_end_stream();
-        let answered = self.dispatch(about, body).await;
+        let answered = match self.headers.contains_key("idempotency-key") {
+            // What is not kept must not seem to be.
+            true if !self.method.is_safe() => Err(Fault::bad_request(
+                "Idempotency-Key means nothing here, and nothing was done: by Upload-Offset a repetition is known",
+            )),
+            _ => self.dispatch(about, body).await,
+        };
         // Whoever is refused may be sending still.
         answered.map_err(|fault| match is_sent {
             true => fault.with(header::CONNECTION, HeaderValue::from_static("close")),
@@ -196,7 +202,11 @@ impl Visit<'_> {
         let offset = integer(headers, &UPLOAD_OFFSET)?.ok_or_else(|| needed("Upload-Offset"))?;
         let is_complete = boolean(headers, &UPLOAD_COMPLETE)?.ok_or_else(|| needed("Upload-Complete"))?;
         if upload.state != UploadState::Receiving {
-            return Err(ended());
+            // Whoever repeats its end has missed how it ended.
+            return match is_complete && body.is_end_stream() && offset == upload.offset {
+                true => Ok(self.created(&finish(self.service, self.caller, id, digest(headers)?).await?)),
+                false => Err(ended()),
+            };
         }
         let part = Part {
             offset,
@@ -282,16 +292,8 @@ impl Visit<'_> {
             if !part.is_complete {
                 return Ok(Received::Part(Box::new(engine.upload(&caller, id).await?)));
             }
-            let finished = engine.finish_upload(&caller, id, part.sha256).await;
-            Ok(Received::Image(Box::new(finished.map_err(|error| {
-                let is_final = error.kind == FailureKind::Invalid;
-                let fault = Fault::from(error);
-                match is_final {
-                    // All of it came, and sending it again does not help.
-                    true => fault.with(UPLOAD_COMPLETE, HeaderValue::from_static("?1")),
-                    false => fault,
-                }
-            })?)))
+            let image = finish(&service, &caller, id, part.sha256).await?;
+            Ok(Received::Image(Box::new(image)))
         });
         let received = receiving.await;
         received.map_err(|_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the service"))?
@@ -528,6 +530,16 @@ enum Received {
     Part(Box<Upload>),
     /// The last one.
     Image(Box<ProjectImage>),
+}
+
+/// Makes an upload an image.
+async fn finish(service: &Service, caller: &Caller, id: Uuid, sha256: Option<Sha256>) -> Result<ProjectImage, Fault> {
+    let finished = service.engine.finish_upload(caller, id, sha256).await;
+    finished.map_err(|error| match error.kind {
+        // All of it came, and sending it again does not help.
+        FailureKind::Invalid => Fault::from(error).with(UPLOAD_COMPLETE, HeaderValue::from_static("?1")),
+        _ => error.into(),
+    })
 }
 
 /// Carries a body into an upload.

@@ -180,7 +180,11 @@ fn an_image_comes_in_parts_is_a_template_of_its_project_and_is_given_back_as_it_
     let ended = alice.send("HEAD", &place, "").expect(204);
     assert_eq!(ended.header("upload-complete"), Some("?1"));
     assert_eq!(ended.location(), image);
-    patch(&alice, &place, bytes.len(), "?1", b"").expect(409);
+    patch(&alice, &place, bytes.len(), "?0", b"").expect(409);
+    patch(&alice, &place, 0, "?1", b"").expect(409);
+    // Who has missed the answer asks again.
+    let again = patch(&alice, &place, bytes.len(), "?1", b"").expect(201);
+    assert_eq!((again.location(), again.json()), (image.clone(), document.clone()));
     let template = document["template"].as_str().unwrap();
     let (scheme, _) = template.split_once('#').unwrap();
     let line = format!("{name}; scheme=\"{scheme}#\"");
@@ -309,13 +313,16 @@ fn what_is_no_image_that_can_be_trusted_is_refused_with_its_reason_and_leaves_no
     assert_eq!(gone["state"], "refused");
     assert!(gone["reason"].as_str().unwrap().contains("SHA-256"), "{gone}");
     admin.send("HEAD", &place, "").expect(410);
-    patch(&admin, &place, good.len(), "?1", b"").expect(409);
+    let again = patch(&admin, &place, good.len(), "?1", b"").expect(400);
+    assert!(again.body.contains("SHA-256"), "{}", again.body);
+    assert_eq!(again.header("upload-complete"), Some("?1"));
     assert_eq!(files(&occid), ["record.json"]);
     assert!(images(&admin).is_empty());
 
     for (headers, target, status, words) in [
         (&[][..], "/-/image/", 400, "name"),
         (&[], "/-/image/?name=x&nam=y", 400, "\"nam\""),
+        (&[("Idempotency-Key", "k")], "/-/image/?name=x", 400, "Idempotency-Key"),
         (&[], "/-/image/?name=x&ssh=perhaps", 400, "ssh"),
         (&[], "/-/image/?name=x&default_user=a%20b", 400, "default_user"),
         (
