@@ -1,6 +1,7 @@
 //! The guest agent: a few requests to software inside the guest, which may be missing, asleep or lying.
 
 use crate::error::Failure;
+use crate::process::Process;
 use crate::socket;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,17 +11,23 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 /// The longest answer that is read.
 const LONGEST: u64 = 256 << 10;
 
-/// Asks the agent behind the socket at `path` to run `command`, and gives what it returns.
+/// Asks the agent behind the socket of the QEMU `process` at `path` to run `command`, and gives what it returns.
 ///
 /// The answers of requests that earlier callers gave up on may still be in the channel, so a number is exchanged first.
 ///
 /// # Errors
 /// [`Failure::Slow`] if nobody answers within `limit` (no agent, or the guest is not that far);
 /// [`Failure::Refused`] with the agent's words.
-pub async fn call(path: &Path, command: &str, arguments: Value, limit: Duration) -> Result<Value, Failure> {
+pub async fn call(
+    path: &Path,
+    process: &Process,
+    command: &str,
+    arguments: Value,
+    limit: Duration,
+) -> Result<Value, Failure> {
     let step = || format!("get the guest agent's answer to {command}");
     let talk = async {
-        let stream = socket::connect(path).await?;
+        let stream = socket::connect_to(path, process).await?;
         let (read, mut write) = stream.into_split();
         let mut reader = BufReader::new(read);
         let number = u64::from(uuid::Uuid::new_v4().as_fields().0);
@@ -68,14 +75,18 @@ const FREEZE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// Those of `work`; [`Failure::Slow`] or [`Failure::Refused`] if the guest stays at rest.
-pub async fn at_rest(path: &Path, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    if !thaw_if_frozen(path).await {
+pub async fn at_rest(
+    path: &Path,
+    process: &Process,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    if !thaw_if_frozen(path, process).await {
         return work.await;
     }
     // One that did not answer in time may do it yet, so it is woken whatever it said.
-    let frozen = call(path, "guest-fsfreeze-freeze", json!({}), FREEZE).await;
+    let frozen = call(path, process, "guest-fsfreeze-freeze", json!({}), FREEZE).await;
     let done = work.await;
-    let thawed = call(path, "guest-fsfreeze-thaw", json!({}), FREEZE).await;
+    let thawed = call(path, process, "guest-fsfreeze-thaw", json!({}), FREEZE).await;
     if frozen.is_ok() {
         thawed?;
     }
@@ -83,12 +94,12 @@ pub async fn at_rest(path: &Path, work: impl Future<Output = Result<(), Failure>
 }
 
 /// Lets the guest's file systems go on if they are at rest; whether there is an agent that knows about it.
-pub async fn thaw_if_frozen(path: &Path) -> bool {
-    let Ok(status) = call(path, "guest-fsfreeze-status", json!({}), STATUS).await else {
+pub async fn thaw_if_frozen(path: &Path, process: &Process) -> bool {
+    let Ok(status) = call(path, process, "guest-fsfreeze-status", json!({}), STATUS).await else {
         return false;
     };
     if status == "frozen"
-        && let Err(failure) = call(path, "guest-fsfreeze-thaw", json!({}), FREEZE).await
+        && let Err(failure) = call(path, process, "guest-fsfreeze-thaw", json!({}), FREEZE).await
     {
         let error = crate::error::chain(&failure);
         tracing::warn!(error, "a guest's file systems stay at rest");
@@ -97,12 +108,12 @@ pub async fn thaw_if_frozen(path: &Path) -> bool {
 }
 
 /// Asks the guest to switch itself off; there is no answer to that. Whether somebody was there to hear it.
-pub async fn power_off(path: &Path) -> bool {
+pub async fn power_off(path: &Path, process: &Process) -> bool {
     const PATIENCE: Duration = Duration::from_secs(2);
-    if call(path, "guest-ping", json!({}), PATIENCE).await.is_err() {
+    if call(path, process, "guest-ping", json!({}), PATIENCE).await.is_err() {
         return false;
     }
-    let Ok(mut stream) = socket::connect(path).await else {
+    let Ok(mut stream) = socket::connect_to(path, process).await else {
         return false;
     };
     let sent = stream

@@ -221,20 +221,8 @@ impl occi_backend::Consoles for Consoles {
             let message = "the compute is not active: start it, then there is somebody at its console";
             return refuse(ErrorKind::Conflict, message);
         };
-        let line = socket::connect(&machine.inside().join(CONSOLE))
-            .await
-            .map_err(Failure::host("reach the machine's console"))?;
-        // QEMU may change what is in its directory. One that was taken over could lead what is typed to another socket, such as
-        // our own, where it would come from an owner of this service.
-        let listener = line
-            .peer_cred()
-            .map_err(Failure::host("ask who has the console"))?
-            .pid();
-        if listener != Some(live.process.identity().pid) {
-            let why = "its console is not its own".to_owned();
-            return Err(Failure::Disconnected(why).into());
-        }
-        Ok(Box::new(line))
+        let line = socket::connect_to(&machine.inside().join(CONSOLE), &live.process).await;
+        Ok(Box::new(line.map_err(Failure::host("reach the machine's console"))?))
     }
 }
 

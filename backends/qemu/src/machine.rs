@@ -472,8 +472,8 @@ impl Machine {
 
     /// Lets the guest write again if a server that ended in the middle of a save had brought it to rest.
     pub(crate) async fn thaw_left(&self) {
-        if self.status() == Status::Running {
-            agent::thaw_if_frozen(&self.inside().join(command_line::AGENT)).await;
+        if let (Status::Running, Some(live)) = (self.status(), self.live()) {
+            agent::thaw_if_frozen(&self.inside().join(command_line::AGENT), &live.process).await;
         }
     }
 
@@ -517,7 +517,7 @@ impl Machine {
         let ask = || async {
             match self.live() {
                 Some(live) => query_status(&live.qmp).await.map(drop),
-                None => Qmp::connect(&self.inside().join(MONITOR)).await.map(drop),
+                None => Qmp::connect(&self.inside().join(MONITOR), &process).await.map(drop),
             }
         };
         let answers = unless_it_hangs(&process, || async {
@@ -568,7 +568,8 @@ impl Machine {
         let Some(live) = self.live() else { return Ok(()) };
         let off = self.wait_for(grace, |status| !status.has_process());
         let asking = async {
-            if agent && agent::power_off(&self.inside().join(command_line::AGENT)).await {
+            let channel = self.inside().join(command_line::AGENT);
+            if agent && agent::power_off(&channel, &live.process).await {
                 tokio::time::sleep(grace / 2).await;
             }
             loop {
@@ -714,7 +715,7 @@ async fn watch_process(
         let Some(monitor) = machine.upgrade().map(|machine| machine.inside().join(MONITOR)) else {
             return;
         };
-        if let Ok(again) = Qmp::connect(&monitor).await {
+        if let Ok(again) = Qmp::connect(&monitor, &process).await {
             events = again.events();
             qmp = again;
         }

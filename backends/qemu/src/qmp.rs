@@ -71,13 +71,13 @@ impl Drop for Inner {
 }
 
 impl Qmp {
-    /// Connects to the socket at `path` and negotiates.
+    /// Connects to the socket of `process` at `path` and negotiates.
     ///
     /// # Errors
-    /// [`Failure::Host`] if nobody listens; [`Failure::Slow`] if nobody answers, also because somebody else is
+    /// [`Failure::Host`] if nobody listens, or another process; [`Failure::Slow`] if nobody answers, also because somebody else is
     /// connected; [`Failure::Disconnected`] if what answers is not QEMU.
-    pub async fn connect(path: &Path) -> Result<Self, Failure> {
-        let stream = socket::connect(path)
+    pub async fn connect(path: &Path, process: &Process) -> Result<Self, Failure> {
+        let stream = socket::connect_to(path, process)
             .await
             .map_err(Failure::host("connect to QEMU's monitor"))?;
         Self::negotiate(stream, PATIENCE).await
@@ -90,7 +90,7 @@ impl Qmp {
     pub async fn reach(path: &Path, process: &Process, limit: Duration) -> Result<Option<Self>, Failure> {
         let connect = async {
             loop {
-                match Self::connect(path).await {
+                match Self::connect(path, process).await {
                     Err(Failure::Host { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
                     other => break other.map(Some),
                 }

@@ -57,9 +57,10 @@ pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str
         match machine.live() {
             Some(live) => {
                 // In a task of its own: whoever asked may give up, and the guest must not stay at rest.
-                let (channel, qmp) = (machine.inside().join(AGENT), live.qmp.clone());
-                let begun =
-                    tokio::spawn(async move { agent::at_rest(&channel, jobs::begin_copy(&qmp, "root", COPY)).await });
+                let (channel, of) = (machine.inside().join(AGENT), live.clone());
+                let begun = tokio::spawn(async move {
+                    agent::at_rest(&channel, &of.process, jobs::begin_copy(&of.qmp, "root", COPY)).await
+                });
                 let begun = begun
                     .await
                     .unwrap_or_else(|error| Err(Failure::host("begin a copy")(std::io::Error::other(error))));

@@ -3,6 +3,7 @@
 //! The kernel takes socket paths of 107 bytes at most. A descriptor of the directory makes every path short:
 //! `/proc/self/fd/N/NAME`.
 
+use crate::process::Process;
 use rustix::fs::{Mode, OFlags, open};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -40,4 +41,22 @@ pub fn short(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
 pub async fn connect(path: &Path) -> io::Result<UnixStream> {
     let (_held, short) = short(path)?;
     UnixStream::connect(short).await
+}
+
+/// Connects to the stream socket at `path` at which `process` listens.
+///
+/// A QEMU may change what is in its directory. One that was taken over could lead what is said to it to another socket, such
+/// as our own, where it would come from an owner of this service.
+///
+/// # Errors
+/// As [`connect`]; `PermissionDenied` if another listens there.
+pub async fn connect_to(path: &Path, process: &Process) -> io::Result<UnixStream> {
+    let stream = connect(path).await?;
+    if stream.peer_cred()?.pid() != Some(process.identity().pid) {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "another process listens there",
+        ));
+    }
+    Ok(stream)
 }

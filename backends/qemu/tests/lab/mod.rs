@@ -104,11 +104,12 @@ pub(crate) async fn console(machine: &Path, from: usize, words: &str) -> usize {
 /// Makes the guest switch itself off, and returns with its last words.
 pub(crate) async fn switch_off_inside(machine: &Path) {
     let agent = machine.join("agent");
+    let process = Process::recorded(machine.parent().unwrap()).unwrap().unwrap();
     let from = fs::metadata(machine.join("console.log")).map_or(0, |meta| meta.len());
-    while agent::call(&agent, "guest-ping", json!({}), Duration::from_secs(1))
+    while agent::call(&agent, &process, "guest-ping", json!({}), Duration::from_secs(1))
         .await
         .is_err()
     {}
-    assert!(agent::power_off(&agent).await);
+    assert!(agent::power_off(&agent, &process).await);
     console(machine, usize::try_from(from).unwrap(), "reboot: Power down").await;
 }

@@ -4,6 +4,8 @@ use crate::lab::{self, Lab};
 use crate::world::{act, compute, context, state, target};
 use futures::TryStreamExt;
 use occi_backend::{Backend, Consoles, LogPart};
+use occi_backend_qemu::process::Process;
+use occi_backend_qemu::qmp::Qmp;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -109,10 +111,30 @@ pub(crate) async fn console(lab: &Lab, config: QemuConfig) {
     assert!(whole(&consoles, &one, LogPart::default()).await.contains("GUEST-READY"));
     // What a guest that has taken over its QEMU puts in the place of its console is not spoken to.
     act(&qemu, &create, "start", &[]).await.unwrap();
-    let socket = lab.inside(create.mark.as_str()).join("console");
-    std::fs::remove_file(&socket).unwrap();
-    let _trap = tokio::net::UnixListener::bind(&socket).unwrap();
+    let trap = |name: &str| {
+        let socket = lab.inside(create.mark.as_str()).join(name);
+        std::fs::remove_file(&socket).unwrap();
+        tokio::net::UnixListener::bind(&socket).unwrap()
+    };
+    let _trap = trap("console");
     assert!(consoles.open(&scope, &one).await.is_err());
+    // Nor in the place of its agent, or of its monitor for the next server.
+    let (agent, monitor) = (trap("agent"), trap("qmp"));
+    let heard = async |trap: &tokio::net::UnixListener| {
+        let (mut stream, _) = trap.accept().await.unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.unwrap();
+        heard
+    };
+    let graceful = [("method", "graceful".into())];
+    tokio::select! {
+        stopped = act(&qemu, &create, "stop", &graceful) => panic!("{stopped:?}"),
+        heard = heard(&agent) => assert!(heard.is_empty(), "{heard:?}"),
+    }
+    let process = Process::recorded(&lab.machine(create.mark.as_str())).unwrap().unwrap();
+    let socket = lab.inside(create.mark.as_str()).join("qmp");
+    let (refused, heard) = tokio::join!(Qmp::connect(&socket, &process), heard(&monitor));
+    assert!(refused.is_err() && heard.is_empty(), "{heard:?}");
     qemu.delete(&context(), &one).await.unwrap();
     qemu.shutdown().await;
 }

@@ -158,7 +158,7 @@ pub(crate) async fn prison(lab: &Lab, config: QemuConfig) {
         .unwrap();
     qemu.shutdown().await;
 
-    let monitor = Qmp::connect(&lab.inside(prisoner.mark.as_str()).join("qmp"))
+    let monitor = Qmp::connect(&lab.inside(prisoner.mark.as_str()).join("qmp"), &process)
         .await
         .unwrap();
     let foreign = [
