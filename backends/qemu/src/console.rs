@@ -23,9 +23,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 
-/// Between two looks at a log that somebody follows.
+/// Between two looks whether a log has grown that somebody follows.
 const ROUND: Duration = Duration::from_millis(200);
+/// After this it is read without that: it was emptied, and is as long again.
+const UNSEEN: Duration = Duration::from_secs(5);
 /// What is read at once.
 const CHUNK: usize = 64 << 10;
 
@@ -39,6 +42,8 @@ pub(crate) struct Log {
     limit: u64,
     /// Where in the log the file begins, once somebody has looked. Held while the two files are read or changed.
     cut: Mutex<Option<u64>>,
+    /// How long the file is, for those who follow, while there are any.
+    length: Mutex<Option<watch::Sender<u64>>>,
 }
 
 /// A file of a log, with its length.
@@ -79,6 +84,7 @@ impl Log {
             old: directory.join(CONSOLE_LOG).with_extension("log.old"),
             limit,
             cut: Mutex::default(),
+            length: Mutex::default(),
         }
     }
 
@@ -199,7 +205,8 @@ impl occi_backend::Consoles for Consoles {
         })
         .await?;
         if part.follow {
-            return Ok(stream::try_unfold((machine, first), follow).boxed());
+            let length = watch_length(&machine);
+            return Ok(stream::try_unfold((machine, length, first), follow).boxed());
         }
         let kept = stream::try_unfold((machine, first), move |(machine, at)| async move {
             if at >= end {
@@ -226,19 +233,51 @@ impl occi_backend::Consoles for Consoles {
     }
 }
 
+/// Tells when the log of a machine has another length. One looks for all who follow.
+fn watch_length(machine: &Arc<Machine>) -> watch::Receiver<u64> {
+    let mut known = lock(&machine.console.length);
+    if let Some(length) = known.as_ref() {
+        return length.subscribe();
+    }
+    let (length, receiver) = watch::channel(0);
+    *known = Some(length);
+    let machine = Arc::downgrade(machine);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            let Some(machine) = machine.upgrade() else { return };
+            let mut known = lock(&machine.console.length);
+            let Some(length) = known.as_ref().filter(|length| length.receiver_count() > 0) else {
+                *known = None;
+                return;
+            };
+            let now = fs::symlink_metadata(&machine.console.file).map_or(0, |meta| meta.len());
+            length.send_if_modified(|before| std::mem::replace(before, now) != now);
+        }
+    });
+    receiver
+}
+
+/// A log that somebody follows: its machine, its length, and where the next bytes begin.
+type Followed = (Arc<Machine>, watch::Receiver<u64>, u64);
+
 /// The next bytes of a log that somebody follows, until its machine is off.
-async fn follow((machine, at): (Arc<Machine>, u64)) -> Result<Option<(Bytes, (Arc<Machine>, u64))>> {
+async fn follow((machine, mut length, at): Followed) -> Result<Option<(Bytes, Followed)>> {
     loop {
+        length.mark_unchanged();
         // First: what it wrote last is there when it is off.
         let is_over = !machine.status().has_process();
         let (bytes, next) = of(&machine, move |log| log.read(at)).await?;
         if !bytes.is_empty() {
-            return Ok(Some((bytes.into(), (machine, next))));
+            return Ok(Some((bytes.into(), (machine, length, next))));
         }
         if is_over {
             return Ok(None);
         }
-        machine.wait_for(ROUND, |status| !status.has_process()).await;
+        tokio::select! {
+            Ok(()) = length.changed() => {}
+            _is_off = machine.wait_for(UNSEEN, |status| !status.has_process()) => {}
+        }
     }
 }
 
