@@ -254,7 +254,7 @@ impl Inner {
         if !is_in_use {
             return error;
         }
-        match self.deletion_freeing(&targets(create), None).await {
+        match self.store.deletion_freeing(&targets(create), None).await {
             Ok(Some(operation)) => error.with_operation(operation),
             Ok(None) => error,
             Err(unknown) => unknown.into(),

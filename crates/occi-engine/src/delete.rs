@@ -11,7 +11,7 @@ use crate::view::is_seen;
 use crate::{Caller, Deleted, EngineError, FailureKind, Precondition, Result, Selection, Where, place, policy};
 use occi_backend::names;
 use occi_model::EntityId;
-use occi_store::{Change, EntityRow, OperationQuery, Require, StoreError, Write};
+use occi_store::{Change, EntityRow, Require, Write};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -250,39 +250,6 @@ impl Inner {
         plan.stops = superseded;
         plan.operations.push(operation);
         Ok(carried.and(plan))
-    }
-
-    /// An open deletion, other than `but`, that takes away a link to one of these.
-    pub(crate) async fn deletion_freeing(
-        &self,
-        targets: &[EntityId],
-        but: Option<Uuid>,
-    ) -> std::result::Result<Option<Uuid>, StoreError> {
-        let open = OperationQuery {
-            open: true,
-            limit: u32::MAX,
-            ..OperationQuery::default()
-        };
-        for row in self.store.operations(&open).await? {
-            if but == Some(row.id) {
-                continue;
-            }
-            let Ok(Intent {
-                entity,
-                task: Task::Delete { links, .. },
-                ..
-            }) = Intent::from_row(&row)
-            else {
-                continue;
-            };
-            let going: Vec<_> = links.into_iter().chain([entity]).collect();
-            let going = self.store.entities(&going).await?;
-            let leads_there = |link: &EntityRow| link.target_id.as_ref().is_some_and(|id| targets.contains(id));
-            if going.iter().any(leads_there) {
-                return Ok(Some(row.id));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -101,6 +101,25 @@ pub(crate) async fn links_to<T: Tx>(tx: &mut T, target: &EntityId) -> Result<Vec
     tx.rows(&sql, params![target], codec::entity).await
 }
 
+pub(crate) async fn deletion_freeing<T: Tx>(
+    tx: &mut T,
+    targets: &[EntityId],
+    but: Option<Uuid>,
+) -> Result<Option<Uuid>> {
+    for some in targets.chunks(IDS) {
+        let mut params = vec![but.unwrap_or_default().into()];
+        let list = in_list(&mut params, some.iter().map(Param::from));
+        let sql = format!(
+            "SELECT o.id FROM entity l JOIN operation o ON o.id = l.operation WHERE l.target_id IN {list} \
+             AND l.hidden = 1 AND o.verb = 'delete' AND o.finished_ms IS NULL AND o.id <> ?1 ORDER BY o.id LIMIT 1"
+        );
+        if let Some(found) = tx.row(&sql, &params, |cells| cells.parse()).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 pub(crate) async fn operation<T: Tx>(tx: &mut T, id: Uuid) -> Result<Option<OperationRow>> {
     let sql = format!("SELECT {OPERATION} FROM operation WHERE id = ?1");
     tx.row(&sql, params![id], codec::operation).await

@@ -6,6 +6,7 @@ use crate::{Result, StoreError};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_scope.sql"),
+    include_str!("../migrations/0003_open_part.sql"),
 ];
 
 /// The schema that this program reads and writes.

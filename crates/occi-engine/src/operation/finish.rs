@@ -638,18 +638,25 @@ impl Inner {
 
     /// Ends the operation of a collection if all its parts have ended.
     pub(crate) async fn settle(&self, parent: Uuid) {
-        let query = OperationQuery {
+        let parts = OperationQuery {
             parent: Some(parent),
             limit: u32::MAX,
             ..OperationQuery::default()
         };
-        let parts = match self.store.operations(&query).await {
+        let one_open = OperationQuery {
+            open: true,
+            limit: 1,
+            ..parts.clone()
+        };
+        let parts = match self.store.operations(&one_open).await {
+            Ok(open) if !open.is_empty() => return,
+            Ok(_) => self.store.operations(&parts).await,
+            Err(error) => Err(error),
+        };
+        let parts = match parts {
             Ok(parts) => parts,
             Err(error) => return tracing::error!(operation.id = %parent, %error, "failed to read the parts"),
         };
-        if !parts.iter().all(|part| super::has_ended(part.state)) {
-            return;
-        }
         let worst = parts.iter().map(|part| part.state).max_by_key(|state| match state {
             OperationState::NeedsAttention => 2,
             OperationState::Failed => 1,

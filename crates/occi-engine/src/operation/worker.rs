@@ -286,7 +286,7 @@ impl Run {
             Task::Create(create) => targets(create),
             Task::Update { .. } | Task::Act(_) => return false,
         };
-        let freeing = self.inner().deletion_freeing(&targets, Some(self.row.id)).await;
+        let freeing = self.inner().store.deletion_freeing(&targets, Some(self.row.id)).await;
         freeing.map_or_else(
             |error| {
                 tracing::warn!(%error, "failed to look for what is being deleted: it is asked again");

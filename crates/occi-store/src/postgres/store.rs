@@ -189,6 +189,10 @@ impl Store for PostgresStore {
         reading!(self, tx => read::links_to(tx, target))
     }
 
+    async fn deletion_freeing(&self, targets: &[EntityId], but: Option<Uuid>) -> Result<Option<Uuid>> {
+        reading!(self, tx => read::deletion_freeing(tx, targets, but))
+    }
+
     async fn operation(&self, id: Uuid) -> Result<Option<OperationRow>> {
         reading!(self, tx => read::operation(tx, id))
     }

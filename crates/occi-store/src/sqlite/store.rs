@@ -203,6 +203,12 @@ impl Store for SqliteStore {
         self.read(move |tx| now(read::links_to(tx, &target))).await
     }
 
+    async fn deletion_freeing(&self, targets: &[EntityId], but: Option<Uuid>) -> Result<Option<Uuid>> {
+        let targets = targets.to_vec();
+        self.read(move |tx| now(read::deletion_freeing(tx, &targets, but)))
+            .await
+    }
+
     async fn operation(&self, id: Uuid) -> Result<Option<OperationRow>> {
         self.peek(|tx| now(read::operation(tx, id)))
     }

@@ -1,7 +1,9 @@
 //! Operations: claims, leases, steps, ends; idempotency keys.
 
 use crate::fixture::*;
-use occi_store::{Change, Claim, Commit, IdempotencyRow, OperationQuery, OperationState, Refused, Require, Write};
+use occi_store::{
+    Change, Claim, Commit, IdempotencyRow, OperationQuery, OperationRow, OperationState, Refused, Require, Write,
+};
 use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
@@ -12,6 +14,7 @@ behaviours![
     an_operation_is_claimed_once_however_many_ask,
     what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled,
     workers_get_what_is_theirs,
+    the_deletion_of_a_link_is_found_by_what_the_link_leads_to,
     operations_are_listed_newest_first,
     finished_operations_and_audit_are_forgotten,
     a_repeated_key_answers_with_what_was_done,
@@ -258,6 +261,36 @@ async fn workers_get_what_is_theirs(store: Shared) {
     )
     .await
     .unwrap();
+}
+
+async fn the_deletion_of_a_link_is_found_by_what_the_link_leads_to(store: Shared) {
+    let entities = ["a", "b", "c"].map(|name| insert(compute(name)));
+    let links = [("l", "a", "b"), ("m", "a", "c")].map(|(name, from, to)| insert(link(name, from, to)));
+    write(&store, entities.into_iter().chain(links)).await.unwrap();
+    let going = OperationRow {
+        verb: "delete".into(),
+        ..operation("a")
+    };
+    let found = async |targets: &[&str], but| {
+        let targets: Vec<_> = targets.iter().map(|name| id(name)).collect();
+        store.deletion_freeing(&targets, but).await.unwrap()
+    };
+    let hidden = |hidden: bool| Change {
+        operation: Some(hidden.then_some(going.id)),
+        hidden: Some(hidden),
+        ..Change::default()
+    };
+    let hide = ["a", "l"].map(|name| update(name, hidden(true)));
+    let record = Write::InsertOperation(Box::new(going.clone()));
+    write(&store, [record].into_iter().chain(hide)).await.unwrap();
+    assert_eq!(found(&["c", "b"], None).await, Some(going.id));
+    assert_eq!(found(&["b"], Some(going.id)).await, None, "itself");
+    assert_eq!(found(&["c", "a"], None).await, None, "nothing that goes leads there");
+    assert_eq!(found(&[], None).await, None);
+    let shown = ["a", "l"].map(|name| update(name, hidden(false)));
+    write(&store, shown).await.unwrap();
+    write(&store, [finish(going.id, OperationState::Failed)]).await.unwrap();
+    assert_eq!(found(&["b"], None).await, None);
 }
 
 async fn operations_are_listed_newest_first(store: Shared) {
