@@ -36,6 +36,13 @@ pub enum Require {
     Exists(EntityId),
     /// No operation is open on the entity.
     Idle(EntityId),
+    /// The operation is the one that is open on the entity, hidden or not.
+    Held {
+        /// The entity.
+        id: EntityId,
+        /// The operation.
+        by: Uuid,
+    },
     /// The worker still holds the operation: nobody has claimed it since, and it has not ended.
     Lease {
         /// The operation.

@@ -57,6 +57,7 @@ fn locks(commit: &Commit) -> Locks {
             Require::Generation { id, generation: _ }
             | Require::Exists(id)
             | Require::Idle(id)
+            | Require::Held { id, by: _ }
             | Require::NotTargeted(id) => locks.entities.push(id.to_string()),
             Require::Lease {
                 operation,
@@ -171,6 +172,10 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
         },
         Require::Exists(id) => standing(tx, id).await.map(drop),
         Require::Idle(id) => idle(tx, id).await,
+        Require::Held { id, by } => match standing_or_hidden(tx, id).await?.operation {
+            Some(operation) if operation == *by => Ok(()),
+            _ => Err(Refused::LeaseLost(*by).into()),
+        },
         Require::Lease {
             operation,
             owner,

@@ -101,6 +101,14 @@ pub(crate) async fn links_to<T: Tx>(tx: &mut T, target: &EntityId) -> Result<Vec
     tx.rows(&sql, params![target], codec::entity).await
 }
 
+pub(crate) async fn held<T: Tx>(tx: &mut T, entity: &EntityId, operation: Uuid) -> Result<Vec<EntityRow>> {
+    let sql = format!(
+        "SELECT {ENTITY} FROM entity e WHERE (e.id = ?1 OR e.source = ?1 OR e.target_id = ?1) AND e.operation = ?2 \
+         ORDER BY e.seq"
+    );
+    tx.rows(&sql, params![entity, operation], codec::entity).await
+}
+
 pub(crate) async fn deletion_freeing<T: Tx>(
     tx: &mut T,
     targets: &[EntityId],

@@ -51,6 +51,8 @@ pub trait Store: Send + Sync + 'static {
     async fn links_of(&self, sources: &[EntityId]) -> Result<Vec<EntityRow>>;
     /// The links that lead to this entity, not hidden.
     async fn links_to(&self, target: &EntityId) -> Result<Vec<EntityRow>>;
+    /// Of an entity and the links from and to it, those on which `operation` is open, hidden or not.
+    async fn held(&self, entity: &EntityId, operation: Uuid) -> Result<Vec<EntityRow>>;
     /// An open deletion, other than `but`, that takes away a link to one of these.
     async fn deletion_freeing(&self, targets: &[EntityId], but: Option<Uuid>) -> Result<Option<Uuid>>;
     /// One operation.

@@ -6,9 +6,10 @@ use super::{Intent, Task};
 use crate::carrier::Carrier;
 use crate::create::targets;
 use crate::engine::Inner;
+use crate::plan::TRIES;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
-use occi_store::{Claim, Commit, EntityRow, OperationRow, OperationState, StoreError, Write};
+use occi_store::{Change, Claim, Commit, EntityRow, OperationRow, OperationState, Refused, Require, StoreError, Write};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,14 +75,56 @@ pub(crate) struct Work {
     pub(crate) made: Arc<[EntityRow]>,
 }
 
-/// Ends an operation that nobody can carry out.
+/// Ends an operation that nobody can carry out, and frees what waits for it. Whether the engine has begun it nobody knows.
 async fn give_up(inner: &Arc<Inner>, row: &OperationRow, reason: &str) {
     tracing::error!(operation.id = %row.id, reason, "an operation cannot be read: it needs attention");
     let error = EngineError::internal(format!("unreadable intent: {reason}"));
-    let state = OperationState::NeedsAttention;
-    let end = finish::end(row.id, state, Some(&error), None, inner.now_ms());
-    if inner.commit(end).await.is_ok() {
-        inner.ended(row, Err(error)).await;
+    let message = format!("{} was given up: nobody can read what was to be done", row.verb);
+    for _ in 0..TRIES {
+        let held = match &row.entity {
+            Some(entity) => inner.store.held(entity, row.id).await,
+            None => Ok(Vec::new()),
+        };
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => return tracing::error!(operation.id = %row.id, %error, "failed to read what it holds"),
+        };
+        let mut end = finish::end(
+            row.id,
+            OperationState::NeedsAttention,
+            Some(&error),
+            None,
+            inner.now_ms(),
+        );
+        for entity in held {
+            let mut change = Change {
+                operation: Some(None),
+                hidden: entity.hidden.then_some(false),
+                ..Change::default()
+            };
+            if row.entity.as_ref() == Some(&entity.id) {
+                let state = (row.verb == "create").then_some("error");
+                inner.scopes.explain(&entity.id, true);
+                row::show_state(&mut change, &entity.kind, state, Some(&message));
+            }
+            end.require.push(Require::Held {
+                id: entity.id.clone(),
+                by: row.id,
+            });
+            end.writes.push(Write::UpdateEntity {
+                id: entity.id,
+                change: Box::new(change),
+                usage: None,
+            });
+        }
+        match inner.commit(end).await {
+            Ok(_) => return inner.ended(row, Err(error)).await,
+            // A DELETE has taken over since what it holds was read.
+            Err(StoreError::Refused(Refused::LeaseLost(_) | Refused::NoEntity(_))) => {}
+            Err(error) => {
+                return tracing::error!(operation.id = %row.id, %error, "failed to end what cannot be read");
+            }
+        }
     }
 }
 

@@ -5,10 +5,11 @@ use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Where};
-use occi_store::{EntityQuery, Sees, Store};
+use occi_store::{Change, Commit, EntityQuery, OperationRow, OperationState, Sees, Store, Write};
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use uuid::Uuid;
 
 fn process() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -94,6 +95,79 @@ fn a_shutdown_leaves_its_work_to_the_next_process() {
         let seen = on.seen(&path).await;
         assert_eq!(state(&seen), "active", "{}", message(&seen));
         assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 1);
+        on.engine.shutdown().await;
+    });
+}
+
+#[test]
+fn what_nobody_can_read_is_given_up_and_holds_nothing() {
+    let ground = Ground::new(Config::local());
+    let verbs = ["stop", "delete"];
+    let paths = process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        let mut paths = Vec::new();
+        let mut writes = Vec::new();
+        for verb in verbs {
+            let made = on.compute().await;
+            on.settled().await;
+            let operation = OperationRow {
+                id: Uuid::now_v7(),
+                parent: None,
+                entity: Some(made.id.clone()),
+                path: Some(made.location.clone()),
+                project: PROJECT.into(),
+                principal: "ann".into(),
+                backend: Some("memory".into()),
+                verb: verb.into(),
+                intent: serde_json::json!({ "written by": "another version" }),
+                state: OperationState::Accepted,
+                step: None,
+                progress: 0,
+                attempt: 0,
+                engine_accepted: false,
+                cancelled: false,
+                lease_owner: None,
+                lease_until_ms: None,
+                not_before_ms: 0,
+                created_ms: 0,
+                finished_ms: None,
+                deadline_ms: i64::MAX,
+                error: None,
+                result: None,
+            };
+            let change = Change {
+                operation: Some(Some(operation.id)),
+                hidden: (verb == "delete").then_some(true),
+                ..Change::default()
+            };
+            writes.push(Write::InsertOperation(Box::new(operation)));
+            let held = links(&made).iter().map(|link| &link.id).chain([&made.id]);
+            writes.extend(held.map(|id| Write::UpdateEntity {
+                id: id.clone(),
+                change: Box::new(change.clone()),
+                usage: None,
+            }));
+            paths.push(made.location.clone());
+        }
+        on.engine.shutdown().await;
+        let commit = Commit {
+            writes,
+            ..Commit::default()
+        };
+        on.store.commit(commit).await.unwrap();
+        paths
+    });
+    process().block_on(async {
+        let on = ground.rise(EngineConfig::default()).await;
+        on.settled().await;
+        assert_eq!(on.store.check().await.unwrap(), Vec::<String>::new());
+        for (verb, path) in verbs.iter().zip(&paths) {
+            let seen = on.seen(path).await;
+            assert!(message(&seen).starts_with(&format!("{verb} was given up")), "{seen:?}");
+            assert_eq!(links(&seen).len(), 1);
+            on.delete(path).await.unwrap();
+            refused(on.get(path).await, FailureKind::NotFound);
+        }
         on.engine.shutdown().await;
     });
 }

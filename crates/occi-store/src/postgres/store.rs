@@ -189,6 +189,10 @@ impl Store for PostgresStore {
         reading!(self, tx => read::links_to(tx, target))
     }
 
+    async fn held(&self, entity: &EntityId, operation: Uuid) -> Result<Vec<EntityRow>> {
+        reading!(self, tx => read::held(tx, entity, operation))
+    }
+
     async fn deletion_freeing(&self, targets: &[EntityId], but: Option<Uuid>) -> Result<Option<Uuid>> {
         reading!(self, tx => read::deletion_freeing(tx, targets, but))
     }

@@ -203,6 +203,10 @@ impl Store for SqliteStore {
         self.read(move |tx| now(read::links_to(tx, &target))).await
     }
 
+    async fn held(&self, entity: &EntityId, operation: Uuid) -> Result<Vec<EntityRow>> {
+        self.peek(|tx| now(read::held(tx, entity, operation)))
+    }
+
     async fn deletion_freeing(&self, targets: &[EntityId], but: Option<Uuid>) -> Result<Option<Uuid>> {
         let targets = targets.to_vec();
         self.read(move |tx| now(read::deletion_freeing(tx, &targets, but)))

@@ -287,8 +287,19 @@ async fn the_deletion_of_a_link_is_found_by_what_the_link_leads_to(store: Shared
     assert_eq!(found(&["b"], Some(going.id)).await, None, "itself");
     assert_eq!(found(&["c", "a"], None).await, None, "nothing that goes leads there");
     assert_eq!(found(&[], None).await, None);
-    let shown = ["a", "l"].map(|name| update(name, hidden(false)));
-    write(&store, shown).await.unwrap();
+    let held: Vec<_> = store.held(&id("a"), going.id).await.unwrap();
+    assert_eq!(held.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["a", "l"]);
+    assert_eq!(store.held(&id("b"), going.id).await.unwrap().len(), 1, "by its target");
+
+    // What a deletion that has taken over holds is not freed by the one before.
+    let free = |by| Commit {
+        require: vec![Require::Held { id: id("a"), by }],
+        writes: vec![update("a", hidden(false)), update("l", hidden(false))],
+        ..Commit::default()
+    };
+    let earlier = Uuid::now_v7();
+    assert_eq!(refused(store.commit(free(earlier)).await), Refused::LeaseLost(earlier));
+    store.commit(free(going.id)).await.unwrap();
     write(&store, [finish(going.id, OperationState::Failed)]).await.unwrap();
     assert_eq!(found(&["b"], None).await, None);
 }
