@@ -271,7 +271,9 @@ impl From<Refused> for EngineError {
             )
             .with_code("quota_exceeded"),
             Refused::Missing { what, name } => Self::new(FailureKind::NotFound, format!("no {what} {name:?}")),
-            Refused::NotEmpty(_) | Refused::Shared { .. } => Self::new(FailureKind::Conflict, message),
+            Refused::NotEmpty(_) | Refused::Shared { .. } | Refused::LastOperator(_) => {
+                Self::new(FailureKind::Conflict, message)
+            }
             Refused::LeaseLost(_) | Refused::Cancelled(_) | Refused::Repeated(_) => Self::internal(message),
         }
     }

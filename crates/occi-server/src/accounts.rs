@@ -1,7 +1,7 @@
 //! Users and projects, as an operator manages them.
 
 use crate::auth::{Authenticator, HashError, Hasher, random_password};
-use occi_store::{Audit, Commit, Project, Quota, Refused, Role, Store, StoreError, User, Write};
+use occi_store::{Audit, Commit, Limits, Project, Quota, Refused, Role, Store, StoreError, User, Write};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -160,18 +160,6 @@ impl Accounts {
 
     /// The user is gone; what it made stays with its projects.
     pub async fn remove_user(&self, name: &str) -> Result<(), AccountError> {
-        let user = self.user(name).await?;
-        let operators = self
-            .store
-            .users()
-            .await?
-            .into_iter()
-            .filter(|user| user.operator)
-            .count();
-        if user.operator && operators == 1 {
-            let message = format!("{name} is the only operator: make another one first");
-            return Err(AccountError::Invalid(message));
-        }
         let write = Write::RemoveUser(name.to_owned());
         self.commit("remove", user_path(name), vec![write]).await
     }
@@ -196,10 +184,10 @@ impl Accounts {
         self.commit("remove", project_path(name), vec![write]).await
     }
 
-    /// What a project may use.
-    pub async fn set_quota(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
+    /// What a project may use from now on.
+    pub async fn set_quota(&self, name: &str, limits: Limits) -> Result<(), AccountError> {
         let project = name.to_owned();
-        let write = Write::SetQuota { project, quota };
+        let write = Write::SetQuota { project, limits };
         self.commit("quota", project_path(name), vec![write]).await
     }
 

@@ -155,7 +155,7 @@ pub enum Write {
         /// What is kept of the password.
         password_hash: String,
     },
-    /// The account is gone.
+    /// The account is gone. Refused if it is the last of an operator.
     RemoveUser(String),
     /// A new project. Refused if its name is taken.
     InsertProject(Project),
@@ -163,8 +163,8 @@ pub enum Write {
     SetQuota {
         /// The project.
         project: String,
-        /// All its limits.
-        quota: Quota,
+        /// Those of its limits that change.
+        limits: Limits,
     },
     /// The project is gone. Refused while it has entities, and while others share entities with it.
     RemoveProject(String),
@@ -179,6 +179,40 @@ pub enum Write {
     },
     /// The model of a project (or of all) changed: an event for those who cache it.
     ModelChanged(Option<String>),
+}
+
+/// The limits of a [`Quota`] that change, each to what; the others stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Computes.
+    pub instances: Option<Option<i64>>,
+    /// Cores, all computes together.
+    pub cores: Option<Option<i64>>,
+    /// Memory, all computes together, in MiB.
+    pub memory_mib: Option<Option<i64>>,
+    /// Volumes, all together, in GiB.
+    pub volume_gib: Option<Option<i64>>,
+    /// Reserved addresses.
+    pub addresses: Option<Option<i64>>,
+}
+
+impl From<Quota> for Limits {
+    fn from(quota: Quota) -> Self {
+        let Quota {
+            instances,
+            cores,
+            memory_mib,
+            volume_gib,
+            addresses,
+        } = quota;
+        Self {
+            instances: Some(instances),
+            cores: Some(cores),
+            memory_mib: Some(memory_mib),
+            volume_gib: Some(volume_gib),
+            addresses: Some(addresses),
+        }
+    }
 }
 
 /// What a commit did.

@@ -1,13 +1,11 @@
 //! Carries out a [`Commit`].
 
 use crate::codec::{self, IDEMPOTENCY, Stored, insert_audit, insert_operation, role_text, state_text, stored};
-use crate::command::{Commit, Committed, OverQuota, Require, Write};
+use crate::command::{Commit, Committed, Limits, OverQuota, Require, Write};
 use crate::error::Refused;
 use crate::json::write_types;
-use crate::row::{
-    Audit, Change, IdempotencyRow, OperationState, Project, Quota, Role, Usage, User, UserMixinRow, Visibility,
-};
-use crate::tx::{Command, Locks, Tx, params};
+use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow, Visibility};
+use crate::tx::{Command, Locks, Param, Tx, params};
 use crate::writing::{Writing, missing, taken};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
@@ -18,7 +16,15 @@ impl Command for Commit {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Committed> {
         if T::SHARED {
-            tx.lock(locks(self)).await?;
+            let mut locks = locks(self);
+            if self.writes.iter().any(|write| matches!(write, Write::RemoveUser(_))) {
+                // One of the operators stays: two that go at once see each other.
+                let sql = "SELECT name FROM account WHERE operator = 1";
+                locks
+                    .accounts
+                    .append(&mut tx.rows(sql, params![], |cells| cells.string()).await?);
+            }
+            tx.lock(locks).await?;
         }
         let mut judged = None;
         for requirement in &self.require {
@@ -379,22 +385,9 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                 _ => Ok(()),
             }
         }
-        Write::RemoveUser(name) => {
-            writing
-                .tx
-                .execute("DELETE FROM member WHERE account = ?1", params![name])
-                .await?;
-            match writing
-                .tx
-                .execute("DELETE FROM account WHERE name = ?1", params![name])
-                .await?
-            {
-                0 => Err(missing("user", name).into()),
-                _ => Ok(()),
-            }
-        }
+        Write::RemoveUser(name) => remove_user(writing, name).await,
         Write::InsertProject(project) => insert_project(writing, project).await,
-        Write::SetQuota { project, quota } => set_quota(writing, project, quota).await,
+        Write::SetQuota { project, limits } => set_quota(writing, project, limits).await,
         Write::RemoveProject(name) => remove_project(writing, name).await,
         Write::PutMember { project, user, role } => put_member(writing, project, user, *role).await,
         Write::ModelChanged(project) => {
@@ -561,6 +554,20 @@ async fn insert_user<T: Tx>(writing: &mut Writing<'_, T>, user: &User) -> Result
     Ok(())
 }
 
+async fn remove_user<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Result<()> {
+    let sql = "SELECT 1 FROM account a WHERE a.name = ?1 AND a.operator = 1 \
+               AND NOT EXISTS (SELECT 1 FROM account b WHERE b.operator = 1 AND b.name <> ?1)";
+    if writing.tx.row(sql, params![name], |cells| cells.int()).await?.is_some() {
+        return Err(Refused::LastOperator(name.to_owned()).into());
+    }
+    let sql = "DELETE FROM account WHERE name = ?1";
+    if writing.tx.execute(sql, params![name]).await? == 0 {
+        return Err(missing("user", name).into());
+    }
+    let sql = "DELETE FROM member WHERE account = ?1";
+    writing.tx.execute(sql, params![name]).await.map(drop)
+}
+
 async fn put_member<T: Tx>(writing: &mut Writing<'_, T>, project: &str, user: &str, role: Option<Role>) -> Result<()> {
     if writing.project(project).await?.is_none() {
         return Err(missing("project", project).into());
@@ -591,22 +598,34 @@ async fn insert_project<T: Tx>(writing: &mut Writing<'_, T>, project: &Project) 
     let sql = "INSERT INTO project (name, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     match writing.tx.execute(sql, params![name, *created_ms]).await? {
         0 => Err(taken("project", name).into()),
-        _ => set_quota(writing, name, quota).await,
+        _ => set_quota(writing, name, &Limits::from(*quota)).await,
     }
 }
 
-async fn set_quota<T: Tx>(writing: &mut Writing<'_, T>, project: &str, quota: &Quota) -> Result<()> {
-    let Quota {
+async fn set_quota<T: Tx>(writing: &mut Writing<'_, T>, project: &str, limits: &Limits) -> Result<()> {
+    let Limits {
         instances,
         cores,
         memory_mib,
         volume_gib,
         addresses,
-    } = *quota;
-    let sql = "UPDATE project SET max_instances = ?2, max_cores = ?3, max_memory_mib = ?4, max_volume_gib = ?5, \
-               max_addresses = ?6 WHERE name = ?1";
-    let params = params![project, instances, cores, memory_mib, volume_gib, addresses];
-    match writing.tx.execute(sql, params).await? {
+    } = *limits;
+    let mut sql = "UPDATE project SET name = name".to_owned();
+    let mut params: Vec<Param<'_>> = vec![project.into()];
+    for (column, limit) in [
+        ("max_instances", instances),
+        ("max_cores", cores),
+        ("max_memory_mib", memory_mib),
+        ("max_volume_gib", volume_gib),
+        ("max_addresses", addresses),
+    ] {
+        if let Some(limit) = limit {
+            params.push(limit.into());
+            sql.push_str(&format!(", {column} = ?{}", params.len()));
+        }
+    }
+    sql.push_str(" WHERE name = ?1");
+    match writing.tx.execute(&sql, &params).await? {
         0 => Err(missing("project", project).into()),
         _ => Ok(()),
     }

@@ -88,6 +88,9 @@ pub enum Refused {
         /// Which.
         name: String,
     },
+    /// The only operator cannot be removed.
+    #[error("{0} is the only operator: make another one first")]
+    LastOperator(String),
     /// A project that has entities cannot be removed.
     #[error("project {0:?} is not empty")]
     NotEmpty(String),

@@ -24,7 +24,7 @@ mod sweep;
 mod tx;
 mod writing;
 
-pub use command::{Claim, Commit, Committed, Observation, OverQuota, Refresh, Refreshed, Require, Write};
+pub use command::{Claim, Commit, Committed, Limits, Observation, OverQuota, Refresh, Refreshed, Require, Write};
 pub use error::{Refused, StoreError};
 pub use postgres::PostgresStore;
 pub use query::{AuditQuery, Cursor, EntityQuery, EventPage, OperationQuery, Sees};

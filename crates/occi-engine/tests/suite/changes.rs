@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
 use occi_model::{EntityDraft, Input, TypeId};
-use occi_store::{Commit, OverQuota, Quota, Store, Usage, Write};
+use occi_store::{Commit, Limits, OverQuota, Store, Usage, Write};
 
 fn part(attributes: &[(&str, &str)]) -> EntityDraft {
     EntityDraft {
@@ -211,9 +211,9 @@ async fn a_resize_counts_against_the_quota() {
     let path = on.compute().await.location.clone();
     let limits = Write::SetQuota {
         project: PROJECT.into(),
-        quota: Quota {
-            cores: Some(4),
-            ..Quota::default()
+        limits: Limits {
+            cores: Some(Some(4)),
+            ..Limits::default()
         },
     };
     let commit = Commit {
@@ -244,9 +244,9 @@ async fn what_takes_nothing_is_done_though_an_engine_gave_more_than_the_quota() 
     };
     let limits = Write::SetQuota {
         project: PROJECT.into(),
-        quota: Quota {
-            memory_mib: Some(asked.memory_mib),
-            ..Quota::default()
+        limits: Limits {
+            memory_mib: Some(Some(asked.memory_mib)),
+            ..Limits::default()
         },
     };
     let commit = Commit {

@@ -485,7 +485,7 @@ async fn a_project_never_uses_more_than_its_quota() {
     };
     let limits = Write::SetQuota {
         project: PROJECT.into(),
-        quota,
+        limits: quota.into(),
     };
     let commit = Commit {
         writes: vec![limits],

@@ -16,7 +16,7 @@ use http::{StatusCode, header};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use occi_engine::{Engine, EngineError};
-use occi_store::{Quota, Refused, Role, Store, Visibility};
+use occi_store::{Limits, Quota, Refused, Role, Store, Visibility};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -282,7 +282,7 @@ async fn projects(State(admin): State<Admin>) -> Answer {
 /// Limits on the wire; what is absent is unlimited.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Limits {
+struct NewQuota {
     instances: Option<i64>,
     cores: Option<i64>,
     memory_mib: Option<i64>,
@@ -290,9 +290,9 @@ struct Limits {
     addresses: Option<i64>,
 }
 
-impl From<Limits> for Quota {
-    fn from(limits: Limits) -> Self {
-        let Limits {
+impl From<NewQuota> for Quota {
+    fn from(limits: NewQuota) -> Self {
+        let NewQuota {
             instances,
             cores,
             memory_mib,
@@ -309,7 +309,7 @@ impl From<Limits> for Quota {
     }
 }
 
-async fn add_project(State(admin): State<Admin>, Path(name): Path<String>, Json(limits): Json<Limits>) -> Answer {
+async fn add_project(State(admin): State<Admin>, Path(name): Path<String>, Json(limits): Json<NewQuota>) -> Answer {
     admin.inner.accounts.add_project(&name, limits.into()).await?;
     done()
 }
@@ -345,19 +345,19 @@ async fn set_quota(
     Path(name): Path<String>,
     Json(changes): Json<serde_json::Map<String, serde_json::Value>>,
 ) -> Answer {
-    let mut quota = admin.inner.accounts.project(&name).await?.quota;
+    let mut limits = Limits::default();
     for (limit, value) in changes {
         let place = match limit.as_str() {
-            "instances" => &mut quota.instances,
-            "cores" => &mut quota.cores,
-            "memory_mib" => &mut quota.memory_mib,
-            "volume_gib" => &mut quota.volume_gib,
-            "addresses" => &mut quota.addresses,
+            "instances" => &mut limits.instances,
+            "cores" => &mut limits.cores,
+            "memory_mib" => &mut limits.memory_mib,
+            "volume_gib" => &mut limits.volume_gib,
+            "addresses" => &mut limits.addresses,
             _ => return Err(Failed(StatusCode::BAD_REQUEST, format!("there is no limit {limit:?}"))),
         };
         *place = match value.as_i64() {
-            Some(number) if number >= 0 => Some(number),
-            None if value.is_null() => None,
+            Some(number) if number >= 0 => Some(Some(number)),
+            None if value.is_null() => Some(None),
             _ => {
                 return Err(Failed(
                     StatusCode::BAD_REQUEST,
@@ -366,7 +366,7 @@ async fn set_quota(
             }
         };
     }
-    admin.inner.accounts.set_quota(&name, quota).await?;
+    admin.inner.accounts.set_quota(&name, limits).await?;
     done()
 }
 

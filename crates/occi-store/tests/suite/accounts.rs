@@ -2,12 +2,13 @@
 
 use crate::fixture::*;
 use occi_model::TypeId;
-use occi_store::{Change, EntityRow, Quota, Refused, Role, User, UserMixinRow, Visibility, Write};
+use occi_store::{Change, EntityRow, Limits, Quota, Refused, Role, User, UserMixinRow, Visibility, Write};
 
 behaviours![
     accounts_projects_and_memberships_are_kept,
     who_comes_and_who_goes_leave_nobody_where_nothing_is,
     a_project_with_entities_cannot_be_removed,
+    one_operator_stays,
     what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
     a_removed_mixin_leaves_its_entities,
@@ -20,7 +21,13 @@ fn missing(what: &'static str, name: &str) -> Refused {
     }
 }
 
+/// The removal of the projects that there are when a test begins.
+fn nothing() -> [Write; 2] {
+    ["alpha", "beta"].map(|name| Write::RemoveProject(name.into()))
+}
+
 async fn accounts_projects_and_memberships_are_kept(store: Shared) {
+    write(&store, nothing()).await.unwrap();
     let ann = User {
         name: "ann".into(),
         password_hash: "$argon2id$...".into(),
@@ -96,20 +103,49 @@ async fn accounts_projects_and_memberships_are_kept(store: Shared) {
         missing("user", "ann")
     );
 
+    // Who changes one limit takes no other back.
     let quota = Quota {
         cores: Some(8),
         addresses: Some(0),
         ..Quota::default()
     };
-    let limit = |project: &str| Write::SetQuota {
+    let one = |project: &str, limits: Limits| Write::SetQuota {
         project: project.into(),
-        quota,
+        limits,
     };
-    write(&store, [limit("beta")]).await.unwrap();
-    assert_eq!(
-        refused(write(&store, [limit("gamma")]).await),
-        missing("project", "gamma")
+    let (cores, memory) = (
+        Limits {
+            cores: Some(quota.cores),
+            ..Limits::default()
+        },
+        Limits {
+            memory_mib: Some(None),
+            ..Limits::default()
+        },
     );
+    write(
+        &store,
+        [limit(
+            "beta",
+            Quota {
+                cores: None,
+                memory_mib: Some(1),
+                ..quota
+            },
+        )],
+    )
+    .await
+    .unwrap();
+    write(&store, [one("beta", memory), one("beta", Limits::default())])
+        .await
+        .unwrap();
+    write(&store, [one("beta", cores)]).await.unwrap();
+    for limits in [cores, Limits::default()] {
+        assert_eq!(
+            refused(write(&store, [one("gamma", limits)]).await),
+            missing("project", "gamma")
+        );
+    }
     let projects = store.projects().await.unwrap();
     assert_eq!(
         projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(),
@@ -135,6 +171,7 @@ async fn who_comes_and_who_goes_leave_nobody_where_nothing_is(store: Shared) {
         default_project: "alpha".into(),
         memberships: vec![("alpha".into(), Role::Member)],
     };
+    write(&store, nothing()).await.unwrap();
     // That nobody is a member without an account, or of nothing, is looked at when this ends.
     for round in 0..40 {
         write(&store, [project("alpha")]).await.unwrap();
@@ -161,7 +198,7 @@ async fn who_comes_and_who_goes_leave_nobody_where_nothing_is(store: Shared) {
 }
 
 async fn a_project_with_entities_cannot_be_removed(store: Shared) {
-    write(&store, [project("alpha"), insert(compute("a"))]).await.unwrap();
+    write(&store, [insert(compute("a"))]).await.unwrap();
     let remove = || Write::RemoveProject("alpha".into());
     assert_eq!(
         refused(write(&store, [remove()]).await),
@@ -169,6 +206,36 @@ async fn a_project_with_entities_cannot_be_removed(store: Shared) {
     );
     write(&store, [Write::RemoveEntity(id("a")), remove()]).await.unwrap();
     assert_eq!(refused(write(&store, [remove()]).await), missing("project", "alpha"));
+}
+
+async fn one_operator_stays(store: Shared) {
+    let operator = |name: &str| {
+        Write::InsertUser(User {
+            name: name.into(),
+            password_hash: "$argon2id$...".into(),
+            operator: true,
+            default_project: "alpha".into(),
+            memberships: Vec::new(),
+        })
+    };
+    write(&store, [operator("ann")]).await.unwrap();
+    let remove = |name: &str| [Write::RemoveUser(name.into())];
+    for round in 0..8 {
+        write(&store, [operator("bob")]).await.unwrap();
+        let (ann, bob) = tokio::join!(write(&store, remove("ann")), write(&store, remove("bob")));
+        assert_ne!(ann.is_ok(), bob.is_ok(), "round {round}: {ann:?}, {bob:?}");
+        let (left, refusal) = match ann.is_ok() {
+            true => ("bob", bob),
+            false => ("ann", ann),
+        };
+        assert_eq!(refused(refusal), Refused::LastOperator(left.into()));
+        let left = store.users().await.unwrap();
+        assert_eq!(left.len(), 1, "round {round}");
+        if left[0].name == "bob" {
+            write(&store, [operator("ann")]).await.unwrap();
+            write(&store, remove("bob")).await.unwrap();
+        }
+    }
 }
 
 async fn what_is_shared_is_shared_with_projects_that_exist(store: Shared) {
@@ -184,9 +251,7 @@ async fn what_is_shared_is_shared_with_projects_that_exist(store: Shared) {
         )
     };
     let remove = || Write::RemoveProject("beta".into());
-    write(&store, [project("alpha"), project("beta"), insert(compute("a"))])
-        .await
-        .unwrap();
+    write(&store, [insert(compute("a"))]).await.unwrap();
     let unknown = write(&store, [share(with(&["beta", "gamma"]))]).await;
     assert_eq!(refused(unknown), missing("project", "gamma"));
     let unknown = EntityRow {

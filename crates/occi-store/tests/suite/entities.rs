@@ -2,9 +2,7 @@
 
 use crate::fixture::*;
 use occi_model::{Attributes, LinkEnd, Value};
-use occi_store::{
-    Audit, AuditQuery, Change, Commit, OverQuota, Project, Quota, Refused, Require, Usage, Visibility, Write,
-};
+use occi_store::{Audit, AuditQuery, Change, Commit, OverQuota, Quota, Refused, Require, Usage, Visibility, Write};
 use uuid::Uuid;
 
 behaviours![
@@ -38,7 +36,7 @@ async fn an_entity_comes_back_as_it_was_written(store: Shared) {
         kind: None,
     });
     pointing.target_id = None;
-    write(&store, [project("beta"), project("gamma")]).await.unwrap();
+    write(&store, [project("gamma")]).await.unwrap();
     write(&store, [insert(row.clone()), insert(pointing.clone())])
         .await
         .unwrap();
@@ -496,12 +494,7 @@ async fn quota_is_reserved_and_released(store: Shared) {
         cores: Some(4),
         ..Quota::default()
     };
-    let alpha = Project {
-        name: "alpha".into(),
-        quota,
-        created_ms: 1,
-    };
-    write(&store, [Write::InsertProject(alpha)]).await.unwrap();
+    write(&store, [limit("alpha", quota)]).await.unwrap();
     let cores = |cores| Usage {
         instances: 1,
         cores,
@@ -544,8 +537,7 @@ async fn quota_is_reserved_and_released(store: Shared) {
         cores: Some(1),
         ..quota
     };
-    let project = "alpha".into();
-    write(&store, [Write::SetQuota { project, quota: less }]).await.unwrap();
+    write(&store, [limit("alpha", less)]).await.unwrap();
     write(&store, [grow(cores(0), OverQuota::Refuse)]).await.unwrap();
     assert_eq!(
         store.usage("alpha").await.unwrap().cores,
@@ -566,12 +558,7 @@ async fn concurrent_commits_all_count(store: Shared) {
         instances: Some(10),
         ..Quota::default()
     };
-    let alpha = Project {
-        name: "alpha".into(),
-        quota,
-        created_ms: 1,
-    };
-    write(&store, [Write::InsertProject(alpha), insert(compute("counted"))])
+    write(&store, [limit("alpha", quota), insert(compute("counted"))])
         .await
         .unwrap();
     let tasks: Vec<_> = (0..30)

@@ -27,6 +27,7 @@ pub(crate) fn on_sqlite(behaviour: Behaviour) -> std::result::Result<(), Failed>
     let folder = tempfile::tempdir().unwrap();
     let store: Shared = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
     block_on(async {
+        projects(&store).await;
         behaviour(Arc::clone(&store)).await;
         assert_eq!(
             store.check().await.unwrap(),
@@ -138,6 +139,20 @@ pub(crate) fn project(name: &str) -> Write {
         quota: Quota::default(),
         created_ms: 1,
     })
+}
+
+/// The projects that there are when a test begins, unless an earlier process has made them.
+pub(crate) async fn projects(store: &Shared) {
+    if store.projects().await.unwrap().is_empty() {
+        write(store, [project("alpha"), project("beta")]).await.unwrap();
+    }
+}
+
+pub(crate) fn limit(project: &str, quota: Quota) -> Write {
+    Write::SetQuota {
+        project: project.into(),
+        limits: quota.into(),
+    }
 }
 
 pub(crate) fn insert(row: EntityRow) -> Write {

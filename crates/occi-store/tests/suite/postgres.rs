@@ -2,9 +2,7 @@
 
 use crate::fixture::*;
 use libtest_mimic::Trial;
-use occi_store::{
-    Change, Commit, EntityQuery, PostgresStore, Project, Quota, Require, Sees, Store, StoreError, Usage, Write,
-};
+use occi_store::{Change, Commit, EntityQuery, PostgresStore, Quota, Require, Sees, Store, StoreError, Usage, Write};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -22,6 +20,7 @@ pub(crate) fn trials(behaviours: &[(&'static str, Behaviour)]) -> Vec<Trial> {
         Trial::test(format!("postgres::{name}"), move || {
             on_schema(&url, async |place| {
                 let store: Shared = Arc::new(PostgresStore::connect(place).await.unwrap());
+                projects(&store).await;
                 behaviour(Arc::clone(&store)).await;
                 assert_eq!(
                     store.check().await.unwrap(),
@@ -52,6 +51,7 @@ pub(crate) fn trials(behaviours: &[(&'static str, Behaviour)]) -> Vec<Trial> {
             on_schema(&url, async |place| {
                 let (a, b) = tokio::join!(PostgresStore::connect(place), PostgresStore::connect(place));
                 let (a, b): (Shared, Shared) = (Arc::new(a.unwrap()), Arc::new(b.unwrap()));
+                projects(&a).await;
                 behaviour(Arc::clone(&a), b).await;
                 assert_eq!(
                     a.check().await.unwrap(),
@@ -183,16 +183,7 @@ async fn quota(a: Shared, b: Shared) {
         instances: Some(10),
         ..Quota::default()
     };
-    write(
-        &a,
-        [Write::InsertProject(Project {
-            name: "alpha".into(),
-            quota,
-            created_ms: 1,
-        })],
-    )
-    .await
-    .unwrap();
+    write(&a, [limit("alpha", quota)]).await.unwrap();
     let creators: Vec<_> = (0..30)
         .map(|n| {
             let store = Arc::clone(if n % 2 == 0 { &a } else { &b });

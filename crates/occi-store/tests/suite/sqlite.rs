@@ -62,6 +62,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn write_until_killed(path: &Path) {
     block_on(async {
         let store: Shared = Arc::new(SqliteStore::open(path).unwrap());
+        projects(&store).await;
         let first = store.events(0, 0).await.unwrap().newest;
         let writers: Vec<_> = (0..8)
             .map(|writer| {
@@ -181,6 +182,7 @@ fn fill_the_disk(folder: &Path) {
     };
     block_on(async {
         let store: Shared = Arc::new(SqliteStore::open(&path).unwrap());
+        projects(&store).await;
         let mut last = None;
         let mut written = 0;
         for n in 0..10_000 {
@@ -229,6 +231,7 @@ fn a_backup_of_a_busy_store_is_one_moment_of_it() {
     let copy = folder.path().join("copy.db");
     block_on(async {
         let store: Shared = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
+        projects(&store).await;
         let writer = tokio::spawn({
             let store = Arc::clone(&store);
             async move {
@@ -264,6 +267,7 @@ fn a_backup_is_whole_and_can_be_restored() {
     let copy = folder.path().join("copy.db");
     block_on(async {
         let store: Shared = std::sync::Arc::new(SqliteStore::open(&path).unwrap());
+        projects(&store).await;
         write(&store, [insert(compute("a"))]).await.unwrap();
         store.backup(&copy).await.unwrap();
         write(&store, [insert(compute("b"))]).await.unwrap();
