@@ -30,14 +30,14 @@ impl Principal {
     }
 
     /// The project of a request that names none: the default one. Who is no member of that any more has the first of the
-    /// projects that are left, by name.
+    /// projects that are left, by name; so has an operator, whose default one may have been removed.
     pub fn home(&self) -> &str {
         let default = self.default_project.as_str();
-        if self.role_in(default).is_some() {
-            return default;
+        let left = || self.projects.iter().map(|(name, _)| name.as_str());
+        match left().any(|name| name == default) {
+            true => default,
+            false => left().min().unwrap_or(default),
         }
-        let left = self.projects.iter().map(|(name, _)| name.as_str());
-        left.min().unwrap_or(default)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::operation::journal::lease_ms;
 use crate::operation::waiting::{Phase, Waiter};
 use crate::operation::worker::Work;
 use crate::operation::{Intent, blank, has_ended, worker};
-use crate::{Caller, EngineError, FailureKind, Result, Wait};
+use crate::{Caller, EngineError, FailureKind, Result, Wait, policy};
 use occi_store::{
     Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Refused, Require, StoreError, Write,
 };
@@ -129,6 +129,8 @@ impl Inner {
                 Ok(Admitted::PlanAgain)
             }
             Err(StoreError::Refused(Refused::Repeated(_))) => Ok(Admitted::Repeated),
+            // Only an operator comes so far; or it was removed a moment ago.
+            Err(StoreError::Refused(Refused::Missing { what: "project", name })) => Err(policy::no_project(&name)),
             Err(error) => Err(error.into()),
         }
     }

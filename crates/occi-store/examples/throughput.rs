@@ -7,8 +7,8 @@
 
 use occi_model::{TypeId, Value};
 use occi_store::{
-    Audit, Commit, Cursor, EntityQuery, EntityRow, OperationRow, OperationState, Sees, SqliteStore, Store, Usage,
-    Visibility, Write,
+    Audit, Commit, Cursor, EntityQuery, EntityRow, OperationRow, OperationState, Project, Quota, Sees, SqliteStore,
+    Store, Usage, Visibility, Write,
 };
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -40,7 +40,7 @@ async fn creates(folder: &Path) {
     let bare_path = folder.join("bare.db");
     drop(SqliteStore::open(&bare_path).unwrap());
     let mut bare = Bare::open(&bare_path);
-    let store = Arc::new(SqliteStore::open(folder.join("store.db")).unwrap());
+    let store = Arc::new(open(&folder.join("store.db")).await);
     let (mut bare_total, mut store_total) = (Cost::default(), Cost::default());
     for _ in 0..WINDOWS {
         bare_total.add(measure(async || bare.window()).await);
@@ -52,6 +52,22 @@ async fn creates(folder: &Path) {
         "store / bare loop: {:.2} of the speed",
         store_total.per_second() / bare_total.per_second()
     );
+}
+
+/// A store with the project in which everything is made.
+async fn open(path: &Path) -> SqliteStore {
+    let store = SqliteStore::open(path).unwrap();
+    let project = Project {
+        name: "alpha".into(),
+        quota: Quota::default(),
+        created_ms: 1_700_000_000_000,
+    };
+    let commit = Commit {
+        writes: vec![Write::InsertProject(project)],
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap();
+    store
 }
 
 async fn clients(store: &Arc<SqliteStore>) -> u64 {
@@ -77,7 +93,7 @@ async fn clients(store: &Arc<SqliteStore>) -> u64 {
 
 async fn readings(path: &Path) {
     const ENTITIES: usize = 10_000;
-    let store = Arc::new(SqliteStore::open(path).unwrap());
+    let store = Arc::new(open(path).await);
     let mut ids = Vec::new();
     for _ in 0..ENTITIES / 100 {
         let commits: Vec<Commit> = (0..100).map(|_| create()).collect();

@@ -21,6 +21,8 @@ const BROKEN: &[&str] = &[
      LEFT JOIN entity e ON e.seq = m.entity_seq WHERE e.seq IS NULL",
     "SELECT 'project ' || s.project || ' shares a missing entity' FROM share s \
      LEFT JOIN entity e ON e.seq = s.entity_seq WHERE e.seq IS NULL",
+    "SELECT e.path || ' is of project ' || e.project || ', which is missing' FROM entity e \
+     LEFT JOIN project p ON p.name = e.project WHERE p.name IS NULL",
     "SELECT m.account || ' is a member of ' || m.project || ', which is missing' FROM member m \
      LEFT JOIN project p ON p.name = m.project WHERE p.name IS NULL",
     "SELECT m.account || ' is a member of ' || m.project || ', but has no account' FROM member m \

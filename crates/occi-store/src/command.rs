@@ -79,9 +79,8 @@ pub enum OverQuota {
 /// A change.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// A new entity. Refused if its id, its path or its native id is taken, or if it is shared with a project that does not
-    /// exist. `usage` is reserved against the quota of its
-    /// project; more than the quota allows is refused.
+    /// A new entity. Refused if its id, its path or its native id is taken, or if its project, or one that it is shared
+    /// with, does not exist. `usage` is reserved against the quota of its project; more than the quota allows is refused.
     InsertEntity {
         /// The row.
         row: Box<EntityRow>,

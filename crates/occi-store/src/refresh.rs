@@ -152,7 +152,7 @@ impl Refresh {
             .await
     }
 
-    /// Adopts an object that we do not know, unless we removed it a moment ago.
+    /// Adopts an object that we do not know, unless we removed it a moment ago, or its project.
     async fn adopt<T: Tx>(&self, writing: &mut Writing<'_, T>, observation: &Observation) -> Result<()> {
         let sql = "SELECT removed_ms FROM tombstone WHERE (id = ?1 OR (backend = ?2 AND native_project = ?3 \
                    AND kind = ?4 AND native_id = ?5)) AND removed_ms >= ?6";
@@ -166,6 +166,9 @@ impl Refresh {
             self.began_ms.saturating_sub(TOMBSTONE_GRACE_MS)
         ];
         if writing.tx.row(sql, params, |cells| cells.int()).await?.is_some() {
+            return Ok(());
+        }
+        if writing.project(&observation.row.project).await?.is_none() {
             return Ok(());
         }
         let (usage, fence_ms) = (observation.usage, self.began_ms - 1);
@@ -327,13 +330,19 @@ impl Command for Differing {
 impl Differing {
     async fn lock<T: Tx>(&self, writing: &mut Writing<'_, T>) -> Result<()> {
         let mut entities: Vec<String> = self.absent.iter().map(EntityId::to_string).collect();
+        let mut projects = Vec::new();
         for observation in &self.listing.observations {
-            let known = self.listing.find(writing, observation).await?;
-            entities.extend(known.map(|known| known.row.id.to_string()));
+            match self.listing.find(writing, observation).await? {
+                Some(known) => entities.push(known.row.id.to_string()),
+                None if observation.adopt => projects.push(observation.row.project.clone()),
+                None => {}
+            }
         }
+        projects.dedup();
         writing
             .tx
             .lock(Locks {
+                projects,
                 entities,
                 ..Locks::default()
             })

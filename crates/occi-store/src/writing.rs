@@ -4,7 +4,7 @@ use crate::codec::{self, ENTITY, Stored, insert_event, shares, stored, title, wr
 use crate::command::{Committed, OverQuota};
 use crate::error::Refused;
 use crate::json::{write_attributes, write_types};
-use crate::row::{EntityRow, EventRow, Project, Usage, Visibility};
+use crate::row::{EntityRow, EventRow, Project, Quota, Usage, Visibility};
 use crate::tx::{Param, Tx, params};
 use crate::{Result, StoreError, read};
 use occi_model::{EntityId, TypeId};
@@ -69,7 +69,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             .await
     }
 
-    /// Writes a new entity; false if its id, path or native id is taken.
+    /// Writes a new entity of a project that exists; false if its id, path or native id is taken.
     pub(crate) async fn insert(
         &mut self,
         row: &EntityRow,
@@ -77,6 +77,8 @@ impl<'t, T: Tx> Writing<'t, T> {
         fence_ms: i64,
         quota: OverQuota,
     ) -> Result<bool> {
+        let limits = self.quota_of(&row.project).await?;
+        let limits = (quota == OverQuota::Refuse).then_some(limits);
         let seq = self.next_place().await?;
         if !codec::insert_entity(self.tx, seq, row, &usage, fence_ms).await? {
             return Ok(false);
@@ -85,7 +87,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.associate(mixin, seq).await?;
         }
         self.share(row, seq).await?;
-        self.account(&row.project, Usage::default(), usage, quota).await?;
+        self.account(&row.project, Usage::default(), usage, limits).await?;
         self.tell("created", row);
         self.grown.insert(row.id.clone());
         self.note(row);
@@ -139,7 +141,11 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.unshare(was).await?;
             self.share(now, now.seq).await?;
         }
-        self.account(&was.project, old.usage, new.usage, quota).await?;
+        let limits = match quota {
+            OverQuota::Refuse if old.usage != new.usage => Some(self.quota_of(&was.project).await?),
+            OverQuota::Refuse | OverQuota::Count => None,
+        };
+        self.account(&was.project, old.usage, new.usage, limits).await?;
         self.note(now);
         if was.generation != now.generation || was.untouched != now.untouched {
             let what = match (was.hidden, now.hidden) {
@@ -174,8 +180,7 @@ impl<'t, T: Tx> Writing<'t, T> {
                 self.dissociate(mixin, row.seq).await?;
             }
             self.unshare(&row).await?;
-            self.account(&row.project, usage, Usage::default(), OverQuota::Count)
-                .await?;
+            self.account(&row.project, usage, Usage::default(), None).await?;
             if bury {
                 self.bury(&row).await?;
             }
@@ -206,8 +211,8 @@ impl<'t, T: Tx> Writing<'t, T> {
         self.tx.execute(sql, params).await.map(drop)
     }
 
-    /// Counts `new` instead of `old` for the project.
-    async fn account(&mut self, project: &str, old: Usage, new: Usage, quota: OverQuota) -> Result<()> {
+    /// Counts `new` instead of `old` for the project; more than `limits`, where they are given, is refused.
+    async fn account(&mut self, project: &str, old: Usage, new: Usage, limits: Option<Quota>) -> Result<()> {
         if old == new {
             return Ok(());
         }
@@ -240,30 +245,35 @@ impl<'t, T: Tx> Writing<'t, T> {
                 codec::usage,
             )
             .await?;
-        let (Some(used), OverQuota::Refuse) = (used, quota) else {
+        let (Some(used), Some(limits)) = (used, limits) else {
             return Ok(());
         };
-        match self.project(project).await? {
-            Some(Project { quota, .. }) => [
-                ("instances", quota.instances, used.instances, more.instances),
-                ("cores", quota.cores, used.cores, more.cores),
-                ("memory in MiB", quota.memory_mib, used.memory_mib, more.memory_mib),
-                ("volumes in GiB", quota.volume_gib, used.volume_gib, more.volume_gib),
-                ("addresses", quota.addresses, used.addresses, more.addresses),
-            ]
-            .into_iter()
-            .try_for_each(|(what, limit, used, asked)| match limit {
-                Some(limit) if asked > 0 && used > limit => Err(Refused::Quota {
-                    what,
-                    limit,
-                    used: used - asked,
-                    asked,
-                }
-                .into()),
-                _ => Ok(()),
-            }),
-            None => Ok(()),
-        }
+        [
+            ("instances", limits.instances, used.instances, more.instances),
+            ("cores", limits.cores, used.cores, more.cores),
+            ("memory in MiB", limits.memory_mib, used.memory_mib, more.memory_mib),
+            ("volumes in GiB", limits.volume_gib, used.volume_gib, more.volume_gib),
+            ("addresses", limits.addresses, used.addresses, more.addresses),
+        ]
+        .into_iter()
+        .try_for_each(|(what, limit, used, asked)| match limit {
+            Some(limit) if asked > 0 && used > limit => Err(Refused::Quota {
+                what,
+                limit,
+                used: used - asked,
+                asked,
+            }
+            .into()),
+            _ => Ok(()),
+        })
+    }
+
+    /// The quota of a project that exists.
+    async fn quota_of(&mut self, project: &str) -> Result<Quota> {
+        let found = self.project(project).await?;
+        found
+            .map(|found| found.quota)
+            .ok_or_else(|| missing("project", project).into())
     }
 
     pub(crate) async fn project(&mut self, name: &str) -> Result<Option<Project>> {

@@ -101,6 +101,23 @@ fn what_belongs_to_another_project_does_not_exist() {
 }
 
 #[test]
+fn nothing_is_made_in_a_project_that_does_not_exist() {
+    let occid = Occid::start();
+    let setup = &occid.setup;
+    let admin = occid.admin();
+    setup.run(&["project", "remove", "default"]).good();
+    let refused = admin.post("/compute/", COMPUTE).expect(403);
+    assert!(refused.body.contains("there is no project"), "{refused:?}");
+    assert_eq!(setup.run(&["check"]).good(), "nothing is wrong\n");
+    // Who has another project left is at home there.
+    setup.run(&["project", "add", "lab"]).good();
+    setup.run(&["project", "member", "add", "lab", "admin"]).good();
+    admin.make("/compute/", COMPUTE);
+    let quota = setup.run(&["project", "quota", "lab"]).good();
+    assert!(quota.contains("instances\t1\t"), "{quota}");
+}
+
+#[test]
 fn an_operator_is_told_that_there_is_no_such_project() {
     let World {
         occid, bob, machine, ..

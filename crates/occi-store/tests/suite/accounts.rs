@@ -2,12 +2,15 @@
 
 use crate::fixture::*;
 use occi_model::TypeId;
-use occi_store::{Change, EntityRow, Limits, Quota, Refused, Role, User, UserMixinRow, Visibility, Write};
+use occi_store::{
+    Change, EntityRow, Limits, Observation, Quota, Refresh, Refused, Role, Usage, User, UserMixinRow, Visibility, Write,
+};
 
 behaviours![
     accounts_projects_and_memberships_are_kept,
     who_comes_and_who_goes_leave_nobody_where_nothing_is,
     a_project_with_entities_cannot_be_removed,
+    entities_are_of_projects_that_exist,
     one_operator_stays,
     what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
@@ -206,6 +209,51 @@ async fn a_project_with_entities_cannot_be_removed(store: Shared) {
     );
     write(&store, [Write::RemoveEntity(id("a")), remove()]).await.unwrap();
     assert_eq!(refused(write(&store, [remove()]).await), missing("project", "alpha"));
+}
+
+async fn entities_are_of_projects_that_exist(store: Shared) {
+    let elsewhere = |name: &str| EntityRow {
+        project: "gamma".into(),
+        ..compute(name)
+    };
+    let some = Usage {
+        instances: 1,
+        ..Usage::default()
+    };
+    for usage in [some, Usage::default()] {
+        let made = write(&store, [using(elsewhere("a"), usage)]).await;
+        assert_eq!(refused(made), missing("project", "gamma"));
+    }
+    // What an engine shows belongs to nobody.
+    let shown = Refresh {
+        backend: "local".into(),
+        native_project: String::new(),
+        kind: type_id("compute"),
+        began_ms: store.now_ms().await.unwrap(),
+        complete: true,
+        observations: vec![Observation {
+            row: elsewhere("b"),
+            owned: Vec::new(),
+            owned_mixins: Vec::new(),
+            usage: some,
+            adopt: true,
+        }],
+    };
+    store.refresh(shown).await.unwrap();
+    assert_eq!(store.entity(&id("b")).await.unwrap(), None);
+    // Of two at once, one comes first and the other is refused.
+    for round in 0..8 {
+        let (made, removed) = tokio::join!(
+            write(&store, [insert(compute("c"))]),
+            write(&store, [Write::RemoveProject("alpha".into())])
+        );
+        assert_ne!(made.is_ok(), removed.is_ok(), "round {round}: {made:?}, {removed:?}");
+        let again = match made.is_ok() {
+            true => Write::RemoveEntity(id("c")),
+            false => project("alpha"),
+        };
+        write(&store, [again]).await.unwrap();
+    }
 }
 
 async fn one_operator_stays(store: Shared) {
