@@ -14,6 +14,7 @@ use occi_store::{Audit, Commit, Committed, OperationQuery, OperationState, Store
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) hot: Hot,
     pub(crate) seats: Seats,
+    /// Held by those who remove a project, and shared by those who bring something that only a backend keeps of it.
+    pub(crate) removals: RwLock<()>,
     /// The owner of this process's leases: the node and a name that no other process of it has.
     pub(crate) node: String,
     pub(crate) stopping: CancellationToken,
@@ -72,6 +75,7 @@ impl Engine {
             models: Models::new((config.source.now_ms)()),
             hot: Hot::new(config.cache_bytes),
             seats: Seats::default(),
+            removals: RwLock::default(),
             newest: AtomicI64::new(store.events(i64::MAX, 1).await?.newest),
             waiting: Arc::new(Waiting::new(stopping.clone())),
             scopes: Scopes::default(),

@@ -70,9 +70,6 @@ impl Engine {
         policy::may_change(caller, project)?;
         let (carrier, images) = inner.shelves()?.swap_remove(0);
         carrier.require_up().await?;
-        if inner.store.project(project).await?.is_none() {
-            return Err(policy::no_project(project));
-        }
         let new = NewUpload {
             owner: caller.principal.name.clone(),
             ..new
@@ -80,6 +77,10 @@ impl Engine {
         let (engine, caller) = (self.clone(), caller.clone());
         let beginning = inner.tasks.spawn(async move {
             let project = caller.effective_project();
+            let _it_stays = engine.inner.removals.read().await;
+            if engine.inner.store.project(project).await?.is_none() {
+                return Err(policy::no_project(project));
+            }
             let begun = images.begin(&scope(project), &new).await.map_err(of_bytes);
             let note = Note {
                 caller: &caller,

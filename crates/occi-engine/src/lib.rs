@@ -25,6 +25,7 @@ mod operation;
 mod place;
 mod plan;
 mod policy;
+mod project;
 mod quota;
 mod retrieve;
 mod row;

@@ -1,6 +1,7 @@
 //! Users and projects, as an operator manages them.
 
-use crate::auth::{Authenticator, HashError, Hasher, random_password};
+use crate::auth::{Authenticator, HashError, Hasher, owner_name, random_password};
+use occi_engine::{Engine, EngineError};
 use occi_store::{Audit, Commit, Limits, Project, Quota, Refused, Role, Store, StoreError, User, Write};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -48,30 +49,64 @@ pub struct Accounts {
     store: Arc<dyn Store>,
     hasher: Hasher,
     authenticator: Option<Arc<Authenticator>>,
+    by: Arc<str>,
 }
 
 impl Accounts {
-    /// Over a store; `authenticator` is told of changes.
+    /// Over a store, for the user of this process; `authenticator` is told of changes.
     pub fn new(store: Arc<dyn Store>, hasher: Hasher, authenticator: Option<Arc<Authenticator>>) -> Self {
         Self {
             store,
             hasher,
             authenticator,
+            by: owner_name(rustix::process::geteuid().as_raw()).into(),
         }
     }
 
+    /// The same, for a process of this user of the system: what is done is on record as this one's.
+    pub fn by(&self, uid: u32) -> Self {
+        Self {
+            by: owner_name(uid).into(),
+            ..self.clone()
+        }
+    }
+
+    /// Who does what is done here.
+    pub fn principal(&self) -> &str {
+        &self.by
+    }
+
     /// Writes, and says so in the audit: `verb` was done to the account at `path`.
-    async fn commit(&self, verb: &str, path: String, writes: Vec<Write>) -> Result<(), AccountError> {
+    async fn commit(&self, verb: &str, path: String, detail: String, writes: Vec<Write>) -> Result<(), AccountError> {
         let commit = Commit {
             writes,
-            audit: vec![audit(verb, path, "accepted", String::new())],
+            audit: vec![self.audit(verb, path, "accepted", detail)],
             ..Commit::default()
         };
         self.store.commit(commit).await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// What was known of accounts before does not count.
+    fn forget(&self) {
         if let Some(authenticator) = &self.authenticator {
             authenticator.forget();
         }
-        Ok(())
+    }
+
+    fn audit(&self, verb: &str, path: String, outcome: &str, detail: String) -> Audit {
+        Audit {
+            id: Uuid::now_v7(),
+            at_ms: jiff::Timestamp::now().as_millisecond(),
+            principal: self.by.to_string(),
+            project: None,
+            verb: verb.to_owned(),
+            path,
+            outcome: outcome.to_owned(),
+            detail,
+            request: String::new(),
+        }
     }
 
     /// If there is nobody yet: the default project and an operator with a random password, which is returned. It is given to
@@ -91,14 +126,15 @@ impl Accounts {
         let mut writes = self.missing_project(DEFAULT_PROJECT).await?;
         writes.push(Write::InsertUser(user));
         keep(&password).map_err(AccountError::Keep)?;
-        self.commit("add", user_path(FIRST_USER), writes).await?;
+        let detail = made(true, DEFAULT_PROJECT);
+        self.commit("add", user_path(FIRST_USER), detail, writes).await?;
         Ok(Some(password))
     }
 
     /// Says in the audit that something was refused at the side door.
     pub async fn refused(&self, verb: &str, path: &str, detail: String) {
         let commit = Commit {
-            audit: vec![audit(verb, path.to_owned(), "refused", detail)],
+            audit: vec![self.audit(verb, path.to_owned(), "refused", detail)],
             ..Commit::default()
         };
         if let Err(error) = self.store.commit(commit).await {
@@ -145,7 +181,8 @@ impl Accounts {
             default_project: project.to_owned(),
             memberships: vec![(project.to_owned(), Role::Member)],
         }));
-        self.commit("add", user_path(name), writes).await
+        self.commit("add", user_path(name), made(operator, project), writes)
+            .await
     }
 
     /// Another password.
@@ -155,13 +192,13 @@ impl Accounts {
             user: name.to_owned(),
             password_hash: self.hash(password).await?,
         };
-        self.commit("passwd", user_path(name), vec![write]).await
+        self.commit("passwd", user_path(name), String::new(), vec![write]).await
     }
 
     /// The user is gone; what it made stays with its projects.
     pub async fn remove_user(&self, name: &str) -> Result<(), AccountError> {
         let write = Write::RemoveUser(name.to_owned());
-        self.commit("remove", user_path(name), vec![write]).await
+        self.commit("remove", user_path(name), String::new(), vec![write]).await
     }
 
     /// All projects, by name.
@@ -175,20 +212,32 @@ impl Accounts {
     pub async fn add_project(&self, name: &str, quota: Quota) -> Result<(), AccountError> {
         check_name("project", name)?;
         let write = Write::InsertProject(project(name, quota));
-        self.commit("add", project_path(name), vec![write]).await
+        let detail = limits(&Limits {
+            instances: quota.instances.map(Some),
+            cores: quota.cores.map(Some),
+            memory_mib: quota.memory_mib.map(Some),
+            volume_gib: quota.volume_gib.map(Some),
+            addresses: quota.addresses.map(Some),
+        });
+        self.commit("add", project_path(name), detail, vec![write]).await
     }
 
-    /// The project is gone; refused while it has entities, and while networks are shared with it.
-    pub async fn remove_project(&self, name: &str) -> Result<(), AccountError> {
-        let write = Write::RemoveProject(name.to_owned());
-        self.commit("remove", project_path(name), vec![write]).await
+    /// The project is gone, as [`Engine::remove_project`] says.
+    pub async fn remove_project(&self, name: &str, engine: &Engine) -> Result<(), EngineError> {
+        let audit = self.audit("remove", project_path(name), "accepted", String::new());
+        engine.remove_project(name, audit).await?;
+        self.forget();
+        Ok(())
     }
 
     /// What a project may use from now on.
-    pub async fn set_quota(&self, name: &str, limits: Limits) -> Result<(), AccountError> {
-        let project = name.to_owned();
-        let write = Write::SetQuota { project, limits };
-        self.commit("quota", project_path(name), vec![write]).await
+    pub async fn set_quota(&self, name: &str, changed: Limits) -> Result<(), AccountError> {
+        let write = Write::SetQuota {
+            project: name.to_owned(),
+            limits: changed,
+        };
+        self.commit("quota", project_path(name), limits(&changed), vec![write])
+            .await
     }
 
     /// What a user may do in a project; none ends the membership.
@@ -199,8 +248,11 @@ impl Accounts {
             role,
         };
         let path = format!("{}/members/{user}", project_path(project));
-        let verb = if role.is_some() { "member" } else { "leave" };
-        self.commit(verb, path, vec![member]).await
+        let (verb, detail) = match role {
+            Some(role) => ("member", role_word(role).to_owned()),
+            None => ("leave", String::new()),
+        };
+        self.commit(verb, path, detail, vec![member]).await
     }
 
     /// The project.
@@ -240,20 +292,44 @@ impl Accounts {
     }
 }
 
-/// Who can open the side door is an operator; which one, it does not know.
-pub(crate) const SIDE_DOOR: &str = "(side door)";
+/// A user as it was made, for the audit.
+fn made(operator: bool, project: &str) -> String {
+    let what = if operator { "operator" } else { "member" };
+    format!("{what} in {project}")
+}
 
-fn audit(verb: &str, path: String, outcome: &str, detail: String) -> Audit {
-    Audit {
-        id: Uuid::now_v7(),
-        at_ms: jiff::Timestamp::now().as_millisecond(),
-        principal: SIDE_DOOR.to_owned(),
-        project: None,
-        verb: verb.to_owned(),
-        path,
-        outcome: outcome.to_owned(),
-        detail,
-        request: String::new(),
+/// Limits that were set, for the audit.
+fn limits(changed: &Limits) -> String {
+    let Limits {
+        instances,
+        cores,
+        memory_mib,
+        volume_gib,
+        addresses,
+    } = *changed;
+    let set: Vec<_> = [
+        ("instances", instances),
+        ("cores", cores),
+        ("memory_mib", memory_mib),
+        ("volume_gib", volume_gib),
+        ("addresses", addresses),
+    ]
+    .into_iter()
+    .filter_map(|(name, limit)| Some((name, limit?)))
+    .map(|(name, limit)| match limit {
+        Some(limit) => format!("{name} {limit}"),
+        None => format!("{name} none"),
+    })
+    .collect();
+    set.join(", ")
+}
+
+/// What a role is called.
+pub fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Reader => "reader",
+        Role::Member => "member",
+        Role::Manager => "manager",
     }
 }
 

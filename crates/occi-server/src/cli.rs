@@ -153,7 +153,7 @@ enum Project {
     },
     /// List the projects.
     List,
-    /// Remove a project that has no entities.
+    /// Remove a project that has no entities, images or uploads left; the service has to run.
     Remove {
         /// The name.
         name: String,

@@ -1,6 +1,5 @@
 //! Networks, as an operator lists and shares them.
 
-use crate::accounts::SIDE_DOOR;
 use crate::config::nearest;
 use occi_backend::names;
 use occi_engine::{Engine, EngineError, FailureKind};
@@ -38,13 +37,13 @@ impl Networks {
     }
 
     /// Shares a network as [`Engine::share`] does.
-    pub async fn share(&self, name: &str, with: Visibility) -> Result<(), EngineError> {
+    pub async fn share(&self, name: &str, with: Visibility, by: &str) -> Result<(), EngineError> {
         if let Visibility::Projects(projects) = &with {
             self.check_spelling(projects).await?;
         }
         match &self.engine {
-            Some(engine) => engine.share(name, with, SIDE_DOOR).await,
-            None => occi_engine::share(&*self.store, name, with, SIDE_DOOR).await,
+            Some(engine) => engine.share(name, with, by).await,
+            None => occi_engine::share(&*self.store, name, with, by).await,
         }
     }
 

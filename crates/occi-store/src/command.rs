@@ -154,7 +154,7 @@ pub enum Write {
         /// What is kept of the password.
         password_hash: String,
     },
-    /// The account is gone. Refused if it is the last of an operator.
+    /// The account is gone, and its idempotency keys. Refused if nobody else is an operator.
     RemoveUser(String),
     /// A new project. Refused if its name is taken.
     InsertProject(Project),
@@ -165,7 +165,8 @@ pub enum Write {
         /// Those of its limits that change.
         limits: Limits,
     },
-    /// The project is gone. Refused while it has entities, and while others share entities with it.
+    /// The project is gone, with its operations, events, mixins and idempotency keys: who makes one of that name again
+    /// finds nothing there. Refused while it has entities, and while others share entities with it.
     RemoveProject(String),
     /// A membership. Refused if there is no such project or user.
     PutMember {

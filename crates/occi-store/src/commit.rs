@@ -564,8 +564,13 @@ async fn remove_user<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Result<
     if writing.tx.execute(sql, params![name]).await? == 0 {
         return Err(missing("user", name).into());
     }
-    let sql = "DELETE FROM member WHERE account = ?1";
-    writing.tx.execute(sql, params![name]).await.map(drop)
+    for sql in [
+        "DELETE FROM member WHERE account = ?1",
+        "DELETE FROM idempotency WHERE principal = ?1",
+    ] {
+        writing.tx.execute(sql, params![name]).await?;
+    }
+    Ok(())
 }
 
 async fn put_member<T: Tx>(writing: &mut Writing<'_, T>, project: &str, user: &str, role: Option<Role>) -> Result<()> {
@@ -656,6 +661,8 @@ async fn remove_project<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Resu
         "DELETE FROM user_mixin WHERE project = ?1",
         "DELETE FROM project_usage WHERE project = ?1",
         "DELETE FROM idempotency WHERE project = ?1",
+        "DELETE FROM operation WHERE project = ?1",
+        "DELETE FROM event WHERE project = ?1",
     ] {
         writing.tx.execute(sql, params![name]).await?;
     }

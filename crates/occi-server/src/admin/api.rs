@@ -3,7 +3,7 @@
 //!
 //! [`owners`]: crate::auth::owners
 
-use crate::accounts::{AccountError, Accounts};
+use crate::accounts::{AccountError, Accounts, role_word};
 use crate::http::serve::{Body, Door, Peer};
 use crate::http::status;
 use crate::networks::Networks;
@@ -34,11 +34,11 @@ pub struct Probe {
 /// The side door.
 #[derive(Clone)]
 pub struct Admin {
+    accounts: Accounts,
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    accounts: Accounts,
     networks: Networks,
     store: Arc<dyn Store>,
     /// None when a command opened the store without a service.
@@ -52,13 +52,21 @@ impl Admin {
     pub fn new(accounts: Accounts, store: Arc<dyn Store>, probe: Option<Probe>, commands: bool) -> Self {
         let engine = probe.as_ref().map(|probe| probe.engine.clone());
         Self {
+            accounts,
             inner: Arc::new(Inner {
                 networks: Networks::new(store.clone(), engine),
-                accounts,
                 store,
                 probe,
                 commands,
             }),
+        }
+    }
+
+    /// The same, for a process of this user of the system.
+    fn by(&self, uid: u32) -> Self {
+        Self {
+            accounts: self.accounts.by(uid),
+            inner: self.inner.clone(),
         }
     }
 
@@ -106,7 +114,8 @@ impl Admin {
 impl Door for Admin {
     async fn answer(self: Arc<Self>, request: http::Request<Incoming>, peer: Peer) -> http::Response<Body> {
         let router = match peer {
-            Peer::Owner(_) | Peer::Ip(_) => self.router(),
+            Peer::Owner(uid) => self.by(uid).router(),
+            Peer::Ip(_) => self.router(),
             Peer::Local => self.router_for_others(),
         };
         // The router cannot fail.
@@ -169,7 +178,7 @@ async fn audit_refused(State(admin): State<Admin>, request: Request, next: Next)
     let response = next.run(request).await;
     if verb != "get" && !response.status().is_success() {
         let detail = response.status().as_u16().to_string();
-        admin.inner.accounts.refused(&verb, &path, detail).await;
+        admin.accounts.refused(&verb, &path, detail).await;
     }
     response
 }
@@ -217,7 +226,7 @@ struct UserView {
 }
 
 async fn users(State(admin): State<Admin>) -> Answer {
-    let users = admin.inner.accounts.users().await?;
+    let users = admin.accounts.users().await?;
     let views: Vec<_> = users
         .into_iter()
         .map(|user| UserView {
@@ -227,7 +236,7 @@ async fn users(State(admin): State<Admin>) -> Answer {
             projects: user
                 .memberships
                 .into_iter()
-                .map(|(project, role)| format!("{project}:{}", word(role)))
+                .map(|(project, role)| format!("{project}:{}", role_word(role)))
                 .collect(),
         })
         .collect();
@@ -250,7 +259,6 @@ async fn add_user(State(admin): State<Admin>, Path(name): Path<String>, Json(use
         project,
     } = user;
     admin
-        .inner
         .accounts
         .add_user(&name, password, operator, project.as_deref())
         .await?;
@@ -258,7 +266,7 @@ async fn add_user(State(admin): State<Admin>, Path(name): Path<String>, Json(use
 }
 
 async fn remove_user(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
-    admin.inner.accounts.remove_user(&name).await?;
+    admin.accounts.remove_user(&name).await?;
     done()
 }
 
@@ -269,12 +277,12 @@ struct Password {
 }
 
 async fn set_password(State(admin): State<Admin>, Path(name): Path<String>, Json(new): Json<Password>) -> Answer {
-    admin.inner.accounts.set_password(&name, new.password).await?;
+    admin.accounts.set_password(&name, new.password).await?;
     done()
 }
 
 async fn projects(State(admin): State<Admin>) -> Answer {
-    let projects = admin.inner.accounts.projects().await?;
+    let projects = admin.accounts.projects().await?;
     let names: Vec<_> = projects.into_iter().map(|project| project.name).collect();
     Ok(Json(names).into_response())
 }
@@ -310,17 +318,21 @@ impl From<NewQuota> for Quota {
 }
 
 async fn add_project(State(admin): State<Admin>, Path(name): Path<String>, Json(limits): Json<NewQuota>) -> Answer {
-    admin.inner.accounts.add_project(&name, limits.into()).await?;
+    admin.accounts.add_project(&name, limits.into()).await?;
     done()
 }
 
 async fn remove_project(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
-    admin.inner.accounts.remove_project(&name).await?;
+    let Some(probe) = &admin.inner.probe else {
+        let words = "only a running service can ask its engines whether they keep images of it: start it first";
+        return Err(Failed(StatusCode::CONFLICT, words.to_owned()));
+    };
+    admin.accounts.remove_project(&name, &probe.engine).await?;
     done()
 }
 
 async fn quota(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
-    let accounts = &admin.inner.accounts;
+    let accounts = &admin.accounts;
     let Quota {
         instances,
         cores,
@@ -366,7 +378,7 @@ async fn set_quota(
             }
         };
     }
-    admin.inner.accounts.set_quota(&name, limits).await?;
+    admin.accounts.set_quota(&name, limits).await?;
     done()
 }
 
@@ -387,12 +399,12 @@ async fn set_member(
         "manager" => Role::Manager,
         other => return Err(Failed(StatusCode::BAD_REQUEST, format!("there is no role {other:?}"))),
     };
-    admin.inner.accounts.set_member(&project, &user, Some(role)).await?;
+    admin.accounts.set_member(&project, &user, Some(role)).await?;
     done()
 }
 
 async fn remove_member(State(admin): State<Admin>, Path((project, user)): Path<(String, String)>) -> Answer {
-    admin.inner.accounts.set_member(&project, &user, None).await?;
+    admin.accounts.set_member(&project, &user, None).await?;
     done()
 }
 
@@ -446,21 +458,21 @@ async fn share(State(admin): State<Admin>, Path(name): Path<String>, Json(share)
             return Err(Failed(StatusCode::BAD_REQUEST, words.to_owned()));
         }
     };
-    admin.inner.networks.share(&name, with).await?;
+    admin
+        .inner
+        .networks
+        .share(&name, with, admin.accounts.principal())
+        .await?;
     done()
 }
 
 async fn unshare(State(admin): State<Admin>, Path(name): Path<String>) -> Answer {
-    admin.inner.networks.share(&name, Visibility::Project).await?;
+    admin
+        .inner
+        .networks
+        .share(&name, Visibility::Project, admin.accounts.principal())
+        .await?;
     done()
-}
-
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Reader => "reader",
-        Role::Member => "member",
-        Role::Manager => "manager",
-    }
 }
 
 /// Looks at the store and, if the service runs, compares it with the engines.

@@ -50,6 +50,11 @@ pub struct Visitor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
+/// The name of the owner of the service that is this user of the system.
+pub fn owner_name(uid: u32) -> String {
+    format!("{OWNER}{uid}")
+}
+
 /// How many accepted passwords are remembered.
 const REMEMBERED: usize = 10_000;
 /// There are two: root and the user of the service.
@@ -131,7 +136,7 @@ impl Authenticator {
         let default_project = default.unwrap_or(DEFAULT_PROJECT).to_owned();
         let accepted = self.accept(
             Principal {
-                name: format!("{OWNER}{user}"),
+                name: owner_name(user),
                 operator: true,
                 projects: vec![(default_project.clone(), Role::Manager)],
                 default_project,

@@ -6,6 +6,6 @@ pub mod password;
 pub mod sight;
 pub mod slow_down;
 
-pub use basic::{Authenticator, Refusal, Visitor};
+pub use basic::{Authenticator, Refusal, Visitor, owner_name};
 pub use password::{HashError, Hasher, random_password};
 pub use sight::Sight;

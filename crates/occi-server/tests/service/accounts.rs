@@ -2,7 +2,7 @@
 
 use crate::kinds::COMPUTE;
 use crate::occid::{Occid, Setup};
-use occi_store::{AuditQuery, SqliteStore, Store};
+use occi_store::{Audit, AuditQuery, SqliteStore, Store};
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -96,23 +96,40 @@ fn commands_that_cross_each_other_undo_nothing_of_each_other() {
 fn what_is_done_to_accounts_is_on_record() {
     let occid = Occid::start();
     occid.user("ann", &[]);
+    occid.user("bob", &["--operator"]);
     occid.setup.run(&["user", "remove", "nobody"]).bad();
+    let quota = ["project", "quota", "ann", "--cores", "4", "--memory-mib", "none"];
+    let member = ["project", "member", "add", "ann", "bob", "--role", "reader"];
+    for arguments in [&quota[..], &member] {
+        occid.setup.run(arguments).good();
+    }
     let setup = occid.stop();
-    setup.run(&["project", "add", "lab"]).good();
+    setup.run(&["project", "add", "lab", "--cores", "2"]).good();
     let store = SqliteStore::open(setup.data().join("occid.db")).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let records = runtime.block_on(store.audit(&AuditQuery::default())).unwrap();
-    let found = |verb: &str, path: &str, outcome: &str| {
-        let mut records = records.iter();
-        records.any(|record| (&*record.verb, &*record.path, &*record.outcome) == (verb, path, outcome))
-    };
-    for (verb, path, outcome) in [
-        ("add", "/users/admin", "accepted"),
-        ("add", "/users/ann", "accepted"),
-        ("delete", "/users/nobody", "refused"),
-        ("add", "/projects/lab", "accepted"),
+    let by = format!("uid:{}", rustix::process::geteuid().as_raw());
+    for (verb, path, outcome, detail) in [
+        ("add", "/users/admin", "accepted", "operator in default"),
+        ("add", "/users/ann", "accepted", "member in ann"),
+        ("add", "/users/bob", "accepted", "operator in default"),
+        ("delete", "/users/nobody", "refused", "404"),
+        ("quota", "/projects/ann", "accepted", "cores 4, memory_mib none"),
+        ("member", "/projects/ann/members/bob", "accepted", "reader"),
+        // By a command that opened the store itself.
+        ("add", "/projects/lab", "accepted", "cores 2"),
     ] {
-        assert!(found(verb, path, outcome), "{verb} {path}: {records:#?}");
+        let is_it = |record: &Audit| {
+            let told = (
+                &*record.principal,
+                &*record.verb,
+                &*record.path,
+                &*record.outcome,
+                &*record.detail,
+            );
+            told == (&*by, verb, path, outcome, detail)
+        };
+        assert!(records.iter().any(is_it), "{verb} {path}: {records:#?}");
     }
 }
 
@@ -153,8 +170,9 @@ fn a_password_can_be_sent() {
 #[test]
 fn a_backup_that_cannot_be_written_is_named() {
     let occid = Occid::start();
-    let words = occid.setup.run(&["backup", "/nonexistent/x"]).bad();
-    assert!(words.contains("/nonexistent/x cannot be written"), "{words}");
+    let file = occid.setup.home().join("nowhere/x").display().to_string();
+    let words = occid.setup.run(&["backup", &file]).bad();
+    assert!(words.contains(&format!("{file} cannot be written")), "{words}");
 }
 
 #[test]

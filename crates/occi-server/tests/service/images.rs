@@ -236,6 +236,36 @@ fn an_image_comes_in_parts_is_a_template_of_its_project_and_is_given_back_as_it_
 }
 
 #[test]
+fn a_project_that_is_made_again_finds_nothing_of_the_one_before() {
+    let occid = setup().start();
+    let setup = &occid.setup;
+    let alice = occid.user("alice", &["--project", "physics"]);
+    let bytes = raw(1 << 20);
+    let image = upload(&alice, "golden", &bytes).expect(201).location();
+    let open = begin(&alice, "other", bytes.len());
+    let term = image.rsplit('/').next().unwrap();
+    let remove = ["project", "remove", "physics"];
+    let words = setup.run(&remove).bad();
+    for told in ["1 image (", term, "1 open upload (", "/-/upload/ID"] {
+        assert!(words.contains(told), "{told}: {words}");
+    }
+    alice.delete(&open).expect(204);
+    let template = images(&alice)[0]["template"].as_str().unwrap().to_owned();
+    let (scheme, _) = template.split_once('#').unwrap();
+    let category = format!("Category: {term}; scheme=\"{scheme}#\"; class=\"mixin\"");
+    let removing = alice.clone().with("Content-Type", "text/plain");
+    removing.send("DELETE", "/-/", &category).expect(200);
+    setup.run(&remove).good();
+    alice.get("/-/image/").expect(403);
+
+    setup.run(&["project", "add", "physics"]).good();
+    setup.run(&["project", "member", "add", "physics", "alice"]).good();
+    let found = alice.get("/-/image/").expect(200).json();
+    assert_eq!(found["images"], serde_json::json!([]), "{found}");
+    assert_eq!(found["uploads"], serde_json::json!([]), "{found}");
+}
+
+#[test]
 fn what_is_no_image_that_can_be_trusted_is_refused_with_its_reason_and_leaves_nothing() {
     let occid = setup().start();
     let admin = occid.admin();

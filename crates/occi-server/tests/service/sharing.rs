@@ -286,7 +286,9 @@ fn an_operator_shares_networks_with_the_service_and_without_it() {
     let setup = occid.stop();
     setup.run(&["network", "share", &network, "--with", "default"]).good();
     assert_eq!(setup.run(&["network", "list"]).good(), list("default"));
-    setup.run(&["project", "remove", "chemistry"]).good();
+    // What engines keep of a project, only a service can ask them.
+    let said = setup.run(&["project", "remove", "chemistry"]).bad();
+    assert!(said.contains("only a running service"), "{said}");
     setup.run(&["network", "unshare", &id]).good();
     assert_eq!(setup.run(&["network", "list"]).good(), list("-"));
     let store = SqliteStore::open(setup.data().join("occid.db")).unwrap();

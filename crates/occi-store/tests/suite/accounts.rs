@@ -3,7 +3,8 @@
 use crate::fixture::*;
 use occi_model::TypeId;
 use occi_store::{
-    Change, EntityRow, Limits, Observation, Quota, Refresh, Refused, Role, Usage, User, UserMixinRow, Visibility, Write,
+    Change, EntityRow, IdempotencyRow, Limits, Observation, OperationRow, OperationState, Quota, Refresh, Refused,
+    Role, Usage, User, UserMixinRow, Visibility, Write,
 };
 
 behaviours![
@@ -11,6 +12,7 @@ behaviours![
     who_comes_and_who_goes_leave_nobody_where_nothing_is,
     a_project_with_entities_cannot_be_removed,
     entities_are_of_projects_that_exist,
+    a_project_that_is_made_again_is_empty,
     one_operator_stays,
     what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
@@ -254,6 +256,67 @@ async fn entities_are_of_projects_that_exist(store: Shared) {
         };
         write(&store, [again]).await.unwrap();
     }
+}
+
+async fn a_project_that_is_made_again_is_empty(store: Shared) {
+    let done = operation("a");
+    let elsewhere = OperationRow {
+        project: "beta".into(),
+        ..operation("b")
+    };
+    let key = |principal: &str, project: &str| {
+        Write::InsertIdempotency(IdempotencyRow {
+            principal: principal.into(),
+            project: project.into(),
+            key: "key".into(),
+            hash: "hash".into(),
+            operation: None,
+            answer: serde_json::json!({}),
+            expires_ms: i64::MAX,
+        })
+    };
+    let ann = User {
+        name: "ann".into(),
+        password_hash: "$argon2id$...".into(),
+        operator: false,
+        default_project: "beta".into(),
+        memberships: Vec::new(),
+    };
+    let writes = [
+        insert(compute("a")),
+        insert(EntityRow {
+            project: "beta".into(),
+            ..compute("b")
+        }),
+        Write::InsertOperation(Box::new(done.clone())),
+        Write::InsertOperation(Box::new(elsewhere.clone())),
+        finish(done.id, OperationState::Succeeded),
+        finish(elsewhere.id, OperationState::Succeeded),
+        Write::RemoveEntity(id("a")),
+        Write::InsertUserMixin(mixin("m", "alpha", "/mine/")),
+        Write::InsertUser(ann),
+        key("ann", "alpha"),
+        key("ann", "beta"),
+        key("bob", "beta"),
+    ];
+    write(&store, writes).await.unwrap();
+    write(&store, [Write::RemoveProject("alpha".into()), project("alpha")])
+        .await
+        .unwrap();
+    assert_eq!(store.operation(done.id).await.unwrap(), None);
+    assert!(store.operation(elsewhere.id).await.unwrap().is_some());
+    assert_eq!(store.user_mixins(Some("alpha")).await.unwrap(), []);
+    let events = events_after(&store, 0).await;
+    assert!(
+        events.iter().all(|event| event.project.as_deref() == Some("beta")),
+        "{events:?}"
+    );
+    assert_eq!(store.idempotency("ann", "alpha", "key").await.unwrap(), None);
+
+    // Nor does a user of that name get the answers of the one before.
+    write(&store, [Write::RemoveUser("ann".into())]).await.unwrap();
+    assert_eq!(store.idempotency("ann", "beta", "key").await.unwrap(), None);
+    assert!(store.idempotency("bob", "beta", "key").await.unwrap().is_some());
 }
 
 async fn one_operator_stays(store: Shared) {
