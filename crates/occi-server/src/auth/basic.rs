@@ -11,6 +11,7 @@ use http::HeaderValue;
 use occi_engine::Principal;
 use occi_store::{Role, Store, StoreError, User};
 use quick_cache::sync::Cache;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -158,8 +159,8 @@ impl Authenticator {
         Ok(same.as_ref().map(self::principal).map(Arc::new))
     }
 
-    /// Who sends this header from `peer`.
-    pub async fn authenticate(&self, header: &HeaderValue, peer: &str) -> Result<Visitor, Refusal> {
+    /// Who sends this header from an address, or from a unix socket.
+    pub async fn authenticate(&self, header: &HeaderValue, from: Option<IpAddr>) -> Result<Visitor, Refusal> {
         if let Some(visitor) = self.known(header) {
             return Ok(visitor);
         }
@@ -179,19 +180,20 @@ impl Authenticator {
         {
             return Ok(self.remember(tag, accounts, user));
         }
-        if let Some(wait) = self.slow.wait(name, peer) {
+        if let Some(wait) = self.slow.wait(name, from) {
             return Err(Refusal::SlowDown(wait));
         }
+        let _place = self.slow.enter(from).ok_or(Refusal::Busy)?;
         let still = {
-            let (slow, name, peer) = (self.slow.clone(), name.to_owned(), peer.to_owned());
-            move || slow.wait(&name, &peer).is_none()
+            let (slow, name) = (self.slow.clone(), name.to_owned());
+            move || slow.wait(&name, from).is_none()
         };
         let hash = user.as_ref().map(|user| user.password_hash.clone());
         let verified = self.hasher.verify(credentials.password().to_owned(), hash, still).await;
         match (verified, user) {
             (Ok(true), Some(user)) => Ok(self.remember(tag, accounts, &user)),
             (Ok(_), _) => {
-                self.slow.failed(name, peer);
+                self.slow.failed(name, from);
                 Err(Refusal::Unauthenticated)
             }
             (Err(HashError::Busy), _) => Err(Refusal::Busy),
@@ -282,7 +284,7 @@ mod tests {
         write(vec![Write::InsertProject(project), Write::InsertUser(user)]).await;
         let authenticator = Authenticator::new(store.clone(), hasher.clone(), &config::Auth::default()).unwrap();
         let header = HeaderValue::from_static("Basic YW5uOnNlY3JldA==");
-        let visitor = authenticator.authenticate(&header, "here").await.unwrap();
+        let visitor = authenticator.authenticate(&header, None).await.unwrap();
         write(vec![Write::PutMember {
             project: "lab".to_owned(),
             user: "ann".to_owned(),

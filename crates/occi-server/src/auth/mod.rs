@@ -1,6 +1,7 @@
 //! Who comes in.
 
 pub mod basic;
+pub mod origin;
 pub mod owners;
 pub mod password;
 pub mod sight;

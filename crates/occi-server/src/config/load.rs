@@ -672,7 +672,10 @@ mod tests {
             for key in keys {
                 let text = match &key.example {
                     toml::Value::String(text) => text.clone(),
-                    toml::Value::Array(_) => "qemu, memory".to_owned(),
+                    toml::Value::Array(items) => {
+                        let items: Vec<_> = items.iter().filter_map(toml::Value::as_str).collect();
+                        items.join(", ")
+                    }
                     other => other.to_string(),
                 };
                 let partner = if key.name == "tls_key" {

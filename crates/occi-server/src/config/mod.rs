@@ -12,4 +12,4 @@ pub(crate) use load::nearest;
 pub use load::{Config, ConfigError, Overrides, idle_variables};
 pub use sample::sample;
 pub use sections::{Auth, Engine, Http, Log, Rate, Retention, Server};
-pub use value::{Address, Size, Span};
+pub use value::{Address, Network, Size, Span};

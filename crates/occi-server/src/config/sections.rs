@@ -1,8 +1,8 @@
 //! The sections, one per concern. Units and meanings stand at the keys; they are also what the sample file says.
 
 use super::key::section;
-use super::value::{Address, Size, Span};
-use std::net::{Ipv4Addr, SocketAddr};
+use super::value::{Address, Network, Size, Span};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 section! {
@@ -31,6 +31,9 @@ section! {
     base_path: String = String::new();
     /// Scheme and authority as clients see them, if a proxy in front changes them. Unset: what the request says.
     public_url: Option<String> = None, like "https://cloud.example.org".to_owned();
+    /// The addresses and networks of the proxies in front: who comes through one of them is known by the X-Forwarded-For
+    /// that it sends. Each has to append to that field the address of who connects to it, or to write it anew.
+    trusted_proxies: Vec<Network> = Vec::new(), like vec![Network(IpAddr::from([10, 0, 0, 5]).into())];
     /// The certificate chain (PEM); with it, loopback addresses are served with TLS too. Unset: one is made where TLS
     /// is needed, and kept in the data directory. Read again on SIGHUP.
     tls_certificate: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.crt");
@@ -72,8 +75,7 @@ section! {
     keystone_uri: Option<String> = None, like "https://keystone.example.org:5000/".to_owned();
     /// How long an accepted password is remembered before the account is looked at again.
     remember: Span = Span::seconds(300);
-    /// How many wrong passwords of one user, or from one address, are answered at once before each further one has to
-    /// wait.
+    /// How many wrong passwords of one user from one address are answered at once before each further one has to wait.
     wrong_passwords: u32 = 10;
 }
 

@@ -1,9 +1,10 @@
 //! Values of the configuration that have a form of their own.
 
+use ipnet::IpNet;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -139,6 +140,30 @@ impl fmt::Display for Size {
     }
 }
 
+/// An address, or a network: `10.0.0.5`, `10.0.0.0/8`, `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let one = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or_else(|_| one()).map(Self).map_err(|_| {
+            format!("{text:?} is neither an address nor a network: write 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32")
+        })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.prefix_len() == self.0.max_prefix_len() {
+            true => self.0.addr().fmt(f),
+            false => self.0.fmt(f),
+        }
+    }
+}
+
 /// Reads a value of its own form from TOML text, or (sizes) from a number.
 struct Text<T>(std::marker::PhantomData<T>);
 
@@ -169,7 +194,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Address, Span, Size);
+as_text!(Address, Network, Span, Size);
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +211,10 @@ mod tests {
         for text in ["0", "100", "64 KiB", "4 MiB", "1 GiB"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }
+        for text in ["10.0.0.5", "10.0.0.0/8", "2001:db8::/32"] {
+            assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
+        }
+        assert!("proxy.example.org".parse::<Network>().is_err());
         assert_eq!("1d 12h".parse(), Ok(Span::seconds(36 * 3600)));
         assert!("8787".parse::<Address>().is_err());
         assert!("soon".parse::<Span>().is_err());

@@ -11,6 +11,7 @@ use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::taking_over::TakingOver;
 use super::{collection, console, discovery, entity, operation};
+use crate::auth::origin::origin;
 use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
 use arc_swap::ArcSwap;
@@ -301,7 +302,11 @@ impl Service {
         if let Some(limiter) = self.limiter.as_ref().filter(|limiter| limiter.len() > PRUNE_ABOVE) {
             limiter.retain_recent();
         }
-        self.authenticator.authenticate(header, &peer.to_string()).await
+        let from = match peer {
+            Peer::Ip(ip) => Some(origin(ip, headers, &self.http.trusted_proxies)),
+            Peer::Local | Peer::Owner(_) => None,
+        };
+        self.authenticator.authenticate(header, from).await
     }
 
     fn check_rate(&self, principal: &Principal) -> Result<(), Fault> {
