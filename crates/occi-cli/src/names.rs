@@ -3,7 +3,7 @@
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use futures::TryStreamExt;
-use occi_client::{AttributeFilter, Filter, Input, Kind, Listing, Mixin, Model, Operator};
+use occi_client::{AttributeFilter, ErrorKind, Filter, Input, Kind, Listing, Mixin, Model, Operator, Place};
 use occi_model::core;
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 use std::collections::BTreeMap;
@@ -79,12 +79,13 @@ impl Session {
         };
         let model = self.model().await?;
         if name.starts_with('/') || name.contains("://") {
-            let path = self.client.endpoint().path_of(name)?;
-            if path.ends_with('/') || model.at(&path).is_some() || path.contains("/../") || path.contains("/./") {
-                return Err(Failure::usage(format!("{name} is a collection, not one thing"))
-                    .with_hint(format!("what is in it: occi api GET {path}")));
-            }
-            return Ok(found(path));
+            return match Place::new(name, self.client.endpoint(), &model)? {
+                Place::Entity(path) => Ok(found(path)),
+                Place::Collection(path, _) => Err(Failure::usage(format!("{name} is a collection, not one thing"))
+                    .with_hint(format!("what is in it: occi api GET {path}"))),
+                Place::Query(path) => Err(Failure::usage(format!("{name} has a query, and is not one thing"))
+                    .with_hint(format!("what is there: occi api GET {path}"))),
+            };
         }
         let (kind_name, bare) = match name.split_once('/') {
             Some((before, after)) if kind(&model, before).is_ok() => (Some(before), after),

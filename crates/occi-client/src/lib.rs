@@ -49,6 +49,7 @@ pub mod error;
 pub mod infrastructure;
 pub mod model;
 pub mod operation;
+pub mod place;
 pub mod request;
 pub mod retry;
 pub mod saved;
@@ -69,6 +70,7 @@ pub use occi_model::{Action, AttributeName, EntityDraft, Input, Kind, LinkDraft,
 pub use occi_rendering::MediaType;
 pub use occi_rendering::request::{ActionDraft, AttributeFilter, Filter, Operator};
 pub use operation::{Operation, OperationState};
+pub use place::Place;
 pub use request::{Answer, Discovery, Listing, Request, Requests, Write};
 pub use retry::Retries;
 pub use saved::Saved;

@@ -7,6 +7,7 @@ use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Category, Model};
+use crate::place::Place;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -167,50 +168,58 @@ impl Requests<'_> {
     }
 
     /// The whole of an entity anew.
+    ///
+    /// # Errors
+    /// The path of a collection: that would have other members.
     pub fn replace(&self, location: &str, draft: &EntityDraft, write: &Write) -> Result<Request> {
         let draft = self.prepared(draft)?;
         self.write(
             Method::PUT,
-            location,
+            &self.entity(location)?,
             Some(compose::entity(&draft, self.dialect.media)?),
             write,
         )
     }
 
     /// What changes of an entity.
+    ///
+    /// # Errors
+    /// The path of a collection: that would get a new member.
     pub fn update(&self, location: &str, draft: &EntityDraft, write: &Write) -> Result<Request> {
         let draft = self.prepared(draft)?;
         self.write(
             Method::POST,
-            location,
+            &self.entity(location)?,
             Some(compose::entity(&draft, self.dialect.media)?),
             write,
         )
     }
 
-    /// An action on an entity, or on all of a collection.
-    pub fn act(&self, location: &str, action: &ActionDraft, write: &Write) -> Result<Request> {
-        let target = with_query(location, &[("action", action.id.term().to_owned())]);
-        self.write(
-            Method::POST,
-            &target,
-            Some(compose::action(action, self.dialect.media)?),
-            write,
-        )
-    }
-
-    /// An action on those members of a collection of which a filter holds.
+    /// An action on an entity.
     ///
     /// # Errors
-    /// A server other than `occid` would pass over the filter, and act on all.
-    pub fn act_on_some(&self, at: &str, filter: &Filter, action: &ActionDraft, write: &Write) -> Result<Request> {
-        self.needs_occid("acts on a part of a collection")?;
+    /// The path of a collection: that has a request of its own.
+    pub fn act(&self, location: &str, action: &ActionDraft, write: &Write) -> Result<Request> {
+        self.invoke(&self.entity(location)?, &Filter::default(), action, write)
+    }
+
+    /// An action on all of a collection, or on those members of which a filter holds.
+    ///
+    /// # Errors
+    /// A filter, of a server other than `occid`, which would pass over it.
+    pub fn act_on_collection(&self, at: &str, filter: &Filter, action: &ActionDraft, write: &Write) -> Result<Request> {
+        if !filter.is_empty() {
+            self.needs_occid("acts on a part of a collection")?;
+        }
+        self.invoke(&self.bare(at)?, filter, action, write)
+    }
+
+    fn invoke(&self, path: &str, filter: &Filter, action: &ActionDraft, write: &Write) -> Result<Request> {
         let mut pairs = vec![("action", action.id.term().to_owned())];
         pairs.extend(compose::filter_query(filter));
-        let target = with_query(at, &pairs);
         self.write(
             Method::POST,
-            &target,
+            &with_query(path, &pairs),
             Some(compose::action(action, self.dialect.media)?),
             write,
         )
@@ -221,10 +230,7 @@ impl Requests<'_> {
     /// # Errors
     /// The path of a collection: that has a request of its own.
     pub fn delete(&self, location: &str, write: &Write) -> Result<Request> {
-        if location.ends_with('/') || self.model.at(location).is_some() {
-            return Err(Error::invalid(format!("{location} is a collection, not an entity")));
-        }
-        self.write(Method::DELETE, location, None, write)
+        self.write(Method::DELETE, &self.entity(location)?, None, write)
     }
 
     /// The end of these members of a collection, of all or none.
@@ -249,7 +255,7 @@ impl Requests<'_> {
         }
         self.write(
             Method::DELETE,
-            &with_query(at, &compose::filter_query(filter)),
+            &with_query(&self.bare(at)?, &compose::filter_query(filter)),
             None,
             write,
         )
@@ -318,8 +324,15 @@ impl Requests<'_> {
     }
 
     /// The end of an operation, where it can still be stopped.
+    ///
+    /// # Errors
+    /// The path of anything else.
     pub fn cancel(&self, operation: &str) -> Result<Request> {
-        let mut request = self.write(Method::DELETE, operation, None, &Write::default())?;
+        let path = self.entity(operation)?;
+        if !path.starts_with(&self.endpoint.below("/-/operation/")) {
+            return Err(Error::invalid(format!("{path} is no operation")));
+        }
+        let mut request = self.write(Method::DELETE, &path, None, &Write::default())?;
         request
             .headers_mut()
             .insert(header::ACCEPT, HeaderValue::from_static(MediaType::OcciJson.as_str()));
@@ -401,6 +414,21 @@ impl Requests<'_> {
             ErrorKind::Unsupported,
             format!("this server is none that surely {what}"),
         ))
+    }
+
+    fn entity(&self, location: &str) -> Result<String> {
+        Place::new(location, self.endpoint, self.model)?.entity()
+    }
+
+    /// A path without a query: a server might pass over what that says.
+    fn bare(&self, at: &str) -> Result<String> {
+        match Place::new(at, self.endpoint, self.model)? {
+            Place::Entity(path) | Place::Collection(path, _) => Ok(path),
+            Place::Query(path) => Err(
+                Error::invalid(format!("{path} has a query, which may mean nothing there"))
+                    .with_hint("a filter says which members are meant"),
+            ),
+        }
     }
 
     fn get(&self, target: &str, accept: &str) -> Result<Request> {

@@ -9,16 +9,15 @@ use crate::words;
 use futures::TryStreamExt;
 use occi_client::{
     Category, Client, Created, EntityDraft, ErrorKind, Filter, Input, Kind, LinkDraft, Listing, Mixin, Model, Patience,
-    TypeId, Until, Write,
+    Place, TypeId, Until, Write,
 };
 use occi_model::core;
 use occi_model::infrastructure::{
-    COMPUTE, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGELINK, USER_DATA, USERDATA, canonical_path,
+    COMPUTE, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGELINK, USER_DATA, USERDATA,
 };
 use occi_model::production::{OPENSTACK_PUBLIC_KEY, OPENSTACK_USER_DATA, SECURITYGROUPLINK};
 use std::io::IsTerminal;
 use std::sync::Arc;
-use url::Url;
 
 /// Deletes collections where nobody can be asked.
 const DELETE_ALL: &str = "OCCI_LEGACY_DELETE_ALL";
@@ -67,7 +66,11 @@ impl Act<'_> {
         let name = self.options.resource.as_str();
         let is_url = name.contains("://") && !name.contains('#');
         if name.starts_with('/') || is_url {
-            return Ok(self.place(self.client.endpoint().path_of(name)?));
+            return Ok(match Place::new(name, self.client.endpoint(), &self.model)? {
+                Place::Entity(path) => Meaning::Entity(path),
+                Place::Collection(_, Some(Category::Kind(kind))) => Meaning::Kind(kind),
+                Place::Collection(path, _) | Place::Query(path) => Meaning::Collection(path),
+            });
         }
         match self.model.kind(name) {
             Ok(kind) => return Ok(Meaning::Kind(kind)),
@@ -75,19 +78,6 @@ impl Act<'_> {
             Err(error) => return Err(error.into()),
         }
         self.mixin(name).map(Meaning::Mixin)
-    }
-
-    /// What is at a path. A collection is one however it is written (`/compute`, `/compute/.`, `/compute/?a=b`): nobody
-    /// deletes all of it because the id was missing at the end.
-    fn place(&self, path: String) -> Meaning<'_> {
-        let url = Url::parse(&self.client.endpoint().url(&path));
-        let bare = url.as_ref().map_or(path.as_str(), Url::path);
-        let closed = format!("{}/", bare.trim_end_matches('/'));
-        match self.model.at(&canonical_path(&closed)) {
-            Some(Category::Kind(kind)) if !path.contains('?') => Meaning::Kind(kind),
-            None if !bare.ends_with('/') => Meaning::Entity(path),
-            _ => Meaning::Collection(path),
-        }
     }
 
     /// A mixin by any of its names. Of several templates that go by one short name the first is taken, as it always was.

@@ -182,6 +182,35 @@ pub(crate) async fn delete_all() {
         let answered = line(&world, &format!("-a delete -r {what}")).stdin("y\n").said();
         assert_eq!(answered.code, Some(1), "an answer comes from a terminal");
     }
+    // The modern form has a verb for one thing, and --all for everything.
+    for what in [
+        "/storage/",
+        "/storage",
+        "//storage//",
+        "/storage/.",
+        "/storage/x/..",
+        "/storage/%2e",
+        "/storage/?x=y",
+        "/storage?x=y",
+        "/compute/../storage",
+        "/networklink",
+        "/",
+        &format!("{url}/storage/."),
+        url,
+    ] {
+        for line in [
+            format!("delete --yes {what}"),
+            format!("act offline {what}"),
+            format!("update {what} title=x"),
+            format!("delete operation {what}"),
+            format!("detach {what}"),
+        ] {
+            let refused = world.occi(&line);
+            assert_eq!(refused.code, Some(2), "{line}: {refused:?}");
+        }
+    }
+    let kept = world.good("list storage -o jsonpath=$[*]['title','state']");
+    assert_eq!(kept, "data\nonline\n");
     assert_eq!(good(&world, "-a list -r storage"), format!("{storage}\n"));
     for what in ["storage", "/storage/", "/storage", "/"] {
         let meant = line(&world, &format!("-a delete -r {what}"))

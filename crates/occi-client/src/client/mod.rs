@@ -18,6 +18,7 @@ use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Category, Model};
 use crate::operation::Operation;
+use crate::place::Place;
 use crate::request::{Discovery, Request, Requests, Write};
 use crate::retry::Retries;
 use crate::saved::Saved;
@@ -296,8 +297,8 @@ impl Client {
     /// Invokes an action on an entity; `action` is its name. Those of its kind are known by the location; for others, and
     /// for entities outside of their kind's location, the entity is asked for first.
     pub async fn act(&self, location: &str, action: &str, parameters: &[(&str, Input)], write: &Write) -> Result<Done> {
-        let path = self.0.endpoint.path_of(location)?;
         let model = self.model().await?;
+        let path = Place::new(location, &self.0.endpoint, &model)?.entity()?;
         let action = self.action_of_entity(&path, action, &model).await?;
         let draft = action_draft(action, parameters)?;
         self.write(&path, |requests, location| requests.act(location, &draft, write))
@@ -316,9 +317,8 @@ impl Client {
         let at = self.collection(at).await?;
         let model = self.model().await?;
         let draft = action_draft(self.action_of_collection(&at, action, &model)?, parameters)?;
-        self.write(&at, |requests, at| match filter.is_empty() {
-            true => requests.act(at, &draft, write),
-            false => requests.act_on_some(at, filter, &draft, write),
+        self.write(&at, |requests, at| {
+            requests.act_on_collection(at, filter, &draft, write)
         })
         .await
     }

@@ -190,13 +190,63 @@ fn actions_and_changes_have_their_forms() {
     );
 }
 
+/// What a URL's reader makes `/compute/`, `/tags/`, `/` or nothing certain of.
+const COLLECTIONS: [&str; 22] = [
+    "/compute/",
+    "/compute",
+    "/",
+    "",
+    "//compute//",
+    "/compute/.",
+    "/compute/./",
+    "/compute/x/..",
+    "/compute/../compute",
+    "/compute/%2e",
+    "/compute/%2E%2e/compute",
+    "/compute/x%2f..",
+    "/compute%2f",
+    "/%63ompute",
+    "/compute?x=y",
+    "/compute/?x=y",
+    "/compute/1?x=y",
+    "/compute/1?",
+    "/compute/#1",
+    "/compute\\",
+    "/networklink",
+    "http://cloud.example.org/compute/.",
+];
+
 #[test]
 fn what_could_delete_too_much_is_not_written() {
     let (anybodys, occid) = (anybodys(), occid());
     let write = Write::default();
-    for collection in ["/compute/", "/compute", "/"] {
-        assert!(occid.requests().delete(collection, &write).is_err(), "{collection}");
+    let stop = ActionDraft {
+        id: id(STOP),
+        attributes: Vec::new(),
+    };
+    let nothing = EntityDraft::default();
+    for collection in COLLECTIONS {
+        for server in [&anybodys, &occid] {
+            let requests = server.requests();
+            for request in [
+                requests.delete(collection, &write),
+                requests.act(collection, &stop, &write),
+                requests.update(collection, &nothing, &write),
+                requests.replace(collection, &nothing, &write),
+                requests.cancel(collection),
+            ] {
+                let refused = request.expect_err(collection);
+                assert_eq!(refused.kind(), ErrorKind::Invalid, "{collection}: {refused}");
+            }
+        }
     }
+    // A filter that a server may not know, and that nobody sees who is asked whether he means all of it.
+    for query in ["/compute/?x=y", "/compute?category=x"] {
+        let all = Filter::default();
+        assert!(anybodys.requests().delete_collection(query, &all, &write).is_err());
+        assert!(occid.requests().act_on_collection(query, &all, &stop, &write).is_err());
+    }
+    assert!(occid.requests().cancel("/compute/1").is_err());
     let some = ["/compute/1".to_owned()];
     // A server that does not know of the list, or of the filter, would take all.
     assert!(anybodys.requests().delete_several("/compute/", &some, &write).is_err());
@@ -206,6 +256,10 @@ fn what_could_delete_too_much_is_not_written() {
             .delete_collection("/compute/", &titled("x"), &write)
             .is_err()
     );
+    let some_of = anybodys
+        .requests()
+        .act_on_collection("/compute/", &titled("x"), &stop, &write);
+    assert!(some_of.is_err());
     assert!(occid.requests().delete_several("/compute/", &[], &write).is_err());
     assert!(occid.requests().dissociate("/tag/", &[]).is_err());
     assert_eq!(

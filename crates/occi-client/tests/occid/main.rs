@@ -416,10 +416,25 @@ async fn refusals() {
         client.show("http://evil.test/compute/1").await.unwrap_err().kind(),
         ErrorKind::Invalid
     );
-    for collection in ["/compute/", "/compute"] {
-        let refused = client.delete(collection, &Write::default()).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Invalid);
+    let kept = make(&client, &machine("kept")).await;
+    for collection in [
+        "/compute/",
+        "/compute",
+        "/compute/.",
+        "/compute/x/..",
+        "/compute/%2e",
+        "/compute?x=y",
+        "/compute/?x=y",
+    ] {
+        for refused in [
+            client.delete(collection, &Write::default()).await,
+            client.act(collection, "stop", &[], &Write::default()).await,
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid, "{collection}");
+        }
     }
+    let kept = client.show(&kept).await.unwrap();
+    assert_eq!(kept.text("occi.compute.state"), Some("active"));
     let unknown = client
         .act("/compute/nobody", "fly", &[], &Write::default())
         .await
