@@ -165,6 +165,30 @@ impl Output {
         flushed(out, written)
     }
 
+    /// What came of so many things: the only one itself, of several one list.
+    pub(crate) fn show_all(&self, records: Vec<Record>, is_one: bool) -> Result<()> {
+        if let ([only], true) = (records.as_slice(), is_one) {
+            return self.show(only);
+        }
+        if self.is_for_people() {
+            for (place, record) in records.iter().enumerate() {
+                if place > 0 {
+                    self.text("\n")?;
+                }
+                self.show(record)?;
+            }
+            return Ok(());
+        }
+        let mut listing = self.list(
+            vec![Column::new("id", Look::Plain), Column::new("title", Look::Plain)],
+            None,
+        );
+        for record in records {
+            listing.push(record)?;
+        }
+        listing.finish()
+    }
+
     /// Many things.
     pub(crate) fn list(&self, columns: Vec<Column>, sort: Option<Sort>) -> Listing {
         let columns = match self.format {
@@ -417,7 +441,7 @@ fn write_found(out: &mut impl Write, path: &JsonPath, json: &Json) -> std::io::R
     for found in path.query(json).all() {
         match found {
             Json::String(text) => writeln!(out, "{}", words::lines(text))?,
-            found => writeln!(out, "{found}")?,
+            found => writeln!(out, "{}", words::json(found.to_string()))?,
         }
     }
     Ok(())

@@ -9,9 +9,10 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::{Args, ValueEnum};
-use occi_client::{Done, EntityDraft, Input, Until};
+use occi_client::{Done, EntityDraft, Input, TypeId, Until};
 use occi_model::infrastructure::COMPUTE;
 use occi_model::templates::RESOURCE_TPL;
+use serde_json::json;
 
 /// On what, and whether to wait.
 #[derive(Debug, Args)]
@@ -159,9 +160,9 @@ impl Plain {
         let among = Among::WithAction(action.to_owned());
         each(&self.names, &among, session, async |found| {
             if self.dry_run {
-                return session
-                    .output
-                    .text(&format!("would {action} {} ({})\n", found.name, found.location));
+                let line = format!("would {action} {} ({})\n", found.name, found.location);
+                session.output.text(&line)?;
+                return Ok(Vec::new());
             }
             act(&found, action, parameters, self.waiting, session).await
         })
@@ -176,7 +177,7 @@ async fn act(
     parameters: &[(&str, Input)],
     waiting: Waiting,
     session: &Session,
-) -> Result<()> {
+) -> Result<Vec<Record>> {
     let done = session
         .client
         .act(&found.location, action, parameters, &waiting.write())
@@ -184,7 +185,8 @@ async fn act(
     finish(found, action, done, waiting, session).await
 }
 
-async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, session: &Session) -> Result<()> {
+/// Waits if that is wanted, and says what came of it: for machines the templates that were made, else what has changed.
+async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, session: &Session) -> Result<Vec<Record>> {
     let mut made: Vec<_> = done.mixins.iter().map(|mixin| mixin.id.clone()).collect();
     if let Some(limit) = waiting.wait {
         let state = |word: &str| Some(Until::State(vec![word.to_owned()]));
@@ -207,19 +209,32 @@ async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, sessi
             }
         }
     }
-    for mixin in made {
-        session.output.text(&format!("{mixin}\n"))?;
-    }
     if session.output.is_for_people() {
+        for mixin in made {
+            session.output.text(&format!("{mixin}\n"))?;
+        }
         let words = match (waiting.wait, &done.operation) {
             (None, Some(operation)) => format!("{}: {action} goes on: occi show {operation}", found.name),
             _ => format!("{}: {action} done", found.name),
         };
         session.output.note(words);
-        return Ok(());
+        return Ok(Vec::new());
+    }
+    if !made.is_empty() {
+        return Ok(new_mixins(&made, session).await);
     }
     let entity = session.client.show(&found.location).await?;
-    session.output.show(&Record::entity(&entity, &*session.model().await?))
+    Ok(vec![Record::entity(&entity, &*session.model().await?)])
+}
+
+/// Mixins that the server has made a moment ago. One that does not show them all the same has said what they are called.
+pub(super) async fn new_mixins(ids: &[TypeId], session: &Session) -> Vec<Record> {
+    let model = session.client.discover().await.ok();
+    session.keep_model();
+    let known = |id: &TypeId| Some(Record::category(model.as_ref()?.get(id.as_str())?));
+    ids.iter()
+        .map(|id| known(id).unwrap_or_else(|| Record::other(id.to_string(), json!({ "id": id.as_str() }))))
+        .collect()
 }
 
 impl Stop {
@@ -267,36 +282,48 @@ impl Resize {
             .kind_at(&found.location)
             .map(|kind| kind.id.as_str())
             .unwrap_or_default();
-        if self.dry_run {
-            return session
-                .output
-                .text(&format!("would resize {} to {}\n", found.name, size));
-        }
-        if !model.descends_from(kind, COMPUTE) {
-            let size = gib(size).map_err(Failure::usage)?;
-            return act(
-                &found,
-                "resize",
-                &[("size", Input::Typed(size.into()))],
-                self.waiting,
-                session,
-            )
-            .await;
-        }
-        let draft = EntityDraft {
-            mixins: vec![
+        let is_machine = model.descends_from(kind, COMPUTE);
+        let size = match is_machine {
+            true => Size::Template(
                 session
                     .look_up(|model| model.template(RESOURCE_TPL, size).map(|size| size.id.clone()))
                     .await?,
-            ],
-            ..EntityDraft::default()
+            ),
+            false => Size::Gib(gib(size).map_err(Failure::usage)?),
         };
-        let done = session
-            .client
-            .update(&found.location, &draft, &self.waiting.write())
-            .await?;
-        finish(&found, "resize", done, self.waiting, session).await
+        if self.dry_run {
+            let size = match size {
+                Size::Template(id) => id.to_string(),
+                Size::Gib(size) => format!("{size} GiB"),
+            };
+            let line = format!("would resize {} to {size}\n", found.name);
+            return session.output.text(&line);
+        }
+        let records = match size {
+            Size::Template(id) => {
+                let draft = EntityDraft {
+                    mixins: vec![id],
+                    ..EntityDraft::default()
+                };
+                let done = session
+                    .client
+                    .update(&found.location, &draft, &self.waiting.write())
+                    .await?;
+                finish(&found, "resize", done, self.waiting, session).await?
+            }
+            Size::Gib(size) => {
+                let size = [("size", Input::Typed(size.into()))];
+                act(&found, "resize", &size, self.waiting, session).await?
+            }
+        };
+        session.output.show_all(records, true)
     }
+}
+
+/// Of a machine or of a volume.
+enum Size {
+    Template(TypeId),
+    Gib(f64),
 }
 
 impl Act {

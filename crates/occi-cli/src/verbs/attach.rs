@@ -7,6 +7,7 @@ use super::values::{Assignment, attribute_name, input};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found, kind};
+use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use crate::words::say;
@@ -95,7 +96,7 @@ impl Attach {
         for other in &others {
             ends(&first, other, &model)?;
         }
-        each_found(others, async |other| {
+        each_found(others, session, async |other| {
             let (source, target, kind) = ends(&first, &other, &model)?;
             let draft = self.draft(source, target, kind, &model)?;
             let entity = session.client.show(&source.location).await?;
@@ -106,10 +107,14 @@ impl Attach {
                     "{} is attached to {} already: {}",
                     target.name, source.name, link.location
                 ));
-                return Ok(());
+                return Ok(match session.output.is_for_people() {
+                    true => Vec::new(),
+                    false => vec![Record::entity(link, &model)],
+                });
             }
             if self.dry_run {
-                return session.would("create", &draft, None);
+                session.would("create", &draft, None)?;
+                return Ok(Vec::new());
             }
             let name = format!("{} to {}", target.name, source.name);
             let created = create(&draft, None, &name, self.waiting, session).await?;
@@ -191,7 +196,7 @@ impl Detach {
                 )));
             }
             self.ask_about(found.iter().map(|found| found.location.as_str()))?;
-            return each_found(found, async |found| self.detach(&found, session).await).await;
+            return each_found(found, session, async |found| self.detach(&found, session).await).await;
         }
         if others.is_empty() {
             return Err(Failure::usage(format!("{first} is no link")).with_hint(format!("occi detach {first} WHAT")));
@@ -211,7 +216,7 @@ impl Detach {
             chosen.extend(between);
         }
         self.ask_about(chosen.iter().map(|link| link.location.as_str()))?;
-        each_found(chosen, async |link| self.detach(&link, session).await).await
+        each_found(chosen, session, async |link| self.detach(&link, session).await).await
     }
 
     /// More than one link is asked about.
@@ -226,10 +231,11 @@ impl Detach {
         confirm(&question)
     }
 
-    async fn detach(&self, link: &Found, session: &Session) -> Result<()> {
+    async fn detach(&self, link: &Found, session: &Session) -> Result<Vec<Record>> {
         let Found { location, name } = link;
         if self.dry_run {
-            return session.output.text(&format!("would detach {name} ({location})\n"));
+            session.output.text(&format!("would detach {name} ({location})\n"))?;
+            return Ok(Vec::new());
         }
         let done = session.client.delete(location, &self.waiting.write()).await?;
         if let Some(limit) = self.waiting.wait {
@@ -240,7 +246,7 @@ impl Detach {
             (None, Some(operation)) => format!("{name}: this goes on: occi show {operation}"),
             _ => format!("{name}: detached"),
         });
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

@@ -14,6 +14,7 @@ use occi_model::core::ID;
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 use occi_model::{LinkDraft, MixinDraft, TypeId};
+use serde_json::json;
 
 /// Make something
 #[derive(Debug, Args)]
@@ -157,7 +158,8 @@ impl Create {
                 |(title, location)| format!("the volume {title} has been made and stays: occi delete {location}");
             made.into_iter().map(stays).fold(failure, Failure::with_hint)
         })?;
-        report(created, self.waiting, &model, session).await
+        let records = report(created, self.waiting, &model, session).await?;
+        session.output.show_all(records, true)
     }
 
     /// Makes the volumes, then what they are for; `made` are titles and locations of the volumes.
@@ -420,11 +422,17 @@ pub(super) async fn create(
     Ok(created)
 }
 
-/// Prints what has been created: for people where it is, for machines all of it.
-pub(super) async fn report(created: Created, waiting: Waiting, model: &Model, session: &Session) -> Result<()> {
+/// Says what has been created: people where it is, machines all of it.
+pub(super) async fn report(
+    created: Created,
+    waiting: Waiting,
+    model: &Model,
+    session: &Session,
+) -> Result<Vec<Record>> {
     let location = location_of(&created)?.to_owned();
     if session.output.is_for_people() {
-        return session.output.text(&format!("{location}\n"));
+        session.output.text(&format!("{location}\n"))?;
+        return Ok(Vec::new());
     }
     let entity = match created.entity {
         Some(entity) if waiting.wait.is_none() => entity,
@@ -435,11 +443,11 @@ pub(super) async fn report(created: Created, waiting: Waiting, model: &Model, se
                 session
                     .output
                     .note(format!("it has been created, and cannot be shown yet: {error}"));
-                return session.output.text(&format!("{location}\n"));
+                return Ok(vec![Record::other(&location, json!({ "location": location }))]);
             }
         },
     };
-    session.output.show(&Record::entity(&entity, model))
+    Ok(vec![Record::entity(&entity, model)])
 }
 
 pub(super) fn location_of(created: &Created) -> Result<&str> {

@@ -96,7 +96,7 @@ impl Delete {
             }
             confirm(&format!("Delete these {}?", found.len()))?;
         }
-        each_found(found, async |found| {
+        each_found(found, session, async |found| {
             let done = session.client.delete(&found.location, &self.waiting.write()).await?;
             if let Some(limit) = self.waiting.wait {
                 let operation = done.operation.as_deref();
@@ -108,7 +108,7 @@ impl Delete {
                 (None, Some(operation)) => format!("{}: deletion goes on: occi show {operation}", found.name),
                 _ => format!("{}: deleted", found.name),
             });
-            Ok(())
+            Ok(Vec::new())
         })
         .await
     }

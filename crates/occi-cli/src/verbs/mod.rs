@@ -24,9 +24,9 @@ mod watch;
 pub(crate) use list::column_names;
 
 use crate::args::Global;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::names::{Among, Found};
-use crate::output::Output;
+use crate::output::{Output, Record};
 use crate::session::Session;
 use clap::Subcommand;
 
@@ -149,32 +149,43 @@ impl Verb {
 }
 
 /// Does something with everything that is named. What fails does not keep the others from it; the first failure is the
-/// end's.
+/// end's. What comes of it is printed at the end, as one document.
 async fn each(
     names: &[String],
     among: &Among,
     session: &Session,
-    does: impl AsyncFn(Found) -> Result<()>,
+    does: impl AsyncFn(Found) -> Result<Vec<Record>>,
 ) -> Result<()> {
     // Nothing is done before all names are clear.
-    each_found(session.find_all(names, among).await?, does).await
+    each_found(session.find_all(names, among).await?, session, does).await
 }
 
-async fn each_found(found: Vec<Found>, does: impl AsyncFn(Found) -> Result<()>) -> Result<()> {
+async fn each_found(
+    found: Vec<Found>,
+    session: &Session,
+    does: impl AsyncFn(Found) -> Result<Vec<Record>>,
+) -> Result<()> {
     let is_one = found.len() == 1;
     let mut first = None;
+    let mut records = Vec::new();
     for found in found {
         let name = found.name.clone();
-        if let Err(failure) = does(found).await {
-            let failure = match is_one || failure.message.starts_with(&name) {
-                true => failure,
-                false => failure.about(&name),
-            };
-            if let Some(before) = first.replace(failure) {
-                let before: crate::failure::Failure = before;
-                before.print();
+        match does(found).await {
+            Ok(come) => records.extend(come),
+            Err(failure) => {
+                let failure = match is_one || failure.message.starts_with(&name) {
+                    true => failure,
+                    false => failure.about(&name),
+                };
+                if let Some(before) = first.replace(failure) {
+                    let before: Failure = before;
+                    before.print();
+                }
             }
         }
+    }
+    if !records.is_empty() {
+        session.output.show_all(records, is_one)?;
     }
     first.map_or(Ok(()), Err)
 }

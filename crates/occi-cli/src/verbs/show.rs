@@ -3,7 +3,7 @@
 use crate::complete;
 use crate::failure::{Failure, Result};
 use crate::names::{Among, kind_in_front, mixins};
-use crate::output::{Column, Look, Record};
+use crate::output::Record;
 use crate::session::Session;
 use clap::Args;
 use occi_client::Model;
@@ -31,26 +31,7 @@ impl Show {
         for name in &names {
             records.push(one(kind.as_deref(), name, &model, session).await?);
         }
-        if let [only] = records.as_slice() {
-            return session.output.show(only);
-        }
-        if session.output.is_for_people() {
-            for (place, record) in records.iter().enumerate() {
-                if place > 0 {
-                    session.output.text("\n")?;
-                }
-                session.output.show(record)?;
-            }
-            return Ok(());
-        }
-        let mut listing = session.output.list(
-            vec![Column::new("id", Look::Plain), Column::new("title", Look::Plain)],
-            None,
-        );
-        for record in records {
-            listing.push(record)?;
-        }
-        listing.finish()
+        session.output.show_all(records, names.len() == 1)
     }
 }
 

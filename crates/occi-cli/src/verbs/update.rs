@@ -56,6 +56,13 @@ impl Update {
         if attributes.is_empty() && self.mixins.is_empty() && self.without.is_empty() {
             return Err(Failure::usage("nothing is to be changed").with_hint("for example: occi update web1 title=web"));
         }
+        let mut without = Vec::new();
+        for name in &self.without {
+            let id = session
+                .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
+                .await?;
+            without.push(id);
+        }
         each(names, &Among::All, session, async |found| {
             let entity = session.client.show(&found.location).await?;
             let mut draft = EntityDraft::default();
@@ -83,18 +90,23 @@ impl Update {
                     .attributes
                     .push((name.parse().map_err(occi_client::Error::from)?, value));
             }
+            let is_changed = !draft.attributes.is_empty() || !draft.mixins.is_empty();
             if self.dry_run {
-                return session.would("update", &draft, Some(&found.location));
+                if is_changed {
+                    session.would("update", &draft, Some(&found.location))?;
+                }
+                for id in &without {
+                    let line = format!("would take {id} from {} ({})\n", found.name, found.location);
+                    session.output.text(&line)?;
+                }
+                return Ok(Vec::new());
             }
             let mut operation = None;
-            if !draft.attributes.is_empty() || !draft.mixins.is_empty() {
+            if is_changed {
                 let change = async |write: &Write| session.client.update(&found.location, &draft, write).await;
                 operation = guarded(&entity, &draft, self.waiting, session, change).await?.operation;
             }
-            for name in &self.without {
-                let id = session
-                    .look_up(|model| model.mixin(name).map(|mixin| mixin.id.clone()))
-                    .await?;
+            for id in &without {
                 session
                     .client
                     .dissociate(id.as_str(), std::slice::from_ref(&found.location))
@@ -107,10 +119,10 @@ impl Update {
             }
             if session.output.is_for_people() {
                 session.output.note(format!("{}: updated", found.name));
-                return Ok(());
+                return Ok(Vec::new());
             }
             let entity = session.client.show(&found.location).await?;
-            session.output.show(&Record::entity(&entity, &model))
+            Ok(vec![Record::entity(&entity, &model)])
         })
         .await
     }

@@ -41,26 +41,44 @@ impl Wait {
         let model = session.model().await?;
         // Whoever knows kubectl calls it so.
         let within = self.within.or(timeout).unwrap_or(PATIENCE);
-        for name in &kind_in_front(&self.names, &model) {
-            if name.contains("/-/operation/") {
-                let (_, made) = session.wait(name, name, Some(name), &Until::Gone, within).await?;
-                for mixin in made {
-                    session.output.text(&format!("{mixin}\n"))?;
+        let names = kind_in_front(&self.names, &model);
+        let mut records = Vec::new();
+        let mut ended = Ok(());
+        for name in &names {
+            match self.one(name, within, &model, session).await {
+                Ok(come) => records.extend(come),
+                failed => {
+                    ended = failed.map(drop);
+                    break;
                 }
-                continue;
-            }
-            let found = match session.find(name, &Among::All).await {
-                // What is to go may have gone.
-                Err(failure) if self.until == "gone" && failure.exit == crate::failure::Exit::NotFound => continue,
-                found => found?,
-            };
-            let until = until(&self.until, &found.location, &model)?;
-            let (entity, _) = session.wait(&found.name, &found.location, None, &until, within).await?;
-            if let Some(entity) = entity.filter(|_| !session.output.is_for_people()) {
-                session.output.show(&Record::entity(&entity, &model))?;
             }
         }
-        Ok(())
+        if !session.output.is_for_people() && !records.is_empty() {
+            session.output.show_all(records, names.len() == 1)?;
+        }
+        ended
+    }
+
+    /// Waits for one thing, which may be gone afterwards.
+    async fn one(&self, name: &str, within: Duration, model: &Model, session: &Session) -> Result<Option<Record>> {
+        if name.contains("/-/operation/") {
+            let (_, made) = session.wait(name, name, Some(name), &Until::Gone, within).await?;
+            if !session.output.is_for_people() {
+                return Ok(Some(Record::operation(&session.client.operation(name).await?)));
+            }
+            for mixin in made {
+                session.output.text(&format!("{mixin}\n"))?;
+            }
+            return Ok(None);
+        }
+        let found = match session.find(name, &Among::All).await {
+            // What is to go may have gone.
+            Err(failure) if self.until == "gone" && failure.exit == crate::failure::Exit::NotFound => return Ok(None),
+            found => found?,
+        };
+        let until = until(&self.until, &found.location, model)?;
+        let (entity, _) = session.wait(&found.name, &found.location, None, &until, within).await?;
+        Ok(entity.map(|entity| Record::entity(&entity, model)))
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) async fn words() {
         "list compute -o name",
         "list compute -o occi",
         "list compute -o jsonpath=$[*].title",
+        "list compute -o jsonpath=$[*]",
+        "show /compute/1 -o jsonpath=$.attributes",
         "list network",
         "list network -o name",
         "list mixin",

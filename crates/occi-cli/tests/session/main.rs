@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 mod cut;
+mod documents;
 #[expect(dead_code, reason = "shared with the tests of the client")]
 #[path = "../../../occi-client/tests/occid/server.rs"]
 mod server;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("the_session_of_the_documentation_is_what_happens", documentation),
         trial("every_example_of_the_help_works", examples),
+        trial("what_acts_on_several_prints_one_document", documents::documents),
         trial("a_shell_completes_names_of_the_server", completion),
         trial("what_is_completed_is_a_word_that_no_shell_carries_out", harmless),
         trial(
@@ -395,6 +397,28 @@ fn orders() {
     assert_eq!(
         person.reads("occi show data -o jsonpath='$.attributes[\"occi.storage.size\"]'"),
         "11.0\n"
+    );
+    // A dry run shows all that would be done, and refuses what would be refused.
+    let would = person.reads("occi update web1 --mixin blue --without green title=x --dry-run");
+    let wanted = [
+        "tags#blue",
+        "occi.core.title",
+        "would take http://example.org/tags#green from web1 (/compute/",
+    ];
+    assert!(wanted.iter().all(|words| would.contains(words)), "{would}");
+    let would = person.reads("occi update web1 --without green --dry-run");
+    assert!(
+        would.starts_with("would take ") && would.lines().count() == 1,
+        "{would}"
+    );
+    assert!(person.reads("occi show web1 -o json").contains("tags#green"));
+    assert_eq!(
+        person.types("occi resize data nonsense --dry-run").status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        person.types("occi resize web1 nonsense --dry-run").status.code(),
+        Some(3)
     );
     // A title may be called like anything.
     person.reads("occi create storage a/b --size 1G --wait && occi show a/b && occi delete storage a/b");

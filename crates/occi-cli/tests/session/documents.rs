@@ -1,0 +1,52 @@
+//! What a program reads of verbs that act: one document, however many things were named.
+
+use crate::{Person, SCENE};
+use serde_json::Value as Json;
+
+pub(crate) fn documents() {
+    let person = Person::new();
+    person.reads(SCENE);
+    person.reads("occi create storage more --size 1G --wait && occi create storage still --size 1G --wait");
+    let json = |line: &str| -> Json {
+        let text = person.reads(&format!("{line} -o json -q"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
+    };
+    for line in [
+        "occi stop web1 web2 --wait",
+        "occi start web1 web2 --wait",
+        "occi update web1 web2 summary=x --wait",
+        "occi wait web1 web2",
+        "occi wait $(occi list operation --limit 2 -o jsonpath='$[*].location')",
+        "occi act offline more still --wait",
+        "occi attach web1 data lan --wait",
+        // One of them is attached already.
+        "occi attach web1 data more --wait",
+    ] {
+        let all = json(line);
+        let all = all.as_array().unwrap_or_else(|| panic!("{line}: {all}"));
+        assert_eq!(all.len(), 2, "{line}: {all:?}");
+    }
+    for (line, member, expected) in [
+        ("occi stop web1 --wait", "title", "web1"),
+        ("occi update web1 summary=y", "title", "web1"),
+        ("occi wait web1 --for inactive", "title", "web1"),
+        ("occi attach web1 still --wait", "target", "/storage/"),
+        ("occi resize still 2G --wait", "title", "still"),
+        ("occi create storage new --size 1G --wait", "title", "new"),
+        // What comes of it is a template.
+        ("occi save web1 --as gold --wait", "id", "os_tpl#gold"),
+    ] {
+        let one = json(line);
+        let found = one[member].as_str().unwrap_or_else(|| panic!("{line}: {one}"));
+        assert!(found.contains(expected), "{line}: {one}");
+    }
+    let csv = person.reads("occi update web1 web2 summary=z -o csv -q");
+    let titles: Vec<_> = csv.lines().filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(titles, ["title", "web1", "web2"], "{csv}");
+    // What was done is told, also if the rest was not; what deletes has nothing to show.
+    let output = person.types("occi update web1 web1 /compute/nobody summary=w -o json -q");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let done: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done[0]["title"], "web1");
+    assert_eq!(person.reads("occi delete new web2 --yes --wait -o json -q"), "");
+}
