@@ -120,7 +120,8 @@ impl Session {
         }
     }
 
-    /// Where the things are that go by a name: those with this id, else with this title, else with an id that begins so.
+    /// Where the things are that go by a name: those with this id, which may be of several kinds, else with this title, else
+    /// with an id that begins so.
     async fn candidates(&self, name: &str, kinds: &[&Kind], model: &Model) -> Result<Vec<String>> {
         let is_of_these = |location: &str| {
             let at = model.kind_at(location);
@@ -136,47 +137,50 @@ impl Session {
         let could_be_id = name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
-        let (mut titled, mut beginning) = (Vec::new(), Vec::new());
-        if self.client.dialect().is_occid {
+        let (mut named, mut titled, mut beginning) = (Vec::new(), Vec::new(), Vec::new());
+        let is_occid = self.client.dialect().is_occid;
+        if is_occid {
             for place in &places {
                 let (by_id, by_title) = (only_with("occi.core.id", name)?, only_with(TITLE, name)?);
                 let (by_id, by_title) =
                     futures::try_join!(self.client.list(place, &by_id), self.client.list(place, &by_title))?;
-                if let Some(this) = by_id.into_iter().find(|location| is_of_these(location)) {
-                    return Ok(vec![this]);
-                }
+                named.extend(by_id.into_iter().filter(|location| is_of_these(location)));
                 titled.extend(by_title.into_iter().filter(|location| is_of_these(location)));
             }
-            if !titled.is_empty() {
-                return Ok(titled);
+        }
+        if could_be_id && named.is_empty() && titled.is_empty() {
+            for place in &places {
+                let looked = async {
+                    let mut locations = self.client.list_stream(place, &Listing::default()).await?;
+                    while let Some(location) = locations.try_next().await? {
+                        let id = location.rsplit('/').next().unwrap_or_default();
+                        if id == name && is_of_these(&location) {
+                            named.push(location);
+                        } else if name.len() >= SHORTEST && id.starts_with(name) && is_of_these(&location) {
+                            beginning.push(location);
+                        }
+                    }
+                    Ok(())
+                };
+                if_there(looked.await)?;
             }
         }
-        for place in &places {
-            if could_be_id {
-                let mut locations = self.client.list_stream(place, &Listing::default()).await?;
-                while let Some(location) = locations.try_next().await? {
-                    let id = location.rsplit('/').next().unwrap_or_default();
-                    if id == name && is_of_these(&location) {
-                        return Ok(vec![location]);
+        if !is_occid && named.is_empty() {
+            for place in &places {
+                let looked = async {
+                    let mut entities = self.client.entities(place, &Listing::default()).await?;
+                    while let Some(entity) = entities.try_next().await? {
+                        if entity.title() == Some(name) {
+                            titled.push(entity.location);
+                        }
                     }
-                    if name.len() >= SHORTEST && id.starts_with(name) && is_of_these(&location) {
-                        beginning.push(location);
-                    }
-                }
-            }
-            if !self.client.dialect().is_occid {
-                let mut entities = self.client.entities(place, &Listing::default()).await?;
-                while let Some(entity) = entities.try_next().await? {
-                    if entity.title() == Some(name) {
-                        titled.push(entity.location);
-                    }
-                }
+                    Ok(())
+                };
+                if_there(looked.await)?;
             }
         }
-        Ok(match titled.is_empty() {
-            true => beginning,
-            false => titled,
-        })
+        let found = [named, titled, beginning].into_iter().find(|found| !found.is_empty());
+        Ok(found.unwrap_or_default())
     }
 
     /// The same for several; the same thing is there once. A kind may stand in front of all.
@@ -230,6 +234,14 @@ pub(crate) fn mixins(words: &[String], model: &Model) -> Option<Vec<String>> {
 /// What templates depend on is no collection of machines to anybody who says `occi list os_tpl`.
 pub(crate) fn is_template_family(mixin: &Mixin, model: &Model) -> bool {
     [OS_TPL, RESOURCE_TPL].contains(&mixin.id.as_str()) || model.dependants(mixin.id.as_str()).next().is_some()
+}
+
+/// Some servers have no collection of a kind that they describe.
+fn if_there(looked: occi_client::Result<()>) -> occi_client::Result<()> {
+    match looked {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(()),
+        looked => looked,
+    }
 }
 
 /// What people call things.

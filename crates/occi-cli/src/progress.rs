@@ -10,7 +10,7 @@ use occi_client::{Answer, Entity, Patience, Progress, Until, Write};
 use occi_model::TypeId;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long to wait when nobody says.
 const USUAL: &str = "10m";
@@ -48,9 +48,24 @@ pub(crate) fn changes() {
     HAS_CHANGED.store(true, Ordering::Relaxed);
 }
 
+/// As long as this lives, an interruption says something of its own.
+#[must_use]
+pub(crate) struct GoesOn {
+    before: Option<String>,
+}
+
 /// From now on an interruption says this.
-pub(crate) fn if_interrupted(hint: impl Into<String>) {
-    *GOES_ON.lock().unwrap_or_else(PoisonError::into_inner) = Some(hint.into());
+pub(crate) fn if_interrupted(hint: impl Into<String>) -> GoesOn {
+    let mut goes_on = GOES_ON.lock().unwrap_or_else(PoisonError::into_inner);
+    GoesOn {
+        before: goes_on.replace(hint.into()),
+    }
+}
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        *GOES_ON.lock().unwrap_or_else(PoisonError::into_inner) = self.before.take();
+    }
 }
 
 /// Ctrl-C: the program goes, what the server has accepted does not.
@@ -138,7 +153,27 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
+/// After so long a restart that nobody has seen is over.
+const UNSEEN: Duration = Duration::from_secs(5);
+
 impl Session {
+    /// Waits until what restarts is not up any longer: where no operation says when the restart is over, it is up before and
+    /// after it. What happens so fast that nobody sees it has happened.
+    pub(crate) async fn goes_down(&self, location: &str, limit: Duration) -> Result<()> {
+        let (begun, model) = (Instant::now(), self.client.model().await?);
+        while begun.elapsed() < limit.min(UNSEEN) {
+            let entity = self.client.show(location).await?;
+            let is_up = entity
+                .state(&model)
+                .is_some_and(|state| matches!(state.word, "active" | "online"));
+            if !is_up {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     /// Waits for an operation, if there is one, else for what it should come to. Returns the entity afterwards, and the
     /// mixins that the operation made.
     pub(crate) async fn wait(
@@ -151,9 +186,8 @@ impl Session {
     ) -> Result<(Option<Entity>, Vec<TypeId>)> {
         let line = Line::new(name, self.output.quiet);
         let waited_for = operation.unwrap_or(location);
-        if HAS_CHANGED.load(Ordering::Relaxed) {
-            if_interrupted(format!("it goes on in the server: occi wait {waited_for}"));
-        }
+        let has_changed = HAS_CHANGED.load(Ordering::Relaxed);
+        let _goes_on = has_changed.then(|| if_interrupted(format!("it goes on in the server: occi wait {waited_for}")));
         let patience = Patience {
             limit,
             // A machine of this host is up in no time.

@@ -200,6 +200,9 @@ async fn finish(found: &Found, action: &str, done: Done, waiting: Waiting, sessi
         };
         let operation = done.operation.as_deref();
         let until = until.or_else(|| operation.map(|_| Until::Up));
+        if action == "restart" && operation.is_none() {
+            session.goes_down(&found.location, limit).await?;
+        }
         if let Some(until) = until {
             let (_, mixins) = session
                 .wait(&found.name, &found.location, operation, &until, limit)

@@ -33,7 +33,7 @@ Category: up;scheme="http://schemas.ogf.org/occi/infrastructure/network/action#"
 Category: up;scheme="http://schemas.ogf.org/occi/infrastructure/networkinterface/action#";class="action";title="Up"
 "#;
 
-const COMPUTE: &str = r#"Category: compute;scheme="http://schemas.ogf.org/occi/infrastructure#";class="kind";title="compute resource"
+pub(crate) const COMPUTE: &str = r#"Category: compute;scheme="http://schemas.ogf.org/occi/infrastructure#";class="kind";title="compute resource"
 Category: debian;scheme="http://occi.example.org/occi/infrastructure/os_tpl#";class="mixin";title="Debian"
 X-OCCI-Attribute: occi.core.id="42"
 X-OCCI-Attribute: occi.core.title="web 1"

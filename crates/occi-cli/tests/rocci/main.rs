@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         trial("cli_3_recorded_answers_are_printed", historic::recordings),
         trial("the_modern_form_speaks_to_servers_of_that_time_too", modern::historic),
         trial("a_server_is_asked_once_what_it_offers", modern::once),
+        trial("a_restart_is_waited_for_until_it_is_over", modern::restarts),
+        trial("an_id_that_several_kinds_have_is_ambiguous", modern::same_ids),
         trial("failures_are_a_line_in_the_log", historic::failures),
         trial("cli_6_waiting_in_vain_is_a_failure_only_if_strict", historic::waiting),
         trial("secrets_come_from_anywhere_and_go_nowhere_else", auth::secrets),

@@ -1,7 +1,9 @@
 //! The modern form, and a server of ten years ago: no JSON, no filters, no operations, ids of its own.
 
-use crate::historic::rocci_1;
+use crate::historic::{COMPUTE, MODEL, rocci_1};
 use crate::run::Run;
+use crate::stub::{Stub, text};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A server is asked once in a run what it offers, also where nothing of that can be kept.
 pub(crate) async fn once() {
@@ -36,7 +38,7 @@ pub(crate) async fn historic() {
     };
     occi("model");
     stub.seen();
-    let rows: [(&str, &[&str], &str); 16] = [
+    let rows: [(&str, &[&str], &str); 18] = [
         (
             "list compute",
             &["GET /compute/", "GET /compute/42"],
@@ -75,6 +77,12 @@ pub(crate) async fn historic() {
             "/compute/42\n",
         ),
         ("create storage data --size 10G", &["POST /storage/"], "/storage/7\n"),
+        // What cannot be shown yet is a document too.
+        (
+            "create storage data --size 10G -o jsonpath=$.location",
+            &["POST /storage/", "GET /storage/7"],
+            "/storage/7\n",
+        ),
         (
             "create compute web --size small --wait",
             &["POST /compute/", "GET /compute/42"],
@@ -88,6 +96,11 @@ pub(crate) async fn historic() {
         ("stop /compute/42", &["POST /compute/42?action=stop"], ""),
         (
             "save /compute/42 --as gold",
+            &["POST /compute/42?action=save"],
+            "http://occi.example.org/occi/infrastructure/os_tpl#gold\n",
+        ),
+        (
+            "save /compute/42 --as gold -o jsonpath=$.id",
             &["POST /compute/42?action=save"],
             "http://occi.example.org/occi/infrastructure/os_tpl#gold\n",
         ),
@@ -105,4 +118,78 @@ pub(crate) async fn historic() {
             .collect();
         assert_eq!(asked, requests, "occi {line}");
     }
+}
+
+/// Ids are those of a kind alone: a machine and a network may have the same.
+pub(crate) async fn same_ids() {
+    let stub = Stub::start(|seen| {
+        let at = |path: &str| text(200, format!("X-OCCI-Location: http://{}{path}\n", seen.header("host")));
+        match seen.line().as_str() {
+            "GET /-/" => text(200, MODEL),
+            "GET /compute/" => at("/compute/42"),
+            "GET /network/" => at("/network/42"),
+            line if line.starts_with("GET") => text(404, ""),
+            _ => text(200, ""),
+        }
+    })
+    .await;
+    let home = tempfile::tempdir().unwrap();
+    for (line, expected) in [
+        ("delete 42", Err("/compute/42 /network/42")),
+        ("update 42 title=x", Err("/compute/42 /network/42")),
+        ("delete network 42", Ok("DELETE /network/42")),
+        ("delete compute/42", Ok("DELETE /compute/42")),
+        // Only one of them can do that.
+        ("stop 42", Ok("POST /compute/42?action=stop")),
+        ("act up 42", Ok("POST /network/42?action=up")),
+    ] {
+        let run = Run::new(line).home(home.path()).env("OCCI_ENDPOINT", &stub.url);
+        let said = run.said();
+        let lines = stub.lines();
+        let changes: Vec<_> = lines.iter().filter(|line| !line.starts_with("GET")).collect();
+        match expected {
+            Ok(change) => assert_eq!(
+                (said.code, changes),
+                (Some(0), vec![&change.to_owned()]),
+                "{line}: {said:?}"
+            ),
+            Err(places) => {
+                let listed = places
+                    .split(' ')
+                    .all(|place| said.err.contains(&format!("- {place}\n")));
+                assert!(said.code == Some(2) && listed && changes.is_empty(), "{line}: {said:?}");
+            }
+        }
+    }
+}
+
+/// Where no operation says when a restart is over, a machine that is up has not restarted yet.
+pub(crate) async fn restarts() {
+    let states = ["active", "active", "waiting", "waiting", "active"];
+    let (looks, line) = (AtomicUsize::new(0), "occi.compute.state=\"active\"");
+    let stub = Stub::start(move |seen| match seen.line().as_str() {
+        "GET /-/" => text(
+            200,
+            MODEL
+                .replace("action#start", "action#restart")
+                .replace("Category: start;", "Category: restart;"),
+        ),
+        "GET /compute/42" => {
+            let look = looks.fetch_add(1, Ordering::SeqCst).min(states.len() - 1);
+            assert!(COMPUTE.contains(line));
+            text(
+                200,
+                COMPUTE.replace(line, &format!("occi.compute.state=\"{}\"", states[look])),
+            )
+        }
+        _ => text(200, ""),
+    })
+    .await;
+    let home = tempfile::tempdir().unwrap();
+    let run = Run::new("restart /compute/42 --wait=20s").home(home.path());
+    let said = run.env("OCCI_ENDPOINT", &stub.url).said();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let lines = stub.lines();
+    let looks = lines.iter().filter(|line| *line == "GET /compute/42").count();
+    assert_eq!(looks, states.len(), "{lines:?}");
 }

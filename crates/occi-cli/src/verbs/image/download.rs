@@ -53,7 +53,7 @@ impl Download {
         if target.symlink_metadata().is_ok() {
             return Err(is_there(&target));
         }
-        progress::if_interrupted(GOES_ON);
+        let _goes_on = progress::if_interrupted(GOES_ON);
         // The tag of what has been begun stands in the name of its file.
         let tag: String = wanted
             .etag

@@ -81,7 +81,7 @@ impl Upload {
                 HEXLOWER.encode(digest)
             ));
         }
-        progress::if_interrupted(GOES_ON);
+        let _goes_on = progress::if_interrupted(GOES_ON);
         let (location, mut offset) = match self.begun(&name, file.length, digest, session).await? {
             Some((location, offset)) => {
                 session.output.note(format!("{name}: goes on after {offset} bytes"));
