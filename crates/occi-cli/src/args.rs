@@ -1,6 +1,7 @@
 //! The grammar of the modern command line.
 
 use crate::complete;
+use crate::config::renewed;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{Color, Format};
 use crate::progress;
@@ -116,6 +117,7 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
 
 /// Runs the modern form.
 pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
+    complete::is_asked_for();
     CompleteEnv::with_factory(Cli::command)
         .var(complete::VARIABLE)
         .complete();
@@ -145,6 +147,7 @@ fn run(cli: Cli) -> Result<()> {
     let runtime = runtime()
         .map_err(|error| Failure::new(Exit::Failure, format!("this machine gives no more resources: {error}")))?;
     let ended = runtime.block_on(cli.verb.run(&cli.global));
+    let _none_begins = runtime.block_on(renewed());
     // Nothing that still reads holds the process up.
     runtime.shutdown_background();
     ended
@@ -159,6 +162,12 @@ fn end_when_interrupted(is_endless: bool) {
     let Ok(runtime) = runtime() else { return };
     if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
         terminal::restore();
+        let _none_begins = runtime.block_on(async {
+            tokio::select! {
+                guard = renewed() => guard,
+                _ = tokio::signal::ctrl_c() => None,
+            }
+        });
         if is_endless {
             std::process::exit(0);
         }

@@ -4,7 +4,7 @@
 //! whatever goes wrong means that there is nothing to offer.
 
 use crate::args::{Cli, Global};
-use crate::config::Contexts;
+use crate::config::{Contexts, renewed};
 use crate::names::concrete;
 use crate::output::Format;
 use crate::session::Session;
@@ -14,6 +14,7 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCan
 use futures::TryStreamExt;
 use occi_client::{Entity, Listing, Mixin, Model};
 use std::ffi::{OsStr, OsString};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// In the environment of a program that is asked for completions.
@@ -24,9 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// So many names are looked at.
 const MOST: usize = 1000;
 
-/// Whether a shell asks for completions: there is nobody to answer questions then.
+/// Whether a shell asks for completions: there is nobody to answer questions then. Looked at first before completion begins,
+/// which takes the variable away from what it starts.
 pub(crate) fn is_asked_for() -> bool {
-    std::env::var_os(VARIABLE).is_some()
+    static IS_ASKED_FOR: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
+    *IS_ASKED_FOR
 }
 
 /// Kinds, and what else `occi list` lists.
@@ -224,7 +227,13 @@ fn with_session<T>(ask: impl AsyncFnOnce(&Session, &ArgMatches) -> Option<T>) ->
         .build()
         .ok()?;
     let answer = async { ask(&Session::open(&global).await.ok()?, &typed).await };
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, answer).await.ok()? })
+    let (answer, _none_begins) = runtime.block_on(async {
+        let answer = tokio::time::timeout(PATIENCE, answer).await.ok().flatten();
+        (answer, renewed().await)
+    });
+    // Nothing that still waits (for a name, for another process) holds the shell up.
+    runtime.shutdown_background();
+    answer
 }
 
 /// What stands there already; the words after `--` are the command line that is being typed.

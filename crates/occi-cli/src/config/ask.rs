@@ -13,6 +13,10 @@ use std::process::{Command, Stdio};
 pub(crate) fn secret_file(file: &Path) -> Result<SecretString> {
     let mut text = String::new();
     if file == Path::new("-") {
+        // At the terminal there is the command line that is being typed.
+        if complete::is_asked_for() {
+            return Err(Failure::usage("stdin is not read for a completion"));
+        }
         let read = std::io::stdin().read_to_string(&mut text);
         read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
     } else {

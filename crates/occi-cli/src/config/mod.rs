@@ -18,7 +18,7 @@ mod secrets;
 
 pub(crate) use ask::{ask, secret_file};
 pub(crate) use contexts::{Context, Contexts, Method, check_name};
-pub(crate) use secrets::Secrets;
+pub(crate) use secrets::{Secrets, renewed};
 
 use crate::args::Global;
 use crate::failure::{Failure, Result, file_failure};
@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where grid sites keep the authorities that they trust.
-const GRID_AUTHORITIES: &str = "/etc/grid-security/certificates";
+pub(crate) const GRID_AUTHORITIES: &str = "/etc/grid-security/certificates";
 /// How long a socket of this machine may take.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(2);
 /// The type of our service in Keystone's catalogue.
@@ -491,6 +491,7 @@ fn credentials(name: Option<&str>, context: &Context, secrets: &Secrets, connect
             Credentials::Session(match name {
                 Some(name) => session.kept_by(Arc::new(secrets::TokenKeeper {
                     context: name.to_owned(),
+                    patience: connector.limits.whole.min(Duration::from_secs(60)),
                 })),
                 None => session,
             })

@@ -7,7 +7,9 @@ use occi_client::auth::oidc::{Keeper, Tokens};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::time::{Duration, Instant};
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 /// What proves who asks.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +131,19 @@ fn change<T>(change: impl FnOnce(&mut BTreeMap<String, Stored>) -> T) -> Result<
 #[derive(Debug)]
 pub(super) struct TokenKeeper {
     pub(super) context: String,
+    /// How long another process may take to renew them.
+    pub(super) patience: Duration,
+}
+
+/// Read as long as tokens are renewed.
+static RENEWING: RwLock<()> = RwLock::const_new(());
+/// So long the end of the program waits for that.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Waits until tokens that are being renewed are kept: the provider refuses those before. As long as what is returned is
+/// there, no renewal begins.
+pub(crate) async fn renewed() -> Option<RwLockWriteGuard<'static, ()>> {
+    tokio::time::timeout(LAST, RENEWING.write()).await.ok()
 }
 
 impl Keeper for TokenKeeper {
@@ -143,11 +158,20 @@ impl Keeper for TokenKeeper {
         })
     }
 
-    fn lock(&self) -> Option<File> {
-        let directory = Place::secrets()?.path.parent()?.to_owned();
-        let lock = File::create(directory.join(".renewing")).ok()?;
-        lock.lock().ok()?;
-        Some(lock)
+    fn lock(&self) -> std::io::Result<Box<dyn Send>> {
+        let file = Place::secrets().and_then(|place| File::create(place.path.with_file_name(".renewing")).ok());
+        let begun = Instant::now();
+        // Where there can be no such file, nobody else keeps anything.
+        if let Some(file) = &file {
+            while let Err(TryLockError::WouldBlock) = file.try_lock() {
+                if begun.elapsed() >= self.patience {
+                    let why = "another occi is at it, and does not come to an end";
+                    return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(Box::new((file, RENEWING.blocking_read())))
     }
 
     fn keep(&self, tokens: &Tokens) {

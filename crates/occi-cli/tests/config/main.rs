@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             "an_identity_provider_is_shown_no_certificate_of_ours",
             provider::certificate,
         ),
+        trial("a_renewal_that_nobody_waits_for_is_kept", provider::impatient),
         trial("cli_5_every_way_to_say_who_asks_reaches_the_server", precedence::ways),
         trial(
             "options_go_before_the_environment_and_that_before_files",

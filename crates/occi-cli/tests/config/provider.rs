@@ -4,11 +4,13 @@ use crate::certificates::Authority;
 use crate::person::Person;
 use crate::stub::{Stub, json, model, text, with};
 use serde_json::json;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-/// One whose refresh tokens are good once.
-async fn provider(scheme: &'static str) -> Stub {
+/// One whose refresh tokens are good once. To renew takes so long.
+pub(crate) async fn provider(scheme: &'static str, takes: Duration) -> Stub {
     let asked = AtomicUsize::new(0);
     Stub::start(move |seen| {
         let issuer = format!("{scheme}://{}/realm", seen.header("host"));
@@ -37,8 +39,7 @@ async fn provider(scheme: &'static str) -> Stub {
                 }
             }
             ("/realm/token", "refresh_token") => {
-                // Long enough for others to come with the same token.
-                std::thread::sleep(std::time::Duration::from_millis(200));
+                std::thread::sleep(takes);
                 let number: usize = seen.field("refresh_token").rsplit('-').next().unwrap().parse().unwrap();
                 match asked.compare_exchange(number + 1, number + 2, Ordering::SeqCst, Ordering::SeqCst) {
                     Ok(_) => tokens(number + 1),
@@ -51,7 +52,7 @@ async fn provider(scheme: &'static str) -> Stub {
     .await
 }
 
-/// A server that takes the token of this number.
+/// A server to which the token of this number is good.
 async fn server(good: Arc<AtomicUsize>) -> Stub {
     Stub::start(move |seen| {
         let good = format!("Bearer s3cret-access-{}", good.load(Ordering::SeqCst));
@@ -64,9 +65,43 @@ async fn server(good: Arc<AtomicUsize>) -> Stub {
     .await
 }
 
+/// Who does not wait for a renewal has lost nothing: what the provider has given is kept.
+pub(crate) async fn impatient() {
+    let person = Person::new();
+    let provider = provider("http", Duration::from_secs(3)).await;
+    let good = Arc::new(AtomicUsize::new(1));
+    let server = server(good.clone()).await;
+    let login = format!("login {} --oidc {}realm --client-id occi", server.url, provider.url);
+    person.good(&login).await;
+    let tab = [("COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", "2"), ("_CLAP_IFS", " ")];
+    let complete = || person.run(&tab, &["--", "occi", "show", ""], "");
+    good.store(2, Ordering::SeqCst);
+    complete().await;
+    assert_eq!(person.good("api GET /who").await, "ann\n", "after a completion");
+    good.store(3, Ordering::SeqCst);
+    person.occi("watch compute --for 1s -q").await;
+    assert_eq!(person.good("api GET /who").await, "ann\n", "after a time to watch");
+    assert_eq!(
+        provider.lines().iter().filter(|line| line.ends_with("/token")).count(),
+        4
+    );
+    // Another process hangs while it renews: nobody waits for ever.
+    good.store(4, Ordering::SeqCst);
+    let lock = File::create(person.path(".config/occi/.renewing")).unwrap();
+    lock.lock().unwrap();
+    let soon = Duration::from_secs(20);
+    tokio::time::timeout(soon, complete()).await.expect("a completion ends");
+    let said = tokio::time::timeout(soon, person.occi("--timeout 1 api GET /who")).await;
+    let said = said.expect("a request ends");
+    said.fails("another renews", 6, &["another occi is at it"]);
+    drop(lock);
+    assert_eq!(person.good("api GET /who").await, "ann\n");
+}
+
 pub(crate) async fn device() {
     let person = Person::new();
-    let provider = provider("http").await;
+    // Long enough for others to come with the same token.
+    let provider = provider("http", Duration::from_millis(200)).await;
     let good = Arc::new(AtomicUsize::new(1));
     let server = server(good.clone()).await;
     let login = format!(
@@ -129,7 +164,7 @@ pub(crate) async fn device() {
 /// Who we are to the server is no business of the provider's.
 pub(crate) async fn certificate() {
     let person = Person::new();
-    let provider = provider("https").await;
+    let provider = provider("https", Duration::ZERO).await;
     let good = Arc::new(AtomicUsize::new(1));
     let server = server(good.clone()).await;
     let authority = Authority::new();

@@ -314,6 +314,14 @@ fn completion() {
         output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
         "{output:?}"
     );
+    // The keys that are pressed are no password.
+    let line = "_CLAP_COMPLETE_INDEX=6 COMPLETE=bash timeout 10 occi -- occi --user ann --password-file - show we";
+    assert_eq!(person.reads(&format!("mkfifo keys && exec 3<>keys; {line} <&3")), "");
+    // Nor is a command run that may ask for one.
+    let login = "occi login $OCCI_ENDPOINT --user admin --name asks --password-command 'touch asked; cat password'";
+    person.reads(&format!("echo $OCCI_PASSWORD >password; {login} && rm asked"));
+    let line = "_CLAP_COMPLETE_INDEX=4 COMPLETE=bash occi -- occi --context asks show we; test ! -e asked";
+    assert_eq!(person.reads(line), "");
     for shell in ["bash", "zsh", "fish"] {
         assert!(
             person.reads(&format!("occi completion {shell}")).contains("COMPLETE"),
@@ -622,6 +630,15 @@ fn interrupted() {
     let after_a_second = "timeout --preserve-status -s INT 1";
     let waiting = person.prints(&format!("{after_a_second} occi wait one --for gone"));
     assert_eq!(waiting, "error: interrupted\n? 130\n");
+    // What was waited for before is over.
+    let way = Cut::new(&person.occid.url, "POST /compute/", usize::MAX);
+    let after = format!(
+        "{after_a_second} occi --endpoint {} create compute x --volume disk:1G -q",
+        way.url
+    );
+    let said = person.prints(&after);
+    assert!(way.lost() > 0 && !said.contains("occi wait"), "{said}");
+    assert!(said.contains("goes on: occi list operation"), "{said}");
     // The answer is lost, and the request is sent again and again.
     let way = Cut::new(&person.occid.url, "POST /network/", usize::MAX);
     let deaf = format!("{after_a_second} occi --endpoint {} create network two", way.url);

@@ -182,7 +182,12 @@ impl Auth {
             return self.ask_keystone(&keystone).await;
         }
         if let Credentials::Session(session) = &self.credentials {
-            let value = bearer(&session.renew().await?)?;
+            let known = bearer(&session.tokens().access)?;
+            // Renewed for somebody who has not waited for it.
+            let value = match sent.is_some_and(|(name, value)| *name == header::AUTHORIZATION && *value != known) {
+                true => known,
+                false => bearer(&session.renew().await?)?,
+            };
             self.set((header::AUTHORIZATION, value), None);
             return Ok(true);
         }

@@ -14,7 +14,6 @@ use http::{Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use std::fmt::Debug;
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -236,9 +235,13 @@ pub trait Keeper: Send + Sync + Debug {
     /// What is kept now; another process may have renewed it.
     fn kept(&self) -> Option<Tokens>;
 
-    /// Waits until no other process renews them. None shall begin as long as what is returned is there.
-    fn lock(&self) -> Option<File> {
-        None
+    /// Waits until no other process renews them, which takes as long as a provider takes. None shall begin as long as what
+    /// is returned is there; it goes when the new ones are kept.
+    ///
+    /// # Errors
+    /// Another process does not come to an end with it.
+    fn lock(&self) -> std::io::Result<Box<dyn Send>> {
+        Ok(Box::new(()))
     }
 
     /// Keeps what the provider has given: from now on it may refuse what it gave before.
@@ -250,6 +253,8 @@ pub trait Keeper: Send + Sync + Debug {
 pub struct Session {
     provider: Arc<Provider>,
     tokens: Arc<Mutex<Tokens>>,
+    /// One renewal at a time, also if nobody waits for it any longer.
+    turn: Arc<tokio::sync::Mutex<()>>,
     keeper: Option<Arc<dyn Keeper>>,
 }
 
@@ -259,6 +264,7 @@ impl Session {
         Self {
             provider: Arc::new(provider),
             tokens: Arc::new(Mutex::new(tokens)),
+            turn: Arc::default(),
             keeper: None,
         }
     }
@@ -275,12 +281,29 @@ impl Session {
     }
 
     /// Gets the next access token.
+    ///
+    /// Refresh tokens are good once with many providers: what has begun goes on to where the new one is kept, also if the
+    /// caller does not wait for it, as long as the runtime is there.
     pub(crate) async fn renew(&self) -> Result<SecretString> {
-        let before = self.tokens();
+        let (session, before) = (self.clone(), self.tokens());
+        let renewal = tokio::spawn(async move { session.renew_after(before).await });
+        let ended = renewal.await;
+        ended.map_err(|error| Error::new(ErrorKind::Unavailable, format!("the log-in was not renewed: {error}")))?
+    }
+
+    async fn renew_after(&self, before: Tokens) -> Result<SecretString> {
+        let _turn = self.turn.lock().await;
+        let now = self.tokens();
+        if now.access.expose_secret() != before.access.expose_secret() {
+            return Ok(now.access);
+        }
         let keeper = self.keeper.clone();
-        let lock = tokio::task::spawn_blocking(move || keeper.and_then(|keeper| keeper.lock()));
-        // Refresh tokens are good once with many providers. What no other process renews needs no lock.
-        let _lock = lock.await.ok().flatten();
+        let lock = tokio::task::spawn_blocking(move || keeper.map(|keeper| keeper.lock()).transpose());
+        let lock = lock.await.map_err(std::io::Error::other).flatten();
+        let _lock = lock.map_err(|error| {
+            let message = format!("the log-in cannot be renewed: {error}");
+            Error::new(ErrorKind::Timeout, message)
+        })?;
         // Another process was faster.
         if let Some(kept) = self.keeper.as_ref().and_then(|keeper| keeper.kept())
             && kept.access.expose_secret() != before.access.expose_secret()
