@@ -175,6 +175,31 @@ pub(crate) fn what_was_broken_off_goes_on() {
     }
 }
 
+pub(crate) fn what_has_been_done_is_told_if_something_fails() {
+    let world = World::new();
+    world.file(
+        "web.yaml",
+        "- storage: one\n  size: 1G\n- storage: two\n  size: 1G\n\
+         - compute: a\n  volumes: [one]\n- compute: b\n  volumes: [two]\n",
+    );
+    world.good("apply -f web.yaml");
+    // A is less; b is less and something else; of the rest the first is refused by the server.
+    world.file(
+        "web.yaml",
+        "- network: bad\n  address: 127.0.0.0/24\n- network: good\n  address: 10.2.0.0/24\n\
+         - compute: a\n  volumes: []\n- compute: b\n  volumes: []\n  networks: [good]\n",
+    );
+    let failed = world.occi("apply -f web.yaml --yes");
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    for line in [
+        "  done: compute a\n",
+        "  done in part: compute b\n",
+        "  not done: network bad, network good\n",
+    ] {
+        assert!(failed.err.contains(line), "{line}: {failed:?}");
+    }
+}
+
 pub(crate) fn what_was_exported_can_be_applied_here_and_elsewhere() {
     let (here, elsewhere) = (World::new(), World::new());
     here.file("id.pub", KEY);

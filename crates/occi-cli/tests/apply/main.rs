@@ -40,6 +40,10 @@ fn main() -> ExitCode {
             "what_differs_is_changed_and_nothing_else",
             files::what_differs_is_changed_and_nothing_else,
         ),
+        trial(
+            "what_has_been_done_is_told_if_something_fails",
+            files::what_has_been_done_is_told_if_something_fails,
+        ),
         trial("what_was_broken_off_goes_on", files::what_was_broken_off_goes_on),
         trial(
             "what_was_exported_can_be_applied_here_and_elsewhere",

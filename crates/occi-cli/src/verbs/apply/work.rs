@@ -8,7 +8,7 @@ use crate::progress::Waiting;
 use crate::session::Session;
 use crate::verbs::create::{create, inline, location_of};
 use crate::verbs::update::guarded;
-use occi_client::{AttributeName, Done, Entity, EntityDraft, Input, TypeId, Until, Write};
+use occi_client::{AttributeName, Entity, EntityDraft, Input, TypeId, Until, Write};
 
 /// Carries a plan out. What is taken away is taken first: somebody else in the files may want it.
 ///
@@ -25,32 +25,34 @@ pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) 
         waiting,
         session,
     };
+    let is_detach = |step: &&Step| matches!(step, Step::Detach(_));
+    let mut done = Done::default();
     for (number, one, change) in plan.open() {
-        for step in change.steps.iter().filter(|step| matches!(step, Step::Detach(_))) {
-            let done = work.step(number, step).await;
-            done.map_err(|failure| stopped(plan, &[], failure.about(one.thing.name())))?;
+        for step in change.steps.iter().filter(is_detach) {
+            let stepped = work.step(number, step).await;
+            stepped.map_err(|failure| done.stopped(plan, failure.about(one.thing.name())))?;
+            done.begun.push(number);
+        }
+        if change.steps.iter().all(|step| is_detach(&step)) {
+            done.whole(number, &work)?;
         }
     }
-    let mut done = Vec::new();
     for (number, one, change) in plan.open() {
-        for step in change.steps.iter().filter(|step| !matches!(step, Step::Detach(_))) {
+        if done.whole.contains(&number) {
+            continue;
+        }
+        for step in change.steps.iter().filter(|step| !is_detach(step)) {
             let stepped = work.step(number, step).await;
-            stepped.map_err(|failure| stopped(plan, &done, failure.about(one.thing.name())))?;
+            stepped.map_err(|failure| done.stopped(plan, failure.about(one.thing.name())))?;
+            done.begun.push(number);
         }
-        done.push(number);
-        if session.output.is_for_people() {
-            let word = if one.now.is_some() { "changed" } else { "created" };
-            let location = work.locations[number].as_deref().unwrap_or_default();
-            session
-                .output
-                .text(&format!("{}: {word} {location}\n", one.thing.name()))?;
-        }
+        done.whole(number, &work)?;
     }
     if session.output.is_for_people() {
         return Ok(());
     }
     let told = plan.order.iter().map(|number| {
-        let change = match (&plan.known[*number].now, done.contains(number)) {
+        let change = match (&plan.known[*number].now, done.whole.contains(number)) {
             (None, _) => "created",
             (Some(_), true) => "changed",
             (Some(_), false) => "none",
@@ -60,20 +62,49 @@ pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) 
     plan.records(told, session)
 }
 
-/// The same failure, with what has been done before and what has not.
-fn stopped(plan: &Plan, done: &[usize], failure: Failure) -> Failure {
-    let names = |is_done: bool| {
-        let chosen = plan.open().filter(|(number, ..)| done.contains(number) == is_done);
-        let names: Vec<_> = chosen.map(|(_, one, _)| one.thing.name()).collect();
-        names.join(", ")
-    };
-    let mut failure = failure;
-    if !done.is_empty() {
-        failure = failure.with_hint(format!("done: {}", names(true)));
+/// What has been done, by numbers.
+#[derive(Default)]
+struct Done {
+    whole: Vec<usize>,
+    /// Of these at least one step.
+    begun: Vec<usize>,
+}
+
+impl Done {
+    /// Nothing is left to do of this one.
+    fn whole(&mut self, number: usize, work: &Work<'_>) -> Result<()> {
+        self.whole.push(number);
+        let output = &work.session.output;
+        if !output.is_for_people() {
+            return Ok(());
+        }
+        let one = &work.plan.known[number];
+        let word = if one.now.is_some() { "changed" } else { "created" };
+        let location = work.locations[number].as_deref().unwrap_or_default();
+        output.text(&format!("{}: {word} {location}\n", one.thing.name()))
     }
-    failure
-        .with_hint(format!("not done: {}", names(false)))
-        .with_hint("the same command goes on from here")
+
+    /// The same failure, with what has been done before and what has not.
+    fn stopped(&self, plan: &Plan, failure: Failure) -> Failure {
+        let names = |is_meant: &dyn Fn(usize) -> bool| {
+            let chosen = plan.open().filter(|(number, ..)| is_meant(*number));
+            let names: Vec<_> = chosen.map(|(_, one, _)| one.thing.name()).collect();
+            names.join(", ")
+        };
+        let is_whole = |number| self.whole.contains(&number);
+        let is_begun = |number| self.begun.contains(&number);
+        let mut failure = failure;
+        for (words, names) in [
+            ("done", names(&is_whole)),
+            ("done in part", names(&|number| is_begun(number) && !is_whole(number))),
+            ("not done", names(&|number| !is_begun(number) && !is_whole(number))),
+        ] {
+            if !names.is_empty() {
+                failure = failure.with_hint(format!("{words}: {names}"));
+            }
+        }
+        failure.with_hint("the same command goes on from here")
+    }
 }
 
 struct Work<'p> {
@@ -147,7 +178,7 @@ impl Work<'_> {
             .ok_or_else(|| Failure::usage(format!("{at} has not been seen")))
     }
 
-    async fn wait(&self, name: &str, location: &str, done: &Done, until: &Until) -> Result<()> {
+    async fn wait(&self, name: &str, location: &str, done: &occi_client::Done, until: &Until) -> Result<()> {
         let operation = done.operation.as_deref();
         if let Some(limit) = self.waiting.wait
             && (operation.is_some() || *until == Until::Gone)
