@@ -185,17 +185,23 @@ impl Contexts {
         })
     }
 
+    /// Whether one can have another name.
+    pub(crate) fn check_rename(&self, from: &str, to: &str) -> Result<()> {
+        check_name(to)?;
+        self.get(from)?;
+        match self.contexts.contains_key(to) {
+            true => Err(Failure::new(
+                Exit::Conflict,
+                format!("there is a context {to:?} already"),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Gives one another name.
     pub(crate) fn rename(from: &str, to: &str) -> Result<()> {
-        check_name(to)?;
         change(|contexts, document| {
-            contexts.get(from)?;
-            if contexts.contexts.contains_key(to) {
-                return Err(Failure::new(
-                    Exit::Conflict,
-                    format!("there is a context {to:?} already"),
-                ));
-            }
+            contexts.check_rename(from, to)?;
             if let Some(all) = document["contexts"].as_table_like_mut()
                 && let Some(context) = all.remove(from)
             {

@@ -53,6 +53,9 @@ enum What {
         /// Which
         #[arg(add = complete::contexts())]
         name: String,
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -73,12 +76,19 @@ impl ContextVerb {
                 output.show(&record(&name, context, is_current))
             }
             What::Rename { name, new } => {
-                Contexts::rename(&name, &new)?;
-                Secrets::rename(&name, &new)
+                Contexts::load()?.check_rename(&name, &new)?;
+                // A secret whose context is gone would stay for ever.
+                Secrets::rename(&name, &new)?;
+                Contexts::rename(&name, &new)
             }
-            What::Remove { name } => {
-                Contexts::remove(&name)?;
-                Secrets::forget(&name).map(drop)
+            What::Remove { name, dry_run: true } => {
+                Contexts::load()?.get(&name)?;
+                output.text(&format!("would forget {name}, and its password or token\n"))
+            }
+            What::Remove { name, dry_run: false } => {
+                Contexts::load()?.get(&name)?;
+                Secrets::forget(&name)?;
+                Contexts::remove(&name)
             }
         }
     }

@@ -256,6 +256,9 @@ pub(crate) struct Logout {
     /// The context [the current one]
     #[arg(value_name = "CONTEXT", add = complete::contexts())]
     name: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Logout {
@@ -263,6 +266,9 @@ impl Logout {
         let contexts = Contexts::load()?;
         let (name, context) = contexts.named(self.name.as_deref().or(global.context.as_deref()))?;
         let output = Output::new(global);
+        if self.dry_run {
+            return output.text(&format!("would forget the password or token of {name}\n"));
+        }
         let words = match (Secrets::forget(&name)?, &context.password_command) {
             (true, _) => format!("logged out of {name}"),
             (false, Some(_)) => format!("nothing is kept of {name} here: its password comes from password_command"),

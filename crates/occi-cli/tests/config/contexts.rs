@@ -133,6 +133,19 @@ pub(crate) async fn several() {
     ] {
         person.occi(line).await.fails(line, code, &[word]);
     }
+    // What cannot be forgotten stays known.
+    person.set_mode(CREDENTIALS, 0o644);
+    for line in ["context remove first", "context rename first last", "logout first"] {
+        person.occi(line).await.fails(line, 1, &["open to others"]);
+    }
+    person.set_mode(CREDENTIALS, 0o600);
+    for line in ["context remove first --dry-run", "logout first --dry-run"] {
+        assert!(person.good(line).await.starts_with("would forget"), "{line}");
+    }
+    assert_eq!(
+        person.good("--context first api GET /who").await,
+        "one: ann by pa55word\n"
+    );
     person.good("context remove first").await;
     assert!(!person.read(CREDENTIALS).contains(PASSWORD) && person.read(CREDENTIALS).contains(TOKEN));
     assert_eq!(json(&person.good("context -o json").await).as_array().unwrap().len(), 1);
