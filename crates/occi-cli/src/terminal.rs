@@ -1,8 +1,10 @@
 //! The terminal as a wire: every key goes through as it is, and whatever happens the terminal is itself again afterwards.
 
 use crate::failure::{Exit, Failure, Result};
+use crate::words::{paint, told};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::IsTerminal;
 use std::sync::{Mutex, Once, PoisonError};
 
 /// As long as this lives, keys are bytes.
@@ -44,6 +46,17 @@ pub(crate) fn ask(prompt: &str) -> std::io::Result<String> {
     let answer = rpassword::prompt_password(prompt);
     set(None);
     answer
+}
+
+/// Asks a person whether something is meant; `None` if there is nobody to ask.
+pub(crate) fn confirms(question: &str) -> Option<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    paint(format_args!("{} [y/N] ", told(question)));
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Makes the terminal what it was, if it is not. For whoever ends the process from another thread, and drops nothing.

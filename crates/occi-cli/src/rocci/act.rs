@@ -5,7 +5,7 @@ use super::log::Log;
 use super::options::{Action, Options};
 use super::values::Context;
 use super::{Result, Trouble, print};
-use crate::words;
+use crate::terminal;
 use futures::TryStreamExt;
 use occi_client::{
     Category, Client, Created, EntityDraft, ErrorKind, Filter, Input, Kind, LinkDraft, Listing, Mixin, Model, Patience,
@@ -16,7 +16,6 @@ use occi_model::infrastructure::{
     COMPUTE, NETWORKINTERFACE, SSH_KEY, SSH_PUBLIC_KEY, STORAGELINK, USER_DATA, USERDATA,
 };
 use occi_model::production::{OPENSTACK_PUBLIC_KEY, OPENSTACK_USER_DATA, SECURITYGROUPLINK};
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 /// Deletes collections where nobody can be asked.
@@ -361,18 +360,13 @@ impl Act<'_> {
         if self.options.yes || is_meant() {
             return Ok(());
         }
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(Trouble(format!(
-                "this would delete everything in {at}, and there is nobody to ask: --yes or {DELETE_ALL}=1 says that it is meant"
-            )));
-        }
         let question = format!("Delete everything in {at} of {}?", self.client.endpoint());
-        words::paint(format_args!("{} [y/N] ", words::told(&question)));
-        let mut answer = String::new();
-        let _ = std::io::stdin().read_line(&mut answer);
-        match answer.trim().to_ascii_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err("nothing has been deleted".into()),
+        match terminal::confirms(&question) {
+            Some(true) => Ok(()),
+            Some(false) => Err("nothing has been deleted".into()),
+            None => Err(Trouble(format!(
+                "this would delete everything in {at}, and there is nobody to ask: --yes or {DELETE_ALL}=1 says that it is meant"
+            ))),
         }
     }
 

@@ -4,7 +4,7 @@ use super::digest;
 use super::log::Log;
 use super::options::{Auth, Level, Options};
 use super::{Result, Trouble};
-use crate::config::ask;
+use crate::config::{GRID_AUTHORITIES, ask};
 use crate::failure::file_failure;
 use crate::trace;
 use bytes::Bytes;
@@ -18,9 +18,6 @@ use secrecy::{ExposeSecret, SecretString};
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Where the grid keeps its authorities.
-const GRID: &str = "/etc/grid-security/certificates";
 
 /// A client as the options want it.
 pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
@@ -126,7 +123,7 @@ pub(super) fn say_project(client: &Client, log: &Log) {
 }
 
 fn directories(options: &Options) -> Vec<PathBuf> {
-    let grid = || Some(PathBuf::from(GRID)).filter(|path| path.is_dir());
+    let grid = || Some(PathBuf::from(GRID_AUTHORITIES)).filter(|path| path.is_dir());
     options.ca_path.clone().or_else(grid).into_iter().collect()
 }
 

@@ -7,11 +7,11 @@ use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found};
 use crate::progress::Waiting;
 use crate::session::Session;
+use crate::terminal;
 use crate::words;
 use clap::Args;
 use futures::{StreamExt, TryStreamExt};
 use occi_client::{Listing, Until};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// Delete things
@@ -194,17 +194,12 @@ async fn shown(found: &[Found], session: &Session) -> Vec<String> {
 /// # Errors
 /// There is none, or the answer is not yes.
 pub(super) fn confirm(question: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(
+    match terminal::confirms(question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(Exit::Failure, "nothing has been done")),
+        None => Err(
             Failure::usage("this wants to be confirmed, and there is no terminal to ask at")
                 .with_hint("--yes does it without asking, --dry-run shows what it would do"),
-        );
-    }
-    words::paint(format_args!("{} [y/N] ", words::told(question)));
-    let mut answer = String::new();
-    let _ = std::io::stdin().read_line(&mut answer);
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nothing has been done")),
+        ),
     }
 }
