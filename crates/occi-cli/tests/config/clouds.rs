@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 /// Version 3, whose tokens name who got them: `s3cret-<user>-<project>`, and whose catalogue lists a server of OCCI in two
 /// regions.
-async fn keystone(near: &str, far: &str) -> Stub {
+pub(crate) async fn keystone(near: &str, far: &str) -> Stub {
     let endpoint =
         |interface: &str, region: &str, url: &str| json!({ "interface": interface, "region": region, "url": url });
     let catalogue = json!([
@@ -73,7 +73,7 @@ async fn keystone(near: &str, far: &str) -> Stub {
 }
 
 /// A server that takes tokens of that Keystone, and says of whom.
-async fn server(name: &'static str) -> Stub {
+pub(crate) async fn server(name: &'static str) -> Stub {
     Stub::start(move |seen| match seen.header("x-auth-token").strip_prefix("s3cret-") {
         Some(who) if seen.target == "/who" => text(200, format!("{name}: {who}\n")),
         Some(_) => model(),

@@ -10,6 +10,7 @@ mod certificates;
 mod clouds;
 mod contexts;
 mod hostile;
+mod logins;
 #[expect(dead_code, reason = "shared with the tests of the client")]
 #[path = "../../../occi-client/tests/occid/server.rs"]
 mod occid;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             "an_identity_provider_is_shown_no_certificate_of_ours",
             provider::certificate,
         ),
+        trial("every_log_in_of_the_help_works", logins::help),
         trial("a_renewal_that_nobody_waits_for_is_kept", provider::impatient),
         trial("cli_5_every_way_to_say_who_asks_reaches_the_server", precedence::ways),
         trial(

@@ -9,6 +9,7 @@ mod documents;
 #[expect(dead_code, reason = "shared with the tests of the client")]
 #[path = "../../../occi-client/tests/occid/server.rs"]
 mod server;
+mod shells;
 
 use cut::Cut;
 use libtest_mimic::{Arguments, Trial};
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         trial("every_example_of_the_help_works", examples),
         trial("what_acts_on_several_prints_one_document", documents::documents),
         trial("a_shell_completes_names_of_the_server", completion),
+        trial("the_shells_themselves_offer_them", shells::shells),
         trial("what_is_completed_is_a_word_that_no_shell_carries_out", harmless),
         trial(
             "a_kind_may_stand_in_front_of_names_with_every_verb_in_both_orders",
@@ -231,15 +233,13 @@ fn examples() {
         is_set = LOOKING.iter().any(|verb| line.starts_with(&format!("occi {verb}")));
         let operation = person.reads("occi list operation --limit 1 -o jsonpath='$[0].id'");
         let line = line.replace("01a22653-56dc-7318-b8a2-eb429ecadc35", operation.trim());
-        // Log-ins are about servers of others, which are not here.
-        let is_elsewhere = line.starts_with("occi login");
-        let line = line
-            .replace("cloud.example.org", "127.0.0.1")
-            .replace("id.example.org", "127.0.0.1:11443");
+        // Log-ins are about servers of others: the tests of the configuration have those.
+        if line.starts_with("occi login") {
+            continue;
+        }
         let output = person.types(&line);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let is_right = output.status.success() || is_elsewhere && output.status.code() != Some(2);
-        assert!(is_right, "{line}: {} {stderr}", output.status);
+        assert!(output.status.success(), "{line}: {} {stderr}", output.status);
     }
 }
 
@@ -322,12 +322,6 @@ fn completion() {
     person.reads(&format!("echo $OCCI_PASSWORD >password; {login} && rm asked"));
     let line = "_CLAP_COMPLETE_INDEX=4 COMPLETE=bash occi -- occi --context asks show we; test ! -e asked";
     assert_eq!(person.reads(line), "");
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(
-            person.reads(&format!("occi completion {shell}")).contains("COMPLETE"),
-            "{shell}"
-        );
-    }
 }
 
 fn harmless() {
