@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use occi_engine::{Engine, EngineConfig, Retention};
 use occi_store::{SqliteStore, Store, StoreError};
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +82,7 @@ pub async fn run(config: Config) -> Result<(), ConfigError> {
         ));
     };
     let tls = (listener.is_remote() || config.http.tls_certificate.is_some())
-        .then(|| Tls::open(&config.http, &data_dir, own_names(&listener)).map(Arc::new))
+        .then(|| Tls::open(&config.http, &data_dir, own_names(&listener, &config.http)).map(Arc::new))
         .transpose()?;
     let admin_address = config.admin_listen(&data_dir);
     let admin_listener = match config.server.admin_listen {
@@ -217,12 +218,23 @@ fn host_name() -> String {
 }
 
 /// What a certificate of our own is for.
-fn own_names(listener: &Listener) -> Vec<String> {
-    let address = match listener {
-        Listener::Tcp(_, address) if !address.ip().is_unspecified() => Some(address.ip().to_string()),
-        _ => None,
+fn own_names(listener: &Listener, config: &config::Http) -> Vec<String> {
+    let addresses: Vec<IpAddr> = match listener {
+        Listener::Tcp(_, address) if address.ip().is_unspecified() => {
+            // Without them clients elsewhere have only its names, so it is no reason not to serve.
+            let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+            interfaces.iter().map(if_addrs::Interface::ip).collect()
+        }
+        Listener::Tcp(_, address) => vec![address.ip()],
+        Listener::Unix(..) => Vec::new(),
     };
-    [host_name()].into_iter().chain(address).collect()
+    let public = config.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+    let public = public.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
+    let mut names = config.tls_names.clone();
+    names.push(host_name());
+    names.extend(addresses.iter().map(ToString::to_string));
+    names.extend(public);
+    names
 }
 
 /// The URL to print, and the authority for requests that name none.
@@ -250,7 +262,7 @@ fn announce(url: &str, config: &Config, password: Option<&str>, data_dir: &Path,
         && config.http.tls_certificate.is_none()
     {
         eprintln!(
-            "the certificate is self-signed: give clients {}",
+            "the certificate is self-signed: give clients {} (to have one for more names, see http.tls_names, remove it and start again)",
             tls.certificate().display()
         );
     }

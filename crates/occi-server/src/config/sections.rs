@@ -39,6 +39,9 @@ section! {
     tls_certificate: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.crt");
     /// The private key of the certificate (PEM).
     tls_key: Option<PathBuf> = None, like PathBuf::from("/etc/occid/tls.key");
+    /// More names and addresses that a certificate of our own is for, when it is made. It always is for this host's
+    /// name, its addresses that the service listens on, and the host of `public_url`.
+    tls_names: Vec<String> = Vec::new();
     /// The longest header field of a request; longer ones are answered 431, and a longer URL 414.
     header_field_limit: Size = Size(16 << 10);
     /// All header fields of a request together; more is answered 431.

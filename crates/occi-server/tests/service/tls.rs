@@ -13,6 +13,11 @@ use std::sync::Arc;
 
 /// One request over TLS, by a client that trusts `root` alone; the handshake's complaint if it does not come to that.
 fn request(port: u16, root: &Path, head: &str) -> Result<Answer, String> {
+    request_as("localhost", port, root, head)
+}
+
+/// As from a client that came to `name`.
+fn request_as(name: &str, port: u16, root: &Path, head: &str) -> Result<Answer, String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(root).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -21,7 +26,7 @@ fn request(port: u16, root: &Path, head: &str) -> Result<Answer, String> {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut session = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned()).unwrap()).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     while session.is_handshaking() {
@@ -64,6 +69,29 @@ fn an_address_that_others_reach_is_encrypted_with_a_certificate_of_its_own() {
     let again = occid.stop().start();
     assert_eq!(std::fs::read_to_string(&certificate).unwrap(), text);
     assert!(is_served(&again, &certificate));
+}
+
+#[test]
+fn a_certificate_of_its_own_is_for_each_address_and_for_the_names_that_are_configured() {
+    let http =
+        "[http]\npublic_url = \"https://cloud.example.org\"\ntls_names = [\"occi.lab.example.org\", \"192.0.2.7\"]";
+    let occid = Setup::default().flags(&["--listen", "0.0.0.0:0"]).config(http).start();
+    let certificate = occid.setup.data().join("tls.crt");
+    let mut names = ["cloud.example.org", "occi.lab.example.org", "192.0.2.7"]
+        .map(str::to_owned)
+        .to_vec();
+    names.extend(
+        if_addrs::get_if_addrs()
+            .unwrap()
+            .iter()
+            .map(|interface| interface.ip().to_string()),
+    );
+    for name in names {
+        let answer = request_as(&name, occid.address.port(), &certificate, "").unwrap();
+        assert_eq!(answer.status, 401, "{name}");
+    }
+    let refused = request_as("elsewhere.example.org", occid.address.port(), &certificate, "").unwrap_err();
+    assert!(refused.contains("not valid for name"), "{refused}");
 }
 
 #[test]
