@@ -110,6 +110,7 @@ impl Site {
         let name = unique("user");
         let project = unique("project");
         let password = unique("password");
+        host.command(&["project", "add", &project], "");
         host.command(
             &["user", "add", &name, "--project", &project, "--password-file", "-"],
             &password,

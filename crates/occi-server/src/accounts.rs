@@ -166,14 +166,19 @@ impl Accounts {
             }));
         }
         let password_hash = self.hash(password).await?;
-        let named = project.or_else(|| operator.then_some(DEFAULT_PROJECT));
-        let project = named.unwrap_or(name);
-        let mut writes = self.missing_project(project).await?;
-        if named.is_none() && writes.is_empty() {
-            return Err(AccountError::Invalid(format!(
-                "there is a project {name} already, and its members may change all that is in it: name it with --project, or another one"
-            )));
-        }
+        let (project, mut writes) = match project {
+            // A name that is misspelt makes no project, which would have no quota.
+            Some(named) => (named, Vec::new()),
+            None if operator => (DEFAULT_PROJECT, self.missing_project(DEFAULT_PROJECT).await?),
+            None => match self.missing_project(name).await? {
+                made if made.is_empty() => {
+                    return Err(AccountError::Invalid(format!(
+                        "there is a project {name} already, and its members may change all that is in it: name it with --project, or another one"
+                    )));
+                }
+                made => (name, made),
+            },
+        };
         writes.push(Write::InsertUser(User {
             name: name.to_owned(),
             password_hash,

@@ -108,8 +108,8 @@ enum User {
     Add {
         /// The name.
         name: String,
-        /// The project where what the user makes lands; it is made if there is none. Without this flag it is a new one
-        /// of the user's name, of an operator `default`.
+        /// The project where what the user makes lands; `project add` makes one. Without this flag it is a new one of
+        /// the user's name, of an operator `default`.
         #[arg(long)]
         project: Option<String>,
         /// Sees and does everything.

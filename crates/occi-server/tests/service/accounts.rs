@@ -51,17 +51,18 @@ fn commands_that_cross_each_other_undo_nothing_of_each_other() {
         let arguments = ["user", "add", name, "--project", project];
         setup.run_with_input(&arguments, project)
     };
+    setup.run(&["project", "add", "physics"]).good();
     // A password takes its time to be hashed. Each round the others come a little later.
     for late in (0..6).map(|round| std::time::Duration::from_millis(20 * round)) {
         add("ann", "physics").good();
         let lab = std::thread::scope(|scope| {
             let passwd = scope.spawn(|| setup.run_with_input(&["user", "passwd", "ann"], "other"));
-            let bob = scope.spawn(|| add("bob", "lab"));
+            let own = scope.spawn(|| setup.run_with_input(&["user", "add", "lab"], "lab"));
             std::thread::sleep(late);
             setup.run(&["project", "member", "remove", "physics", "ann"]).good();
             let lab = setup.run(&["project", "add", "lab", "--cores", "4"]);
             passwd.join().unwrap().good();
-            assert!(bob.join().unwrap().ok || lab.ok);
+            assert!(own.join().unwrap().ok || lab.ok);
             lab
         });
         let list = setup.run(&["user", "list"]).good();
@@ -74,8 +75,9 @@ fn commands_that_cross_each_other_undo_nothing_of_each_other() {
         for line in [&["user", "remove", "ann"][..], &["project", "remove", "lab"]] {
             setup.run(line).good();
         }
-        setup.run(&["user", "remove", "bob"]);
+        setup.run(&["user", "remove", "lab"]);
     }
+    setup.run(&["project", "add", "lab"]).good();
     // Of two of one name one is made.
     let made = std::thread::scope(|scope| {
         let adding = ["lab", "physics"].map(|project| (project, scope.spawn(move || add("zoe", project))));
@@ -152,6 +154,16 @@ fn a_user_is_no_member_of_a_project_that_nobody_named() {
     let words = setup.run_with_input(&["user", "add", "phys2"], "x").bad();
     assert!(words.contains("phys2") && words.contains("--project"), "{words}");
     occid.user("phys2", &["--project", "phys2"]);
+    // A misspelt one is not made: it would have no quota.
+    let words = setup
+        .run_with_input(&["user", "add", "dave", "--project", "phyiscs"], "x")
+        .bad();
+    assert!(words.contains("phyiscs"), "{words}");
+    let list = setup.run(&["user", "list"]).good();
+    assert!(
+        !list.contains("dave") && !setup.run(&["project", "list"]).good().contains("phyiscs"),
+        "{list}"
+    );
 }
 
 #[test]

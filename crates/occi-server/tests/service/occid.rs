@@ -244,6 +244,9 @@ impl Occid {
     /// Makes a user, whose password is its name.
     #[track_caller]
     pub(crate) fn user(&self, name: &str, flags: &[&str]) -> Client {
+        if let Some(at) = flags.iter().position(|flag| *flag == "--project") {
+            self.setup.run(&["project", "add", flags[at + 1]]); // which may be there
+        }
         let arguments = [&["user", "add", name], flags].concat();
         self.setup.run_with_input(&arguments, name).good();
         self.client(name, name)
