@@ -10,11 +10,10 @@ use crate::operation::{has_ended, worker};
 use crate::{Caller, EngineConfig, EngineError, ProjectModel, Result, Stamp, Where, place, policy};
 use occi_backend::Backend;
 use occi_model::{EntityId, Registry, TypeId};
-use occi_store::{Audit, Commit, Committed, OperationQuery, OperationState, Store, StoreError, Write};
+use occi_store::{Audit, Commit, Committed, EventQuery, OperationQuery, OperationState, Store, StoreError, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -50,7 +49,7 @@ pub(crate) struct Inner {
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
     /// The number of the newest event that we know of.
-    newest: AtomicI64,
+    pub(crate) newest: watch::Sender<i64>,
 }
 
 impl Engine {
@@ -76,7 +75,7 @@ impl Engine {
             hot: Hot::new(config.cache_bytes),
             seats: Seats::default(),
             removals: RwLock::default(),
-            newest: AtomicI64::new(store.events(i64::MAX, 1).await?.newest),
+            newest: watch::Sender::new(store.events(&EventQuery::after(i64::MAX, 1)).await?.newest),
             waiting: Arc::new(Waiting::new(stopping.clone())),
             scopes: Scopes::default(),
             tasks: TaskTracker::new(),
@@ -223,12 +222,16 @@ impl Inner {
 
     /// An event of this number has happened.
     pub(crate) fn told(&self, event: i64) {
-        self.newest.fetch_max(event, Ordering::AcqRel);
+        self.newest.send_if_modified(|newest| {
+            let is_newer = event > *newest;
+            *newest = event.max(*newest);
+            is_newer
+        });
     }
 
     /// The number of the newest event that we know of.
     pub(crate) fn newest_event(&self) -> i64 {
-        self.newest.load(Ordering::Acquire)
+        *self.newest.borrow()
     }
 
     /// Carries out one transaction. What is remembered of its entities is forgotten before this returns.

@@ -126,7 +126,7 @@ impl Accept {
         offered
             .iter()
             .filter_map(|&media| {
-                let (quality, position) = self.quality_of(media)?;
+                let (quality, position) = self.quality_of(media.as_str())?;
                 Some((std::cmp::Reverse(quality), media == MediaType::Html, position, media))
             })
             .min()
@@ -137,6 +137,16 @@ impl Accept {
     /// that was asked for is refused differently from an unknown type.
     pub fn names(&self, media: MediaType) -> bool {
         self.quality_of_exactly(media.as_str()).is_some()
+    }
+
+    /// Whether a header names this type, which is none of OCCI's, itself.
+    pub fn names_type(&self, essence: &str) -> bool {
+        self.quality_of_exactly(essence).is_some()
+    }
+
+    /// Whether this type, which is none of OCCI's, is acceptable.
+    pub fn takes_type(&self, essence: &str) -> bool {
+        self.quality_of(essence).is_some()
     }
 
     /// Whether the client asks for errors as `application/problem+json` (RFC 9457) by name.
@@ -153,12 +163,11 @@ impl Accept {
             .filter(|(quality, _)| *quality > 0)
     }
 
-    /// Quality and position of the most specific range for `media`; `None` if it is not acceptable.
-    fn quality_of(&self, media: MediaType) -> Option<(u16, usize)> {
+    /// Quality and position of the most specific range for a type; `None` if it is not acceptable.
+    fn quality_of(&self, name: &str) -> Option<(u16, usize)> {
         if self.ranges.is_empty() {
             return Some((1000, 0));
         }
-        let name = media.as_str();
         let family = &name[..=name.find('/').unwrap_or_default()];
         self.ranges
             .iter()

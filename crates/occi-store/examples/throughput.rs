@@ -371,8 +371,8 @@ fn write_rows(connection: &Connection, seq: i64) {
         params![],
     );
     run(
-        "INSERT INTO event VALUES (?1, ?2, 'created', ?3, ?4, ?5, 'alpha', 1)",
-        params![seq, now, id, path, kind],
+        "INSERT INTO event VALUES (?1, ?2, 'created', ?3, ?4, ?5, 'alpha', 1, 'web', 'active', NULL, ?6, 'succeeded')",
+        params![seq, now, id, path, kind, operation],
     );
     run(
         "INSERT INTO audit VALUES (?1, ?2, 'ann', 'alpha', 'create', '/compute/', 'accepted', '201', '0123456789abcdef')",

@@ -280,7 +280,8 @@ fn read_state(text: &str) -> Result<OperationState> {
 }
 
 /// The columns that [`event`] reads, in their order.
-pub(crate) const EVENT: &str = "number, at_ms, what, entity, path, kind, project, generation";
+pub(crate) const EVENT: &str = "number, at_ms, what, entity, path, kind, project, generation, title, state, \
+                                visibility, operation, operation_state";
 
 pub(crate) fn event(cells: &mut Cells<'_>) -> Result<EventRow> {
     Ok(EventRow {
@@ -292,13 +293,24 @@ pub(crate) fn event(cells: &mut Cells<'_>) -> Result<EventRow> {
         kind: cells.opt_type_id()?,
         project: cells.opt_string()?,
         generation: cells.int()?,
+        title: cells.opt_string()?,
+        state: cells.opt_string()?,
+        visibility: cells.opt_text()?.map_or(Ok(Visibility::Project), read_visibility)?,
+        operation: match (cells.opt_parse()?, cells.opt_text()?) {
+            (Some(operation), Some(state)) => Some((operation, read_state(state)?)),
+            _ => None,
+        },
     })
 }
 
 pub(crate) async fn insert_event<T: Tx>(tx: &mut T, row: &EventRow) -> Result<()> {
+    let visibility = match &row.visibility {
+        Visibility::Project => None,
+        seen => Some(write_visibility(seen)?),
+    };
     tx.execute(
-        "INSERT INTO event (number, at_ms, what, entity, path, kind, project, generation) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO event (number, at_ms, what, entity, path, kind, project, generation, title, state, visibility, \
+         operation, operation_state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             row.number,
             row.at_ms,
@@ -308,6 +320,11 @@ pub(crate) async fn insert_event<T: Tx>(tx: &mut T, row: &EventRow) -> Result<()
             row.kind.as_ref(),
             row.project.as_ref(),
             row.generation,
+            row.title.as_ref(),
+            row.state.as_ref(),
+            visibility,
+            row.operation.map(|(id, _)| id),
+            row.operation.map(|(_, state)| state_text(state)),
         ],
     )
     .await?;

@@ -6,7 +6,7 @@ use crate::error::Refused;
 use crate::json::write_types;
 use crate::row::{Audit, Change, IdempotencyRow, OperationState, Project, Role, Usage, User, UserMixinRow, Visibility};
 use crate::tx::{Command, Locks, Param, Tx, params};
-use crate::writing::{Writing, missing, taken};
+use crate::writing::{Heard, Writing, missing, taken};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
 use uuid::Uuid;
@@ -297,7 +297,16 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             writing.remove(found, true).await
         }
         Write::InsertOperation(row) => match insert_operation(writing.tx, row).await? {
-            true => Ok(()),
+            true => {
+                writing.hear(Heard {
+                    operation: row.id,
+                    state: row.state,
+                    entity: row.entity.clone(),
+                    path: row.path.clone(),
+                    project: row.project.clone(),
+                });
+                Ok(())
+            }
             false => Err(taken("operation", &row.id.to_string()).into()),
         },
         Write::Step {
@@ -314,10 +323,7 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                        due_ms = CASE WHEN lease_owner IS NULL THEN due_ms ELSE ?5 END \
                        WHERE id = ?1 AND finished_ms IS NULL";
             let params = params![*operation, step, progress.map(i64::from), *engine_accepted, until];
-            match writing.tx.execute(sql, params).await? {
-                0 => Err(Refused::LeaseLost(*operation).into()),
-                _ => Ok(()),
-            }
+            written(writing, *operation, OperationState::Running, sql, params).await
         }
         Write::FinishOperation {
             operation,
@@ -332,35 +338,23 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                 error.as_ref().map(ToString::to_string),
                 result.as_ref().map(ToString::to_string),
             );
-            let changed = match state {
+            match state {
                 OperationState::Accepted | OperationState::Running => {
                     let sql = "UPDATE operation SET state = 'accepted', error = ?2, result = ?3, not_before_ms = ?4, \
                                step = COALESCE(?5, step), lease_owner = NULL, lease_until_ms = NULL, \
                                due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE ?4 END \
                                WHERE id = ?1 AND finished_ms IS NULL";
-                    writing
-                        .tx
-                        .execute(sql, params![*operation, error, result, *not_before_ms, step.as_ref()])
-                        .await?
+                    let params = params![*operation, error, result, *not_before_ms, step.as_ref()];
+                    written(writing, *operation, OperationState::Accepted, sql, params).await
                 }
                 OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention => {
                     let sql = "UPDATE operation SET state = ?2, error = ?3, result = ?4, finished_ms = ?5, \
                                progress = CASE WHEN ?2 = 'succeeded' THEN 100 ELSE progress END, \
                                step = COALESCE(?6, step), \
                                lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND finished_ms IS NULL";
-                    writing
-                        .tx
-                        .execute(
-                            sql,
-                            params![*operation, state_text(*state), error, result, *at_ms, step.as_ref()],
-                        )
-                        .await?
+                    let params = params![*operation, state_text(*state), error, result, *at_ms, step.as_ref()];
+                    written(writing, *operation, *state, sql, params).await
                 }
-            };
-            if changed == 0 {
-                Err(Refused::LeaseLost(*operation).into())
-            } else {
-                Ok(())
             }
         }
         Write::CancelOperation(operation) => {
@@ -395,6 +389,24 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             Ok(())
         }
     }
+}
+
+/// Carries out this update of an operation, unless it has ended, and tells that it is in `state` since then.
+async fn written<T: Tx>(
+    writing: &mut Writing<'_, T>,
+    operation: Uuid,
+    state: OperationState,
+    update: &str,
+    params: &[Param<'_>],
+) -> Result<()> {
+    let sql = format!("{update} RETURNING {}", Heard::COLUMNS);
+    let heard = writing
+        .tx
+        .row(&sql, params, |cells| Heard::of(operation, state, cells))
+        .await?
+        .ok_or(Refused::LeaseLost(operation))?;
+    writing.hear(heard);
+    Ok(())
 }
 
 async fn update_entity<T: Tx>(

@@ -92,6 +92,43 @@ pub struct AuditQuery {
     pub limit: u32,
 }
 
+/// A selection of events, in their order. All conditions hold.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    /// Whose eyes: what is not of their projects is selected if others saw it too, whoever they were.
+    pub sees: Sees,
+    /// Only this project, if given, and what concerns everybody.
+    pub project: Option<String>,
+    /// Only of this path.
+    pub path: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<TypeId>,
+    /// Only those that tell of this operation.
+    pub operation: Option<uuid::Uuid>,
+    /// After this number.
+    pub after: i64,
+    /// The last ones instead of the first.
+    pub last: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl EventQuery {
+    /// Everything after `number`, at most `limit`.
+    pub fn after(number: i64, limit: u32) -> Self {
+        Self {
+            sees: Sees::All,
+            project: None,
+            path: None,
+            kind: None,
+            operation: None,
+            after: number,
+            last: false,
+            limit,
+        }
+    }
+}
+
 /// Some events.
 #[derive(Clone, Debug, Default)]
 pub struct EventPage {

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::codec::{self, AUDIT, ENTITY, EVENT, IDEMPOTENCY, OPERATION, PROJECT, USAGE, USER_MIXIN};
-use crate::query::{AuditQuery, EventPage, OperationQuery};
+use crate::query::{AuditQuery, EventPage, EventQuery, OperationQuery, Sees};
 use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage, User, UserMixinRow};
 use crate::tx::{Param, Tx, in_list, params};
 use occi_model::{EntityId, TypeId};
@@ -174,7 +174,17 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
     tx.rows(&sql, &params, codec::operation).await
 }
 
-pub(crate) async fn events<T: Tx>(tx: &mut T, number: i64, limit: u32) -> Result<EventPage> {
+pub(crate) async fn events<T: Tx>(tx: &mut T, query: &EventQuery) -> Result<EventPage> {
+    let EventQuery {
+        sees,
+        project,
+        path,
+        kind,
+        operation,
+        after,
+        last,
+        limit,
+    } = query;
     // The newest number is read first: events that are committed in between are shown, and counted next time.
     let newest = tx
         .row("SELECT value FROM counter WHERE name = 'event'", params![], |cells| {
@@ -182,8 +192,35 @@ pub(crate) async fn events<T: Tx>(tx: &mut T, number: i64, limit: u32) -> Result
         })
         .await?
         .unwrap_or_default();
-    let sql = format!("SELECT {EVENT} FROM event WHERE number > ?1 ORDER BY number LIMIT {limit}");
-    let events = tx.rows(&sql, params![number], codec::event).await?;
+    let mut params = vec![(*after).into()];
+    let mut sql = format!("SELECT {EVENT} FROM event WHERE number > ?1");
+    if let Sees::Projects(projects) = sees {
+        let own = in_list(&mut params, projects.iter().map(Param::from));
+        sql.push_str(&format!(
+            " AND (project IS NULL OR project IN {own} OR visibility IS NOT NULL)"
+        ));
+    }
+    if let Some(project) = project {
+        params.push(project.into());
+        sql.push_str(&format!(" AND (project IS NULL OR project = ?{})", params.len()));
+    }
+    let equal = [
+        ("path", path.as_ref().map(Param::from)),
+        ("kind", kind.as_ref().map(Param::from)),
+        ("operation", operation.map(Param::from)),
+    ];
+    for (column, wanted) in equal {
+        if let Some(wanted) = wanted {
+            params.push(wanted);
+            sql.push_str(&format!(" AND {column} = ?{}", params.len()));
+        }
+    }
+    let order = if *last { "DESC" } else { "ASC" };
+    sql.push_str(&format!(" ORDER BY number {order} LIMIT {limit}"));
+    let mut events = tx.rows(&sql, &params, codec::event).await?;
+    if *last {
+        events.reverse();
+    }
     let oldest = tx
         .row("SELECT number FROM event ORDER BY number LIMIT 1", params![], |cells| {
             cells.int()

@@ -191,18 +191,26 @@ pub struct EventRow {
     pub number: i64,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// `created`, `changed`, `deleted`, `model`.
+    /// `created`, `changed`, `deleted`, `model`; `operation` where only that got further.
     pub what: String,
-    /// The entity.
+    /// The entity; none of an operation or a model.
     pub entity: Option<EntityId>,
-    /// Its path.
+    /// Its path, or that of the entity that the operation is about.
     pub path: Option<String>,
     /// Its kind.
     pub kind: Option<TypeId>,
-    /// Its owner project; none concerns everybody.
+    /// The owner project; none concerns everybody.
     pub project: Option<String>,
     /// Its generation after the change.
     pub generation: i64,
+    /// Its title then.
+    pub title: Option<String>,
+    /// Its state then.
+    pub state: Option<String>,
+    /// Who else saw it then, or just before.
+    pub visibility: Visibility,
+    /// The operation that began, got further or ended with this, and where it is since then.
+    pub operation: Option<(Uuid, OperationState)>,
 }
 
 /// One line of the audit.

@@ -7,6 +7,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_scope.sql"),
     include_str!("../migrations/0003_open_part.sql"),
+    include_str!("../migrations/0004_event.sql"),
 ];
 
 /// The schema that this program reads and writes.

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
-use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
+use crate::query::{AuditQuery, EntityQuery, EventPage, EventQuery, OperationQuery};
 use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
 use async_trait::async_trait;
 use occi_model::{EntityId, TypeId};
@@ -59,8 +59,8 @@ pub trait Store: Send + Sync + 'static {
     async fn operation(&self, id: Uuid) -> Result<Option<OperationRow>>;
     /// Some operations.
     async fn operations(&self, query: &OperationQuery) -> Result<Vec<OperationRow>>;
-    /// Events after `number`, at most `limit`.
-    async fn events(&self, number: i64, limit: u32) -> Result<EventPage>;
+    /// Some events.
+    async fn events(&self, query: &EventQuery) -> Result<EventPage>;
     /// Audit records.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<Audit>>;
     /// A known answer.

@@ -4,18 +4,45 @@ use crate::codec::{self, ENTITY, Stored, insert_event, shares, stored, title, wr
 use crate::command::{Committed, OverQuota};
 use crate::error::Refused;
 use crate::json::{write_attributes, write_types};
-use crate::row::{EntityRow, EventRow, Project, Quota, Usage, Visibility};
-use crate::tx::{Param, Tx, params};
+use crate::row::{EntityRow, EventRow, OperationState, Project, Quota, Usage, Visibility};
+use crate::tx::{Cells, Param, Tx, params};
 use crate::{Result, StoreError, read};
 use occi_model::{EntityId, TypeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use uuid::Uuid;
+
+/// How far an operation is.
+pub(crate) struct Heard {
+    pub(crate) operation: Uuid,
+    pub(crate) state: OperationState,
+    pub(crate) entity: Option<EntityId>,
+    pub(crate) path: Option<String>,
+    pub(crate) project: String,
+}
+
+impl Heard {
+    /// The columns that [`Heard::of`] reads, in their order.
+    pub(crate) const COLUMNS: &'static str = "entity, path, project";
+
+    /// Of the row of an operation.
+    pub(crate) fn of(operation: Uuid, state: OperationState, cells: &mut Cells<'_>) -> Result<Self> {
+        Ok(Self {
+            operation,
+            state,
+            entity: cells.opt_parse()?,
+            path: cells.opt_string()?,
+            project: cells.string()?,
+        })
+    }
+}
 
 /// A transaction that writes entities. [`Writing::finish`] numbers the events, as its last step.
 pub(crate) struct Writing<'t, T> {
     pub(crate) tx: &'t mut T,
     pub(crate) now_ms: i64,
     events: Vec<EventRow>,
+    heard: Vec<Heard>,
     generations: BTreeMap<EntityId, i64>,
     /// Sources of links that were written: they are rendered with their links.
     sources: BTreeSet<EntityId>,
@@ -34,6 +61,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             tx,
             now_ms,
             events: Vec::new(),
+            heard: Vec::new(),
             generations: BTreeMap::new(),
             sources: BTreeSet::new(),
             grown: BTreeSet::new(),
@@ -154,6 +182,10 @@ impl<'t, T: Tx> Writing<'t, T> {
                 (false, false) => "changed",
             };
             self.tell(what, now);
+            // Who saw it and does not any more has to learn that.
+            if let Some(event) = self.events.last_mut() {
+                event.visibility = either(&was.visibility, &now.visibility);
+            }
         }
         if was.generation != now.generation {
             self.grown.insert(was.id.clone());
@@ -337,7 +369,46 @@ impl<'t, T: Tx> Writing<'t, T> {
             kind: Some(row.kind.clone()),
             project: Some(row.project.clone()),
             generation: row.generation,
+            title: title(&row.attributes).map(str::to_owned),
+            state: row.state.clone(),
+            visibility: row.visibility.clone(),
+            operation: None,
         });
+    }
+
+    /// Tells how far an operation is: with the last event of its entity in this transaction, or by one of its own.
+    pub(crate) fn hear(&mut self, heard: Heard) {
+        self.heard.push(heard);
+    }
+
+    fn tell_heard(&mut self) {
+        for heard in std::mem::take(&mut self.heard) {
+            let operation = Some((heard.operation, heard.state));
+            let of_its_entity = |event: &&mut EventRow| {
+                heard.entity.is_some()
+                    && event.entity == heard.entity
+                    && event.project.as_ref() == Some(&heard.project)
+                    && event.operation.is_none()
+            };
+            if let Some(event) = self.events.iter_mut().rev().find(of_its_entity) {
+                event.operation = operation;
+                continue;
+            }
+            self.events.push(EventRow {
+                number: 0,
+                at_ms: self.now_ms,
+                what: "operation".to_owned(),
+                entity: None,
+                path: heard.path,
+                kind: None,
+                project: Some(heard.project),
+                generation: 0,
+                title: None,
+                state: None,
+                visibility: Visibility::Project,
+                operation,
+            });
+        }
     }
 
     /// Tells that the model of a project, or of all, is another.
@@ -351,6 +422,10 @@ impl<'t, T: Tx> Writing<'t, T> {
             kind: None,
             project,
             generation: 0,
+            title: None,
+            state: None,
+            visibility: Visibility::Project,
+            operation: None,
         });
     }
 
@@ -386,6 +461,7 @@ impl<'t, T: Tx> Writing<'t, T> {
     /// until the transaction ends, so that the order of numbers is the order of commits.
     pub(crate) async fn finish(mut self) -> Result<(Committed, Vec<EventRow>)> {
         self.grow_sources().await?;
+        self.tell_heard();
         let last = match i64::try_from(self.events.len()) {
             Ok(0) | Err(_) => {
                 let sql = "SELECT value FROM counter WHERE name = 'event'";
@@ -409,6 +485,18 @@ impl<'t, T: Tx> Writing<'t, T> {
             },
             self.events,
         ))
+    }
+}
+
+/// Who sees it with the one or the other.
+fn either(one: &Visibility, other: &Visibility) -> Visibility {
+    match (one, other) {
+        (Visibility::Public, _) | (_, Visibility::Public) => Visibility::Public,
+        (Visibility::Project, seen) | (seen, Visibility::Project) => seen.clone(),
+        (Visibility::Projects(some), Visibility::Projects(others)) => {
+            let both: BTreeSet<_> = some.iter().chain(others).cloned().collect();
+            Visibility::Projects(both.into_iter().collect())
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, EngineError, FailureKind, Freshness, Selection, Where};
 use occi_model::{EntityDraft, TypeId, Value};
-use occi_store::{EntityQuery, OperationState, Sees, Store, Usage};
+use occi_store::{EntityQuery, EventQuery, OperationState, Sees, Store, Usage};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -262,7 +262,7 @@ pub(crate) async fn agrees(on: &Fixture, failures: usize) -> Result<(), TestCase
 
 /// Who has followed the events knows what there is and in which generation, and the project uses what its entities show.
 async fn accounts_for_all(on: &Fixture) -> Result<(), TestCaseError> {
-    let page = on.store.events(0, u32::MAX).await.unwrap();
+    let page = on.store.events(&EventQuery::after(0, u32::MAX)).await.unwrap();
     prop_assert_eq!(page.newest, page.events.len() as i64);
     let mut followed = HashMap::new();
     for (number, event) in (1..).zip(page.events) {

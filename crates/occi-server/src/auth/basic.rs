@@ -113,6 +113,11 @@ impl Authenticator {
         self.accounts.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// A number that grows when an account changes.
+    pub fn accounts(&self) -> u64 {
+        self.accounts.load(Ordering::Acquire)
+    }
+
     /// Whether this header was accepted lately: no waiting, no store, no password.
     pub fn known(&self, header: &HeaderValue) -> Option<Visitor> {
         self.still(self.remembered.get(&self.tag(header))?)

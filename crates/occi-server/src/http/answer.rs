@@ -1,6 +1,6 @@
 //! Answers, from what was rendered to what is sent.
 
-use super::ask::Ask;
+use super::ask::{Ask, Manners, Query};
 use super::places::Place;
 use super::serve::Body;
 use crate::auth::Sight;
@@ -124,11 +124,22 @@ pub(super) fn set_next(response: &mut Response<Body>, ask: &Ask, next: &[(&str, 
     if !media.is_json() {
         return;
     }
+    link_next(response, &ask.manners, &ask.path, &ask.query, next);
+}
+
+/// The same for what has one rendering only.
+pub(super) fn link_next(
+    response: &mut Response<Body>,
+    manners: &Manners,
+    path: &str,
+    asked: &Query,
+    next: &[(&str, String)],
+) {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let stays = |key: &str| next.iter().all(|(name, _)| *name != key);
-    query.extend_pairs(ask.query.pairs().filter(|(key, _)| stays(key)));
+    query.extend_pairs(asked.pairs().filter(|(key, _)| stays(key)));
     query.extend_pairs(next);
-    let path = ask.manners.base.absolute(&ask.path);
+    let path = manners.base.absolute(path);
     set(
         response,
         header::LINK,

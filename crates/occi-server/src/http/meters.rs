@@ -14,6 +14,7 @@ pub(super) enum RouteClass {
     Operation,
     Image,
     Console,
+    Events,
     Entity,
     Kind,
     Mixin,
@@ -22,12 +23,13 @@ pub(super) enum RouteClass {
     None,
 }
 
-const ROUTES: [(RouteClass, &str); 10] = [
+const ROUTES: [(RouteClass, &str); 11] = [
     (RouteClass::Health, "health"),
     (RouteClass::Discovery, "discovery"),
     (RouteClass::Operation, "operation"),
     (RouteClass::Image, "image"),
     (RouteClass::Console, "console"),
+    (RouteClass::Events, "events"),
     (RouteClass::Entity, "entity"),
     (RouteClass::Kind, "kind"),
     (RouteClass::Mixin, "mixin"),

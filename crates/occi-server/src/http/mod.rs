@@ -6,6 +6,7 @@ mod collection;
 mod console;
 mod discovery;
 mod entity;
+mod events;
 mod fault;
 mod images;
 pub mod listen;

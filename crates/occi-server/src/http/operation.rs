@@ -136,7 +136,7 @@ pub(super) fn accepted(ask: &Ask, id: Uuid, media: MediaType) -> Response<Body> 
     response
 }
 
-fn word(state: OperationState) -> &'static str {
+pub(super) fn word(state: OperationState) -> &'static str {
     match state {
         OperationState::Accepted => "accepted",
         OperationState::Running => "running",

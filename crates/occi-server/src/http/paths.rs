@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// Collections of operations.
 pub(super) const OPERATIONS: &str = "/-/operation/";
 
+/// What happened.
+pub(super) const EVENTS: &str = "/events";
+
 /// Images.
 const IMAGES: &str = "/-/image/";
 /// Images that are being brought.
@@ -27,6 +30,8 @@ pub(super) enum Route {
     Operations,
     /// One operation.
     Operation(Uuid),
+    /// What happened.
+    Events,
     /// Images, and how they come.
     Images(About),
     /// A console, or what has come over it: of the entity at this path.
@@ -44,6 +49,7 @@ impl Route {
         match bare {
             "/-" | "/.well-known/org/ogf/occi/-" => return Self::Discovery,
             "/-/operation" | "/task" => return Self::Operations,
+            EVENTS => return Self::Events,
             "/-/image" => return Self::Images(About::All),
             _ => {}
         }
@@ -183,8 +189,7 @@ mod tests {
         for path in [
             "/-/x",
             "/.well-known/x",
-            "/events",
-            "/events/",
+            "/events/x",
             "/metrics",
             "/ui/x",
             "/v3",
@@ -196,6 +201,8 @@ mod tests {
             assert_eq!(Route::of(path), Route::Entities, "{path}");
         }
         assert_eq!(Route::of("/-"), Route::Discovery);
+        assert_eq!(Route::of("/events"), Route::Events);
+        assert_eq!(Route::of("/events/"), Route::Events);
         let id = Uuid::nil();
         assert_eq!(Route::of(&format!("/task/{id}")), Route::Operation(id));
         assert_eq!(Route::of(&operation(id)), Route::Operation(id));

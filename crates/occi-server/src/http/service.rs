@@ -10,7 +10,7 @@ use super::places::{Full, Places};
 use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::taking_over::TakingOver;
-use super::{collection, console, discovery, entity, operation};
+use super::{collection, console, discovery, entity, events, operation};
 use crate::auth::origin::origin;
 use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
@@ -230,7 +230,7 @@ impl Service {
         match Box::pin(self.route(head, body, path, &manners, visitor, trace)).await {
             Ok(response) => match trace.route {
                 // What lasts has a place of its own.
-                RouteClass::Image | RouteClass::Console => response,
+                RouteClass::Image | RouteClass::Console | RouteClass::Events => response,
                 _ => response.map(|body| answer::keep_place(body, place)),
             },
             Err(fault) => fault.answer(&manners),
@@ -402,6 +402,19 @@ impl Service {
                 };
                 return visit.answer(about, entity, upgrade).await;
             }
+            if route == Route::Events {
+                trace.route = RouteClass::Events;
+                let visit = events::Visit {
+                    service: self,
+                    method: &head.method,
+                    headers: &head.headers,
+                    query: &query,
+                    manners,
+                    caller: &caller,
+                    visitor: &visitor,
+                };
+                return visit.answer().await;
+            }
             let body = self.read(body).await?;
             if is_write {
                 let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -455,10 +468,10 @@ impl Service {
                 trace.route = RouteClass::Operation;
                 operation::answer(self, &ask, id).await
             }
-            Route::Nothing | Route::Images(_) if ask.method == Method::PUT => {
+            Route::Nothing | Route::Events | Route::Images(_) if ask.method == Method::PUT => {
                 Err(Fault::bad_request(format!("{} is reserved for the service", ask.path)))
             }
-            Route::Nothing | Route::Images(_) | Route::Console(..) => Err(Fault::new(
+            Route::Nothing | Route::Events | Route::Images(_) | Route::Console(..) => Err(Fault::new(
                 StatusCode::NOT_FOUND,
                 format!("there is nothing at {}", ask.path),
             )),

@@ -31,6 +31,9 @@ pub(crate) fn of_failure(kind: FailureKind) -> (StatusCode, &'static str) {
     }
 }
 
+/// The type of problem of a reader of events who has missed some: list again, then follow.
+pub(super) const RESYNC: &str = "urn:occid:problem:resync";
+
 /// Where an unreadable message stood, which decides what an unknown category means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {

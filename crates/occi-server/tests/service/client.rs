@@ -224,7 +224,8 @@ impl Raw {
         Some(answer)
     }
 
-    fn line(&mut self) -> Option<String> {
+    /// The next line, without its end; `None` at the end.
+    pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         // A connection that was reset has ended too.
         let read = self.0.read_until(b'\n', &mut line);

@@ -7,6 +7,7 @@ mod caches;
 mod client;
 mod console;
 mod crash;
+mod events;
 mod hostile;
 mod images;
 mod kinds;

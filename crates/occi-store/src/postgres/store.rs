@@ -3,7 +3,7 @@
 use super::engine::{PgTx, failure, is_conflict, migrate};
 use crate::codec::insert_audit;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
-use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
+use crate::query::{AuditQuery, EntityQuery, EventPage, EventQuery, OperationQuery};
 use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
 use crate::sweep::Sweep;
 use crate::tx::{Command, Tx};
@@ -205,8 +205,8 @@ impl Store for PostgresStore {
         reading!(self, tx => read::operations(tx, query))
     }
 
-    async fn events(&self, number: i64, limit: u32) -> Result<EventPage> {
-        reading!(self, tx => read::events(tx, number, limit))
+    async fn events(&self, query: &EventQuery) -> Result<EventPage> {
+        reading!(self, tx => read::events(tx, query))
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<Audit>> {

@@ -4,7 +4,7 @@ use super::copy;
 use super::engine::{SqliteTx, clock_ms, failure, now, open_reader, open_writer};
 use super::writer::Writer;
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
-use crate::query::{AuditQuery, EntityQuery, EventPage, OperationQuery};
+use crate::query::{AuditQuery, EntityQuery, EventPage, EventQuery, OperationQuery};
 use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
 use crate::sweep::Sweep;
 use crate::{Result, Store, StoreError, check, read, select};
@@ -222,8 +222,9 @@ impl Store for SqliteStore {
         self.read(move |tx| now(read::operations(tx, &query))).await
     }
 
-    async fn events(&self, number: i64, limit: u32) -> Result<EventPage> {
-        self.read(move |tx| now(read::events(tx, number, limit))).await
+    async fn events(&self, query: &EventQuery) -> Result<EventPage> {
+        let query = query.clone();
+        self.read(move |tx| now(read::events(tx, &query))).await
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<Audit>> {

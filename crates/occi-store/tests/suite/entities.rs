@@ -2,7 +2,9 @@
 
 use crate::fixture::*;
 use occi_model::{Attributes, LinkEnd, Value};
-use occi_store::{Audit, AuditQuery, Change, Commit, OverQuota, Quota, Refused, Require, Usage, Visibility, Write};
+use occi_store::{
+    Audit, AuditQuery, Change, Commit, EventQuery, OverQuota, Quota, Refused, Require, Usage, Visibility, Write,
+};
 use uuid::Uuid;
 
 behaviours![
@@ -139,7 +141,7 @@ async fn a_failed_requirement_writes_nothing_but_the_audit(store: Shared) {
         None,
         "the first write was undone"
     );
-    assert_eq!(store.events(0, 10).await.unwrap().events, []);
+    assert_eq!(store.events(&EventQuery::after(0, 10)).await.unwrap().events, []);
 
     assert_eq!(
         store.audit(&AuditQuery::default()).await.unwrap(),
@@ -414,7 +416,7 @@ async fn events_are_numbered_without_gaps_in_the_order_of_commits(store: Shared)
     last.sort_unstable();
     assert_eq!(last, (1..=40).map(|n| 2 * n).collect::<Vec<_>>());
 
-    let page = store.events(0, 1000).await.unwrap();
+    let page = store.events(&EventQuery::after(0, 1000)).await.unwrap();
     assert_eq!(
         page.events.iter().map(|event| event.number).collect::<Vec<_>>(),
         (1..=80).collect::<Vec<_>>()
@@ -428,7 +430,7 @@ async fn events_are_numbered_without_gaps_in_the_order_of_commits(store: Shared)
             "a commit's events stand together"
         );
     }
-    let part = store.events(78, 1).await.unwrap();
+    let part = store.events(&EventQuery::after(78, 1)).await.unwrap();
     assert_eq!((part.events[0].number, part.events.len(), part.newest), (79, 1, 80));
 
     let model = write(&store, [Write::ModelChanged(Some("alpha".into()))])
@@ -447,10 +449,10 @@ async fn events_past_their_retention_are_forgotten(store: Shared) {
         write(&store, [insert(compute(&format!("a{n}")))]).await.unwrap();
     }
     store.sweep(0, 4, 0, 0, 0).await.unwrap();
-    let page = store.events(0, 100).await.unwrap();
+    let page = store.events(&EventQuery::after(0, 100)).await.unwrap();
     assert_eq!((page.oldest, page.newest, page.events.len()), (7, 10, 4));
     store.sweep(i64::MAX, 1000, 0, 0, 0).await.unwrap();
-    let page = store.events(0, 100).await.unwrap();
+    let page = store.events(&EventQuery::after(0, 100)).await.unwrap();
     assert_eq!(
         (page.oldest, page.newest, page.events.len()),
         (11, 10, 0),

@@ -3,8 +3,8 @@
 use libtest_mimic::Failed;
 use occi_model::{Attributes, EntityId, LinkEnd, TypeId, Value};
 use occi_store::{
-    Change, Claim, Commit, Committed, EntityRow, EventRow, OperationRow, OperationState, Project, Quota, Refused,
-    Result, SqliteStore, Store, StoreError, Usage, Visibility, Write,
+    Change, Claim, Commit, Committed, EntityRow, EventQuery, EventRow, OperationRow, OperationState, Project, Quota,
+    Refused, Result, SqliteStore, Store, StoreError, Usage, Visibility, Write,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -217,7 +217,7 @@ pub(crate) async fn get(store: &Shared, name: &str) -> EntityRow {
 }
 
 pub(crate) async fn events_after(store: &Shared, number: i64) -> Vec<EventRow> {
-    store.events(number, 1000).await.unwrap().events
+    store.events(&EventQuery::after(number, 1000)).await.unwrap().events
 }
 
 /// `what` and the entity of each.

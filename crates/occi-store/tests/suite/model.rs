@@ -1,7 +1,7 @@
 //! Writes and listings in any order, against a model that fits on a page.
 
 use crate::fixture::*;
-use occi_store::{Change, Observation, OperationState, Refresh, Usage, Write};
+use occi_store::{Change, EventQuery, Observation, OperationState, Refresh, Usage, Write};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,7 +187,7 @@ async fn play(store: &Shared, prefix: &str, actions: Vec<Action>) -> Result<(), 
         row.state = Some(STATES[state].into());
         row
     };
-    let first = store.events(0, 0).await.unwrap().newest;
+    let first = store.events(&EventQuery::after(0, 0)).await.unwrap().newest;
     for action in actions {
         match action {
             Action::Insert(index) => {

@@ -2,7 +2,8 @@
 
 use crate::fixture::*;
 use occi_store::{
-    Change, Claim, Commit, IdempotencyRow, OperationQuery, OperationRow, OperationState, Refused, Require, Write,
+    Change, Claim, Commit, EventQuery, IdempotencyRow, OperationQuery, OperationRow, OperationState, Refused, Require,
+    Write,
 };
 use std::collections::HashSet;
 use std::time::Duration;
@@ -374,7 +375,7 @@ async fn finished_operations_and_audit_are_forgotten(store: Shared) {
     assert_eq!(store.operation(old.id).await.unwrap(), None);
     assert!(store.operation(open.id).await.unwrap().is_some());
     assert!(store.operation(dirty.id).await.unwrap().is_some(), "it is still there");
-    assert_eq!(store.events(0, 10).await.unwrap().events.len(), 2);
+    assert_eq!(store.events(&EventQuery::after(0, 10)).await.unwrap().events.len(), 5);
     write(&store, [Write::RemoveEntity(id("b"))]).await.unwrap();
     store.sweep(0, i64::MAX, now_ms + 1000, 0, now_ms).await.unwrap();
     assert_eq!(store.operation(dirty.id).await.unwrap(), None);

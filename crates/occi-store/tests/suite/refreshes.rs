@@ -1,7 +1,7 @@
 //! Listings against writes.
 
 use crate::fixture::*;
-use occi_store::{Change, Observation, Refresh, Refreshed, Usage, Write};
+use occi_store::{Change, EventQuery, Observation, Refresh, Refreshed, Usage, Write};
 
 behaviours![
     a_listing_that_shows_nothing_new_writes_the_time_only,
@@ -202,7 +202,7 @@ async fn an_entity_vanishes_after_two_complete_listings(store: Shared) {
     write(&store, [insert(link("ab", "a", "b")), insert(link("ca", "c", "a"))])
         .await
         .unwrap();
-    let before = store.events(0, 0).await.unwrap().newest;
+    let before = store.events(&EventQuery::after(0, 0)).await.unwrap().newest;
 
     let began_ms = now(&store).await;
     let part = Refresh {

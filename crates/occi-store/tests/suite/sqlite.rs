@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use libtest_mimic::Trial;
-use occi_store::{EntityQuery, Sees, SqliteStore, Store, StoreError, Usage, sqlite};
+use occi_store::{EntityQuery, EventQuery, Sees, SqliteStore, Store, StoreError, Usage, sqlite};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn write_until_killed(path: &Path) {
     block_on(async {
         let store: Shared = Arc::new(SqliteStore::open(path).unwrap());
         projects(&store).await;
-        let first = store.events(0, 0).await.unwrap().newest;
+        let first = store.events(&EventQuery::after(0, 0)).await.unwrap().newest;
         let writers: Vec<_> = (0..8)
             .map(|writer| {
                 let store = Arc::clone(&store);
@@ -126,7 +126,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
                 );
             }
             assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
-            let events = store.events(0, 1_000_000).await.unwrap();
+            let events = store.events(&EventQuery::after(0, 1_000_000)).await.unwrap();
             let numbers: Vec<_> = events.events.iter().map(|event| event.number).collect();
             assert_eq!(numbers, (1..=events.newest).collect::<Vec<_>>());
             let all = store.count(&EntityQuery::new(Sees::All)).await.unwrap();
@@ -250,7 +250,7 @@ fn a_backup_of_a_busy_store_is_one_moment_of_it() {
         writer.await.unwrap();
         let copied = SqliteStore::open(&copy).unwrap();
         assert_eq!(copied.check().await.unwrap(), Vec::<String>::new());
-        let events = copied.events(0, 10_000).await.unwrap();
+        let events = copied.events(&EventQuery::after(0, 10_000)).await.unwrap();
         assert_eq!(events.events.len() as i64, events.newest);
         assert_eq!(
             copied.count(&EntityQuery::new(Sees::All)).await.unwrap() as i64,

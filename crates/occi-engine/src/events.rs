@@ -1,0 +1,111 @@
+//! What happened, for those who wait for it. The store numbers it; here it is decided who learns of it.
+
+use crate::engine::Engine;
+use crate::{Caller, Result, policy};
+use occi_model::{EntityId, TypeId};
+use occi_store::{EntityRow, EventPage, EventQuery, EventRow, Visibility};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Which events; all conditions hold.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only of the entity at this path, and of operations on it.
+    pub path: Option<String>,
+    /// Only of entities of this kind.
+    pub kind: Option<TypeId>,
+    /// Only those that tell of this operation.
+    pub operation: Option<Uuid>,
+}
+
+/// What happened, as far as a caller may know.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// In order. Of what others show to the caller there are neither project nor operations, and what they do not show any
+    /// more is deleted.
+    pub events: Vec<EventRow>,
+    /// What comes after this number was not looked at.
+    pub upto: i64,
+    /// The oldest number that is kept.
+    pub oldest: i64,
+    /// The newest number.
+    pub newest: i64,
+}
+
+impl Engine {
+    /// The first `limit` events after `after`, or the last ones that there are.
+    pub async fn events(&self, caller: &Caller, filter: &EventFilter, after: Option<i64>, limit: u32) -> Result<Told> {
+        let EventFilter { path, kind, operation } = filter.clone();
+        let query = EventQuery {
+            sees: policy::eyes(caller),
+            project: caller.project.clone(),
+            path,
+            kind,
+            operation,
+            after: after.unwrap_or(0),
+            last: after.is_none(),
+            limit,
+        };
+        let EventPage { events, oldest, newest } = self.inner.store.events(&query).await?;
+        self.inner.told(newest);
+        let is_full = after.is_some() && events.len() >= limit as usize;
+        let upto = events.last().filter(|_| is_full).map_or(newest, |last| last.number);
+        Ok(Told {
+            events: self.shown(caller, filter, events).await?,
+            upto,
+            oldest,
+            newest,
+        })
+    }
+
+    /// Returns when something has happened after the event of this number.
+    pub async fn happened_after(&self, number: i64) {
+        let mut newest = self.inner.newest.subscribe();
+        // It fails only with the engine.
+        let _ = newest.wait_for(|newest| *newest > number).await;
+    }
+
+    /// Each as the caller may know it.
+    async fn shown(&self, caller: &Caller, filter: &EventFilter, events: Vec<EventRow>) -> Result<Vec<EventRow>> {
+        let is_own = |event: &EventRow| {
+            let project = event.project.as_deref();
+            project.is_none_or(|project| caller.principal.role_in(project).is_some())
+        };
+        let foreign = events.iter().filter(|event| !is_own(event));
+        let mut ids: Vec<EntityId> = foreign.filter_map(|event| event.entity.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        let rows = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.inner.store.entities(&ids).await?,
+        };
+        let rows: HashMap<_, _> = rows.iter().map(|row| (&row.id, row)).collect();
+        let show = |event: EventRow| match is_own(&event) {
+            true => Some(event),
+            false => foreign_event(caller, event, &rows),
+        };
+        let mut events: Vec<_> = events.into_iter().filter_map(show).collect();
+        // An operation that is not shown was not found either.
+        events.retain(|event| filter.operation.is_none() || event.operation.is_some());
+        Ok(events)
+    }
+}
+
+/// An event of another project's entity, if that was shown to the caller when it happened.
+fn foreign_event(caller: &Caller, event: EventRow, rows: &HashMap<&EntityId, &EntityRow>) -> Option<EventRow> {
+    let project = event.project.as_deref()?;
+    if !policy::sees(&caller.principal, project, &event.visibility) {
+        return None;
+    }
+    let row = rows.get(event.entity.as_ref()?).map(|row| (*row).clone());
+    let is_gone = event.what == "deleted" || policy::visible(caller, row).is_none();
+    Some(EventRow {
+        what: if is_gone { "deleted".to_owned() } else { event.what },
+        title: event.title.filter(|_| !is_gone),
+        state: event.state.filter(|_| !is_gone),
+        project: None,
+        visibility: Visibility::Project,
+        operation: None,
+        ..event
+    })
+}
