@@ -486,9 +486,13 @@ impl Client {
     }
 
     /// Sends a request that somebody has written with [`Requests`], and returns the answer whatever its status.
-    pub async fn send(&self, request: Request) -> Result<RawAnswer> {
-        let url = request.uri().to_string();
-        self.0.endpoint.path_of(&url)?;
+    pub async fn send(&self, mut request: Request) -> Result<RawAnswer> {
+        // Whatever scheme it names: from https to http the credentials would be seen.
+        let path = self.0.endpoint.path_of(&request.uri().to_string())?;
+        let url = self.0.endpoint.url(&path);
+        *request.uri_mut() = url
+            .parse()
+            .map_err(|error| Error::invalid(format!("{url} is no URL: {error}")))?;
         self.exchange_whole(request).await
     }
 

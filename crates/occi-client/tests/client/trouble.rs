@@ -211,6 +211,14 @@ async fn nothing_is_carried_to_another_server() {
         .await
         .unwrap_err();
     assert!(error.message().contains("again and again"), "{error}");
+    // Nor does a request that names another scheme, by which nothing is encrypted.
+    let encrypted =
+        builder(&elsewhere.url.replace("http:", "https:")).credentials(Credentials::Bearer("s3cret".into()));
+    let request = http::Request::get(format!("{}compute/1", elsewhere.url));
+    let request = request.body(Bytes::new()).unwrap();
+    let error = encrypted.build().unwrap().send(request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    assert!(elsewhere.seen().is_empty());
     // Nor does a location take us there.
     let error = moved.show(&format!("{}compute/1", elsewhere.url)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
