@@ -106,9 +106,7 @@ impl Tries {
         match status {
             // It was turned away at the door.
             StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
-                self.is_repeatable
-            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => self.is_repeatable,
             _ => false,
         }
     }

@@ -24,6 +24,11 @@ const MAX_REDIRECTIONS: usize = 5;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AsItIs;
 
+/// In the extensions of a request that deletes one entity: if there is none any more after it was sent, it has done so. Of
+/// several, or of what is taken out of a collection, that would say nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deletion;
+
 impl Client {
     pub(super) fn requests<'a>(&'a self, dialect: &'a Dialect, model: &'a Model) -> Requests<'a> {
         Requests {
@@ -55,7 +60,7 @@ impl Client {
             match self.rest(incoming).await {
                 Err(error) => tries.after(error).await?,
                 // What we deleted before the answer was lost is gone.
-                Ok(mut answer) if tries.may_be_done && *request.method() == Method::DELETE => {
+                Ok(mut answer) if tries.may_be_done && request.extensions().get::<Deletion>().is_some() => {
                     if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
                         answer.status = StatusCode::NO_CONTENT;
                     }
@@ -136,6 +141,7 @@ impl Client {
                 let answer = self.rest(incoming).await?;
                 let wait = answer.retry_after();
                 if tries.again_after(wait).await {
+                    tries.may_be_done |= status != StatusCode::TOO_MANY_REQUESTS;
                     continue;
                 }
                 return Ok(answer.into());

@@ -24,7 +24,7 @@ use crate::retry::Retries;
 use crate::saved::Saved;
 use crate::transport::{Incoming, Limits, Transport};
 use bytes::Bytes;
-use exchange::AsItIs;
+use exchange::{AsItIs, Deletion};
 use futures::TryStreamExt;
 use futures::stream::{BoxStream, StreamExt};
 use http::header::{self, HeaderValue};
@@ -360,8 +360,12 @@ impl Client {
 
     /// Deletes an entity.
     pub async fn delete(&self, location: &str, write: &Write) -> Result<Done> {
-        self.write(location, |requests, location| requests.delete(location, write))
-            .await
+        self.write(location, |requests, location| {
+            let mut request = requests.delete(location, write)?;
+            request.extensions_mut().insert(Deletion);
+            Ok(request)
+        })
+        .await
     }
 
     /// Deletes members of a collection: all or none, and so only where the server can do that.

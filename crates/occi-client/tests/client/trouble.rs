@@ -400,6 +400,16 @@ async fn only_what_may_be_repeated_is_repeated() {
         .await
         .unwrap();
     assert_eq!(writes.load(Ordering::SeqCst), 2);
+    // That says nothing of several, nor of what is taken out of a collection.
+    let members = ["/compute/1".to_owned(), "/compute/2".to_owned()];
+    let (url, _) = breaks_off(1, GONE).await;
+    let client = builder(&url).build().unwrap();
+    let error = client.delete_several("compute", &members, &Write::default()).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+    let (url, _) = breaks_off(1, GONE).await;
+    let client = builder(&url).build().unwrap();
+    let error = client.dissociate("ssh_key", &members).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
     let (url, _) = breaks_off(0, GONE).await;
     let error = builder(&url)
         .build()
@@ -428,6 +438,10 @@ async fn the_server_says_when_to_come_again() {
             "GET /compute/1" if first => with(text(503, "starting"), "retry-after", "0"),
             "POST /compute/1?action=stop" if first => with(text(429, "slower"), "retry-after", "0"),
             "POST /compute/1?action=start" => with(text(503, "maintenance"), "retry-after", "0"),
+            // Somebody in between, behind whom it may have happened.
+            "DELETE /compute/1" if first => text(502, "no answer"),
+            "DELETE /compute/1" => text(404, ""),
+            "GET /compute/3" => text(504, "no answer in time"),
             "GET /compute/2" => with(text(503, "come tomorrow"), "retry-after", "86400"),
             "GET /compute/1" => text(
                 200,
@@ -451,6 +465,12 @@ async fn the_server_says_when_to_come_again() {
         .unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "maintenance"));
     assert_eq!(stub.seen().len(), 1);
+    asked.store(0, Ordering::SeqCst);
+    client.delete("/compute/1", &Write::default()).await.unwrap();
+    assert_eq!(stub.seen().len(), 2);
+    // What took too long there is not asked again either.
+    let error = client.show("/compute/3").await.unwrap_err();
+    assert_eq!((error.kind(), stub.seen().len()), (ErrorKind::Timeout, 1));
     // Longer than anybody waits.
     let error = client.show("/compute/2").await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(86400)));
