@@ -8,7 +8,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
-use crate::transport::NotSent;
+use crate::transport::{MAY_HAPPEN, NotSent};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use http::{Method, StatusCode, header};
 use std::time::Duration;
@@ -53,6 +53,7 @@ impl Retries {
             .build();
         Tries {
             is_repeatable: is_repeatable(request),
+            is_write: !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS),
             longest: self.longest,
             waits,
             may_be_done: false,
@@ -82,6 +83,7 @@ fn is_repeatable(request: &Request) -> bool {
 #[derive(Debug)]
 pub(crate) struct Tries {
     is_repeatable: bool,
+    is_write: bool,
     longest: Duration,
     waits: ExponentialBackoff,
     /// Whether the server may have done already what it is asked again.
@@ -98,7 +100,10 @@ impl Tries {
             self.may_be_done |= !is_not_sent(&error);
             return Ok(());
         }
-        Err(error)
+        Err(match self.is_write && is_broken(&error) {
+            true => error.with_hint(MAY_HAPPEN),
+            false => error,
+        })
     }
 
     /// Whether a request that was answered so may be sent again.

@@ -160,6 +160,9 @@ pub struct Http {
     is_https: bool,
 }
 
+/// What to do when nobody knows what a request has brought about.
+pub(crate) const MAY_HAPPEN: &str = "what was asked for may still happen: look before asking again";
+
 /// Who waits longer than a year waits for ever, and clocks count no further than some ages.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// Bytes a second of an answer that streams. A line of the slowest listing that is meant has some fifty.
@@ -278,8 +281,7 @@ pub(crate) fn goes_on(after: Duration) -> Error {
 
 impl Http {
     fn too_slow(&self) -> Error {
-        Error::new(ErrorKind::Timeout, format!("{} took too long to answer", self.endpoint))
-            .with_hint("what was asked for may still happen: look before asking again")
+        Error::new(ErrorKind::Timeout, format!("{} took too long to answer", self.endpoint)).with_hint(MAY_HAPPEN)
     }
 
     /// A failed exchange in words.

@@ -374,6 +374,7 @@ async fn only_what_may_be_repeated_is_repeated() {
         .await
         .unwrap_err();
     assert_eq!((error.kind(), writes.load(Ordering::SeqCst)), (ErrorKind::Protocol, 1));
+    assert!(error.hint().unwrap().contains("may still happen"), "{error:?}");
     // Nor is a partial update, nor what is bound to a condition.
     let error = client
         .update("/compute/1", &EntityDraft::default(), &Write::default())
