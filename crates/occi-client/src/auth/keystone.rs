@@ -6,7 +6,7 @@
 //! the cloud, in which [`service`] looks for one.
 
 use crate::answer::RawAnswer;
-use crate::auth::{X_AUTH_TOKEN, secret_header};
+use crate::auth::{X_AUTH_TOKEN, is_no_worse, secret_header};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
@@ -128,7 +128,7 @@ struct Service {
 ///
 /// # Errors
 /// [`Options::url`] is not set; no token is given; [`ErrorKind::NotFound`] if there is no such service, or none in the
-/// region.
+/// region; [`ErrorKind::Protocol`] if its address is one where credentials would be seen on the way, and Keystone's is not.
 pub async fn service(
     kind: &str,
     region: Option<&str>,
@@ -150,7 +150,21 @@ pub async fn service(
     let mut found = catalogue.iter().filter(|service| service.kind == kind);
     let found = found.find(|service| region.is_none_or(|region| service.region == region));
     match found {
-        Some(service) => service.url.parse(),
+        Some(service) => {
+            let server = &keystone.endpoint;
+            let found: Endpoint = service.url.parse().map_err(|error: Error| {
+                Error::protocol(format!(
+                    "the catalogue of the Keystone at {server} lists no address: {error}"
+                ))
+            })?;
+            match is_no_worse(&found, server) {
+                true => Ok(found),
+                false => Err(Error::protocol(format!(
+                    "the catalogue of the Keystone at {server} sends us to {found}, where credentials would be seen on the way"
+                ))
+                .with_hint("name the address of the service yourself")),
+            }
+        }
         None => {
             let place = region
                 .map(|region| format!(" in the region {region:?}"))

@@ -247,14 +247,19 @@ fn named_by_server(url: &str, server: &Endpoint) -> Result<Endpoint> {
     let keystone: Endpoint = url
         .parse()
         .map_err(|error: Error| Error::protocol(format!("the server names a Keystone that has no address: {error}")))?;
-    let is_no_worse = !server.is_https() && (server.is_loopback() || server.host() == keystone.host());
-    if keystone.socket().is_none() && (keystone.is_https() || is_no_worse) {
+    if is_no_worse(&keystone, server) {
         return Ok(keystone);
     }
     Err(Error::protocol(format!(
         "the server sends us to a Keystone at {keystone}, where credentials would be seen on the way"
     ))
     .with_hint("name the address of Keystone yourself"))
+}
+
+/// Whether credentials are seen by no more people where somebody points to than where that was said.
+fn is_no_worse(named: &Endpoint, by: &Endpoint) -> bool {
+    let is_seen_anyhow = !by.is_https() && (by.is_loopback() || by.host() == named.host());
+    named.socket().is_none() && (named.is_https() || is_seen_anyhow)
 }
 
 #[cfg(test)]

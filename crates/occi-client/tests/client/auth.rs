@@ -277,6 +277,69 @@ async fn credentials_go_to_no_keystone_where_they_would_be_seen() {
 }
 
 #[tokio::test]
+async fn a_catalogue_sends_nobody_where_credentials_would_be_seen() {
+    use occi_client::auth::keystone::service;
+    use occi_client::transport::{Incoming, Transport};
+
+    /// A Keystone whose catalogue lists this.
+    #[derive(Debug)]
+    struct Listing(&'static str);
+
+    impl Transport for Listing {
+        fn send(&self, _: occi_client::Request) -> futures::future::BoxFuture<'_, occi_client::Result<Incoming>> {
+            let endpoint = json!({ "interface": "public", "region": "one", "url": self.0 });
+            let catalogue = json!([{ "type": "occi", "endpoints": [endpoint] }]);
+            let token = with(text(201, ""), "x-subject-token", "s3cret");
+            let body = json!({ "token": { "catalog": catalogue } }).to_string();
+            Box::pin(async {
+                Ok(Incoming {
+                    head: token.into_parts().0,
+                    body: Box::pin(futures::stream::iter([Ok(body.into())])),
+                })
+            })
+        }
+    }
+
+    let identity = Identity::ApplicationCredential {
+        id: "id".to_owned(),
+        secret: "s3cret".into(),
+    };
+    for (keystone, listed, is_taken) in [
+        ("https://keystone.example.org/v3", "https://cloud.example.org/", true),
+        ("https://keystone.example.org/v3", "http://cloud.example.org/", false),
+        ("https://cloud.example.org:5000/v3", "http://cloud.example.org/", false),
+        ("https://keystone.example.org/v3", "unix:/run/occid.sock", false),
+        (
+            "http://cloud.example.org:5000/v3",
+            "http://cloud.example.org:8787/",
+            true,
+        ),
+        ("http://127.0.0.1:5000/v3", "http://127.0.0.1:8787/", true),
+        ("https://keystone.example.org/v3", "nonsense", false),
+    ] {
+        let connector = Connector {
+            transport: Some(Arc::new(Listing(listed))),
+            ..Connector::default()
+        };
+        let options = Options {
+            url: Some(keystone.to_owned()),
+            ..Options::default()
+        };
+        let found = service("occi", None, &identity, &options, &connector).await;
+        match found {
+            Ok(found) => assert!(is_taken && found.to_string() == listed, "{keystone} lists {listed}"),
+            Err(error) => {
+                assert_eq!(
+                    (error.kind(), is_taken),
+                    (ErrorKind::Protocol, false),
+                    "{listed}: {error:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_names_the_domain_of_a_user_may_have_an_at_in_the_name() {
     let keystone = Stub::start(|_| json(401, &json!({}))).await;
     let server = server(&format!("{}v3", keystone.url), |_| false).await;

@@ -409,7 +409,7 @@ async fn only_what_may_be_repeated_is_repeated() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
     let (url, _) = breaks_off(1, GONE).await;
     let client = builder(&url).build().unwrap();
-    let error = client.dissociate("ssh_key", &members).await;
+    let error = client.dissociate("infrastructure/credentials#ssh_key", &members).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
     let (url, _) = breaks_off(0, GONE).await;
     let error = builder(&url)
