@@ -53,6 +53,7 @@ pub mod place;
 pub mod request;
 pub mod retry;
 pub mod saved;
+mod sending;
 mod stream;
 pub mod tls;
 pub mod transport;

@@ -55,7 +55,7 @@ pub enum Answer {
     AsUsual,
     /// As soon as it is recorded; the answer names the operation.
     Early,
-    /// When it is done, at most after this time.
+    /// When it is done, at most after this time, in seconds and rounded up.
     Done(Duration),
 }
 
@@ -448,7 +448,10 @@ impl Requests<'_> {
         let prefer = match write.answer {
             Answer::AsUsual => None,
             Answer::Early => Some("respond-async".to_owned()),
-            Answer::Done(wait) => Some(format!("wait={}", wait.as_secs())),
+            Answer::Done(wait) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Some(format!("wait={seconds}"))
+            }
         };
         set_if_some(&mut request, PREFER, prefer.as_deref())?;
         Ok(request)

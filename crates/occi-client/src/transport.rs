@@ -6,16 +6,19 @@
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::Request;
+use crate::request::{PREFER, Request};
+use crate::sending::Sending;
 use crate::tls::Tls;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use http::HeaderMap;
 use std::fmt::{self, Debug};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 /// The bytes of an answer as they come.
 pub type Body = BoxStream<'static, Result<Bytes>>;
@@ -53,7 +56,9 @@ pub trait Transport: Send + Sync + Debug {
 pub struct Limits {
     /// For a connection. Default 10 s.
     pub connect: Duration,
-    /// For the next bytes of an answer, and for the first. Default 60 s.
+    /// For the next bytes of an answer, and for the first: from when the last of the request went, which may itself be so
+    /// long without any of its bytes. To that comes how long the request lets the server take
+    /// ([`Answer::Done`](crate::Answer::Done)). Default 60 s.
     pub read: Duration,
     /// Bytes of an answer that is read as a whole; listings that stream have no limit but that of one entity.
     /// Default 64 MiB.
@@ -207,11 +212,21 @@ impl Transport for Http {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Incoming>> {
         async move {
             let is_endless = request.extensions().get::<Endless>().is_some();
+            let patience = self.limits.read.saturating_add(wait_of(request.headers())).min(LONGEST);
+            let (head, body) = request.into_parts();
+            let (body, moved) = Sending::new(body);
+            let request = http::Request::from_parts(head, reqwest::Body::wrap(body));
             let request = reqwest::Request::try_from(request)
                 .map_err(|error| Error::invalid(format!("this cannot be sent: {}", chain(&error))))?;
-            let response = match timeout(self.limits.read, self.client.execute(request)).await {
-                Ok(response) => response.map_err(|error| self.explain(error))?,
-                Err(_) => return Err(self.too_slow()),
+            let mut answer = pin!(self.client.execute(request));
+            let response = loop {
+                let end = *moved.borrow() + patience;
+                match timeout_at(end, &mut answer).await {
+                    Ok(response) => break response.map_err(|error| self.explain(error))?,
+                    // Some of the request went meanwhile.
+                    Err(_) if *moved.borrow() + patience > end => {}
+                    Err(_) => return Err(self.too_slow()),
+                }
             };
             let response: http::Response<reqwest::Body> = response.into();
             let (mut head, body) = response.into_parts();
@@ -242,6 +257,18 @@ impl Transport for Http {
         }
         .boxed()
     }
+}
+
+/// How long a server may take of which a request says `Prefer: wait=SECONDS` (RFC 7240).
+fn wait_of(headers: &HeaderMap) -> Duration {
+    let values = headers
+        .get_all(PREFER)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    let seconds = values
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| preference.trim().strip_prefix("wait=")?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default())
 }
 
 /// How fast an answer comes. What its reader does with it takes time too, and that does not count.

@@ -7,14 +7,15 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::Response;
 use occi_client::{
-    Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, Patience, Retries, Until, Write,
+    Answer, Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, Patience, Retries, Until,
+    Write,
 };
 use occi_rendering::Base;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
 fn machine() -> EntityDraft {
@@ -772,4 +773,52 @@ async fn patience_ends_while_an_answer_is_waited_for() {
     }
     // Far less than the 20 s for one answer.
     assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+/// A line that is slow, and a server that was told how long it may take: neither has taken too long to answer.
+#[tokio::test]
+async fn the_clock_of_an_answer_begins_when_it_can_be_given() {
+    let url = raw(|_, head, mut stream| async move {
+        let fields = head.to_ascii_lowercase();
+        let length = fields
+            .split("content-length: ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next());
+        let mut left: usize = length.map_or(0, |length| length.parse().unwrap());
+        left -= head.split_once("\r\n\r\n").unwrap().1.len();
+        let mut bytes = vec![0; 1 << 20];
+        while left > 0 {
+            left -= stream.read(&mut bytes).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(if left > 0 { 20 } else { 0 })).await;
+        }
+        if fields.contains("prefer: wait=1\r\n") {
+            tokio::time::sleep(Duration::from_millis(1000)).await;
+        }
+        let answer = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await;
+    let limits = Limits {
+        read: Duration::from_millis(700),
+        ..Limits::default()
+    };
+    let client = builder(&url).limits(limits).build().unwrap();
+    let begun = std::time::Instant::now();
+    let body = Bytes::from(vec![b'x'; 48 << 20]);
+    let answer = client
+        .raw(http::Method::POST, "/compute/", http::HeaderMap::new(), body)
+        .await;
+    assert_eq!(answer.unwrap().status, 204);
+    assert!(begun.elapsed() > limits.read);
+    let patient = Write {
+        answer: Answer::Done(Duration::from_millis(500)),
+        ..Write::default()
+    };
+    let requests = occi_client::Requests {
+        endpoint: client.endpoint(),
+        dialect: &client.dialect(),
+        model: &crate::common::model(MediaType::TextPlain),
+    };
+    let request = requests.delete("/compute/1", &patient).unwrap();
+    assert_eq!(client.send(request).await.unwrap().status, 204);
 }
