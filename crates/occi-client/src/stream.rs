@@ -4,12 +4,14 @@ use crate::error::{Error, Result};
 use crate::transport::{Body, goes_on};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The largest piece of a listing: one entity, or one line.
 const MOST: usize = 4 << 20;
+/// The longest listing: whoever keeps its members has memory for no more.
+const LONGEST: usize = 1 << 30;
 /// So deep is what comes at most. No rendering needs more than ten.
 const DEEPEST: usize = 128;
 
@@ -22,23 +24,50 @@ trait Cut: Send + 'static {
 }
 
 fn cut(body: Body, cutter: impl Cut) -> BoxStream<'static, Result<Bytes>> {
-    let state = (body, cutter, VecDeque::new(), false);
-    stream::try_unfold(state, |(mut body, mut cutter, mut pieces, mut ended)| async move {
-        loop {
-            if let Some(piece) = pieces.pop_front() {
-                return Ok(Some((piece, (body, cutter, pieces, ended))));
+    let state = (body, cutter, VecDeque::new(), false, 0);
+    stream::try_unfold(
+        state,
+        |(mut body, mut cutter, mut pieces, mut ended, mut read)| async move {
+            loop {
+                if let Some(piece) = pieces.pop_front() {
+                    return Ok(Some((piece, (body, cutter, pieces, ended, read))));
+                }
+                if ended {
+                    return Ok(None);
+                }
+                let next = body.try_next().await?;
+                read += next.as_ref().map_or(0, Bytes::len);
+                if read > LONGEST {
+                    return Err(endless(format!("{LONGEST} bytes")));
+                }
+                match next {
+                    Some(bytes) => cutter.feed(&bytes, &mut pieces)?,
+                    None if cutter.end(&mut pieces) => ended = true,
+                    None => return Err(Error::protocol("the answer ends in the middle of a listing")),
+                }
             }
-            if ended {
-                return Ok(None);
-            }
-            match body.try_next().await? {
-                Some(bytes) => cutter.feed(&bytes, &mut pieces)?,
-                None if cutter.end(&mut pieces) => ended = true,
-                None => return Err(Error::protocol("the answer ends in the middle of a listing")),
-            }
-        }
-    })
+        },
+    )
     .boxed()
+}
+
+/// A listing, of so many members at most.
+pub(crate) fn at_most<T: Send + 'static>(
+    most: usize,
+    members: impl Stream<Item = Result<T>> + Send + 'static,
+) -> BoxStream<'static, Result<T>> {
+    let members = members.take(most.saturating_add(1)).enumerate();
+    members
+        .map(move |(number, member)| match number < most {
+            true => member,
+            false => member.and_then(|_| Err(endless(format!("{most} members")))),
+        })
+        .boxed()
+}
+
+fn endless(most: String) -> Error {
+    Error::protocol(format!("the listing has more than {most}, and was not read on"))
+        .with_hint("a filter asks for less")
 }
 
 /// The lines of a text.

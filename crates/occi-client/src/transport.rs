@@ -60,9 +60,10 @@ pub struct Limits {
     /// long without any of its bytes. To that comes how long the request lets the server take
     /// ([`Answer::Done`](crate::Answer::Done)). Default 60 s.
     pub read: Duration,
-    /// Bytes of an answer that is read as a whole; listings that stream have no limit but that of one entity.
-    /// Default 64 MiB.
+    /// Bytes of an answer that is read as a whole. Default 64 MiB.
     pub body: usize,
+    /// Members of a listing, which comes in pieces of 4 MiB and is 1 GiB long at most. Default 1,000,000.
+    pub listing: usize,
     /// For such an answer from its first byte to its last. Of one that streams, no such time of waiting brings less than
     /// 10 bytes a second. Default 10 min.
     pub whole: Duration,
@@ -87,6 +88,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             read: Duration::from_secs(60),
             body: 64 << 20,
+            listing: 1_000_000,
             whole: Duration::from_secs(600),
         }
     }

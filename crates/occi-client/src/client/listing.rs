@@ -92,7 +92,7 @@ impl Client {
             let items = futures::stream::iter(found.into_iter().map(Ok));
             Ok::<_, Error>(Some((items, (client, at, listing.filter, next, before))))
         });
-        pages.try_flatten().boxed()
+        stream::at_most(self.0.limits.listing, pages.try_flatten())
     }
 
     async fn locations_of(&self, incoming: Incoming) -> Result<Locations> {
@@ -126,7 +126,7 @@ impl Client {
                 let paths: Vec<_> = found.iter().map(|url| Ok(own_path(&endpoint, &model, url))).collect();
                 Ok::<_, Error>(futures::stream::iter(paths))
             });
-            return Ok(lines.try_flatten().boxed());
+            return Ok(stream::at_most(self.0.limits.listing, lines.try_flatten()));
         }
         let answer = self.judged(self.rest(incoming).await?)?;
         let found = answer
@@ -211,7 +211,7 @@ impl Client {
                 .filter(belongs);
             Ok::<_, Error>(futures::stream::iter(found.map(Ok).collect::<Vec<_>>()))
         });
-        Ok(items.try_flatten().boxed())
+        Ok(stream::at_most(self.0.limits.listing, items.try_flatten()))
     }
 }
 

@@ -22,11 +22,12 @@ use crate::place::Place;
 use crate::request::{Discovery, Request, Requests, Write};
 use crate::retry::Retries;
 use crate::saved::Saved;
+use crate::stream::at_most;
 use crate::transport::{Incoming, Limits, Transport};
 use bytes::Bytes;
 use exchange::{AsItIs, Deletion};
 use futures::TryStreamExt;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::BoxStream;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
@@ -436,7 +437,7 @@ impl Client {
             let found = futures::stream::iter(found.into_iter().map(Ok));
             Ok::<_, Error>(Some((found, (client, next, last))))
         });
-        pages.try_flatten().boxed()
+        at_most(self.0.limits.listing, pages.try_flatten())
     }
 
     /// One operation, by its path or URL.

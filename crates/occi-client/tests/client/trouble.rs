@@ -133,6 +133,64 @@ async fn an_endless_line_of_a_listing_ends_it() {
 }
 
 #[tokio::test]
+async fn an_endless_listing_is_not_read_for_ever() {
+    let number = Arc::new(AtomicUsize::new(1_000_000));
+    let stub = Stub::start(move |seen| {
+        let endless = |kind, head: &str, member: String| {
+            let head = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(head.to_owned()))]);
+            let members = futures::stream::repeat_with(move || Ok(Bytes::from(member.clone())));
+            let mut response = answer(200, kind, "");
+            *response.body_mut() = Body::from_stream(head.chain(members));
+            response
+        };
+        let next = || number.fetch_sub(1, Ordering::SeqCst);
+        match (seen.target.as_str(), seen.header("accept")) {
+            ("/-/", _) => model(),
+            ("/compute/", "application/occi+json") => {
+                let member = format!("{{\"kind\":\"{COMPUTE}\",\"id\":\"1\"}},");
+                endless("application/occi+json", "{\"resources\":[", member)
+            }
+            ("/compute/", _) => endless("text/uri-list", "", "http://h/compute/1\n".to_owned()),
+            (target, _) if target.starts_with("/-/operation/") => {
+                let operation = json!({ "id": format!("{:07}", next()), "verb": "stop", "state": "running" });
+                let next = "</-/operation/?before=x>; rel=\"next\"";
+                with(json(200, &json!({ "operations": [operation] })), "link", next)
+            }
+            _ => answer(200, "text/uri-list", format!("http://h/compute/{}\n", next())),
+        }
+    })
+    .await;
+    let limits = Limits {
+        listing: 100,
+        ..Limits::default()
+    };
+    let client = stub.builder().limits(limits);
+    let client = client.media(MediaType::OcciJson).build().unwrap();
+    let all = Listing::default();
+    let errors = [
+        client.list("compute", &all).await.unwrap_err(),
+        client.list_if_changed("compute", &all, None).await.unwrap_err(),
+        client
+            .list_pages("compute", &Filter::default(), 1)
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap_err(),
+        client
+            .entities("compute", &all)
+            .await
+            .unwrap()
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap_err(),
+        client.operations(false).try_collect::<Vec<_>>().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+        assert!(error.message().contains("more than 100 members"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
     let url = raw(|_, _, stream| async move {
         // It stays open for as long as the other side likes.
