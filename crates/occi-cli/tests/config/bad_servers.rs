@@ -37,6 +37,8 @@ enum Server {
     Drips,
     /// It shows what it offers, and says everything else so.
     DripsMembers,
+    /// It shows what it offers, and lists the same machine for ever.
+    RepeatsMembers,
     /// It answers with what it was asked.
     Echo(u16),
 }
@@ -127,6 +129,7 @@ fn cases() -> Vec<Case> {
             1,
             &["longer than"],
         ),
+        case("an endless listing", RepeatsMembers, "delete compute --all --yes", 1, &["more than 1000000 members"]),
         case("endless headers", Endless("HTTP/1.1 200 OK\r\n", "x-more: and more\r\n"), LIST, 1, &["not HTTP"]),
         case(
             "a redirection to elsewhere",
@@ -335,6 +338,23 @@ async fn start(server: Server, person: &Person) -> String {
                     }
                     let _ = stream.write_all(offers.as_bytes()).await;
                     let _ = stream.shutdown().await;
+                }
+            })
+            .await
+        }
+        RepeatsMembers => {
+            let offers = offers();
+            raw(move |line, mut stream| {
+                let offers = offers.clone();
+                async move {
+                    if line.contains(" /-/ ") {
+                        let _ = stream.write_all(offers.as_bytes()).await;
+                        return;
+                    }
+                    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/uri-list\r\n\r\n";
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    let members = "/compute/1\n".repeat(10_000);
+                    while stream.write_all(members.as_bytes()).await.is_ok() {}
                 }
             })
             .await
