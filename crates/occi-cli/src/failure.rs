@@ -2,7 +2,7 @@
 
 use crate::words::{paint, told};
 use anstyle::{AnsiColor, Style};
-use occi_client::transport::Broken;
+use occi_client::transport::{Broken, NotSent};
 use occi_client::{Error, ErrorKind};
 use std::error::Error as _;
 use std::fmt::{self, Display};
@@ -63,6 +63,8 @@ pub(crate) struct Failure {
     pub(crate) hints: Vec<String>,
     /// The connection ended in the middle of an answer.
     pub(crate) is_broken_off: bool,
+    /// All the same the server may have done what was asked for, or has.
+    pub(crate) may_have_happened: bool,
 }
 
 impl Failure {
@@ -72,6 +74,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             is_broken_off: false,
+            may_have_happened: false,
         }
     }
 
@@ -121,7 +124,17 @@ impl From<Error> for Failure {
         let exit = Exit::of(error.kind(), error.status().is_some());
         let mut failure = Self::new(exit, error.message());
         failure.is_broken_off = error.source().is_some_and(|source| source.is::<Broken>());
+        failure.may_have_happened = error.may_have_happened();
         failure.hints.extend(error.hint().map(str::to_owned));
+        let not_sent = error.source().and_then(|source| source.downcast_ref::<NotSent>());
+        if not_sent.is_some_and(NotSent::wants_authority) {
+            failure
+                .hints
+                .push("--ca-file FILE names a certificate to trust".to_owned());
+        }
+        if error.status().is_some() && error.message().ends_with("...") {
+            failure.hints.push("--debug shows more of the answer".to_owned());
+        }
         if error.status() == Some(401) {
             let hint =
                 "occi login URL --user NAME keeps who asks; --user NAME, with --password-file FILE, says it for once";

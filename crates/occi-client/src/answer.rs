@@ -1,9 +1,11 @@
 //! What an answer means.
 
+use crate::dialect::is_occid;
 use crate::endpoint::{Endpoint, shown};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
+use crate::transport::try_https;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use occi_model::Mixin;
@@ -98,18 +100,23 @@ impl RawAnswer {
         let status = self.status.as_u16();
         let kind = ErrorKind::of_status(status);
         let content_type = self.header(header::CONTENT_TYPE).unwrap_or_default();
-        // A page of somebody in between is nothing to print.
-        let said = match content_type.contains("html") {
-            true => String::new(),
-            false => self.read(endpoint, response::error),
+        let is_ours = is_occid(&self.headers);
+        let said = match is_ours {
+            true => printable(&self.read(endpoint, response::error)),
+            // A page of somebody in between is nothing to print.
+            false if content_type.contains("html") => String::new(),
+            false => brief(&self.read(endpoint, response::error), &self.body),
         };
         let what = match self.status.canonical_reason() {
             Some(reason) => format!("{status} {reason}"),
             None => status.to_string(),
         };
+        let is_about_request = is_ours || self.status.is_client_error() && self.status != StatusCode::TOO_MANY_REQUESTS;
         let message = match said.is_empty() {
             true => format!("{endpoint} answered {what}"),
-            false => printable(&said),
+            false if is_about_request => said,
+            // Who else says `later` is not clear.
+            false => format!("{endpoint} answered {what}: {said}"),
         };
         let error = Error::new(kind, message)
             .with_status(status)
@@ -124,8 +131,18 @@ impl RawAnswer {
                 )),
                 None => error.with_hint("the server does not accept these credentials, or wants some"),
             },
+            ErrorKind::Invalid if !endpoint.is_https() && self.wants_tls() => {
+                error.with_hint(try_https(&endpoint.to_string()))
+            }
             _ => error,
         }
+    }
+
+    /// Whether an encrypted server says that it was asked in the clear: as nginx, Go or Apache put it.
+    fn wants_tls(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body);
+        let words = ["to HTTPS port", "to an HTTPS server", "to an SSL-enabled server"];
+        words.iter().any(|words| body.contains(words))
     }
 
     /// After which time the server wants to be asked again.
@@ -258,11 +275,34 @@ fn is_operation(path: &str) -> bool {
 
 /// What a server says is shown on terminals.
 pub(crate) fn printable(text: &str) -> String {
-    const MOST: usize = 2000;
-    let text = text.replace(char::is_control, " ");
-    match text.char_indices().nth(MOST) {
+    cut(&text.replace(char::is_control, " "), 2000)
+}
+
+/// The same of a stranger, who may say more than anybody wants to read: one line of it, and of a backtrace what it is about.
+fn brief(said: &str, body: &[u8]) -> String {
+    const MOST: usize = 300;
+    let is_backtrace = |text: &str| text.starts_with("Traceback (most recent call last)");
+    let body = String::from_utf8_lossy(body);
+    let lines: Vec<_> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let line = match lines.as_slice() {
+        [first, .., last] if said.starts_with(first) => match is_backtrace(said) {
+            true => last,
+            false => first,
+        },
+        _ if is_backtrace(said) => "",
+        _ => said,
+    };
+    let shown = cut(&printable(line), MOST);
+    match line.is_empty() || line.len() == said.len() || shown.ends_with("...") {
+        true => shown,
+        false => format!("{shown} ..."),
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((at, _)) => format!("{}...", &text[..at]),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

@@ -72,6 +72,7 @@ struct Inner {
     operation: Option<String>,
     candidates: Vec<String>,
     retry_after: Option<Duration>,
+    may_have_happened: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -87,6 +88,7 @@ impl Error {
             operation: None,
             candidates: Vec::new(),
             retry_after: None,
+            may_have_happened: false,
             source: None,
         }))
     }
@@ -129,6 +131,18 @@ impl Error {
         self
     }
 
+    /// The server may have done what was asked for, or do it yet.
+    pub(crate) fn uncertain(mut self) -> Self {
+        self.0.may_have_happened = true;
+        self.with_hint("what was asked for may have happened, or may still happen: look before asking again")
+    }
+
+    /// The same, with what came of asking again.
+    pub(crate) fn and_then(mut self, next: &Self) -> Self {
+        self.0.message = format!("{}; asked again, {}", self.0.message, next.0.message);
+        self
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -167,6 +181,11 @@ impl Error {
     /// What an ambiguous name could have meant.
     pub fn candidates(&self) -> &[String] {
         &self.0.candidates
+    }
+
+    /// Whether a change was sent, and nobody knows what became of it: the server may have made it, or make it yet.
+    pub fn may_have_happened(&self) -> bool {
+        self.0.may_have_happened
     }
 
     /// After which time the server wants to be asked again.

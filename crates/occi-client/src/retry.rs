@@ -8,7 +8,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
-use crate::transport::{MAY_HAPPEN, NotSent};
+use crate::transport::NotSent;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use http::{Method, StatusCode, header};
 use std::time::Duration;
@@ -57,6 +57,7 @@ impl Retries {
             longest: self.longest,
             waits,
             may_be_done: false,
+            lost: None,
         }
     }
 }
@@ -88,6 +89,8 @@ pub(crate) struct Tries {
     waits: ExponentialBackoff,
     /// Whether the server may have done already what it is asked again.
     pub(crate) may_be_done: bool,
+    /// How the first answer was lost: what comes of asking again says less of what was asked for.
+    lost: Option<Error>,
 }
 
 impl Tries {
@@ -97,12 +100,19 @@ impl Tries {
             is_not_sent(&error) || self.is_repeatable && (error.kind() == ErrorKind::Unavailable || is_broken(&error));
         let is_final = matches!(error.kind(), ErrorKind::Tls | ErrorKind::Timeout);
         if may && !is_final && self.again_after(None).await {
-            self.may_be_done |= !is_not_sent(&error);
+            if !is_not_sent(&error) {
+                self.may_be_done = true;
+                self.lost.get_or_insert(error);
+            }
             return Ok(());
         }
-        Err(match self.is_write && is_broken(&error) {
-            true => error.with_hint(MAY_HAPPEN),
-            false => error,
+        let is_lost = is_broken(&error) || error.kind() == ErrorKind::Timeout && !is_not_sent(&error);
+        if !self.is_write || !is_lost && !self.may_be_done {
+            return Err(error);
+        }
+        Err(match self.lost.take() {
+            Some(lost) => lost.and_then(&error).uncertain(),
+            None => error.uncertain(),
         })
     }
 

@@ -154,8 +154,18 @@ impl Connector {
 
 /// Nobody took the request.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NotSent(String);
+#[error("{cause}")]
+pub struct NotSent {
+    cause: String,
+    wants_authority: bool,
+}
+
+impl NotSent {
+    /// Whether [`Tls::ca_files`] could name who is not trusted.
+    pub fn wants_authority(&self) -> bool {
+        self.wants_authority
+    }
+}
 
 /// HTTP by reqwest.
 #[derive(Clone, Debug)]
@@ -166,9 +176,6 @@ pub struct Http {
     endpoint: String,
     is_https: bool,
 }
-
-/// What to do when nobody knows what a request has brought about.
-pub(crate) const MAY_HAPPEN: &str = "what was asked for may still happen: look before asking again";
 
 /// Who waits longer than a year waits for ever, and clocks count no further than some ages.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
@@ -310,7 +317,7 @@ pub(crate) fn goes_on(after: Duration) -> Error {
 
 impl Http {
     fn too_slow(&self) -> Error {
-        Error::new(ErrorKind::Timeout, format!("{} took too long to answer", self.endpoint)).with_hint(MAY_HAPPEN)
+        Error::new(ErrorKind::Timeout, format!("{} took too long to answer", self.endpoint))
     }
 
     /// A failed exchange in words.
@@ -318,7 +325,11 @@ impl Http {
         let error = error.without_url();
         let server = &self.endpoint;
         let cause = chain(&error);
-        let source = |kind, message: String| Error::new(kind, message).with_source(NotSent(cause.clone()));
+        let not_sent = |wants_authority| NotSent {
+            cause: cause.clone(),
+            wants_authority,
+        };
+        let source = |kind, message: String| Error::new(kind, message).with_source(not_sent(false));
         if error.is_timeout() && error.is_connect() {
             return source(ErrorKind::Timeout, format!("{server} cannot be reached in time"))
                 .with_hint("check the address, and the firewalls on the way");
@@ -334,12 +345,17 @@ impl Http {
                     .with_hint("if it is not encrypted, its address begins with http://");
             }
             if let Some(tls) = tls_error(&error) {
-                let (why, hint) = distrust(&tls);
-                return source(
-                    ErrorKind::Tls,
-                    format!("the connection to {server} is not trusted: {why}"),
-                )
-                .with_hint(hint);
+                return self.refused(&tls).unwrap_or_else(|| {
+                    let Distrust {
+                        why,
+                        hint,
+                        wants_authority,
+                    } = Distrust::of(&tls);
+                    let message = format!("the connection to {server} is not trusted: {why}");
+                    Error::new(ErrorKind::Tls, message)
+                        .with_hint(hint)
+                        .with_source(not_sent(wants_authority))
+                });
             }
             return source(
                 ErrorKind::Unavailable,
@@ -348,38 +364,95 @@ impl Http {
             .with_hint("check the address, and whether the server runs");
         }
         if let Some(tls) = tls_error(&error) {
-            return Error::new(ErrorKind::Tls, format!("{server} refused the connection: {tls}"))
-                .with_hint("it may want another client certificate");
+            return self.refused(&tls).unwrap_or_else(|| self.refusal(&tls));
         }
-        Error::protocol(format!(
+        let broken = Error::protocol(format!(
             "the answer of {server} broke off or is not HTTP: {}",
             last(&error)
-        ))
-        .with_source(Broken(cause))
+        ));
+        // An encrypted server answers a plain question with an alert of TLS.
+        let is_alert = !self.is_https && last(&error) == "invalid HTTP version parsed";
+        let broken = if is_alert {
+            broken.with_hint(try_https(server))
+        } else {
+            broken
+        };
+        broken.with_source(Broken(cause))
+    }
+
+    /// What the other side, or what it does not speak, ended.
+    fn refused(&self, error: &rustls::Error) -> Option<Error> {
+        use rustls::AlertDescription as Alert;
+        match error {
+            rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(Alert::ProtocolVersion | Alert::InsufficientSecurity) => {
+                let message = format!("{} speaks no TLS that is safe: {error}", self.endpoint);
+                Some(Error::new(ErrorKind::Tls, message).with_hint("it has to speak TLS 1.2 or 1.3"))
+            }
+            rustls::Error::AlertReceived(_) => Some(self.refusal(error)),
+            _ => None,
+        }
+    }
+
+    fn refusal(&self, error: &rustls::Error) -> Error {
+        Error::new(
+            ErrorKind::Tls,
+            format!("{} refused the connection: {error}", self.endpoint),
+        )
+        .with_hint("it may want another client certificate")
     }
 }
 
+/// What to do about an encrypted server that was asked in the clear.
+pub(crate) fn try_https(endpoint: &str) -> String {
+    format!("it may be encrypted: try {}", endpoint.replacen("http:", "https:", 1))
+}
+
 /// Why a connection is not trusted, and what to do about it.
-fn distrust(error: &rustls::Error) -> (String, &'static str) {
-    use rustls::CertificateError as Bad;
-    let hint = match error {
-        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            "the certificate is for other names: is this the address by which the server is known?"
+struct Distrust {
+    why: String,
+    hint: &'static str,
+    wants_authority: bool,
+}
+
+impl Distrust {
+    fn of(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Bad;
+        // How rustls passes on what only webpki knows.
+        let is_authority = |why: &rustls::OtherError| why.0.to_string() == "CaUsedAsEndEntity";
+        let (wants_authority, hint) = match error {
+            rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => (
+                false,
+                "the certificate is for other names: is this the address by which the server is known?",
+            ),
+            rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+                (false, "it has expired: is this machine's clock right?")
+            }
+            rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+                (false, "it is not valid yet: is this machine's clock right?")
+            }
+            rustls::Error::InvalidCertificate(Bad::Other(why)) if is_authority(why) => {
+                (true, "if this is the server that is meant, name its certificate itself")
+            }
+            _ => (
+                true,
+                "name the authority that signed the server's certificate, if it is no public one",
+            ),
+        };
+        let why = match error {
+            rustls::Error::InvalidCertificate(Bad::Other(why)) if is_authority(why) => {
+                "it shows the certificate of an authority as its own (CaUsedAsEndEntity)".to_owned()
+            }
+            // Else it would be shown as it is called within the program.
+            rustls::Error::InvalidCertificate(Bad::Other(why)) => format!("invalid peer certificate: {}", why.0),
+            _ => error.to_string(),
+        };
+        Self {
+            why,
+            hint,
+            wants_authority,
         }
-        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
-            "it has expired: is this machine's clock right?"
-        }
-        rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
-            "it is not valid yet: is this machine's clock right?"
-        }
-        _ => "name the authority that signed the server's certificate, if it is no public one",
-    };
-    let why = match error {
-        // Else it would be shown as it is called within the program.
-        rustls::Error::InvalidCertificate(Bad::Other(why)) => format!("invalid peer certificate: {}", why.0),
-        _ => error.to_string(),
-    };
-    (why, hint)
+    }
 }
 
 /// The connection ended in the middle of an exchange.

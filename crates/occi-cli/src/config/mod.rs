@@ -393,6 +393,12 @@ pub(crate) async fn connect(
             "warning: the certificate of {endpoint} is not checked: anybody can answer in its name"
         ));
     }
+    if !matches!(credentials, Credentials::None) {
+        warn_if_plain(&endpoint, global);
+    }
+    if let (Credentials::Keystone(_), Some(Ok(keystone))) = (&credentials, keystone.url.as_deref().map(str::parse)) {
+        warn_if_plain(&keystone, global);
+    }
     let output = context.output.as_deref().map(str::parse::<Format>).transpose();
     Ok(Connection {
         whose: whose(name, context, secrets),
@@ -403,6 +409,15 @@ pub(crate) async fn connect(
         project: context.project.clone(),
         output: output.map_err(Failure::usage)?,
     })
+}
+
+/// What others on the way can read.
+pub(crate) fn warn_if_plain(endpoint: &Endpoint, global: &Global) {
+    if !endpoint.is_https() && !endpoint.is_loopback() && !global.quiet {
+        words::say(format!(
+            "warning: {endpoint} is not encrypted: anybody on the way sees passwords and tokens, and can answer in its name"
+        ));
+    }
 }
 
 /// What goes out in headers is seen there; this is the rest.

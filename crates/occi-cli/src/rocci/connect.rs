@@ -29,6 +29,10 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
     if options.skip_ca_check {
         log.caution("the server's certificate is not checked: anybody may pose as the server");
     }
+    let shows_secret = matches!(options.auth, Auth::Basic | Auth::Token | Auth::OAuth2);
+    if shows_secret && !options.endpoint.is_https() && !options.endpoint.is_loopback() {
+        log.caution("the connection is not encrypted: anybody on the way sees passwords and tokens");
+    }
     let mut credentials = Credentials::None;
     let mut tls = Tls {
         ca_files: options.ca_file.iter().cloned().collect(),

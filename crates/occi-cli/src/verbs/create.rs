@@ -154,8 +154,12 @@ impl Create {
         let mut made = Vec::new();
         let created = self.create_with(&new_volumes, draft, &mut made, &model, session).await;
         let created = created.map_err(|failure| {
-            let stays =
-                |(title, location)| format!("the volume {title} has been made and stays: occi delete {location}");
+            // The machine may be there, and it is attached to that.
+            let may_be_used = failure.may_have_happened;
+            let stays = |(title, location)| match may_be_used {
+                true => format!("the volume {title} has been made for it: {location}"),
+                false => format!("the volume {title} has been made and stays: occi delete {location}"),
+            };
             made.into_iter().map(stays).fold(failure, Failure::with_hint)
         })?;
         let records = report(created, self.waiting, &model, session).await?;
@@ -409,15 +413,22 @@ pub(super) async fn create(
         Some(at) => session.client.create_at(at, draft, &write).await?,
         None => session.client.create(draft, &write).await?,
     };
+    // Whatever fails from here on, it has been made.
+    let made = |failure: Failure| Failure {
+        may_have_happened: true,
+        ..failure
+    };
     // Who answers early names the operation, and that names what it makes.
     if let (None, Some(operation)) = (&created.location, &created.operation)
         && session.client.dialect().is_occid
     {
-        created.location = session.client.operation(operation).await?.entity;
+        let operation = session.client.operation(operation).await;
+        created.location = operation.map_err(|error| made(error.into()))?.entity;
     }
     if let (Some(limit), Some(location)) = (waiting.wait, &created.location) {
         let operation = created.operation.as_deref();
-        session.wait(name, location, operation, &Until::Up, limit).await?;
+        let waited = session.wait(name, location, operation, &Until::Up, limit).await;
+        waited.map_err(made)?;
     }
     Ok(created)
 }

@@ -123,6 +123,8 @@ impl List {
                         .map_err(|_| error),
                     Err(error) => Err(error),
                 };
+                // Who shows no model has other troubles than this name.
+                session.model().await?;
                 let id = session.look_up(category).await.map_err(|failure| match failure.exit {
                     Exit::NotFound => failure.with_hint("occi list kind and occi list mixin show what it offers"),
                     _ => failure,

@@ -78,6 +78,9 @@ impl Login {
         }
         let (context, secrets) = self.asker(&endpoint, global).await?;
         let connection = config::connect(Some(&name), &context, &secrets, global).await?;
+        if context.auth == Method::None {
+            config::warn_if_plain(&endpoint, global);
+        }
         // What is known of the server may be what somebody else was shown.
         let session = Session::of(connection, global)?;
         session.client.discover().await.map_err(|error| {

@@ -105,6 +105,25 @@ pub(crate) async fn contradictions() {
         .occi("--endpoint https://127.0.0.1:1/ --insecure --timeout 1 -q list compute")
         .await;
     assert!(!said.err.contains("warning"), "{said:?}");
+    // Nor is it where nothing is encrypted, beyond this machine: there, nobody is at this address either.
+    const PLAIN: &str = "warning: http://0.0.0.0:1/ is not encrypted";
+    let ann = "--user ann --password-file ~/password";
+    for (line, is_warned) in [
+        (format!("--endpoint http://0.0.0.0:1/ {ann} list compute"), true),
+        (format!("--endpoint http://0.0.0.0:1/ {ann} -q list compute"), false),
+        (format!("--endpoint http://127.0.0.1:1/ {ann} list compute"), false),
+        ("--endpoint http://0.0.0.0:1/ list compute".to_owned(), false),
+        ("login http://0.0.0.0:1/ --name lab".to_owned(), true),
+        (format!("login http://0.0.0.0:1/ --name lab {ann}"), true),
+    ] {
+        let said = person.occi(&format!("--timeout 1 {line}")).await;
+        said.fails(&line, 7, &["cannot be reached"]);
+        assert_eq!(
+            said.err.matches(PLAIN).count(),
+            usize::from(is_warned),
+            "{line}: {said:?}"
+        );
+    }
 }
 
 pub(crate) async fn files() {

@@ -39,6 +39,8 @@ enum Server {
     DripsMembers,
     /// It shows what it offers, and lists the same machine for ever.
     RepeatsMembers,
+    /// It makes a volume, and is no more as soon as it has heard that there shall be a machine.
+    Dies,
     /// It answers with what it was asked.
     Echo(u16),
 }
@@ -76,6 +78,10 @@ fn with(status: &str, header: &str, body: &str) -> String {
     answer(status, "text/plain", body).replace("\r\nconnection", &format!("\r\n{header}\r\nconnection"))
 }
 
+/// What an encrypted server says to who does not speak as it does: a fatal alert.
+const ALERT: &str = "\u{15}\u{3}\u{3}\0\u{2}\u{2}F";
+/// As a program of Python prints where it was; what it is about comes at the end.
+const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"app.py\", line 1, in <module>\n    f()\n";
 const LIST: &str = "list compute";
 const JSON_LIST: &str = "list compute -o json";
 const SHOW: &str = "show /compute/1";
@@ -155,8 +161,22 @@ fn cases() -> Vec<Case> {
         ),
         case("an unknown user", Says(answer("401 Unauthorized", "text/plain", "who?")), LIST, 4, &["who?", "occi login URL --user"]),
         case("a forbidden one", Says(answer("403 Forbidden", "text/plain", "not you")), LIST, 4, &["not you"]),
-        case("no such service", Says(answer("404 Not Found", "text/plain", "")), LIST, 3, &["404"]),
-        case("a busy one", Says(answer("503 Service Unavailable", "text/plain", "later")), LIST, 7, &["later"]),
+        case("no such service", Says(answer("404 Not Found", "text/plain", "Not Found")), LIST, 3, &["answers 404 for its model", "OCCI service?"]),
+        case("a busy one", Says(answer("503 Service Unavailable", "text/plain", "later")), LIST, 7, &["http://127.0.0.1", "answered 503 Service Unavailable: later"]),
+        case(
+            "one that says too much",
+            Says(answer("500 Internal Server Error", "text/plain", &format!("{}ValueError: boom\n", TRACEBACK.repeat(20)))),
+            LIST,
+            7,
+            &["answered 500 Internal Server Error: ValueError: boom ...", "--debug"],
+        ),
+        case(
+            "one that says too much in one line",
+            Says(answer("500 Internal Server Error", "text/plain", &"blah ".repeat(300))),
+            LIST,
+            7,
+            &["answered 500 Internal Server Error: blah", "--debug"],
+        ),
         case(
             "a very busy one",
             Says(with("429 Too Many Requests", "retry-after: 99999", "slowly")),
@@ -179,7 +199,16 @@ fn cases() -> Vec<Case> {
             &["no"],
         ),
         case("a plain one where TLS was meant", Says(String::new()), "--endpoint TLS list compute", 1, &["does not speak TLS", "http://"]),
-        case("a stranger's certificate", encrypted("127.0.0.1", false, false, false), LIST, 1, &["not trusted", "authority"]),
+        case("a TLS of the past", Says(ALERT.into()), "--endpoint TLS list compute", 1, &["speaks no TLS that is safe", "TLS 1.2 or 1.3"]),
+        case("an encrypted one that was asked in the clear", Says(ALERT.into()), LIST, 1, &["try https://127.0.0.1"]),
+        case(
+            "an encrypted one that says so",
+            Says(answer("400 Bad Request", "text/html", "<html>The plain HTTP request was sent to HTTPS port</html>")),
+            LIST,
+            1,
+            &["answered 400", "try https://127.0.0.1"],
+        ),
+        case("a stranger's certificate", encrypted("127.0.0.1", false, false, false), LIST, 1, &["not trusted", "authority", "--ca-file"]),
         case("an expired certificate", encrypted("127.0.0.1", true, false, true), LIST, 1, &["not trusted", "it has expired", "clock"]),
         case(
             "a certificate of another",
@@ -223,6 +252,13 @@ fn cases() -> Vec<Case> {
         case("a listing one byte after the other", DripsMembers, LIST, 6, &["goes on after 4 s"]),
         case("a thing that is gone", Offers(answer("404 Not Found", "text/plain", "")), SHOW, 3, &["/compute/1"]),
         case("a state in which it cannot be", Offers(answer("409 Conflict", "text/plain", "not now")), SHOW, 5, &["not now"]),
+        case(
+            "a connection that is lost after the question",
+            Dies,
+            "create compute web1 --volume data:1G",
+            1,
+            &["broke off", "asked again", "cannot be reached", "may have happened", "look before", "data has been made for it: /storage/1"],
+        ),
         case("an echo that refuses", Echo(401), LIST, 4, &[]),
         case("an echo that fails", Echo(400), LIST, 1, &[]),
         case("an echo that answers", Echo(200), LIST, 1, &[]),
@@ -245,20 +281,20 @@ async fn tried(case: Case) {
         words,
     } = case;
     let person = Person::new();
-    let url = start(server, &person).await;
-    let line = line
-        .replace("URL", &url)
-        .replace("TLS", &url.replace("http:", "https:"));
-    let endpoint = match line.contains("login") || line.contains("--endpoint") {
-        true => String::new(),
-        false => format!("--endpoint {url} "),
-    };
-    let ca_file = if person.path("ca.pem").exists() {
-        "--ca-file ~/ca.pem "
-    } else {
-        ""
-    };
     for who in ["--user ann --password-file ~/password", "--token-file ~/token --debug"] {
+        let url = start(&server, &person).await;
+        let line = line
+            .replace("URL", &url)
+            .replace("TLS", &url.replace("http:", "https:"));
+        let endpoint = match line.contains("login") || line.contains("--endpoint") {
+            true => String::new(),
+            false => format!("--endpoint {url} "),
+        };
+        let ca_file = if person.path("ca.pem").exists() {
+            "--ca-file ~/ca.pem "
+        } else {
+            ""
+        };
         let line = format!("{endpoint}{ca_file}{who} --timeout 1 {line}");
         let said = tokio::time::timeout(Duration::from_secs(120), person.occi(&line))
             .await
@@ -283,6 +319,13 @@ async fn tried(case: Case) {
             sentence.len() < 600 && !sentence.contains(char::is_control),
             "{name}: {said:?}"
         );
+        assert!(!sentence.contains("Traceback"), "{name}: {said:?}");
+        let may_be = error.iter().any(|line| line.contains("may have happened"));
+        assert_eq!(may_be, line.contains(" create "), "{name}: {said:?}");
+        assert!(
+            !may_be || !error.iter().any(|line| line.contains("occi delete")),
+            "{name}: {said:?}"
+        );
         assert!(hints.iter().all(|line| line.starts_with("  ")), "{name}: {said:?}");
         let is_whole = said.out.is_empty() || serde_json::from_str::<serde_json::Value>(&said.out).is_ok();
         assert!(is_whole, "{name}: {said:?}");
@@ -291,7 +334,7 @@ async fn tried(case: Case) {
 }
 
 /// Starts a server; returns its address.
-async fn start(server: Server, person: &Person) -> String {
+async fn start(server: &Server, person: &Person) -> String {
     match server {
         Nobody => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -300,6 +343,7 @@ async fn start(server: Server, person: &Person) -> String {
         Silent => raw(|_, stream| hold(stream)).await,
         HangsUp => raw(|_, stream| async { drop(stream) }).await,
         Says(text) => {
+            let text = text.clone();
             raw(move |_, mut stream| {
                 let text = text.clone();
                 async move {
@@ -310,6 +354,7 @@ async fn start(server: Server, person: &Person) -> String {
             .await
         }
         Stops(text) => {
+            let text = text.clone();
             raw(move |_, mut stream| {
                 let text = text.clone();
                 async move {
@@ -319,7 +364,7 @@ async fn start(server: Server, person: &Person) -> String {
             })
             .await
         }
-        Endless(head, piece) => {
+        &Endless(head, piece) => {
             raw(move |_, mut stream| async move {
                 let _ = stream.write_all(head.as_bytes()).await;
                 let pieces = piece.repeat(1000);
@@ -360,7 +405,7 @@ async fn start(server: Server, person: &Person) -> String {
             .await
         }
         Offers(text) => {
-            let offers = offers();
+            let (text, offers) = (text.clone(), offers());
             raw(move |line, mut stream| {
                 let text = if line.contains(" /-/ ") {
                     offers.clone()
@@ -374,7 +419,7 @@ async fn start(server: Server, person: &Person) -> String {
             })
             .await
         }
-        Encrypted {
+        &Encrypted {
             name,
             is_expired,
             wants_certificate,
@@ -389,7 +434,8 @@ async fn start(server: Server, person: &Person) -> String {
             person.write("ca.pem", &known);
             authority.server(name, is_expired, wants_certificate).await
         }
-        Echo(status) => echo(status).await,
+        Dies => dies().await,
+        &Echo(status) => echo(status).await,
     }
 }
 
@@ -397,6 +443,38 @@ async fn start(server: Server, person: &Person) -> String {
 fn offers() -> String {
     let json = "accept: application/occi+json";
     with("200 OK", json, std::str::from_utf8(&query_interface()).unwrap())
+}
+
+/// An `occid` up to the machine.
+async fn dies() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let text = |status, header: &str, body| with(status, &format!("occid: 1\r\n{header}"), body);
+    let offers = offers().replace("\r\nconnection", "\r\noccid: 1\r\nconnection");
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                stream.read_buf(&mut head).await.unwrap();
+            }
+            let line = String::from_utf8_lossy(&head);
+            let answer = match line.split(' ').take(2).collect::<Vec<_>>().as_slice() {
+                ["GET", "/-/"] => offers.clone(),
+                ["POST", "/storage/"] => text("201 Created", "location: /storage/1", "OK"),
+                ["GET", "/storage/1"] => text(
+                    "200 OK",
+                    "x-nothing: 1",
+                    "Category: storage; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"\nX-OCCI-Attribute: occi.core.id=\"1\"\nX-OCCI-Attribute: occi.storage.state=\"online\"\n",
+                ),
+                ["POST", _] => return,
+                _ => text("200 OK", "x-nothing: 1", ""),
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    url
 }
 
 /// Says one byte after the other for as long as anybody listens.

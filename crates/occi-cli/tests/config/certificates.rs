@@ -188,10 +188,14 @@ pub(crate) async fn named() {
             .await;
         let other = served("other.pem", "127.0.0.1", false, is_own_authority).await;
         let url = format!("--endpoint {other} --ca-file ~/good.pem model");
-        person
-            .occi(&url)
-            .await
-            .fails("another's", 1, &["not trusted", "authority"]);
+        person.occi(&url).await.fails(
+            "another's",
+            1,
+            match is_own_authority {
+                true => &["not trusted", "an authority as its own", "--ca-file"],
+                false => &["not trusted", "name the authority", "--ca-file"],
+            },
+        );
         let url = served("name.pem", "cloud.example.org", false, is_own_authority).await;
         let said = person
             .occi(&format!("--endpoint {url} --ca-file ~/name.pem model"))

@@ -138,6 +138,12 @@ impl Client {
                 discovery = Discovery::WellKnown;
                 continue;
             }
+            if answer.status == StatusCode::NOT_FOUND {
+                let message = format!("{} answers 404 for its model", self.0.endpoint);
+                return Err(Error::new(ErrorKind::NotFound, message)
+                    .with_status(404)
+                    .with_hint("is this the address of an OCCI service?"));
+            }
             asked_in.push(before.media);
             let is_refused = matches!(
                 answer.status,
