@@ -9,6 +9,7 @@ use crate::terminal;
 use crate::verbs::Verb;
 use clap::{Args, CommandFactory, Parser};
 use clap_complete::CompleteEnv;
+use occi_model::Registry;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -121,9 +122,14 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
     CompleteEnv::with_factory(Cli::command)
         .var(complete::VARIABLE)
         .complete();
-    let cli = match Cli::try_parse_from(verb_first(args)) {
+    let args = verb_first(args);
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(failure) = no_verb(&error, &args) {
+                failure.print();
+                return failure.exit.into();
+            }
             let _ = error.print();
             return match error.use_stderr() {
                 true => Exit::Usage.into(),
@@ -175,6 +181,30 @@ fn end_when_interrupted(is_endless: bool) {
         failure.print();
         std::process::exit(failure.exit as i32);
     }
+}
+
+/// A noun of the documents where a verb should be, which is no misspelt verb.
+fn no_verb(error: &clap::Error, args: &[OsString]) -> Option<Failure> {
+    if error.kind() != clap::error::ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let command = Cli::command();
+    let places = words(args, &command);
+    let mut words = places.iter().map(|place| args[*place].to_string_lossy());
+    let noun = words.next()?;
+    let documents = Registry::standard();
+    let one = noun.strip_suffix('s').unwrap_or(&noun);
+    let is_noun = documents
+        .kinds()
+        .iter()
+        .any(|kind| [one, &*noun].contains(&kind.id.term()));
+    is_noun.then(|| match words.next() {
+        Some(verb) => Failure::usage(format!("there is no verb {verb:?}")).with_hint(format!(
+            "occi --help lists the verbs; if it is an action: occi act {verb} NAME"
+        )),
+        None => Failure::usage(format!("{noun} is a kind, and what to do with it is missing"))
+            .with_hint(format!("occi list {noun} shows what there is of it")),
+    })
 }
 
 /// `occi compute list` means `occi list compute`: the first two words change places if the second is a verb and the first

@@ -47,7 +47,7 @@ impl Among {
     fn words(&self) -> String {
         match self {
             Self::All => "nothing".to_owned(),
-            Self::Kind(kind) => format!("no {kind}"),
+            Self::Kind(kind) => format!("no {}", kind.rsplit('#').next().unwrap_or(kind)),
             Self::WithAction(action) => format!("nothing that has {action}"),
         }
     }
@@ -103,10 +103,14 @@ impl Session {
         }
         let mut locations = self.candidates(bare, &among.kinds(&model)?, &model).await?;
         match (locations.pop(), locations.is_empty()) {
-            (None, _) => Err(Failure::new(
-                Exit::NotFound,
-                format!("there is {} called {bare:?} on {}", among.words(), self.server),
-            )),
+            (None, _) => {
+                let message = format!("there is {} called {bare:?} on {}", among.words(), self.server);
+                let missing = Failure::new(Exit::NotFound, message);
+                Err(match kind_name.is_none() && kind(&model, bare).is_ok() {
+                    true => missing.with_hint(format!("{bare} is a kind: occi list {bare} shows what there is of it")),
+                    false => missing,
+                })
+            }
             (Some(only), true) => Ok(found(only)),
             (Some(last), false) => {
                 locations.push(last);

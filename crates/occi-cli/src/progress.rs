@@ -156,6 +156,19 @@ fn style(template: &str) -> ProgressStyle {
 /// After so long a restart that nobody has seen is over.
 const UNSEEN: Duration = Duration::from_secs(5);
 
+/// What makes `occi wait` wait for this.
+fn option_of(until: &Until) -> String {
+    match until {
+        Until::Up => String::new(),
+        Until::Gone => " --for gone".to_owned(),
+        Until::State(states) => format!(" --for state={}", states.join(",")),
+        Until::Attribute { name, value } => match value.as_str() {
+            Some(text) => format!(" --for '{name}={text}'"),
+            None => format!(" --for '{name}={value}'"),
+        },
+    }
+}
+
 impl Session {
     /// Waits until what restarts is not up any longer: where no operation says when the restart is over, it is up before and
     /// after it. What happens so fast that nobody sees it has happened.
@@ -185,7 +198,10 @@ impl Session {
         limit: Duration,
     ) -> Result<(Option<Entity>, Vec<TypeId>)> {
         let line = Line::new(name, self.output.quiet);
-        let waited_for = operation.unwrap_or(location);
+        let waited_for = match operation {
+            Some(operation) => operation.to_owned(),
+            None => format!("{location}{}", option_of(until)),
+        };
         let has_changed = HAS_CHANGED.load(Ordering::Relaxed);
         let _goes_on = has_changed.then(|| if_interrupted(format!("it goes on in the server: occi wait {waited_for}")));
         let patience = Patience {
@@ -220,7 +236,7 @@ impl Session {
         ended.map_err(|error| {
             let failure = Failure::from(error).about(name);
             match failure.exit {
-                Exit::Timeout => failure.with_hint(format!("go on waiting: occi wait {location}")),
+                Exit::Timeout => failure.with_hint(format!("go on waiting: occi wait {waited_for}")),
                 _ => failure,
             }
         })

@@ -212,9 +212,10 @@ impl Model {
                 match self.find("action", name, own.iter().copied().map(Category::Action)) {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         let terms: Vec<_> = own.iter().map(|action| action.id.term()).collect();
+                        let missing = Error::new(error.kind(), format!("a {} has no action {name:?}", kind.term()));
                         return Err(match terms.as_slice() {
-                            [] => error.with_hint(format!("{} has no actions", kind.term())),
-                            terms => error.with_hint(format!("{} has {}", kind.term(), terms.join(", "))),
+                            [] => missing.with_hint("it has none at all"),
+                            terms => missing.with_hint(format!("it has {}", terms.join(", "))),
                         });
                     }
                     found => found?,

@@ -1,17 +1,18 @@
 //! Actions: `occi start`, `stop`, `restart`, `suspend`, `save`, `resize`, and `act` for all others.
 
-use super::each;
+use super::each_found;
 use super::values::{Assignment, gib, input};
 use crate::complete;
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found, kind_in_front};
 use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::{Args, ValueEnum};
-use occi_client::{Done, EntityDraft, Input, TypeId, Until};
+use occi_client::{Done, EntityDraft, ErrorKind, Input, Model, Until};
 use occi_model::infrastructure::COMPUTE;
 use occi_model::templates::RESOURCE_TPL;
+use occi_model::{Registry, TypeId, ValueType};
 use serde_json::json;
 
 /// On what, and whether to wait.
@@ -157,8 +158,23 @@ impl Plain {
     }
 
     async fn invoke(self, action: &str, parameters: &[(&str, Input)], session: &Session) -> Result<()> {
-        let among = Among::WithAction(action.to_owned());
-        each(&self.names, &among, session, async |found| {
+        let is_known = |model: &Model| match model.action(action, None) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        let known = session.look_up(is_known).await;
+        known.map_err(|failure| failure.with_hint("occi list action shows which there are"))?;
+        let found = match session
+            .find_all(&self.names, &Among::WithAction(action.to_owned()))
+            .await
+        {
+            // What has no such action is told so.
+            Err(failure) if failure.exit == Exit::NotFound && !self.dry_run => {
+                session.find_all(&self.names, &Among::All).await?
+            }
+            found => found?,
+        };
+        each_found(found, session, async |found| {
             if self.dry_run {
                 let line = format!("would {action} {} ({})\n", found.name, found.location);
                 session.output.text(&line)?;
@@ -329,12 +345,35 @@ enum Size {
     Gib(f64),
 }
 
+/// A parameter as the documents type it for this action, else as any other value.
+fn parameter(action: &str, name: &str, text: &str, model: &Model) -> Result<Input> {
+    let documents = Registry::standard();
+    let is_meant = |id: &TypeId| id.term() == action || id.as_str() == action;
+    let actions = documents.actions().iter().filter(|action| is_meant(&action.id));
+    let types: Vec<_> = actions
+        .flat_map(|action| &action.attributes)
+        .filter(|definition| definition.name.as_str() == name)
+        .map(|definition| &definition.value_type)
+        .collect();
+    let token = Input::Token(text.to_owned());
+    if let Some(value) = types.iter().find_map(|value_type| value_type.read(&token)) {
+        return Ok(Input::Typed(value));
+    }
+    match types.as_slice() {
+        [ValueType::Enum { values, .. }, ..] => Err(Failure::usage(format!(
+            "{name} of {action} is one of {}, and {text:?} is none",
+            values.join(", ")
+        ))),
+        _ => input(name, text, model),
+    }
+}
+
 impl Act {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let model = session.model().await?;
         let mut parameters = Vec::new();
         for Assignment { name, value } in &self.parameters {
-            parameters.push((name.as_str(), input(name, value, &model)?));
+            parameters.push((name.as_str(), parameter(&self.action, name, value, &model)?));
         }
         self.on.invoke(&self.action, &parameters, session).await
     }

@@ -119,7 +119,14 @@ impl Console {
         let console = match session.client.console(&found.location, self.force).await {
             Ok(console) => console,
             Err(error) if error.kind() == ErrorKind::Unsupported => return elsewhere(&found, error, session).await,
-            Err(error) => return Err(Failure::from(error).about(&found.name)),
+            Err(error) => {
+                let is_taken = error.kind() == ErrorKind::Conflict && error.message().contains("somebody else");
+                let failure = Failure::from(error).about(&found.name);
+                return Err(match is_taken {
+                    true => failure.with_hint("--force takes the place, and theirs ends"),
+                    false => failure,
+                });
+            }
         };
         let is_terminal = std::io::stdin().is_terminal();
         if is_terminal {

@@ -72,7 +72,14 @@ impl Delete {
             });
             found.try_collect().await?
         } else {
-            session.find_all(&self.names, &Among::All).await?
+            let found = session.find_all(&self.names, &Among::All).await;
+            let model = session.model().await?;
+            found.map_err(|failure| match self.names.as_slice() {
+                [kind] if failure.exit == Exit::NotFound && crate::names::kind(&model, kind).is_ok() => {
+                    failure.with_hint(format!("occi delete {kind} --all deletes all of it"))
+                }
+                _ => failure,
+            })?
         };
         if found.is_empty() {
             session.output.note("there is nothing to delete");

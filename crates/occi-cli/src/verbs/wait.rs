@@ -8,8 +8,8 @@ use crate::names::{Among, kind_in_front};
 use crate::output::Record;
 use crate::session::Session;
 use clap::Args;
-use occi_client::{Category, Input, Model, Until};
-use occi_model::Value;
+use occi_client::{Category, Input, Kind, Model, Until};
+use occi_model::{Value, ValueType};
 use std::time::Duration;
 
 /// For so long, if nobody says.
@@ -82,23 +82,55 @@ impl Wait {
     }
 }
 
+/// Whether a kind knows these states, where anybody says which it has.
+fn check(states: &[String], kind: &Kind, model: &Model) -> Result<()> {
+    let name = attribute_name("state", &definitions_of(kind, model))?;
+    let Some(ValueType::Enum { values, .. }) = model.value_type(&name) else {
+        return Ok(());
+    };
+    let strange = states
+        .iter()
+        .find(|state| !values.iter().any(|own| own.eq_ignore_ascii_case(state)));
+    match strange {
+        Some(state) => Err(Failure::usage(format!(
+            "a {} has no state {state:?}: it is {}, or gone",
+            kind.id.term(),
+            values.join(", ")
+        ))
+        .with_hint(format!("if this server has one, --for state={state} waits for it"))),
+        None => Ok(()),
+    }
+}
+
 /// What a person means by `active`, `state=active`, `cores=4`.
 fn until(text: &str, location: &str, model: &Model) -> Result<Until> {
-    let states = |words: &str| Until::State(words.split(',').map(|state| state.trim().to_owned()).collect());
+    let states = |words: &str| {
+        words
+            .split(',')
+            .map(|state| state.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let kind = model.kind_at(location);
     let Some((name, value)) = text.split_once('=') else {
         return Ok(match text {
             "up" => Until::Up,
             "gone" => Until::Gone,
-            words => states(words),
+            words => {
+                let states = states(words);
+                if let Some(kind) = kind {
+                    check(&states, kind, model)?;
+                }
+                Until::State(states)
+            }
         });
     };
-    let definitions = match model.kind_at(location) {
+    let definitions = match kind {
         Some(kind) => definitions_of(kind, model),
         None => model.categories().flat_map(Category::attributes).collect(),
     };
     let name = attribute_name(name.trim(), &definitions)?;
     if name == "state" || name.ends_with(".state") {
-        return Ok(states(value));
+        return Ok(Until::State(states(value)));
     }
     if !definitions.iter().any(|definition| definition.name.as_str() == name) {
         return Err(Failure::usage(format!("{location} has no attribute {name:?}"))

@@ -294,6 +294,15 @@ pub(crate) fn what_makes_no_sense_is_refused_with_its_line() {
         ("compute: a\n", "bad.yaml:1: a file is a list of things"),
         ("hello\n", "bad.yaml:1: a file is a list of things"),
         ("- [a\n", "bad.yaml:1: "),
+        (
+            "- &a\n  compute: x\n  links: [*a]\n",
+            "bad.yaml:3: this refers to itself",
+        ),
+        (
+            "- compute: a\n  size: abc\n",
+            "bad.yaml:2: the server offers no resource_tpl \"abc\"",
+        ),
+        ("- storage: a\n  size: abc\n", "bad.yaml:2: occi.storage.size is "),
         ("{\"resources\": [{\"id\": \"1\"}]}", "bad.yaml:1: an entity has a kind"),
         ("{\"resources\": [], \"linx\": []}", "bad.yaml:1: \"linx\" is no member"),
     ] {
@@ -304,6 +313,19 @@ pub(crate) fn what_makes_no_sense_is_refused_with_its_line() {
     }
     assert_eq!(world.good("list -o name").lines().count(), 2);
     assert_eq!(world.occi("apply -f nofile.yaml").code, Some(1));
+    std::fs::write(world.path("bad.yaml"), b"- network: a\n  summary: \xff\n").expect("a file");
+    let said = world.occi("apply -f bad.yaml");
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (Some(2), "error: bad.yaml:2: this is no text in UTF-8\n")
+    );
+    let levels = (1..9).map(|level| format!("a{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(9)));
+    world.file("bad.yaml", &format!("a0: &a0 [x]\n{}", levels.collect::<String>()));
+    let said = world.occi("apply -f bad.yaml");
+    assert!(
+        said.err.contains(": this is too much for one file") && said.err.len() < 200,
+        "{said:?}"
+    );
 
     // Several files, and a directory of them.
     std::fs::create_dir(world.path("all")).expect("a directory");

@@ -7,6 +7,7 @@
 mod attach;
 mod files;
 mod machines;
+mod mistakes;
 mod watch;
 #[expect(dead_code, reason = "shared with the tests of images")]
 mod world;
@@ -52,6 +53,10 @@ fn main() -> ExitCode {
         trial(
             "what_makes_no_sense_is_refused_with_its_line",
             files::what_makes_no_sense_is_refused_with_its_line,
+        ),
+        trial(
+            "a_mistake_is_called_what_it_is",
+            mistakes::a_mistake_is_called_what_it_is,
         ),
         trial("changes_are_told_as_they_come", watch::changes_are_told_as_they_come),
     ];

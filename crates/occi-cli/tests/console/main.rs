@@ -110,7 +110,7 @@ fn terminal() {
     let other = world.occi("console web1");
     assert_eq!(other.code, Some(5), "{other:?}");
     assert!(
-        other.err.contains("somebody else") && other.err.contains("force it open"),
+        other.err.contains("somebody else") && other.err.contains("--force"),
         "{other:?}"
     );
     terminal.types("\u{1d}");

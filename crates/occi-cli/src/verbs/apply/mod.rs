@@ -247,10 +247,12 @@ fn texts(files: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
     let mut texts = Vec::new();
     for file in files {
         if file == Path::new("-") {
-            let mut text = String::new();
-            let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
-            texts.push((PathBuf::from("stdin"), text));
+            let stdin = PathBuf::from("stdin");
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut bytes);
+            read.map_err(|error| file_failure(&stdin, &error))?;
+            let text = decoded(bytes, &stdin)?;
+            texts.push((stdin, text));
         } else if file.is_dir() {
             let entries = std::fs::read_dir(file).map_err(|error| file_failure(file, &error))?;
             let mut inside: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -266,15 +268,27 @@ fn texts(files: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
                 )));
             }
             for path in inside {
-                let text = std::fs::read_to_string(&path).map_err(|error| file_failure(&path, &error))?;
+                let text = text(&path)?;
                 texts.push((path, text));
             }
         } else {
-            let text = std::fs::read_to_string(file).map_err(|error| file_failure(file, &error))?;
-            texts.push((file.clone(), text));
+            texts.push((file.clone(), text(file)?));
         }
     }
     Ok(texts)
+}
+
+fn text(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).map_err(|error| file_failure(file, &error))?;
+    decoded(bytes, file)
+}
+
+fn decoded(bytes: Vec<u8>, file: &Path) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        Failure::usage(format!("{}:{line}: this is no text in UTF-8", file.display()))
+    })
 }
 
 /// Deletes what files name: what refers to others before these, one after the other.

@@ -74,9 +74,13 @@ impl Node {
                 let line = error.location().map_or(1, |location| location.line());
                 let words = error.to_string();
                 // Its advice is for programmers, and its place is said already.
-                let words = [" at line ", ", set ", "; use "]
-                    .iter()
-                    .fold(words.as_str(), |words, end| words.split(end).next().unwrap_or(words));
+                let words = match words.as_str() {
+                    words if words.contains("recursive references") => "this refers to itself",
+                    words if words.contains("budget") => "this is too much for one file, or repeats itself too often",
+                    words => [" at line ", ", set ", "; use "]
+                        .iter()
+                        .fold(words, |words, end| words.split(end).next().unwrap_or(words)),
+                };
                 Err(Place { file, line }.refuse(words))
             }
         }
