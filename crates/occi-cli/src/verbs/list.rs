@@ -29,12 +29,19 @@ pub(crate) struct List {
     /// kind` and `occi list mixin` show; without it, everything
     #[arg(value_name = "KIND", add = complete::kinds())]
     kind: Option<String>,
-    /// Only what has this: NAME=VALUE, or NAME~PART for a part of a text
-    #[arg(long, value_name = "NAME=VALUE")]
-    filter: Vec<Condition>,
+    #[command(flatten)]
+    pick: Pick,
     /// Which columns of a table or of CSV, in which order: names of attributes, or members of the JSON form
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', add = complete::columns())]
     columns: Option<Vec<String>>,
+}
+
+/// Which of them, and in which order.
+#[derive(Debug, Args)]
+pub(super) struct Pick {
+    /// Only what has this: NAME=VALUE, or NAME~PART for a part of a text
+    #[arg(long, value_name = "NAME=VALUE")]
+    filter: Vec<Condition>,
     /// By which column; with a - in front from the end
     #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true, add = complete::columns())]
     sort: Option<String>,
@@ -166,7 +173,7 @@ impl List {
         };
         let mut filter = Filter::default();
         let mut conditions = Vec::new();
-        for condition in &self.filter {
+        for condition in &self.pick.filter {
             let name = full_name(&condition.name, &definitions)?;
             // What the server knows as an attribute it can look for itself; all is looked at again, since not every
             // server does.
@@ -190,7 +197,7 @@ impl List {
         let mut listing = session
             .output
             .list(columns, self.sort(&definitions)?)
-            .limited(self.limit);
+            .limited(self.pick.limit);
         let mut entities = session.client.entities(at, &Listing { filter, page: None }).await?;
         let ended = async {
             while !listing.is_full()
@@ -213,7 +220,11 @@ impl List {
     async fn operations(&self, session: &Session) -> Result<()> {
         session.model().await?;
         let is_open = |word: &str| matches!(word, "running" | "accepted");
-        let open = self.filter.iter().any(|one| one.name == "state" && is_open(&one.value));
+        let open = self
+            .pick
+            .filter
+            .iter()
+            .any(|one| one.name == "state" && is_open(&one.value));
         let operations = session.client.operations(open);
         let columns = vec![
             Column::new("id", Look::Plain),
@@ -237,8 +248,8 @@ impl List {
         session: &Session,
     ) -> Result<()> {
         let columns = self.columns(|| usual, &[])?;
-        let mut listing = session.output.list(columns, self.sort(&[])?).limited(self.limit);
-        let conditions = self.filter.iter().map(|one| Ok((one, column(&one.name, &[])?)));
+        let mut listing = session.output.list(columns, self.sort(&[])?).limited(self.pick.limit);
+        let conditions = self.pick.filter.iter().map(|one| Ok((one, column(&one.name, &[])?)));
         let conditions: Vec<_> = conditions.collect::<Result<_>>()?;
         while !listing.is_full()
             && let Some(record) = records.try_next().await?
@@ -262,15 +273,48 @@ impl List {
     }
 
     fn sort(&self, definitions: &[&AttributeDefinition]) -> Result<Option<Sort>> {
+        self.pick.sort(|name| column(name, definitions))
+    }
+}
+
+impl Pick {
+    fn sort(&self, column: impl Fn(&str) -> Result<Column>) -> Result<Option<Sort>> {
         let Some(text) = &self.sort else { return Ok(None) };
         let (name, descending) = match text.strip_prefix('-') {
             Some(name) => (name, true),
             None => (text.as_str(), false),
         };
         Ok(Some(Sort {
-            column: column(name, definitions)?,
+            column: column(name)?,
             descending,
         }))
+    }
+
+    /// Lists what has these columns and no others.
+    pub(super) fn list(
+        &self,
+        records: impl Iterator<Item = Record>,
+        columns: Vec<Column>,
+        session: &Session,
+    ) -> Result<()> {
+        let column = |name: &str| {
+            let found = columns.iter().find(|column| column.name == name);
+            found.cloned().ok_or_else(|| {
+                let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+                Failure::usage(format!("there is no column {name:?}"))
+                    .with_hint(format!("there are {}", names.join(", ")))
+            })
+        };
+        let conditions = self.filter.iter().map(|one| Ok((one, column(&one.name)?)));
+        let conditions: Vec<_> = conditions.collect::<Result<_>>()?;
+        let sort = self.sort(column)?;
+        let mut listing = session.output.list(columns.clone(), sort).limited(self.limit);
+        for record in records {
+            if conditions.iter().all(|(one, column)| one.holds(column, &record)) {
+                listing.push(record)?;
+            }
+        }
+        listing.finish()
     }
 }
 

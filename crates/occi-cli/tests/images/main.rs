@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let trials = [
         ("an_image_comes_back_as_it_went", round_trip as fn()),
         ("an_upload_that_broke_off_goes_on_where_it_was", broken_off),
+        ("an_upload_can_be_given_up", given_up),
         ("an_upload_goes_on_by_itself_after_a_crash_of_the_server", crash),
         ("an_upload_shows_on_a_terminal_how_far_it_is_and_how_fast", progress),
         ("every_example_of_the_help_works", examples),
@@ -109,6 +110,8 @@ fn round_trip() {
     assert!(lab.good("list os_tpl -o name").contains(name));
     assert_eq!(lab.good(&format!("image download {name} copy.raw")), "copy.raw\n");
     assert!(std::fs::read(lab.path("copy.raw")).unwrap() == bytes);
+    let out = lab.command(&format!("image download {name} -")).output().unwrap();
+    assert!(out.status.success() && out.stdout == bytes && !lab.path("-").exists());
     let again = lab.occi(&format!("image download {name} copy.raw"));
     assert_eq!(
         (again.code, again.err.contains("there is a file copy.raw already")),
@@ -210,13 +213,24 @@ fn examples() {
         std::fs::write(lab.path(file), disk(1)).unwrap();
     }
     let name = lab.good("image upload disk.raw --name mine");
-    for verb in ["list", "upload", "download", "delete"] {
+    for verb in ["list", "upload", "download", "cancel", "delete"] {
         let help = lab.good(&format!("image {verb} --help"));
         let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
         let lines: Vec<_> = lines.take_while(|line| line.starts_with("  occi ")).collect();
         assert!(!lines.is_empty(), "{help}");
         for line in lines {
-            let line = line.replace("mine-1a2b3c4d", name.trim());
+            let line = line.replace("mine-1a2b3c4d", name.trim()).replace(" | sha256sum", "");
+            if line.ends_with(" -") {
+                // What comes is no text.
+                let output = lab.command(line.trim().strip_prefix("occi ").unwrap()).output();
+                assert!(output.unwrap().status.success());
+                continue;
+            }
+            if verb == "cancel" {
+                // Nothing is being brought here.
+                assert_eq!(lab.occi(line.trim().strip_prefix("occi ").unwrap()).code, Some(3));
+                continue;
+            }
             lab.good(line.trim().strip_prefix("occi ").unwrap());
         }
     }
@@ -236,11 +250,30 @@ fn broken_off() {
     assert!(said.err.contains("the same command goes on where it was"), "{said:?}");
     let there = offset(&lab);
     assert!(there > 0 && there < bytes.len(), "{there}");
+    std::fs::write(lab.path("other.raw"), &bytes[..MIB]).unwrap();
+    assert_eq!(lab.occi("image cancel other").code, Some(3));
+    assert!(
+        lab.good("image cancel large --dry-run")
+            .starts_with("would give up large (/-/upload/")
+    );
+    assert_eq!(lab.occi("image list --uploads --filter nope=1").code, Some(2));
+    assert_eq!(lab.good("image list --uploads --filter state=ready -o json"), "[]\n");
     let again = lab.occi("image upload large.raw");
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(again.err.contains("large: goes on after"), "{again:?}");
     lab.good(&format!("image download {} whole.raw", again.out.trim()));
     assert!(std::fs::read(lab.path("whole.raw")).unwrap() == bytes);
+}
+
+fn given_up() {
+    let lab = lab();
+    std::fs::write(lab.path("large.raw"), disk(96)).unwrap();
+    let upload = uploading(&lab);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&upload), rustix::process::Signal::INT).unwrap();
+    assert_eq!(said(upload).code, Some(130));
+    lab.good("image cancel large");
+    assert_eq!(lab.good("image list --uploads -o json"), "[]\n");
+    assert_eq!(lab.occi("image cancel large").code, Some(3));
 }
 
 fn refusals() {
@@ -251,11 +284,14 @@ fn refusals() {
     std::fs::write(lab.path("text.img"), "no image at all").unwrap();
     std::fs::write(lab.path("empty.img"), "").unwrap();
     std::fs::create_dir(lab.path("directory")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(lab.path("pipe")).status();
+    assert!(pipe.unwrap().success());
     for (file, code, words) in [
         ("backed.qcow2", 2, "names a backing file"),
         ("text.img", 1, "is not taken"),
         ("empty.img", 1, "is not taken"),
         ("directory", 2, "is no file"),
+        ("pipe", 2, "pipe is no file"),
         ("missing.img", 1, "missing.img"),
     ] {
         let said = lab.occi(&format!("image upload {file}"));

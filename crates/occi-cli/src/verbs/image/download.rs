@@ -20,7 +20,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::Value as Json;
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
@@ -32,12 +32,13 @@ What broke off goes on where it was.
 
 Examples:
   occi image download tiny
-  occi image download tiny copy.qcow2")]
+  occi image download tiny copy.qcow2
+  occi image download tiny - | sha256sum")]
 pub(super) struct Download {
     /// Which (occi image list)
     #[arg(value_name = "NAME", add = complete::templates(OS_TPL))]
     name: String,
-    /// Into this file, where there must be none [default: its name here]
+    /// Into this file, where there must be none, or - for stdout, once all of it has come [default: its name here]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -45,7 +46,16 @@ pub(super) struct Download {
 impl Download {
     pub(super) async fn run(self, session: &Session) -> Result<()> {
         let name = self.name.rsplit('#').next().unwrap_or_default();
+        let is_stdout = self.file.as_deref() == Some(Path::new("-"));
+        if is_stdout && std::io::stdout().is_terminal() {
+            return Err(Failure::usage("a terminal shows no image").with_hint("occi image download NAME - > FILE"));
+        }
         let wanted = Wanted::of(name, session).await?;
+        if is_stdout {
+            let mut begun = Begun::unnamed()?;
+            begun.fetch_all(name, &wanted, session).await?;
+            return begun.print();
+        }
         let target = match self.file {
             Some(file) => file,
             None => wanted.file_name(name)?,
@@ -68,19 +78,7 @@ impl Download {
         if begun.length > wanted.size || wanted.etag.is_empty() {
             begun.empty()?;
         }
-        let bar = byte_bar(name, wanted.size, session.output.quiet);
-        let mut tries = Tries::default();
-        while begun.length < wanted.size {
-            tries.reached(begun.length);
-            bar.set_position(begun.length);
-            if let Err(failure) = begun.fetch(&wanted, &bar, session).await {
-                tries.reached(begun.length);
-                let again = tries.again(failure, &bar).await;
-                again.map_err(|failure| failure.about(name))?;
-            }
-        }
-        bar.finish_and_clear();
-        begun.check(&wanted, session).map_err(|failure| failure.about(name))?;
+        begun.fetch_all(name, &wanted, session).await?;
         begun.keep(&target)?;
         session.output.text(&format!("{}\n", target.display()))
     }
@@ -131,6 +129,8 @@ impl Wanted {
 struct Begun {
     file: File,
     path: PathBuf,
+    /// Whether it has a name by which it could go on another time.
+    is_named: bool,
     length: u64,
 }
 
@@ -157,7 +157,43 @@ impl Begun {
             file,
             length: metadata.len(),
             path,
+            is_named: true,
         })
+    }
+
+    /// In a file that goes with the process: stdout takes nothing back that turns out to be damaged.
+    fn unnamed() -> Result<Self> {
+        let path = std::env::temp_dir();
+        Ok(Self {
+            file: tempfile::tempfile().map_err(|error| file_failure(&path, &error))?,
+            path,
+            is_named: false,
+            length: 0,
+        })
+    }
+
+    /// Brings all of it, and looks whether it is right.
+    async fn fetch_all(&mut self, name: &str, wanted: &Wanted, session: &Session) -> Result<()> {
+        let bar = byte_bar(name, wanted.size, session.output.quiet);
+        let mut tries = Tries::default();
+        while self.length < wanted.size {
+            tries.reached(self.length);
+            bar.set_position(self.length);
+            if let Err(failure) = self.fetch(wanted, &bar, session).await {
+                tries.reached(self.length);
+                let again = tries.again(failure, &bar).await;
+                again.map_err(|failure| failure.about(name))?;
+            }
+        }
+        bar.finish_and_clear();
+        self.check(wanted, session).map_err(|failure| failure.about(name))
+    }
+
+    fn print(mut self) -> Result<()> {
+        self.file.rewind().map_err(|error| self.failed(&error))?;
+        let mut stdout = std::io::stdout().lock();
+        let copied = std::io::copy(&mut self.file, &mut stdout).and_then(|_| stdout.flush());
+        copied.map_err(|error| file_failure(Path::new("stdout"), &error))
     }
 
     fn failed(&self, error: &std::io::Error) -> Failure {
@@ -166,6 +202,7 @@ impl Begun {
 
     fn empty(&mut self) -> Result<()> {
         self.file.set_len(0).map_err(|error| self.failed(&error))?;
+        self.file.rewind().map_err(|error| self.failed(&error))?;
         self.length = 0;
         Ok(())
     }
@@ -238,6 +275,9 @@ impl Begun {
     }
 
     fn throw_away(&self) -> Result<()> {
+        if !self.is_named {
+            return Ok(());
+        }
         std::fs::remove_file(&self.path).map_err(|error| self.failed(&error))
     }
 

@@ -8,6 +8,7 @@ mod upload;
 use self::download::Download;
 use self::upload::Upload;
 use super::delete::confirm;
+use super::list::Pick;
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{Column, Look, Record};
@@ -45,6 +46,8 @@ enum What {
     Upload(Upload),
     /// Take an image away, into a file
     Download(Download),
+    /// Give up uploads that have not ended
+    Cancel(Cancel),
     /// Delete images of the project
     Delete(Delete),
 }
@@ -54,11 +57,28 @@ enum What {
 #[command(after_help = "\
 Examples:
   occi image list
+  occi image list --filter format=qcow2 --sort -size
   occi image list --uploads")]
 struct List {
     /// What is being brought instead, or was lately
     #[arg(long)]
     uploads: bool,
+    #[command(flatten)]
+    pick: Pick,
+}
+
+/// Give up uploads that have not ended
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  occi image cancel debian-12")]
+struct Cancel {
+    /// Which, by name, by path or by its last part (occi image list --uploads)
+    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    names: Vec<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Delete images of the project
@@ -84,6 +104,7 @@ impl Image {
             What::List(list) => list.run(session).await,
             What::Upload(upload) => upload.run(session).await,
             What::Download(download) => download.run(session).await,
+            What::Cancel(cancel) => cancel.run(session).await,
             What::Delete(delete) => delete.run(session).await,
         }
     }
@@ -121,12 +142,12 @@ impl List {
                 ],
             ),
         };
-        let mut listing = session.output.list(columns, None);
-        for one in document.get(member).and_then(Json::as_array).into_iter().flatten() {
+        let all = document.get(member).and_then(Json::as_array).into_iter().flatten();
+        let records = all.map(|one| {
             let name = one.get("name").and_then(Json::as_str).unwrap_or_default();
-            listing.push(Record::other(name, one.clone()))?;
-        }
-        listing.finish()
+            Record::other(name, one.clone())
+        });
+        self.pick.list(records, columns, session)
     }
 }
 
@@ -160,6 +181,47 @@ async fn image(name: &str, session: &Session) -> Result<Json> {
             failure.hints = several.iter().map(|one| format!("- {}", text(one, "name"))).collect();
             Err(failure)
         }
+    }
+}
+
+impl Cancel {
+    async fn run(self, session: &Session) -> Result<()> {
+        let document = listing(session).await?;
+        let uploads = document.get("uploads").and_then(Json::as_array).into_iter().flatten();
+        let member = |one: &Json, name: &str| one.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let open: Vec<&Json> = uploads.filter(|one| member(one, "state") == "receiving").collect();
+        let mut paths = Vec::new();
+        // Nothing is given up before all names are clear.
+        for name in &self.names {
+            let is_meant = |one: &&&Json| {
+                let path = member(one, "path");
+                path == *name || path.rsplit('/').next() == Some(name.as_str()) || member(one, "name") == *name
+            };
+            let found: Vec<_> = open.iter().filter(is_meant).map(|one| member(one, "path")).collect();
+            match found.as_slice() {
+                [only] => paths.push((name, only.clone())),
+                [] => {
+                    let message = format!("there is no unfinished upload {name:?} on {}", session.server);
+                    return Err(Failure::new(Exit::NotFound, message)
+                        .with_hint("occi image list --uploads shows what there is"));
+                }
+                several => {
+                    let mut failure = Failure::usage(format!("{name:?} could be any of {}", several.len()));
+                    failure.hints = several.iter().map(|path| format!("- {path}")).collect();
+                    return Err(failure);
+                }
+            }
+        }
+        for (name, path) in paths {
+            if self.dry_run {
+                session.output.text(&format!("would give up {name} ({path})\n"))?;
+                continue;
+            }
+            let answer = ask(Method::DELETE, &path, HeaderMap::new(), Bytes::new(), session).await?;
+            good(answer, session)?;
+            session.output.note(format!("{name}: given up"));
+        }
+        Ok(())
     }
 }
 

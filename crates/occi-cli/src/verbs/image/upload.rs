@@ -17,6 +17,7 @@ use data_encoding::HEXLOWER;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use occi_client::RawAnswer;
+use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value as Json, json};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -233,7 +234,10 @@ struct Local {
 impl Local {
     fn open(path: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| file_failure(path, &error);
-        let mut file = File::open(path).map_err(failed)?;
+        // A pipe would be waited for until somebody writes into it.
+        let flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(path, flags, Mode::empty());
+        let mut file = opened.map(File::from).map_err(|error| failed(error.into()))?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(Failure::usage(format!("{} is no file", path.display())));
