@@ -9,10 +9,10 @@ use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::{Args, ValueEnum};
-use occi_client::{Done, EntityDraft, ErrorKind, Input, Model, Until};
-use occi_model::infrastructure::COMPUTE;
+use occi_client::{Done, Entity, EntityDraft, ErrorKind, Input, Model, Until};
+use occi_model::infrastructure::{COMPUTE, COMPUTE_ACTION};
 use occi_model::templates::RESOURCE_TPL;
-use occi_model::{Registry, TypeId, ValueType};
+use occi_model::{AttributeDefinition, Registry, TypeId, ValueType};
 use serde_json::json;
 
 /// On what, and whether to wait.
@@ -99,16 +99,25 @@ enum SuspendMethod {
 #[command(after_help = "\
 Examples:
   occi save web1 --as gold
-  occi save web1 --as gold --method hot --wait")]
+  occi save web1 --as gold --wait
+  occi save web1 --as gold --method deferred")]
 pub(crate) struct Save {
     #[command(flatten)]
     on: Plain,
     /// What the template shall be called
     #[arg(long = "as", value_name = "NAME")]
     title: Option<String>,
-    /// hot copies while it runs, deferred waits until it is stopped
-    #[arg(long, value_name = "METHOD")]
-    method: Option<String>,
+    /// hot copies while it runs, deferred stops it for that and starts it again [default: hot of one that runs, where the
+    /// server has it]
+    #[arg(long, value_enum)]
+    method: Option<SaveMethod>,
+}
+
+/// How to save (GFD.224).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SaveMethod {
+    Hot,
+    Deferred,
 }
 
 /// Give a volume another size, or a machine
@@ -174,7 +183,9 @@ impl Plain {
             }
             found => found?,
         };
+        let model = session.model().await?;
         each_found(found, session, async |found| {
+            is_complete(&found, action, parameters, &model)?;
             if self.dry_run {
                 let line = format!("would {action} {} ({})\n", found.name, found.location);
                 session.output.text(&line)?;
@@ -183,6 +194,23 @@ impl Plain {
             act(&found, action, parameters, self.waiting, session).await
         })
         .await
+    }
+}
+
+/// Refuses what lacks a parameter that has to be given.
+fn is_complete(found: &Found, action: &str, parameters: &[(&str, Input)], model: &Model) -> Result<()> {
+    let kind = model.kind_at(&found.location).map(|kind| &kind.id);
+    let Some(action) = kind.and_then(|kind| model.action(action, Some((kind, &[]))).ok()) else {
+        return Ok(());
+    };
+    let is_given = |name: &str| parameters.iter().any(|(given, _)| *given == name);
+    let is_missing = |one: &&AttributeDefinition| one.required && one.default.is_none() && !is_given(one.name.as_str());
+    match action.attributes.iter().find(is_missing) {
+        None => Ok(()),
+        Some(missing) => {
+            let message = format!("{} needs {}, which is missing", action.id.term(), missing.name);
+            Err(Failure::usage(message).with_hint(format!("--parameter {}=VALUE says it", missing.name)))
+        }
     }
 }
 
@@ -280,12 +308,50 @@ impl Suspend {
 
 impl Save {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
-        let typed = |text: &Option<String>| text.as_deref().map(|text| Input::Typed(text.into()));
-        let mut parameters = Vec::new();
-        parameters.extend(typed(&self.title).map(|name| ("name", name)));
-        parameters.extend(typed(&self.method).map(|method| ("method", method)));
-        self.on.invoke("save", &parameters, session).await
+        let model = session.model().await?;
+        let among = Among::WithAction("save".to_owned());
+        each(&self.on.names, &among, session, async |found| {
+            let entity = session.client.show(&found.location).await?;
+            let is_running = entity.state(&model).is_some_and(|state| state.word == "active");
+            // The standard's own choice stops it.
+            let usual = || Some(SaveMethod::Hot).filter(|_| is_running && knows_methods(&entity, &model));
+            let method = self.method.or_else(usual);
+            let is_stopped = is_running && method != Some(SaveMethod::Hot);
+            if self.on.dry_run {
+                let how = match (is_running, is_stopped) {
+                    (_, true) => ": it is stopped for its copy and started again",
+                    (true, false) => ": it goes on running meanwhile",
+                    (false, false) => "",
+                };
+                let line = format!("would save {} ({}){how}\n", found.name, found.location);
+                session.output.text(&line)?;
+                return Ok(Vec::new());
+            }
+            if is_stopped {
+                let words = format!("{} is stopped for its copy and started again", found.name);
+                session.output.note(words);
+            }
+            let mut parameters = Vec::new();
+            parameters.extend(self.title.as_deref().map(|name| ("name", Input::Typed(name.into()))));
+            parameters.extend(method.map(|method| ("method", word(method))));
+            act(&found, "save", &parameters, self.on.waiting, session).await
+        })
+        .await
     }
+}
+
+/// Whether the save of a machine is that of the standard, with its methods.
+fn knows_methods(entity: &Entity, model: &Model) -> bool {
+    let kind = entity.kind.as_ref();
+    let action = kind.and_then(|kind| model.action("save", Some((kind, &entity.mixins))).ok());
+    action.is_some_and(|action| {
+        let is_standard = action.id.scheme() == COMPUTE_ACTION;
+        is_standard
+            && action
+                .attributes
+                .iter()
+                .any(|parameter| parameter.name.as_str() == "method")
+    })
 }
 
 impl Resize {

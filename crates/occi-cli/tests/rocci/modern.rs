@@ -96,12 +96,12 @@ pub(crate) async fn historic() {
         ("stop /compute/42", &["POST /compute/42?action=stop"], ""),
         (
             "save /compute/42 --as gold",
-            &["POST /compute/42?action=save"],
+            &["GET /compute/42", "POST /compute/42?action=save"],
             "http://occi.example.org/occi/infrastructure/os_tpl#gold\n",
         ),
         (
             "save /compute/42 --as gold -o jsonpath=$.id",
-            &["POST /compute/42?action=save"],
+            &["GET /compute/42", "POST /compute/42?action=save"],
             "http://occi.example.org/occi/infrastructure/os_tpl#gold\n",
         ),
         ("resize /compute/42 large", &["POST /compute/42"], ""),

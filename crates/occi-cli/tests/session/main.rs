@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         trial("a_create_whose_answer_is_lost_is_made_once", lost),
         trial("an_interruption_says_what_goes_on_if_anything_does", interrupted),
         trial("what_only_the_server_sets_is_refused_before_it_is_sent", read_only),
+        trial("a_machine_that_runs_is_saved_while_it_runs", saved),
         trial("a_template_goes_by_the_same_names_with_every_verb", template_names),
         trial("what_another_changed_meanwhile_is_not_overwritten", meanwhile),
         trial("the_manual_has_a_page_for_each_verb", manual),
@@ -685,6 +686,28 @@ fn read_only() {
     assert_eq!(person.reads("occi list compute -o jsonpath='$[*].title'"), "web1\n");
     // A wish of who makes it.
     person.reads("occi create networkinterface --source web1 --target lan -a interface=eth1 --dry-run");
+}
+
+fn saved() {
+    let person = Person::new();
+    person.reads("occi create compute web1 --wait && occi create compute web2 --wait && occi stop web2 --wait");
+    let said = |line: &str| person.prints(&format!("occi {line} 2>&1"));
+    assert!(said("save web1 --as a --dry-run").ends_with("): it goes on running meanwhile\n"));
+    assert!(
+        said("save web1 --method deferred --dry-run").ends_with("): it is stopped for its copy and started again\n")
+    );
+    assert!(said("save web2 --dry-run").ends_with(")\n"));
+    let hot = said("--debug save web1 --as a --wait");
+    assert!(hot.contains("\"hot\"") && hot.contains("web1: save done"), "{hot}");
+    let deferred = said("--debug save web1 --as b --method deferred --wait");
+    assert!(
+        deferred.contains("web1 is stopped for its copy and started again"),
+        "{deferred}"
+    );
+    let off = said("--debug save web2 --as c --wait");
+    assert!(!off.contains("\"hot\"") && off.contains("web2: save done"), "{off}");
+    let wild = said("save web1 --method wild");
+    assert!(wild.contains("hot, deferred") && wild.ends_with("? 2\n"), "{wild}");
 }
 
 fn template_names() {
