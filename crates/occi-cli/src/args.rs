@@ -122,7 +122,7 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
     CompleteEnv::with_factory(Cli::command)
         .var(complete::VARIABLE)
         .complete();
-    let args = verb_first(args);
+    let args = verb_first(with_times(args));
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -205,6 +205,28 @@ fn no_verb(error: &clap::Error, args: &[OsString]) -> Option<Failure> {
         None => Failure::usage(format!("{noun} is a kind, and what to do with it is missing"))
             .with_hint(format!("occi list {noun} shows what there is of it")),
     })
+}
+
+/// `--wait 5m` means `--wait=5m`: a number with its unit is no name there. One without may be the id of something.
+fn with_times(args: Vec<OsString>) -> Vec<OsString> {
+    let is_time = |word: &OsString| {
+        let word = word.to_str().unwrap_or_default();
+        let has_unit = word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(['s', 'm', 'h']);
+        has_unit && duration(word).is_ok()
+    };
+    let mut joined: Vec<OsString> = Vec::new();
+    let mut is_over = false;
+    for word in args {
+        is_over |= word == "--";
+        match joined.last_mut() {
+            Some(last) if !is_over && last == "--wait" && is_time(&word) => {
+                last.push("=");
+                last.push(word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// `occi compute list` means `occi list compute`: the first two words change places if the second is a verb and the first

@@ -12,6 +12,7 @@ mod mask;
 mod names;
 mod output;
 mod progress;
+mod read;
 mod rocci;
 mod session;
 mod terminal;

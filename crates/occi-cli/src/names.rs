@@ -106,9 +106,13 @@ impl Session {
             (None, _) => {
                 let message = format!("there is {} called {bare:?} on {}", among.words(), self.server);
                 let missing = Failure::new(Exit::NotFound, message);
-                Err(match kind_name.is_none() && kind(&model, bare).is_ok() {
-                    true => missing.with_hint(format!("{bare} is a kind: occi list {bare} shows what there is of it")),
-                    false => missing,
+                let is_kind = kind_name.is_none() && kind(&model, bare).is_ok();
+                Err(match bare.parse::<u32>() {
+                    Ok(_) => missing.with_hint(format!("if it is a time: --wait={bare}")),
+                    Err(_) if is_kind => {
+                        missing.with_hint(format!("{bare} is a kind: occi list {bare} shows what there is of it"))
+                    }
+                    Err(_) => missing,
                 })
             }
             (Some(only), true) => Ok(found(only)),
@@ -122,6 +126,21 @@ impl Session {
                 Err(failure)
             }
         }
+    }
+
+    /// The same, and that something is there: a path alone says nothing about that. Servers but an `occid` may not show all
+    /// that they link to.
+    ///
+    /// # Errors
+    /// As of [`Session::find`].
+    pub(crate) async fn find_there(&self, name: &str, among: &Among) -> Result<Found> {
+        let found = self.find(name, among).await?;
+        let is_path = name.starts_with('/') || name.contains("://");
+        if is_path && self.client.dialect().is_occid {
+            let there = self.client.show(&found.location).await;
+            there.map_err(|error| Failure::from(error).about(name))?;
+        }
+        Ok(found)
     }
 
     /// Where the things are that go by a name: those with this id, which may be of several kinds, else with this title, else

@@ -18,7 +18,7 @@ const USUAL: &str = "10m";
 /// Whether to wait until it is done.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Waiting {
-    /// Wait until it is done, at most so long [default: 10m]
+    /// Wait until it is done, at most so long: --wait, --wait=90, --wait 90s (after a space with its unit) [default: 10m]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = USUAL, value_parser = duration)]
     pub(crate) wait: Option<Duration>,
 }
@@ -42,6 +42,14 @@ static HAS_CHANGED: AtomicBool = AtomicBool::new(false);
 
 /// What to do after an interruption.
 static GOES_ON: Mutex<Option<String>> = Mutex::new(None);
+
+/// How far it is that is interrupted.
+static SO_FAR: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// An interruption says this first.
+pub(crate) fn is_so_far(hints: Vec<String>) {
+    *SO_FAR.lock().unwrap_or_else(PoisonError::into_inner) = hints;
+}
 
 /// From now on something may go on in the server without the program.
 pub(crate) fn changes() {
@@ -71,6 +79,7 @@ impl Drop for GoesOn {
 /// Ctrl-C: the program goes, what the server has accepted does not.
 pub(crate) fn interrupted() -> Failure {
     let mut failure = Failure::new(Exit::Interrupted, "interrupted");
+    failure.hints = std::mem::take(&mut *SO_FAR.lock().unwrap_or_else(PoisonError::into_inner));
     let hint = GOES_ON.lock().unwrap_or_else(PoisonError::into_inner).take();
     let accepted = || "what the server has accepted goes on: occi list operation".to_owned();
     failure

@@ -4,9 +4,10 @@ use crate::args::Global;
 use crate::cache::ModelCache;
 use crate::config::{self, Connection};
 use crate::failure::Result;
-use crate::output::Output;
+use crate::output::{NOT_SHOWN, Output, Record, is_user_data};
 use occi_client::{Client, EntityDraft, ErrorKind, MediaType, Model};
 use occi_rendering::compose;
+use serde_json::Value as Json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -98,11 +99,22 @@ impl Session {
         }
     }
 
-    /// Says what a request would hold that makes or changes something.
-    pub(crate) fn would(&self, verb: &str, draft: &EntityDraft, at: Option<&str>) -> Result<()> {
+    /// Says what a request would hold that makes or changes something: for machines the document alone.
+    pub(crate) fn would(&self, verb: &str, draft: &EntityDraft, at: Option<&str>) -> Result<Vec<Record>> {
         let body = compose::entity(draft, MediaType::OcciJson).map_err(occi_client::Error::from)?;
-        let body: serde_json::Value = serde_json::from_slice(&body.body).unwrap_or_default();
+        let mut body: Json = serde_json::from_slice(&body.body).unwrap_or_default();
+        if !self.output.is_for_people() {
+            return Ok(vec![Record::other(at.unwrap_or_default(), body)]);
+        }
+        if let Some(attributes) = body.get_mut("attributes").and_then(Json::as_object_mut) {
+            for name in attributes.keys().cloned().collect::<Vec<_>>() {
+                if is_user_data(&name) {
+                    attributes.insert(name, NOT_SHOWN.into());
+                }
+            }
+        }
         let at = at.map(|at| format!(" {at}")).unwrap_or_default();
-        self.output.text(&format!("would {verb}{at} {body:#}\n"))
+        self.output.text(&format!("would {verb}{at} {body:#}\n"))?;
+        Ok(Vec::new())
     }
 }

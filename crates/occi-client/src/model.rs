@@ -250,22 +250,23 @@ impl Model {
     }
 
     /// The template that a name means, among the mixins that depend on `parent`. Where a server does not say what depends
-    /// on what, any mixin will do.
+    /// on that, any mixin that depends on nothing will do.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Ambiguous`].
     pub fn template(&self, parent: &str, name: &str) -> Result<&Mixin> {
         let is_missing = |error: &Error| error.kind() == ErrorKind::NotFound;
         let found = match self.find("template", name, self.dependants(parent).map(Category::Mixin)) {
-            Err(error) if is_missing(&error) => {
-                return self.mixin(name).map_err(|error| match is_missing(&error) {
-                    true => self.no_template(parent, name),
-                    false => error,
-                });
+            Err(error) if is_missing(&error) && self.dependants(parent).next().is_none() => {
+                let free = self.mixins.iter().filter(|mixin| mixin.depends.is_empty());
+                self.find("template", name, free.map(Category::Mixin))
             }
-            found => found?,
+            found => found,
         };
-        match found {
+        match found.map_err(|error| match is_missing(&error) {
+            true => self.no_template(parent, name),
+            false => error,
+        })? {
             Category::Mixin(mixin) => Ok(mixin),
             _ => Err(self.no_template(parent, name)),
         }

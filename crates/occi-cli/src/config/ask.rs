@@ -1,27 +1,27 @@
 //! Secrets, from where people keep them.
 
 use crate::complete;
-use crate::failure::{Exit, Failure, Result, file_failure};
+use crate::failure::{Exit, Failure, Result};
+use crate::read;
 use crate::terminal;
 use occi_client::auth::x509::Identity;
 use secrecy::SecretString;
-use std::io::{ErrorKind, IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A secret from a file, or from stdin if the file is `-`; the end of the line is not part of it.
 pub(crate) fn secret_file(file: &Path) -> Result<SecretString> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        // At the terminal there is the command line that is being typed.
-        if complete::is_asked_for() {
-            return Err(Failure::usage("stdin is not read for a completion"));
-        }
-        let read = std::io::stdin().read_to_string(&mut text);
-        read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
-    } else {
-        text = std::fs::read_to_string(file).map_err(|error| file_failure(file, &error))?;
+    let is_stdin = file == Path::new("-");
+    // At the terminal there is the command line that is being typed.
+    if is_stdin && complete::is_asked_for() {
+        return Err(Failure::usage("stdin is not read for a completion"));
     }
+    let bytes = match is_stdin {
+        true => read::stdin(read::SECRET)?,
+        false => read::file(file, read::SECRET)?,
+    };
+    let text = read::text(bytes, file)?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         let file = if file == Path::new("-") {
@@ -86,9 +86,8 @@ pub(super) fn command(line: &str) -> Result<SecretString> {
 
 /// A certificate with its key.
 pub(super) fn certificate(file: &Path, key: Option<&Path>, passphrase_file: Option<&Path>) -> Result<Identity> {
-    let read = |file: &Path| std::fs::read(file).map_err(|error| file_failure(file, &error));
-    let bytes = read(file)?;
-    let key_bytes = key.map(read).transpose()?;
+    let bytes = read::file(file, read::CERTIFICATES)?;
+    let key_bytes = key.map(|key| read::file(key, read::CERTIFICATES)).transpose()?;
     let is_pkcs12 = file
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("p12") || extension.eq_ignore_ascii_case("pfx"));

@@ -8,6 +8,7 @@ use super::contexts::{Context, Method};
 use super::secrets::Secrets;
 use super::variable;
 use crate::failure::{Exit, Failure, Result, file_failure};
+use crate::read;
 use etcetera::{BaseStrategy, choose_base_strategy};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -109,7 +110,9 @@ pub(super) fn load(name: &str) -> Result<(Context, Secrets)> {
 fn first(named_by: &str, stem: &str) -> Result<Option<(PathBuf, File)>> {
     if let Some(path) = variable(named_by)? {
         let path = PathBuf::from(path);
-        let text = std::fs::read_to_string(&path).map_err(|error| file_failure(&path, &error).about(named_by))?;
+        let bytes = read::file(&path, read::DOCUMENT);
+        let text = bytes.and_then(|bytes| read::text(bytes, &path));
+        let text = text.map_err(|failure| failure.about(named_by))?;
         let file = parse(&path, &text)?;
         return Ok(Some((path, file)));
     }
@@ -120,8 +123,9 @@ fn first(named_by: &str, stem: &str) -> Result<Option<(PathBuf, File)>> {
     for directory in directories.into_iter().flatten() {
         for extension in ["yaml", "yml"] {
             let path = directory.join(format!("{stem}.{extension}"));
-            match std::fs::read_to_string(&path) {
-                Ok(text) => {
+            match std::fs::File::open(&path) {
+                Ok(file) => {
+                    let text = read::text(read::all(file, &path, read::DOCUMENT)?, &path)?;
                     let file = parse(&path, &text)?;
                     return Ok(Some((path, file)));
                 }

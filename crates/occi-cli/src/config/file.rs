@@ -1,9 +1,10 @@
 //! The files of the configuration: read, checked, and replaced as a whole or not at all.
 
 use crate::failure::{Exit, Failure, Result, file_failure};
+use crate::read;
 use etcetera::{BaseStrategy, choose_base_strategy};
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ impl Place {
     /// The text; empty if there is no file.
     pub(super) fn read(&self) -> Result<String> {
         let fail = |error: std::io::Error| file_failure(&self.path, &error);
-        let mut file = match File::open(&self.path) {
+        let file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
             file => file.map_err(fail)?,
         };
@@ -60,9 +61,7 @@ impl Place {
             let message = format!("{path} is open to others ({:04o}), and is not used", mode & 0o7777);
             return Err(Failure::new(Exit::Failure, message).with_hint(format!("chmod 600 {path}")));
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(fail)?;
-        Ok(text)
+        read::text(read::all(file, &self.path, read::DOCUMENT)?, &self.path)
     }
 
     /// Reads, changes and replaces it; whoever else does so waits.

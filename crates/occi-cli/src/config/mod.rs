@@ -21,9 +21,10 @@ pub(crate) use contexts::{Context, Contexts, Method, check_name};
 pub(crate) use secrets::{Secrets, renewed};
 
 use crate::args::Global;
-use crate::failure::{Failure, Result, file_failure};
+use crate::failure::{Failure, Result};
 use crate::mask;
 use crate::output::Format;
+use crate::read;
 use crate::trace;
 use crate::words;
 use etcetera::{BaseStrategy, choose_base_strategy};
@@ -334,7 +335,7 @@ pub(crate) fn connector(context: &Context, global: &Global) -> Result<Connector>
     };
     if let Some(file) = &context.ca_file {
         // Whether it can be read is found out here, as of every other file that somebody names.
-        std::fs::read(file).map_err(|error| file_failure(file, &error))?;
+        read::file(file, read::CERTIFICATES)?;
         tls.ca_files.push(file.clone());
     }
     if std::fs::read_dir(GRID_AUTHORITIES).is_ok() {

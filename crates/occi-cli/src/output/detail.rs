@@ -1,7 +1,7 @@
 //! One thing for people: its name, then a line for each of what is known.
 
 use super::cell::{Look, plain, state_color, term};
-use super::table;
+use super::{NOT_SHOWN, is_user_data, table};
 use crate::words::one_line;
 use comfy_table::{Attribute, Cell, Color};
 use serde_json::Value as Json;
@@ -83,7 +83,11 @@ pub(super) fn of(record: &Json) -> String {
             if is_category {
                 line(&one_line(name), Cell::new(one_line(&definition(value))));
             } else if !SAID.contains(&name.as_str()) && !repeats {
-                line(&one_line(name), Cell::new(Look::of_attribute(name).words(value)));
+                let words = match is_user_data(name) {
+                    true => NOT_SHOWN.to_owned(),
+                    false => Look::of_attribute(name).words(value),
+                };
+                line(&one_line(name), Cell::new(words));
             }
         }
     }

@@ -14,11 +14,20 @@ use crate::args::Global;
 use crate::failure::{Exit, Failure, Result};
 use crate::words;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
+use occi_model::infrastructure::USERDATA;
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 use std::cmp::Ordering;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::str::FromStr;
+
+/// What people see instead of what often holds passwords.
+pub(crate) const NOT_SHOWN: &str = "(not shown)";
+
+/// Whether an attribute is what a machine runs at its first boot.
+pub(crate) fn is_user_data(attribute: &str) -> bool {
+    attribute == USERDATA || attribute.starts_with("org.openstack.compute.user_data")
+}
 
 /// How to print.
 #[derive(Clone, Debug, Default)]

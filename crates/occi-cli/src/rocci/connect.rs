@@ -5,7 +5,7 @@ use super::log::Log;
 use super::options::{Auth, Level, Options};
 use super::{Result, Trouble};
 use crate::config::{GRID_AUTHORITIES, ask};
-use crate::failure::file_failure;
+use crate::read;
 use crate::trace;
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
@@ -167,7 +167,7 @@ fn certificate(options: &Options) -> Result<Identity> {
             home.join(".globus/usercred.pem")
         }
     };
-    let bytes = std::fs::read(&file).map_err(|error| file_failure(&file, &error))?;
+    let bytes = read::file(&file, read::CERTIFICATES)?;
     let is_pkcs12 = file.extension().is_some_and(|extension| extension == "p12");
     if is_pkcs12 {
         return Ok(Identity::from_pkcs12(&bytes, Some(&password(options)?))?);

@@ -1,5 +1,6 @@
 //! The values of options: comma lists, `NAME=VALUE` with its casts, and files.
 
+use crate::read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use occi_client::infrastructure::public_key;
@@ -134,8 +135,8 @@ pub(super) fn context(text: &str) -> Result<Context, String> {
     }
     let content = match value.strip_prefix("file://") {
         Some(path) => {
-            let read = std::fs::read(Path::new(path));
-            read.map_err(|error| format!("{name}: {path}: {error}"))?
+            let content = read::file(Path::new(path), read::DOCUMENT);
+            content.map_err(|failure| format!("{name}: {failure}"))?
         }
         None => value.as_bytes().to_vec(),
     };

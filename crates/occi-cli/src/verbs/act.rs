@@ -1,7 +1,7 @@
 //! Actions: `occi start`, `stop`, `restart`, `suspend`, `save`, `resize`, and `act` for all others.
 
-use super::each_found;
 use super::values::{Assignment, gib, input};
+use super::{each, each_found};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, Found, kind_in_front};

@@ -3,6 +3,7 @@
 use super::values::text_or_file;
 use crate::failure::{Exit, Failure, Result};
 use crate::mask::masked_answer;
+use crate::read;
 use crate::session::Session;
 use crate::trace::is_known_secret;
 use clap::Args;
@@ -60,11 +61,16 @@ impl Api {
             value.set_sensitive(is_known_secret(&name));
             headers.append(name, value);
         }
-        let body = self.data.as_deref().map(text_or_file).transpose()?.unwrap_or_default();
+        let data = self.data.as_deref().map(|data| text_or_file(data, read::BODY));
+        let body = data.transpose()?.unwrap_or_default();
         if self.dry_run {
             let mut text = format!("would send {method} {}\n", self.path);
             for (name, value) in &headers {
-                text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+                let value = match value.is_sensitive() {
+                    true => "***".into(),
+                    false => String::from_utf8_lossy(value.as_bytes()),
+                };
+                text.push_str(&format!("{name}: {value}\n"));
             }
             return session
                 .output

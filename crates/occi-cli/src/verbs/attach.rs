@@ -95,6 +95,7 @@ impl Attach {
         // Nothing is done before all of it makes sense.
         for other in &others {
             ends(&first, other, &model)?;
+            session.find_there(&other.location, &Among::All).await?;
         }
         each_found(others, session, async |other| {
             let (source, target, kind) = ends(&first, &other, &model)?;
@@ -113,8 +114,7 @@ impl Attach {
                 });
             }
             if self.dry_run {
-                session.would("create", &draft, None)?;
-                return Ok(Vec::new());
+                return session.would("create", &draft, None);
             }
             let name = format!("{} to {}", target.name, source.name);
             let created = create(&draft, None, &name, self.waiting, session).await?;

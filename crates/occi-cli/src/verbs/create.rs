@@ -1,11 +1,14 @@
 //! `occi create`.
 
-use super::values::{Assignment, attribute_name, gib, input, read_only, text_or_file};
+use super::values::{
+    Assignment, are_known, attribute_name, gib, input, is_complete, one_of_each_family, read_only, text_or_file,
+};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::{Among, kind};
 use crate::output::Record;
 use crate::progress::Waiting;
+use crate::read;
 use crate::session::Session;
 use clap::Args;
 use occi_client::infrastructure::{self, NetworkInterface, StorageLink};
@@ -139,17 +142,25 @@ impl Create {
         }
         for (end, name) in [(&mut draft.source, &self.source), (&mut draft.target, &self.target)] {
             if let Some(name) = name {
-                *end = Some(session.find(name, &Among::All).await?.location);
+                *end = Some(session.find_there(name, &Among::All).await?.location);
             }
         }
+        one_of_each_family(&draft.mixins, &model)?;
+        are_known(&draft, session).await?;
+        is_complete(&draft, &model, session.client.dialect().is_occid)?;
         if self.dry_run {
             for volume in &new_volumes {
-                session.output.text(&format!(
-                    "would create storage {} of {} GiB\n",
-                    volume.title, volume.size_gib
-                ))?;
+                let words = format!("would create storage {} of {} GiB", volume.title, volume.size_gib);
+                match session.output.is_for_people() {
+                    true => session.output.text(&format!("{words}\n"))?,
+                    false => session.output.note(words),
+                }
             }
-            return session.would("create", &draft, self.at.as_deref());
+            let records = session.would("create", &draft, self.at.as_deref())?;
+            return match session.output.is_for_people() {
+                true => Ok(()),
+                false => session.output.show_all(records, true),
+            };
         }
         let mut made = Vec::new();
         let created = self.create_with(&new_volumes, draft, &mut made, &model, session).await;
@@ -263,6 +274,7 @@ impl Create {
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).map_err(|_| Failure::usage("the key is no text; it is the file that ends in .pub"))
         };
+        let content = |text: Option<&str>| text.map(|text| text_or_file(text, read::DOCUMENT)).transpose();
         let mut draft = if is(COMPUTE) {
             let machine = infrastructure::Compute {
                 title: self.title.clone(),
@@ -272,8 +284,12 @@ impl Create {
                 cores: self.cores,
                 memory_gib: self.memory,
                 hostname: self.hostname.clone(),
-                ssh_key: self.key.as_deref().map(|key| text(text_or_file(key)?)).transpose()?,
-                user_data: self.user_data.as_deref().map(text_or_file).transpose()?,
+                ssh_key: self
+                    .key
+                    .as_deref()
+                    .map(|key| text(text_or_file(key, read::SECRET)?))
+                    .transpose()?,
+                user_data: content(self.user_data.as_deref())?,
                 ..infrastructure::Compute::default()
             };
             machine.draft(model)?
@@ -334,7 +350,10 @@ impl Create {
     async fn machine_links(&self, model: &Model, session: &Session) -> Result<(Vec<LinkDraft>, Vec<NewVolume>)> {
         let mut links = Vec::new();
         for name in &self.networks {
-            let network = session.find(name, &Among::Kind(NETWORK.to_owned())).await?.location;
+            let network = session
+                .find_there(name, &Among::Kind(NETWORK.to_owned()))
+                .await?
+                .location;
             let link = NetworkInterface {
                 network,
                 ..NetworkInterface::default()
@@ -360,7 +379,10 @@ impl Create {
                 new_volumes.push(NewVolume { title, size_gib });
                 continue;
             }
-            let storage = session.find(name, &Among::Kind(STORAGE.to_owned())).await?.location;
+            let storage = session
+                .find_there(name, &Among::Kind(STORAGE.to_owned()))
+                .await?
+                .location;
             let link = StorageLink {
                 storage,
                 ..StorageLink::default()
@@ -372,7 +394,7 @@ impl Create {
 
     /// A link of the kind that leads there.
     async fn link(&self, name: &str, model: &Model, session: &Session) -> Result<LinkDraft> {
-        let target = session.find(name, &Among::All).await?.location;
+        let target = session.find_there(name, &Among::All).await?.location;
         let target_kind = model.kind_at(&target).map(|kind| kind.id.clone());
         let kind = target_kind.as_ref().and_then(|kind| model.link_kind_to(kind.as_str()));
         let Some(kind) = kind else {

@@ -114,6 +114,15 @@ impl Verb {
         // Some need no server.
         let open = || Session::open(global);
         let output = || Output::new(global);
+        let is_plain = matches!(
+            self,
+            Self::Api(_) | Self::Log(_) | Self::Console(_) | Self::Completion(_) | Self::Man(_)
+        );
+        if is_plain && global.output.is_some() {
+            return Err(Failure::usage(
+                "--output means nothing here: what comes is printed as it is",
+            ));
+        }
         match self {
             Self::List(list) => list.run(&open().await?).await,
             Self::Show(show) => show.run(&open().await?).await,

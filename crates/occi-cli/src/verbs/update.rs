@@ -1,7 +1,7 @@
 //! `occi update`.
 
 use super::each;
-use super::values::{Assignment, attribute_name, input, read_only};
+use super::values::{Assignment, are_known, attribute_name, input, one_of_each_family, read_only};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::names::Among;
@@ -91,15 +91,21 @@ impl Update {
                     .push((name.parse().map_err(occi_client::Error::from)?, value));
             }
             let is_changed = !draft.attributes.is_empty() || !draft.mixins.is_empty();
+            one_of_each_family(&draft.mixins, &model)?;
+            are_known(&draft, session).await?;
             if self.dry_run {
-                if is_changed {
-                    session.would("update", &draft, Some(&found.location))?;
-                }
+                let records = match is_changed {
+                    true => session.would("update", &draft, Some(&found.location))?,
+                    false => Vec::new(),
+                };
                 for id in &without {
-                    let line = format!("would take {id} from {} ({})\n", found.name, found.location);
-                    session.output.text(&line)?;
+                    let line = format!("would take {id} from {} ({})", found.name, found.location);
+                    match session.output.is_for_people() {
+                        true => session.output.text(&format!("{line}\n"))?,
+                        false => session.output.note(line),
+                    }
                 }
-                return Ok(Vec::new());
+                return Ok(records);
             }
             let mut operation = None;
             if is_changed {

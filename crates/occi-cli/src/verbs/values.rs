@@ -1,10 +1,11 @@
 //! Values as people write them: `NAME=VALUE`, `@FILE`, `10G`.
 
-use crate::failure::{Failure, Result, file_failure};
-use occi_client::{Input, Kind, Mixin, Model};
+use crate::failure::{Failure, Result};
+use crate::read;
+use crate::session::Session;
+use occi_client::{AttributeName, Category, EntityDraft, Input, Kind, Mixin, Model, TypeId};
 use occi_model::AttributeDefinition;
-use std::io::Read;
-use std::path::Path;
+use occi_model::templates::{OS_TPL, RESOURCE_TPL};
 
 /// `NAME=VALUE`.
 #[derive(Clone, Debug)]
@@ -27,19 +28,11 @@ impl std::str::FromStr for Assignment {
     }
 }
 
-/// The content of `@FILE`, of stdin for `@-`; other text is meant as it is.
-pub(crate) fn text_or_file(text: &str) -> Result<Vec<u8>> {
+/// The content of `@FILE`, of stdin for `@-`, of `most` bytes at most; other text is meant as it is.
+pub(crate) fn text_or_file(text: &str, most: u64) -> Result<Vec<u8>> {
     match text.strip_prefix('@') {
-        Some("-") => {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().read_to_end(&mut bytes);
-            read.map_err(|error| file_failure(Path::new("stdin"), &error))?;
-            Ok(bytes)
-        }
-        Some(file) => {
-            let path = home(file);
-            std::fs::read(&path).map_err(|error| file_failure(&path, &error))
-        }
+        Some("-") => read::stdin(most),
+        Some(file) => read::file(&home(file), most),
         None => Ok(text.as_bytes().to_vec()),
     }
 }
@@ -101,6 +94,77 @@ pub(crate) fn attribute_name(short: &str, definitions: &[&AttributeDefinition]) 
             let mut failure = Failure::usage(format!("{short:?} could be any of {} attributes", several.len()));
             failure.hints = several.iter().map(|name| format!("- {name}")).collect();
             Err(failure)
+        }
+    }
+}
+
+/// Whether there is at most one template of each family.
+///
+/// # Errors
+/// There are several: a machine boots from one, and has one size.
+pub(crate) fn one_of_each_family(mixins: &[TypeId], model: &Model) -> Result<()> {
+    for family in [OS_TPL, RESOURCE_TPL] {
+        let of_family = model.dependants(family).filter(|mixin| mixins.contains(&mixin.id));
+        let terms: Vec<_> = of_family.map(|mixin| mixin.id.term()).collect();
+        if terms.len() > 1 {
+            let family = family.rsplit('#').next().unwrap_or(family);
+            let message = format!("{} are each a {family}, of which there can be one", terms.join(" and "));
+            return Err(Failure::usage(message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what is no attribute of anything, where it is known that the server would.
+pub(crate) async fn are_known(draft: &EntityDraft, session: &Session) -> Result<()> {
+    if !session.client.dialect().is_occid {
+        return Ok(());
+    }
+    let strange = |model: &Model| {
+        let mut names = draft.attributes.iter().map(|(name, _)| name);
+        let is_defined = |name: &AttributeName| {
+            let mut all = model.categories().flat_map(Category::attributes);
+            name.as_str().starts_with("occi.core.") || all.any(|definition| definition.name == *name)
+        };
+        names.find(|name| !is_defined(name)).cloned()
+    };
+    // What defines it may have come a moment ago.
+    let found = match strange(&*session.model().await?) {
+        Some(_) => strange(&*session.current_model().await?),
+        None => None,
+    };
+    match (found, &draft.kind) {
+        (None, _) => Ok(()),
+        (Some(name), kind) => {
+            let kind = kind.as_ref().map_or("KIND", |kind| kind.term());
+            Err(Failure::usage(format!("{name} is not an attribute of anything here"))
+                .with_hint(format!("occi describe {kind} shows which there are")))
+        }
+    }
+}
+
+/// Refuses what lacks an attribute that has to be given.
+pub(crate) fn is_complete(draft: &EntityDraft, model: &Model, is_occid: bool) -> Result<()> {
+    let Some(kind) = &draft.kind else { return Ok(()) };
+    // Elsewhere a template may say it, and its defaults are not told.
+    if !is_occid && !draft.mixins.is_empty() {
+        return Ok(());
+    }
+    let is_given = |name: &AttributeName| draft.attributes.iter().any(|(given, _)| given == name);
+    let definitions = model.attributes_of(kind, &draft.mixins);
+    let missing = definitions.into_iter().find(|definition| {
+        let is_needed = definition.required && definition.mutable && definition.default.is_none();
+        is_needed && !definition.name.as_str().starts_with("occi.core.") && !is_given(&definition.name)
+    });
+    match missing {
+        None => Ok(()),
+        Some(definition) => {
+            let hint = match definition.name.as_str() {
+                "occi.storage.size" => "--size 10G says it".to_owned(),
+                name => format!("--attribute {name}=VALUE says it"),
+            };
+            let message = format!("a {} has {}, which is missing", kind.term(), definition.name);
+            Err(Failure::usage(message).with_hint(hint))
         }
     }
 }

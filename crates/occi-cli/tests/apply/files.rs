@@ -121,19 +121,27 @@ pub(crate) fn what_differs_is_changed_and_nothing_else() {
     assert!(refused.err.contains("web.yaml:2: compute web1"), "{refused:?}");
 
     // What is refused on the way says how far it came, and the next run goes on.
-    let broken = format!("- storage: more\n  size: 1G\n{changed}").replace("20G", "5G");
+    let broken =
+        format!("- storage: more\n  size: 1G\n{changed}- network: bad\n  address: 127.0.0.0/8\n").replace("20G", "30G");
     world.file("web.yaml", &broken);
     let stopped = world.occi("apply -f web.yaml");
     assert_ne!(stopped.code, Some(0), "{stopped:?}");
-    assert!(stopped.err.contains("error: storage data: "), "{stopped:?}");
+    assert!(stopped.err.contains("error: network bad: "), "{stopped:?}");
     assert!(stopped.err.contains("  done: storage more"), "{stopped:?}");
-    assert!(stopped.err.contains("  not done: storage data"), "{stopped:?}");
-    world.file("web.yaml", &broken.replace("5G", "30G"));
+    assert!(stopped.err.contains("  not done: network bad"), "{stopped:?}");
+    world.file("web.yaml", &broken.replace("127.0.0.0/8", "10.7.0.0/24"));
     let made = world.good("apply -f web.yaml");
     assert!(
-        made.starts_with("storage data: changed") && made.lines().count() == 1,
+        made.starts_with("network bad: created") && made.lines().count() == 1,
         "{made}"
     );
+
+    // What cannot become smaller is refused before anything is done.
+    world.file("web.yaml", &broken.replace("30G", "5G").replace("bad", "other"));
+    let smaller = world.occi("apply -f web.yaml --dry-run");
+    assert_eq!(smaller.code, Some(5), "{smaller:?}");
+    assert!(smaller.err.contains("storage data: a volume only grows"), "{smaller:?}");
+    world.file("web.yaml", &broken.replace("127.0.0.0/8", "10.7.0.0/24"));
 
     // In the other direction, and what has gone already is no failure.
     world.good("delete web2 --wait");
@@ -159,7 +167,14 @@ pub(crate) fn what_was_broken_off_goes_on() {
     assert!(line.contains("created"), "{line}");
     let interrupted = Command::new("kill").args(["-INT", &first.id().to_string()]).status();
     assert!(interrupted.expect("kill runs").success());
-    assert_eq!(said(first).code, Some(130));
+    let first = said(first);
+    assert_eq!(first.code, Some(130));
+    let made = line.split(':').next().unwrap_or_default();
+    assert!(first.err.contains(&format!("  done: {made}")), "{first:?}");
+    assert!(
+        first.err.contains("  not done: ") && first.err.contains("compute web1"),
+        "{first:?}"
+    );
 
     world.good("apply -f web.yaml");
     assert_eq!(world.good("diff -f web.yaml"), "nothing differs\n");
@@ -272,7 +287,18 @@ pub(crate) fn what_makes_no_sense_is_refused_with_its_line() {
             "- compute: a\n  links: [b]\n",
             "bad.yaml:2: say the kind of what this leads to",
         ),
-        ("- compute: a\n  key: '@nofile'\n", "bad.yaml:2: "),
+        (
+            "- storage: a\n",
+            "bad.yaml:1: a storage has occi.storage.size, which is missing",
+        ),
+        (
+            "- compute: a\n  networks: [/network/nope]\n",
+            "bad.yaml:2: /network/nope: ",
+        ),
+        (
+            "- compute: a\n  mixins: [small, medium]\n",
+            "bad.yaml:1: small and medium",
+        ),
         ("- compute:\n  cores: 1\n", "bad.yaml:1: a compute without a title"),
         (
             "- network: a\n- network: a\n",
@@ -326,6 +352,10 @@ pub(crate) fn what_makes_no_sense_is_refused_with_its_line() {
         said.err.contains(": this is too much for one file") && said.err.len() < 200,
         "{said:?}"
     );
+    world.file("bad.yaml", "- compute: a\n  key: '@nofile'\n");
+    let said = world.occi("apply -f bad.yaml");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("bad.yaml:2: nofile: No such file"), "{said:?}");
 
     // Several files, and a directory of them.
     std::fs::create_dir(world.path("all")).expect("a directory");

@@ -289,6 +289,14 @@ pub(crate) async fn files() {
         ),
         ("--ca-file ~/missing", 1, &["missing: No such file"]),
         ("--ca-file ~/directory", 1, &["directory: Is a directory"]),
+        ("--ca-file /dev/zero", 1, &["/dev/zero has more than 1 MiB"]),
+        ("--certificate /dev/zero", 1, &["/dev/zero has more than 1 MiB"]),
+        ("--token-file /dev/zero", 1, &["/dev/zero has more than 64 KiB"]),
+        (
+            "--user ann --password-file /dev/zero",
+            1,
+            &["/dev/zero has more than 64 KiB"],
+        ),
     ] {
         person
             .occi(&format!("{endpoint} {line} list compute"))
@@ -299,6 +307,17 @@ pub(crate) async fn files() {
         .occi("--endpoint https://127.0.0.1:1/ --ca-file ~/token list compute")
         .await;
     said.fails("no authority", 2, &["token", "no certificate"]);
+    let said = person
+        .with(&[("OS_CLIENT_CONFIG_FILE", "/dev/zero")], "--cloud lab list compute")
+        .await;
+    said.fails("clouds.yaml", 1, &["/dev/zero has more than 16 MiB"]);
+    let old = format!(
+        "-e {} -a create -r compute -t occi.core.title=x -T user_data=file:///dev/zero",
+        stub.url
+    );
+    let said = person.occi(&old).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("/dev/zero has more than 16 MiB"), "{said:?}");
     // Who has no home has no configuration, and can go on without.
     let said = person.with(&[("HOME", "")], &format!("{endpoint} api GET /who")).await;
     assert_eq!(said.out, "one: nobody\n", "{said:?}");

@@ -47,6 +47,8 @@ fn main() -> ExitCode {
         trial("an_interruption_says_what_goes_on_if_anything_does", interrupted),
         trial("what_only_the_server_sets_is_refused_before_it_is_sent", read_only),
         trial("a_machine_that_runs_is_saved_while_it_runs", saved),
+        trial("what_cannot_be_is_refused_before_anything_is_sent", refused),
+        trial("what_would_be_sent_is_shown_as_a_document_without_secrets", would),
         trial("a_template_goes_by_the_same_names_with_every_verb", template_names),
         trial("what_another_changed_meanwhile_is_not_overwritten", meanwhile),
         trial("the_manual_has_a_page_for_each_verb", manual),
@@ -675,14 +677,6 @@ fn read_only() {
         );
         assert!(!said.contains("> POST"), "{line}: {said}");
     }
-    // What nobody defines is the server's to refuse.
-    for line in ["update web1 colour=blue", "create compute web2 -a colour=blue"] {
-        let said = person.prints(&format!("occi {line}"));
-        assert!(
-            said.contains("colour is not an attribute") && said.ends_with("? 1\n"),
-            "{line}: {said}"
-        );
-    }
     assert_eq!(person.reads("occi list compute -o jsonpath='$[*].title'"), "web1\n");
     // A wish of who makes it.
     person.reads("occi create networkinterface --source web1 --target lan -a interface=eth1 --dry-run");
@@ -708,6 +702,108 @@ fn saved() {
     assert!(!off.contains("\"hot\"") && off.contains("web2: save done"), "{off}");
     let wild = said("save web1 --method wild");
     assert!(wild.contains("hot, deferred") && wild.ends_with("? 2\n"), "{wild}");
+}
+
+fn refused() {
+    let person = Person::new();
+    person.reads("occi create compute web1 --wait && occi create storage data --size 1G --wait");
+    for (line, code, words) in [
+        ("create compute x --os small", 3, &["os_tpl", "tiny"][..]),
+        ("create compute x --size tiny", 3, &["resource_tpl", "small"]),
+        (
+            "create compute x -m small -m medium",
+            2,
+            &["small and medium", "resource_tpl"],
+        ),
+        (
+            "create compute x --os tiny -m debian12 --dry-run",
+            2,
+            &["tiny", "debian12", "os_tpl"],
+        ),
+        ("update web1 -m small -m medium", 2, &["small and medium"]),
+        ("create storage x", 2, &["occi.storage.size", "--size"]),
+        ("create storage x --dry-run", 2, &["occi.storage.size", "--size"]),
+        ("act resize data", 2, &["size", "--parameter size=VALUE"]),
+        ("update web1 colour=blue --dry-run", 2, &["colour is not an attribute"]),
+        (
+            "create compute x -a colour=blue --dry-run",
+            2,
+            &["colour is not an attribute"],
+        ),
+        ("create compute x --network /network/nope", 3, &["/network/nope"]),
+        (
+            "create compute x --volume /storage/nope --dry-run",
+            3,
+            &["/storage/nope"],
+        ),
+        ("attach web1 /network/nope", 3, &["/network/nope"]),
+        ("create compute x --network nope", 3, &["nope"]),
+        (
+            "create compute x --user-data @/dev/zero",
+            1,
+            &["/dev/zero has more than 16 MiB"],
+        ),
+        (
+            "create compute x --key @/dev/zero",
+            1,
+            &["/dev/zero has more than 64 KiB"],
+        ),
+        ("create compute x --key @nofile", 1, &["nofile: No such file"]),
+        ("apply -f /dev/zero", 1, &["/dev/zero has more than 16 MiB"]),
+        (
+            "api POST /compute/ -d @/dev/zero",
+            1,
+            &["/dev/zero has more than 256 MiB"],
+        ),
+        ("api GET /-/ -o json", 2, &["--output"]),
+        ("stop web1 --wait 5", 3, &["--wait=5"]),
+    ] {
+        let said = person.prints(&format!("occi --debug {line}"));
+        let error = said.find("error: ").unwrap_or_else(|| panic!("{line}: {said}"));
+        assert!(words.iter().all(|word| said[error..].contains(word)), "{line}: {said}");
+        assert!(said.ends_with(&format!("? {code}\n")), "{line}: {said}");
+        assert!(!said.contains("> POST"), "{line}: {said}");
+    }
+    assert_eq!(person.reads("occi list compute -o jsonpath='$[*].title'"), "web1\n");
+    // One grammar of times.
+    for line in [
+        "stop web1 --wait 90s",
+        "start --wait 1m web1",
+        "stop web1 --wait=90",
+        "start web1 --wait",
+    ] {
+        person.reads(&format!("occi {line}"));
+    }
+    for wait in ["--wait", "--wait 90s", "--wait=90"] {
+        assert!(
+            person.reads(&format!("occi apply -f web.yaml {wait}")).ends_with('\n'),
+            "{wait}"
+        );
+    }
+}
+
+fn would() {
+    let person = Person::new();
+    let create = "occi create compute x --user-data s3cret --dry-run";
+    let people = person.prints(create);
+    assert!(
+        people.starts_with("would create {") && people.contains("(not shown)"),
+        "{people}"
+    );
+    assert!(!people.contains("czNjcmV0"), "{people}");
+    let json: serde_json::Value = serde_json::from_str(&person.reads(&format!("{create} -o json"))).unwrap();
+    assert_eq!(json["attributes"]["occi.compute.userdata"], "czNjcmV0");
+    let yaml = person.reads(&format!("{create} -o yaml"));
+    assert!(
+        !yaml.contains("would") && !yaml.contains('{') && yaml.contains("occi.compute.userdata: czNjcmV0"),
+        "{yaml}"
+    );
+    person.reads("occi create compute web1 --user-data s3cret --wait");
+    let shown = person.reads("occi show web1");
+    assert!(!shown.contains("czNjcmV0"), "{shown}");
+    let api = "occi api POST /compute/ -H 'Authorization: Basic zzzz' -H 'X-Other: seen' --dry-run";
+    let api = person.reads(api);
+    assert!(api.contains("authorization: ***\nx-other: seen\n"), "{api}");
 }
 
 fn template_names() {

@@ -9,11 +9,12 @@ mod thing;
 mod work;
 
 use super::delete::confirm;
-use crate::args::duration;
 use crate::failure::{Exit, Failure, Result, file_failure};
 use crate::output::{Column, Look, Record};
 use crate::progress::Waiting;
+use crate::read;
 use crate::session::Session;
+use crate::verbs::values::one_of_each_family;
 use crate::words::{paint, say};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
@@ -21,11 +22,14 @@ use node::Node;
 use occi_client::{ErrorKind, Model, Until};
 use plan::{Change, Known, Line, Step};
 use serde_json::{Value as Json, json};
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thing::Thing;
+
+/// So long each thing is waited for, if nobody says.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Make everything as files say: create what is missing, change what differs
 #[derive(Debug, Args)]
@@ -50,9 +54,8 @@ pub(crate) struct Apply {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
-    /// How long to wait for each thing
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
-    wait: Duration,
+    #[command(flatten)]
+    waiting: Waiting,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -92,7 +95,9 @@ impl Apply {
         if !self.yes && (std::io::stdin().is_terminal() || plan.takes_away()) {
             confirm("Do this?")?;
         }
-        let waiting = Waiting { wait: Some(self.wait) };
+        // What others need has to be there.
+        let wait = self.waiting.wait.unwrap_or(PATIENCE);
+        let waiting = Waiting { wait: Some(wait) };
         work::carry_out(&plan, waiting, session).await
     }
 }
@@ -120,6 +125,13 @@ struct Plan {
 impl Plan {
     async fn of(files: &[PathBuf], session: &Session) -> Result<Self> {
         let (model, known, order) = look(files, session).await?;
+        for Known { thing, now, .. } in &known {
+            let refused = match now {
+                None => thing.is_complete(&model, session.client.dialect().is_occid),
+                Some(_) => one_of_each_family(&thing.body.mixins, &model),
+            };
+            refused.map_err(|failure| thing::at(&thing.place, failure))?;
+        }
         let changes = plan::differences(&known, &model)?;
         Ok(Self {
             model,
@@ -248,10 +260,7 @@ fn texts(files: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
     for file in files {
         if file == Path::new("-") {
             let stdin = PathBuf::from("stdin");
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().read_to_end(&mut bytes);
-            read.map_err(|error| file_failure(&stdin, &error))?;
-            let text = decoded(bytes, &stdin)?;
+            let text = text(read::stdin(read::DOCUMENT)?, &stdin)?;
             texts.push((stdin, text));
         } else if file.is_dir() {
             let entries = std::fs::read_dir(file).map_err(|error| file_failure(file, &error))?;
@@ -268,22 +277,18 @@ fn texts(files: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
                 )));
             }
             for path in inside {
-                let text = text(&path)?;
+                let text = text(read::file(&path, read::DOCUMENT)?, &path)?;
                 texts.push((path, text));
             }
         } else {
-            texts.push((file.clone(), text(file)?));
+            let text = text(read::file(file, read::DOCUMENT)?, file)?;
+            texts.push((file.clone(), text));
         }
     }
     Ok(texts)
 }
 
-fn text(file: &Path) -> Result<String> {
-    let bytes = std::fs::read(file).map_err(|error| file_failure(file, &error))?;
-    decoded(bytes, file)
-}
-
-fn decoded(bytes: Vec<u8>, file: &Path) -> Result<String> {
+fn text(bytes: Vec<u8>, file: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
@@ -328,7 +333,7 @@ pub(super) async fn delete(
         confirm(&format!("Delete these {}?", there.len()))?;
     }
     // A network does not go before the machines that are in it.
-    let limit = waiting.wait.unwrap_or(Duration::from_secs(600));
+    let limit = waiting.wait.unwrap_or(PATIENCE);
     let write = Waiting { wait: Some(limit) }.write();
     for (name, location) in &there {
         let done = match session.client.delete(location, &write).await {

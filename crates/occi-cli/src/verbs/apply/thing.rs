@@ -6,7 +6,8 @@
 use super::node::{Entry, Node, Place, Shape};
 use crate::failure::{Failure, Result};
 use crate::names::concrete;
-use crate::verbs::values::{attribute_name, input, text_or_file};
+use crate::read;
+use crate::verbs::values::{attribute_name, input, is_complete, one_of_each_family, text_or_file};
 use occi_client::infrastructure::Compute;
 use occi_client::{Category, EntityDraft, ErrorKind, Input, Model};
 use occi_model::infrastructure::{
@@ -280,10 +281,10 @@ impl Reader<'_> {
             .filter(|name| *name != "-" && !name.starts_with('~'));
         match named {
             Some(name) => {
-                let path = node.place.beside(name);
-                std::fs::read(&path).map_err(|error| node.place.refuse(format!("{}: {error}", path.display())))
+                let content = read::file(&node.place.beside(name), read::DOCUMENT);
+                content.map_err(|failure| at(&node.place, failure))
             }
-            None => text_or_file(text).map_err(|failure| at(&node.place, failure)),
+            None => text_or_file(text, read::DOCUMENT).map_err(|failure| at(&node.place, failure)),
         }
     }
 
@@ -646,6 +647,20 @@ impl Reader<'_> {
 
 /// What is given once and never changed: it is put into a machine at its first boot.
 const WRITE_ONLY: [&str; 4] = [SSH_KEY, USER_DATA, OPENSTACK_PUBLIC_KEY, OPENSTACK_USER_DATA];
+
+impl Thing {
+    /// Whether it can be made as it is said.
+    pub(super) fn is_complete(&self, model: &Model, is_occid: bool) -> Result<()> {
+        let draft = EntityDraft {
+            kind: Some(self.kind.clone()),
+            mixins: self.body.mixins.clone(),
+            attributes: self.body.attributes.clone(),
+            ..EntityDraft::default()
+        };
+        one_of_each_family(&draft.mixins, model)?;
+        is_complete(&draft, model, is_occid)
+    }
+}
 
 impl Body {
     pub(super) fn mixin(&mut self, id: &TypeId) {

@@ -1,10 +1,10 @@
 //! Doing what is to be done, one thing after the other.
 
 use super::Plan;
-use super::plan::{STORAGE_SIZE, Step, Where};
+use super::plan::{Known, STORAGE_SIZE, Step, Where};
 use super::thing::{Body, Link, Thing};
 use crate::failure::{Failure, Result};
-use crate::progress::Waiting;
+use crate::progress::{Waiting, is_so_far};
 use crate::session::Session;
 use crate::verbs::create::{create, inline, location_of};
 use crate::verbs::update::guarded;
@@ -27,11 +27,12 @@ pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) 
     };
     let is_detach = |step: &&Step| matches!(step, Step::Detach(_));
     let mut done = Done::default();
+    is_so_far(done.far(plan));
     for (number, one, change) in plan.open() {
         for step in change.steps.iter().filter(is_detach) {
             let stepped = work.step(number, step).await;
-            stepped.map_err(|failure| done.stopped(plan, failure.about(one.thing.name())))?;
-            done.begun.push(number);
+            stepped.map_err(|failure| done.stopped(plan, about(failure, one)))?;
+            done.begun(number, plan);
         }
         if change.steps.iter().all(|step| is_detach(&step)) {
             done.whole(number, &work)?;
@@ -43,8 +44,8 @@ pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) 
         }
         for step in change.steps.iter().filter(|step| !is_detach(step)) {
             let stepped = work.step(number, step).await;
-            stepped.map_err(|failure| done.stopped(plan, failure.about(one.thing.name())))?;
-            done.begun.push(number);
+            stepped.map_err(|failure| done.stopped(plan, about(failure, one)))?;
+            done.begun(number, plan);
         }
         done.whole(number, &work)?;
     }
@@ -74,6 +75,7 @@ impl Done {
     /// Nothing is left to do of this one.
     fn whole(&mut self, number: usize, work: &Work<'_>) -> Result<()> {
         self.whole.push(number);
+        is_so_far(self.far(work.plan));
         let output = &work.session.output;
         if !output.is_for_people() {
             return Ok(());
@@ -84,8 +86,20 @@ impl Done {
         output.text(&format!("{}: {word} {location}\n", one.thing.name()))
     }
 
-    /// The same failure, with what has been done before and what has not.
-    fn stopped(&self, plan: &Plan, failure: Failure) -> Failure {
+    /// A step of this one has been done.
+    fn begun(&mut self, number: usize, plan: &Plan) {
+        self.begun.push(number);
+        is_so_far(self.far(plan));
+    }
+
+    /// The same failure, with how far it came.
+    fn stopped(&self, plan: &Plan, mut failure: Failure) -> Failure {
+        failure.hints.extend(self.far(plan));
+        failure
+    }
+
+    /// What has been done, and what has not.
+    fn far(&self, plan: &Plan) -> Vec<String> {
         let names = |is_meant: &dyn Fn(usize) -> bool| {
             let chosen = plan.open().filter(|(number, ..)| is_meant(*number));
             let names: Vec<_> = chosen.map(|(_, one, _)| one.thing.name()).collect();
@@ -93,17 +107,27 @@ impl Done {
         };
         let is_whole = |number| self.whole.contains(&number);
         let is_begun = |number| self.begun.contains(&number);
-        let mut failure = failure;
+        let mut far = Vec::new();
         for (words, names) in [
             ("done", names(&is_whole)),
             ("done in part", names(&|number| is_begun(number) && !is_whole(number))),
             ("not done", names(&|number| !is_begun(number) && !is_whole(number))),
         ] {
             if !names.is_empty() {
-                failure = failure.with_hint(format!("{words}: {names}"));
+                far.push(format!("{words}: {names}"));
             }
         }
-        failure.with_hint("the same command goes on from here")
+        far.push("the same command goes on from here".to_owned());
+        far
+    }
+}
+
+/// The same failure, with the name of what it is about.
+fn about(failure: Failure, one: &Known) -> Failure {
+    let name = one.thing.name();
+    match failure.message.starts_with(&name) {
+        true => failure,
+        false => failure.about(name),
     }
 }
 
