@@ -33,7 +33,7 @@ impl OperationState {
         }
     }
 
-    fn named(word: &str) -> Option<Self> {
+    pub(crate) fn named(word: &str) -> Option<Self> {
         [
             Self::Accepted,
             Self::Running,

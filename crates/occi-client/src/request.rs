@@ -69,6 +69,36 @@ pub enum Discovery {
     WellKnown,
 }
 
+/// Which events of an `occid`; all conditions hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventsOf {
+    /// Only of the entity at this path, and of the operations on it.
+    pub entity: Option<String>,
+    /// Only of entities of this kind.
+    pub kind: Option<TypeId>,
+    /// Only what tells of the operation of this id.
+    pub operation: Option<String>,
+}
+
+impl EventsOf {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            entity,
+            kind,
+            operation,
+        } = self;
+        let kind = kind.as_ref().map(ToString::to_string);
+        let all = [
+            ("entity", entity.clone()),
+            ("kind", kind),
+            ("operation", operation.clone()),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
 /// Writes requests for one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Requests<'a> {
@@ -337,6 +367,20 @@ impl Requests<'_> {
             .headers_mut()
             .insert(header::ACCEPT, HeaderValue::from_static(MediaType::OcciJson.as_str()));
         Ok(request)
+    }
+
+    /// The last events, at most so many.
+    pub fn events(&self, of: &EventsOf, number: u32) -> Result<Request> {
+        let mut pairs = of.pairs();
+        pairs.push(("number", number.to_string()));
+        let target = with_query(&self.endpoint.below("/events"), &pairs);
+        self.get(&target, MediaType::OcciJson.as_str())
+    }
+
+    /// Events from now on, as server-sent events.
+    pub fn follow_events(&self, of: &EventsOf) -> Result<Request> {
+        let target = with_query(&self.endpoint.below("/events"), &of.pairs());
+        self.get(&target, "text/event-stream")
     }
 
     /// Anything else.

@@ -100,6 +100,50 @@ impl Cut for Lines {
     }
 }
 
+/// The events of a stream of server-sent events, each as its lines.
+pub(crate) fn frames(body: Body) -> BoxStream<'static, Result<Bytes>> {
+    cut(body, Frames::default())
+}
+
+#[derive(Default)]
+struct Frames {
+    /// The lines that belong together, each with its end.
+    frame: BytesMut,
+    line: usize,
+    after_return: bool,
+}
+
+impl Cut for Frames {
+    fn feed(&mut self, bytes: &[u8], pieces: &mut VecDeque<Bytes>) -> Result<()> {
+        for &byte in bytes {
+            let is_pair = std::mem::replace(&mut self.after_return, byte == b'\r') && byte == b'\n';
+            match byte {
+                // The return before it has ended the line.
+                b'\n' if is_pair => {}
+                b'\n' | b'\r' if self.line == 0 => {
+                    if !self.frame.is_empty() {
+                        pieces.push_back(self.frame.split().freeze());
+                    }
+                }
+                b'\n' | b'\r' => {
+                    self.frame.extend_from_slice(b"\n");
+                    self.line = 0;
+                }
+                _ => {
+                    self.frame.extend_from_slice(&[byte]);
+                    self.line += 1;
+                }
+            }
+        }
+        check_size(self.frame.len())
+    }
+
+    /// What has no empty line after it does not count.
+    fn end(&mut self, _: &mut VecDeque<Bytes>) -> bool {
+        true
+    }
+}
+
 /// The items of a collection in JSON: of the array that the document is, or of the arrays that are members of it. Each is
 /// a piece of JSON for a reader of its own; what is between them is checked to be JSON's punctuation no further than
 /// that it ends.
@@ -323,6 +367,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn server_sent_events_end_with_an_empty_line_wherever_the_bytes_are_cut() {
+        let text = "\nid: 1\ndata: a\n\r\n: still there\r\n\r\n\rid: 2\rdata: b\r\rid: 3\ndata: half\n";
+        for size in 1..text.len() {
+            let expected = ["id: 1\ndata: a\n", ": still there\n", "id: 2\ndata: b\n"];
+            assert_eq!(found(frames(body(text, size))).unwrap(), expected, "by {size}");
+        }
+    }
+
     const LONG: Duration = Duration::MAX;
 
     /// Somebody who never comes to an item is not listened to for ever.
@@ -344,6 +397,7 @@ mod tests {
             assert!(found(items(body)).is_err(), "{begin} and {text} for ever");
         }
         assert!(found(lines(endless("x"))).is_err());
+        assert!(found(frames(endless("x"))).is_err() && found(frames(endless("x\n"))).is_err());
     }
 
     #[test]

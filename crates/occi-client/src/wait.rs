@@ -1,12 +1,14 @@
 //! Waits until something is as it should be.
 //!
-//! It asks again and again, at first quickly, then less often. Words for states that nobody knows mean "not yet": servers
+//! It asks again and again, at first quickly, then less often; where the server tells what happens, when it says so, and now
+//! and then in case that it does not. Words for states that nobody knows mean "not yet": servers
 //! have states of their own (`waiting`, `pending`). A failure to get an answer is not a failure of what is waited for.
 
-use crate::client::Client;
+use crate::client::{Client, News};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Operation, OperationState};
+use crate::request::EventsOf;
 use http::{StatusCode, header};
 use occi_model::Value;
 use std::time::Duration;
@@ -98,10 +100,19 @@ pub enum Progress<'p> {
     Trouble(&'p Error),
 }
 
+/// Between questions while the server tells what happens.
+const SELDOM: Duration = Duration::from_secs(30);
+/// Between questions however much happens.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// The times between questions.
 struct Pace {
     next: Duration,
     most: Duration,
+    /// Whoever waits for long asks to be told.
+    news: Option<News>,
+    steps: u32,
+    asked: Instant,
     /// There is none for who waits longer than any clock counts.
     end: Option<Instant>,
     is_once: bool,
@@ -112,29 +123,61 @@ impl Pace {
         Self {
             next: patience.first,
             most: patience.most,
+            news: None,
+            steps: 0,
+            asked: Instant::now(),
             end: Instant::now().checked_add(patience.limit),
             is_once: patience.limit.is_zero(),
         }
     }
 
     /// The answer to a question; none if the time is over first.
-    async fn ask<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+    async fn ask<T>(&mut self, question: impl Future<Output = T>) -> Option<T> {
         match self.end.filter(|_| !self.is_once) {
             Some(end) => timeout_at(end, question).await.ok(),
             None => Some(question.await),
         }
     }
 
-    /// Waits; false if the time is over.
-    async fn step(&mut self) -> bool {
+    /// Waits until it is time to ask again; false if the time is over. `of` says of what the server might tell.
+    async fn step(&mut self, client: &Client, of: Option<EventsOf>) -> bool {
         let now = Instant::now();
         let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(now));
         if left.is_zero() {
             return false;
         }
-        tokio::time::sleep(self.next.min(left)).await;
-        self.next = self.most.min(self.next.saturating_mul(3) / 2);
+        self.steps += 1;
+        if let (true, Some(of)) = (self.steps > 1 && self.news.is_none(), of) {
+            self.news = tokio::time::timeout(left, client.news(&of)).await.ok();
+            if self.is_told() {
+                // What happened before nobody tells: it is asked for at once.
+                self.asked = Instant::now();
+                return true;
+            }
+        }
+        let pause = if self.is_told() { SELDOM } else { self.next };
+        tokio::select! {
+            () = tokio::time::sleep(pause.min(left)) => {
+                self.next = self.most.min(self.next.saturating_mul(3) / 2);
+            }
+            () = async {
+                match &mut self.news {
+                    Some(news) => news.next().await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                tokio::time::sleep_until(self.asked + BREATH).await;
+                if let Some(news) = &mut self.news {
+                    news.skip();
+                }
+            }
+        }
+        self.asked = Instant::now();
         true
+    }
+
+    fn is_told(&self) -> bool {
+        self.news.as_ref().is_some_and(News::is_told)
     }
 }
 
@@ -166,6 +209,7 @@ impl Client {
             return Err(late(None));
         };
         let mut last = None;
+        let mut of = None;
         loop {
             match pace.ask(self.show(location)).await {
                 None => {}
@@ -190,9 +234,10 @@ impl Client {
                         ));
                     }
                     last = state.map(|state| state.word.to_owned());
+                    of = self.events_of(&entity);
                 }
             }
-            if !pace.step().await {
+            if !pace.step(self, of.clone()).await {
                 return Err(late(last));
             }
         }
@@ -210,6 +255,11 @@ impl Client {
         mut report: impl FnMut(Progress<'_>),
     ) -> Result<Operation> {
         let mut pace = Pace::new(patience);
+        let id = operation.rsplit('/').next().map(str::to_owned);
+        let of = Some(EventsOf {
+            operation: id,
+            ..EventsOf::default()
+        });
         loop {
             match pace.ask(self.look(operation)).await {
                 None => {}
@@ -228,7 +278,7 @@ impl Client {
                     }
                 }
             }
-            if !pace.step().await {
+            if !pace.step(self, of.clone()).await {
                 return Err(
                     Error::new(ErrorKind::Timeout, format!("{operation} did not end in time"))
                         .with_operation(Some(operation.to_owned()))
@@ -236,6 +286,15 @@ impl Client {
                 );
             }
         }
+    }
+
+    /// The events of an entity, if that goes by the name by which the server tells of it, and not by another one.
+    fn events_of(&self, entity: &Entity) -> Option<EventsOf> {
+        let path = self.endpoint().path_of(&entity.location).ok()?;
+        path.ends_with(&format!("/{}", entity.id)).then_some(EventsOf {
+            entity: Some(path),
+            ..EventsOf::default()
+        })
     }
 
     /// An operation of an `occid`, or the task of a server of version 1.1: 200 while it runs, then 301 to the result.

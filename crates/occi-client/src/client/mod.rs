@@ -3,11 +3,13 @@
 
 mod builder;
 mod console;
+mod events;
 mod exchange;
 mod listing;
 
 pub use builder::Builder;
 pub use console::Console;
+pub use events::News;
 pub use listing::{Entities, Locations};
 
 use crate::answer::{Created, Done, RawAnswer};

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::Response;
 use occi_client::{
-    Answer, Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, Patience, Retries, Until,
-    Write,
+    Answer, Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, OperationState, Patience,
+    Retries, Until, Write,
 };
 use occi_rendering::Base;
 use serde_json::json;
@@ -891,4 +891,71 @@ async fn the_clock_of_an_answer_begins_when_it_can_be_given() {
     };
     let request = requests.delete("/compute/1", &patient).unwrap();
     assert_eq!(client.send(request).await.unwrap().status, 204);
+}
+
+/// How often it is asked while an operation lasts a second, where `/events` is answered so.
+async fn looks(events: impl Fn() -> Response<Body> + Send + Sync + 'static) -> usize {
+    let base = Base::new("http://cloud.example.org", "");
+    let model = String::from_utf8(query_interface(MediaType::OcciJson, &base)).unwrap();
+    let began = std::time::Instant::now();
+    let stub = Stub::start(move |seen| {
+        let response = match seen.target.split('?').next().unwrap() {
+            "/-/" => answer(200, "application/occi+json", model.clone()),
+            "/events" => {
+                assert_eq!(seen.target, "/events?operation=1");
+                events()
+            }
+            _ => {
+                let is_over = began.elapsed() > Duration::from_secs(1);
+                let state = if is_over { "succeeded" } else { "running" };
+                json(200, &serde_json::json!({ "id": "1", "verb": "create", "state": state }))
+            }
+        };
+        with(response, "occid", "0.1.0")
+    })
+    .await;
+    let client = stub.client();
+    client.model().await.unwrap();
+    let patience = Patience {
+        limit: Duration::from_secs(20),
+        first: Duration::from_millis(50),
+        most: Duration::from_millis(50),
+    };
+    let operation = client.wait_for_operation("/-/operation/1", &patience, |_| {}).await;
+    assert_eq!(operation.unwrap().state, OperationState::Succeeded);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let lines = stub.lines();
+    lines
+        .iter()
+        .filter(|line| line.starts_with("GET /-/operation/"))
+        .count()
+}
+
+/// A stream that says after a second that something happened.
+fn told() -> Response<Body> {
+    let first = futures::stream::once(async { Ok::<_, std::io::Error>("retry: 2000\nid: 1\n\n:\n\n") });
+    let late = futures::stream::once(async {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        Ok("id: 2\nevent: changed\ndata: {}\n\n")
+    });
+    let rest = futures::stream::pending();
+    let body = Body::from_stream(first.chain(late).chain(rest));
+    let mut response = Response::new(body);
+    let kind = "text/event-stream".parse().unwrap();
+    response.headers_mut().insert("content-type", kind);
+    response
+}
+
+#[tokio::test]
+async fn who_is_told_what_happens_asks_less() {
+    // Once, once more, once since it is told, and once because it is told something.
+    assert_eq!(looks(told).await, 4);
+    for silent in [
+        || text(404, "there is nothing at /events"),
+        || text(503, "too many"),
+        || answer(200, "text/html", "<html>"),
+        || answer(200, "text/event-stream", "id: 1\n\n"),
+    ] {
+        assert!(looks(silent).await > 6, "it is asked again and again");
+    }
 }

@@ -9,8 +9,8 @@ mod server;
 use futures::TryStreamExt;
 use libtest_mimic::{Arguments, Trial};
 use occi_client::{
-    Answer, AttributeFilter, Builder, Client, Created, Credentials, Entity, EntityDraft, ErrorKind, Filter, Input,
-    LinkDraft, Listing, MediaType, MixinDraft, Operator, Patience, TypeId, Until, Value, Write,
+    Answer, AttributeFilter, Builder, Client, Created, Credentials, Entity, EntityDraft, ErrorKind, EventsOf, Filter,
+    Input, LinkDraft, Listing, MediaType, MixinDraft, Operator, Patience, TypeId, Until, Value, Write,
 };
 use server::Occid;
 use std::path::Path;
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         trial("refusals_have_kinds_and_hold_no_secret", refusals),
         trial("a_socket_does_as_well_as_a_port", socket),
         trial("a_repeated_create_makes_one_machine", idempotency),
+        trial("news_come_when_something_happens", news),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -460,4 +461,44 @@ async fn idempotency() {
     let second = client.create(&machine("one"), &write).await.unwrap().location;
     assert_eq!(first, second);
     assert_eq!(client.list("compute", &Listing::default()).await.unwrap().len(), 1);
+}
+
+async fn news() {
+    let occid = Occid::start();
+    let client = client(&occid);
+    let model = client.model().await.unwrap();
+    let compute = model.kind("compute").unwrap().id.clone();
+    let of = EventsOf {
+        kind: Some(compute.clone()),
+        ..EventsOf::default()
+    };
+    let mut news = client.news(&of).await;
+    assert!(news.is_told());
+    let quiet = tokio::time::timeout(Duration::from_millis(200), news.next()).await;
+    assert!(quiet.is_err(), "nothing has happened");
+    let draft = EntityDraft {
+        kind: Some(compute.clone()),
+        ..EntityDraft::default()
+    };
+    let made = client.create(&draft, &Write::default()).await.unwrap();
+    let location = made.location.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), news.next())
+        .await
+        .unwrap();
+    let up = client
+        .wait_for(&location, &Until::Up, &Patience::default(), |_| {})
+        .await;
+    assert!(up.unwrap().is_some());
+    let events = client.events(&of, 50).await.unwrap();
+    let first = &events[0];
+    assert_eq!(
+        (first.what.as_str(), first.entity.as_ref()),
+        ("created", Some(&location))
+    );
+    assert_eq!(first.kind, Some(compute));
+    assert!(
+        events
+            .iter()
+            .any(|event| event.operation.as_ref().is_some_and(|(_, state)| state.is_finished()))
+    );
 }
