@@ -41,7 +41,7 @@ pub(crate) fn kinds() -> ArgValueCompleter {
             .iter()
             .filter(|mixin| model.dependants(mixin.id.as_str()).next().is_some());
         let families = families.map(|mixin| (mixin.id.term().to_owned(), mixin.title.clone()));
-        let others = ["operation", "kind", "mixin", "action"].map(|word| (word.to_owned(), String::new()));
+        let others = ["operation", "event", "kind", "mixin", "action"].map(|word| (word.to_owned(), String::new()));
         kinds.chain(families).chain(others).collect()
     })
 }

@@ -1,6 +1,6 @@
 //! What is printed, as JSON: these shapes are stable.
 
-use occi_client::{Category, Entity, Model, Operation};
+use occi_client::{Category, Entity, Event, Model, Operation};
 use occi_model::{AttributeDefinition, TypeId, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -39,6 +39,10 @@ impl Record {
 
     pub(crate) fn operation(operation: &Operation) -> Self {
         Self::other(&operation.location, operation_json(operation))
+    }
+
+    pub(crate) fn event(event: &Event) -> Self {
+        Self::other(event.number.to_string(), event_json(event))
     }
 
     pub(crate) fn category(category: Category<'_>) -> Self {
@@ -175,6 +179,25 @@ fn operation_json(operation: &Operation) -> Json {
         "deadline": operation.deadline,
         "location": operation.location,
         "parts": some(operation.parts.iter().map(operation_json).collect()),
+    });
+    strip(&mut json);
+    json
+}
+
+fn event_json(event: &Event) -> Json {
+    let operation = event.operation.as_ref();
+    let mut json = json!({
+        "number": event.number,
+        "time": event.time,
+        "what": event.what,
+        "kind": event.kind.as_ref().map(TypeId::as_str),
+        "title": event.title,
+        "state": event.state,
+        "subject": event.subject,
+        "entity": event.entity,
+        "project": event.project,
+        "operation": operation.map(|(location, _)| location),
+        "outcome": operation.map(|(_, state)| state.as_str()),
     });
     strip(&mut json);
     json

@@ -8,13 +8,16 @@ use crate::output::{Column, Look, Record, Sort};
 use crate::session::Session;
 use clap::Args;
 use futures::{Stream, TryStreamExt};
-use occi_client::{AttributeFilter, Category, ErrorKind, Filter, Input, Listing, Model, Operator};
+use occi_client::{AttributeFilter, Category, ErrorKind, EventsOf, Filter, Input, Listing, Model, Operator};
 use occi_model::AttributeDefinition;
 use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::production::IPRESERVATION;
 use std::str::FromStr;
 
-/// List what there is of a kind, of templates, or of operations
+/// So many events are listed without a limit, and at most.
+const EVENTS: (u32, u32) = (100, 1000);
+
+/// List what there is of a kind, of templates, of operations, or of what happened
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,11 +25,12 @@ Examples:
   occi list compute --filter state=active --sort -memory -o wide
   occi list os_tpl
   occi list operation --filter state=running
+  occi list event --limit 20
   occi list network -o jsonpath='$[*].id'
   occi list kind")]
 pub(crate) struct List {
-    /// compute, network, storage, os_tpl, resource_tpl, operation, kind, mixin, action, or anything that `occi list
-    /// kind` and `occi list mixin` show; without it, everything
+    /// compute, network, storage, os_tpl, resource_tpl, operation, event, kind, mixin, action, or anything that `occi
+    /// list kind` and `occi list mixin` show; without it, everything
     #[arg(value_name = "KIND", add = complete::kinds())]
     kind: Option<String>,
     #[command(flatten)]
@@ -114,6 +118,7 @@ impl List {
         match self.kind.as_deref() {
             None => self.entities("/", None, session).await,
             Some("operation" | "operations") => self.operations(session).await,
+            Some("event" | "events") => self.events(session).await,
             Some(class @ ("kind" | "kinds" | "mixin" | "mixins" | "action" | "actions")) => {
                 let model = session.current_model().await?;
                 let class = class.trim_end_matches('s');
@@ -240,6 +245,31 @@ impl List {
             .await
     }
 
+    /// The last ones, in their order.
+    async fn events(&self, session: &Session) -> Result<()> {
+        let number = self
+            .pick
+            .limit
+            .map_or(EVENTS.0, |limit| u32::try_from(limit).unwrap_or(EVENTS.1));
+        let events = session
+            .client
+            .events(&EventsOf::default(), number.min(EVENTS.1))
+            .await?;
+        let columns = vec![
+            Column::new("number", Look::Plain).wide(),
+            Column::new("time", Look::Ago).headed("AGE"),
+            Column::new("what", Look::Title),
+            Column::new("kind", Look::Term),
+            Column::new("title", Look::Plain),
+            Column::new("state", Look::State),
+            Column::new("subject", Look::Plain),
+            Column::new("operation", Look::Plain).wide(),
+            Column::new("outcome", Look::State).wide(),
+        ];
+        let events = futures::stream::iter(events.iter().map(Record::event).map(Ok));
+        self.records(events, columns, session).await
+    }
+
     /// What is no entity.
     async fn records(
         &self,
@@ -318,8 +348,8 @@ impl Pick {
     }
 }
 
-/// Members of entities, of categories and of operations; their names need no looking up.
-const MEMBERS: [&[&str]; 3] = [
+/// Members of entities, of categories, of operations and of events; their names need no looking up.
+const MEMBERS: [&[&str]; 4] = [
     &[
         "kind",
         "id",
@@ -343,14 +373,28 @@ const MEMBERS: [&[&str]; 3] = [
     &[
         "id", "verb", "state", "progress", "step", "entity", "error", "created", "finished", "deadline",
     ],
+    &[
+        "number",
+        "time",
+        "what",
+        "kind",
+        "title",
+        "state",
+        "subject",
+        "entity",
+        "project",
+        "operation",
+        "outcome",
+    ],
 ];
 
 /// What `--columns` and `--sort` understand of what is listed under a name.
 pub(crate) fn column_names(kind_name: Option<&str>, model: &Model) -> Vec<String> {
-    let [of_entities, of_categories, of_operations] = MEMBERS;
+    let [of_entities, of_categories, of_operations, of_events] = MEMBERS;
     let kind = kind_name.and_then(|name| kind(model, name).ok());
     let members = match kind_name {
         Some("operation" | "operations") => of_operations,
+        Some("event" | "events") => of_events,
         Some(_) if kind.is_none() => of_categories,
         _ => of_entities,
     };
@@ -395,7 +439,7 @@ fn column(name: &str, definitions: &[&AttributeDefinition]) -> Result<Column> {
         "kind" | "os" | "size" | "mixins" => Look::Term,
         "title" => Look::Title,
         "state" => Look::State,
-        "created" | "finished" => Look::Ago,
+        "created" | "finished" | "time" => Look::Ago,
         "progress" => Look::Percent,
         name => Look::of_attribute(name),
     };

@@ -1,6 +1,7 @@
 //! `occi watch`.
 //!
-//! Servers tell no events, so it asks again and again; the tag of a listing says cheaply that nothing has changed.
+//! It asks again when the server tells that something happened (`occid` does), and else again and again; the tag of a listing
+//! says cheaply that nothing has changed.
 
 use crate::args::duration;
 use crate::complete;
@@ -10,7 +11,7 @@ use crate::output::{Format, Look, Record};
 use crate::session::Session;
 use clap::Args;
 use futures::TryStreamExt;
-use occi_client::{Entity, ErrorKind, Listing, Model};
+use occi_client::{Entity, ErrorKind, EventsOf, Listing, Model, TypeId};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use std::time::Duration;
 const PACE: Duration = Duration::from_secs(1);
 /// Between questions to a server that has no tags, where each costs a whole listing.
 const SLOW: Duration = Duration::from_secs(5);
+/// Between questions to a server that tells what happens.
+const SELDOM: Duration = Duration::from_secs(30);
 /// Between questions to a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,7 +47,11 @@ pub(crate) struct Watch {
 /// What is watched.
 enum Watched {
     /// A collection, and the tag of its last listing.
-    Collection { at: String, etag: Option<String> },
+    Collection {
+        at: String,
+        kind: Option<TypeId>,
+        etag: Option<String>,
+    },
     /// These.
     Things(Vec<Found>),
 }
@@ -72,6 +79,9 @@ impl Watch {
     async fn watch(&self, session: &Session) -> Result<()> {
         let model = session.model().await?;
         let mut watched = self.watched(&model, session).await?;
+        // First, so that nothing happens between the two.
+        let mut news = session.client.news(&watched.events()).await;
+        let mut looked = tokio::time::Instant::now();
         let mut last = watched.look(&Picture::new(), session).await?.unwrap_or_default();
         session.output.note(match last.len() {
             1 => "watching one thing".to_owned(),
@@ -79,6 +89,7 @@ impl Watch {
         });
         let usual = if watched.has_tags(&last) { PACE } else { SLOW };
         let mut pace = usual;
+        let mut is_in_trouble = false;
         while !self.is_reached(&last, &model) {
             if let Watched::Things(_) = watched
                 && last.is_empty()
@@ -88,7 +99,13 @@ impl Watch {
                     None => Ok(()),
                 };
             }
-            tokio::time::sleep(pace).await;
+            let pause = if news.is_told() && !is_in_trouble { SELDOM } else { pace };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = news.next() => tokio::time::sleep_until(looked + PACE).await,
+            }
+            looked = tokio::time::Instant::now();
+            is_in_trouble = false;
             match watched.look(&last, session).await {
                 Ok(Some(now)) => {
                     say(&last, &now, &model, session)?;
@@ -99,6 +116,7 @@ impl Watch {
                 Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
                     session.output.note(format!("{error}; asking again"));
                     pace = PATIENCE.min(pace * 2);
+                    is_in_trouble = true;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -107,17 +125,18 @@ impl Watch {
     }
 
     async fn watched(&self, model: &Model, session: &Session) -> Result<Watched> {
-        let collection = |at: &str| Watched::Collection {
+        let collection = |at: &str, kind: Option<&TypeId>| Watched::Collection {
             at: at.to_owned(),
+            kind: kind.cloned(),
             etag: None,
         };
         if let [only] = self.names.as_slice()
             && let Ok(kind) = crate::names::kind(model, only)
         {
-            return Ok(collection(kind.location.as_str()));
+            return Ok(collection(kind.location.as_str(), Some(&kind.id)));
         }
         if self.names.is_empty() {
-            return Ok(collection("/"));
+            return Ok(collection("/", None));
         }
         Ok(Watched::Things(session.find_all(&self.names, &Among::All).await?))
     }
@@ -145,11 +164,22 @@ impl Watched {
         }
     }
 
+    /// What the server may tell of it. Things go by several names, and it tells of one of them: of these, all that happens.
+    fn events(&self) -> EventsOf {
+        EventsOf {
+            kind: match self {
+                Self::Collection { kind, .. } => kind.clone(),
+                Self::Things(_) => None,
+            },
+            ..EventsOf::default()
+        }
+    }
+
     /// What there is, if something may be other than it was.
     async fn look(&mut self, last: &Picture, session: &Session) -> occi_client::Result<Option<Picture>> {
         let client = &session.client;
         match self {
-            Self::Collection { at, etag } => {
+            Self::Collection { at, etag, .. } => {
                 let listing = Listing::default();
                 let Some((_, new)) = client.list_if_changed(at, &listing, etag.as_deref()).await? else {
                     return Ok(None);
