@@ -1,14 +1,14 @@
 //! Servers that lie, stall, break off or send us away: one sentence of the right kind, and nothing done twice that must not.
 
 use crate::common::{COMPUTE, id, query_interface, typed};
-use crate::stub::{Stub, answer, builder, bytes, json, raw, text, with};
+use crate::stub::{Seen, Stub, answer, builder, bytes, json, raw, text, with};
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::Response;
 use occi_client::{
     Answer, Credentials, EntityDraft, Error, ErrorKind, Filter, Limits, Listing, MediaType, OperationState, Patience,
-    Retries, Until, Write,
+    Retries, Until, Write, blocking,
 };
 use occi_rendering::Base;
 use serde_json::json;
@@ -712,19 +712,27 @@ fn a_program_without_a_runtime_waits_for_its_answers() {
         .enable_all()
         .build()
         .unwrap();
-    let stub = runtime.block_on(Stub::start(|seen| match seen.target.as_str() {
+    let at = |id: &str, seen: &Seen| {
+        let location = format!("X-OCCI-Location: http://{}/compute/{id}", seen.header("host"));
+        text(200, location)
+    };
+    let stub = runtime.block_on(Stub::start(move |seen| match seen.target.as_str() {
         "/-/" => model(),
-        "/compute/" => text(
-            200,
-            format!("X-OCCI-Location: http://{}/compute/1", seen.header("host")),
-        ),
+        "/compute/" | "/compute/?page=1&number=1" => at("1", seen),
+        "/compute/?page=2&number=1" => at("2", seen),
+        "/compute/?page=3&number=1" => text(200, ""),
         _ => text(
             200,
             "Category: compute; scheme=\"http://schemas.ogf.org/occi/infrastructure#\"; class=\"kind\"",
         ),
     }));
-    let client = occi_client::blocking::Client::new(stub.builder()).unwrap();
+    let client = blocking::Client::new(stub.builder()).unwrap();
     assert_eq!(client.list("compute", &Listing::default()).unwrap(), ["/compute/1"]);
+    let all = |locations: blocking::Items<'_, String>| locations.collect::<Result<Vec<_>, _>>().unwrap();
+    let streamed = client.list_stream("compute", &Listing::default()).unwrap();
+    assert_eq!(all(streamed), ["/compute/1"]);
+    let paged = client.list_pages("compute", &Filter::default(), 1);
+    assert_eq!(all(paged), ["/compute/1", "/compute/2"]);
     let entities: Vec<_> = client
         .entities("compute", &Listing::default())
         .unwrap()
