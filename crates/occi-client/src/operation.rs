@@ -3,6 +3,7 @@
 use crate::answer::{RawAnswer, printable, unreadable};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
+use jiff::Timestamp;
 use occi_model::TypeId;
 use serde_json::Value as Json;
 
@@ -68,12 +69,12 @@ pub struct Operation {
     pub step: Option<String>,
     /// In percent.
     pub progress: Option<u8>,
-    /// When it was recorded (RFC 3339).
-    pub created: Option<String>,
+    /// When it was recorded.
+    pub created: Option<Timestamp>,
     /// When it ended.
-    pub finished: Option<String>,
+    pub finished: Option<Timestamp>,
     /// When it is given up.
-    pub deadline: Option<String>,
+    pub deadline: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
     /// The mixins that it has made: the template of a saved machine.
@@ -101,6 +102,8 @@ impl Operation {
 
     fn of(document: &Json, endpoint: &Endpoint) -> Option<Self> {
         let text = |name: &str| document.get(name).and_then(Json::as_str).map(printable);
+        // RFC 3339; what is none is not known.
+        let time = |name: &str| document.get(name)?.as_str()?.parse().ok();
         let id = text("id")?;
         let error = document.get("error").and_then(|error| match error {
             Json::String(message) => Some(message.as_str()),
@@ -119,9 +122,9 @@ impl Operation {
             state: OperationState::named(&text("state")?)?,
             step: text("step").filter(|step| !step.is_empty()),
             progress: progress.map(|percent| u8::try_from(percent.min(100)).unwrap_or(100)),
-            created: text("created"),
-            finished: text("finished"),
-            deadline: text("deadline"),
+            created: time("created"),
+            finished: time("finished"),
+            deadline: time("deadline"),
             error: error.map(printable),
             mixins: made.filter_map(|id| id.as_str()?.parse().ok()).collect(),
             parts: document

@@ -501,7 +501,6 @@ fn credentials(name: Option<&str>, context: &Context, secrets: &Secrets, connect
             let tokens = Tokens {
                 access: token()?,
                 refresh: secrets.refresh_token.clone(),
-                expires_in: None,
             };
             let session = Session::new(provider, tokens);
             Credentials::Session(match name {

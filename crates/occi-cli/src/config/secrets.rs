@@ -154,7 +154,6 @@ impl Keeper for TokenKeeper {
         Some(Tokens {
             access: token?,
             refresh: refresh_token,
-            expires_in: None,
         })
     }
 

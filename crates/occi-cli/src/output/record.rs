@@ -164,6 +164,7 @@ fn occi_entity(entity: &Entity) -> Json {
 }
 
 fn operation_json(operation: &Operation) -> Json {
+    let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string());
     let mixins: Vec<_> = operation.mixins.iter().map(ToString::to_string).collect();
     let mut json = json!({
         "id": operation.id,
@@ -174,9 +175,9 @@ fn operation_json(operation: &Operation) -> Json {
         "entity": operation.entity,
         "error": operation.error,
         "mixins": some(mixins),
-        "created": operation.created,
-        "finished": operation.finished,
-        "deadline": operation.deadline,
+        "created": time(operation.created),
+        "finished": time(operation.finished),
+        "deadline": time(operation.deadline),
         "location": operation.location,
         "parts": some(operation.parts.iter().map(operation_json).collect()),
     });

@@ -51,15 +51,13 @@ pub struct Invitation {
     interval: Duration,
 }
 
-/// What a provider gave.
+/// What a provider gave. For how long they are good is nothing that anybody has to know: the server says when they are not.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     /// Proves who one is, for a short time.
     pub access: SecretString,
     /// Gets the next one.
     pub refresh: Option<SecretString>,
-    /// For how long the first is good, if the provider says.
-    pub expires_in: Option<Duration>,
 }
 
 impl Provider {
@@ -411,9 +409,5 @@ fn tokens(url: &Url, answer: &RawAnswer) -> Result<Tokens> {
     Ok(Tokens {
         access,
         refresh: text("refresh_token"),
-        expires_in: document
-            .get("expires_in")
-            .and_then(Json::as_u64)
-            .map(Duration::from_secs),
     })
 }

@@ -299,6 +299,7 @@ async fn collections() {
         .await
         .unwrap();
     assert_eq!(ended.verb, "create");
+    assert!(ended.created.is_some() && ended.created <= ended.finished, "{ended:?}");
     let location = ended.entity.unwrap();
     assert_eq!(client.show(&location).await.unwrap().title(), Some("early"));
     let gold = [("name", Input::Typed("gold".into()))];
