@@ -2,9 +2,7 @@
 
 use crate::words::{paint, told};
 use anstyle::{AnsiColor, Style};
-use occi_client::transport::{Broken, NotSent};
 use occi_client::{Error, ErrorKind};
-use std::error::Error as _;
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
@@ -123,11 +121,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = Exit::of(error.kind(), error.status().is_some());
         let mut failure = Self::new(exit, error.message());
-        failure.is_broken_off = error.source().is_some_and(|source| source.is::<Broken>());
+        failure.is_broken_off = error.is_broken_off();
         failure.may_have_happened = error.may_have_happened();
         failure.hints.extend(error.hint().map(str::to_owned));
-        let not_sent = error.source().and_then(|source| source.downcast_ref::<NotSent>());
-        if not_sent.is_some_and(NotSent::wants_authority) {
+        if error.wants_authority() {
             failure
                 .hints
                 .push("--ca-file FILE names a certificate to trust".to_owned());

@@ -72,13 +72,24 @@ struct Inner {
     operation: Option<String>,
     candidates: Vec<String>,
     retry_after: Option<Duration>,
+    exchange: Exchange,
     may_have_happened: bool,
+    wants_authority: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// How far an exchange came before it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchange {
+    Unknown,
+    NotSent,
+    BrokenOff,
+}
+
 impl Error {
-    /// A failure in words.
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// A failure in a sentence: what a [`Transport`](crate::transport::Transport) returns, or somebody who builds on this
+    /// library. Words that move cursors are taken out.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             message: one_line(message),
@@ -88,9 +99,36 @@ impl Error {
             operation: None,
             candidates: Vec::new(),
             retry_after: None,
+            exchange: Exchange::Unknown,
             may_have_happened: false,
+            wants_authority: false,
             source: None,
         }))
+    }
+
+    /// The same, where it is certain that the server has not seen the request: it may be sent again, whatever it is.
+    pub fn not_sent(mut self) -> Self {
+        self.0.exchange = Exchange::NotSent;
+        self
+    }
+
+    /// The same, where the connection ended in the middle of an exchange: what does no harm if the server sees it twice may
+    /// be sent again.
+    pub fn broken_off(mut self) -> Self {
+        self.0.exchange = Exchange::BrokenOff;
+        self
+    }
+
+    /// The same with a [`hint`](Self::hint).
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(one_line(hint));
+        self
+    }
+
+    /// The same with what caused it, which must hold no credential.
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -99,11 +137,6 @@ impl Error {
 
     pub(crate) fn protocol(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Protocol, message)
-    }
-
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(one_line(hint));
-        self
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
@@ -143,8 +176,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+    /// Nobody whom the caller trusts has signed the server's certificate.
+    pub(crate) fn wanting_authority(mut self) -> Self {
+        self.0.wants_authority = true;
         self
     }
 
@@ -188,9 +222,24 @@ impl Error {
         self.0.may_have_happened
     }
 
+    /// Whether [`Tls::ca_files`](crate::Tls::ca_files) could name who is not trusted.
+    pub fn wants_authority(&self) -> bool {
+        self.0.wants_authority
+    }
+
     /// After which time the server wants to be asked again.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Whether it is certain that the server has not seen the request. If not, it may have.
+    pub fn is_not_sent(&self) -> bool {
+        self.0.exchange == Exchange::NotSent
+    }
+
+    /// Whether the connection ended in the middle of an exchange.
+    pub fn is_broken_off(&self) -> bool {
+        self.0.exchange == Exchange::BrokenOff
     }
 }
 

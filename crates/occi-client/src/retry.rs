@@ -8,7 +8,6 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
-use crate::transport::NotSent;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use http::{Method, StatusCode, header};
 use std::time::Duration;
@@ -96,17 +95,17 @@ pub(crate) struct Tries {
 impl Tries {
     /// Waits, if the request may be sent again after this failure; returns the failure if not.
     pub(crate) async fn after(&mut self, error: Error) -> Result<()> {
-        let may =
-            is_not_sent(&error) || self.is_repeatable && (error.kind() == ErrorKind::Unavailable || is_broken(&error));
+        let may = error.is_not_sent()
+            || self.is_repeatable && (error.kind() == ErrorKind::Unavailable || error.is_broken_off());
         let is_final = matches!(error.kind(), ErrorKind::Tls | ErrorKind::Timeout);
         if may && !is_final && self.again_after(None).await {
-            if !is_not_sent(&error) {
+            if !error.is_not_sent() {
                 self.may_be_done = true;
                 self.lost.get_or_insert(error);
             }
             return Ok(());
         }
-        let is_lost = is_broken(&error) || error.kind() == ErrorKind::Timeout && !is_not_sent(&error);
+        let is_lost = error.is_broken_off() || error.kind() == ErrorKind::Timeout && !error.is_not_sent();
         if !self.is_write || !is_lost && !self.may_be_done {
             return Err(error);
         }
@@ -135,12 +134,4 @@ impl Tries {
         tokio::time::sleep(asked.map_or(wait, |asked| asked.max(wait))).await;
         true
     }
-}
-
-fn is_not_sent(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<NotSent>())
-}
-
-fn is_broken(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<crate::transport::Broken>())
 }

@@ -1,8 +1,40 @@
 //! Sends requests and receives answers, whatever they mean.
 //!
-//! [`Transport`] is the seam: the client knows nothing below it, and tests put something else there. [`Http`] is the one
-//! implementation, on reqwest: HTTP and HTTPS over TCP, HTTP over a unix socket. It follows no redirection, because that
-//! would carry credentials away; [`Client`](crate::Client) looks at them.
+//! [`Transport`] is the seam: the client knows nothing below it, and a program or its tests may put something else there
+//! ([`Connector::transport`]), or something around it ([`Connector::wrapper`]). [`Http`] is the one implementation here, on
+//! reqwest: HTTP and HTTPS over TCP, HTTP over a unix socket.
+//!
+//! ```
+//! use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+//! use occi_client::transport::{Connector, Incoming, Transport};
+//! use occi_client::{Client, Error, ErrorKind, Request, blocking};
+//! use std::sync::Arc;
+//!
+//! /// A server whose only answer is that it has nothing.
+//! #[derive(Debug)]
+//! struct Empty;
+//!
+//! impl Transport for Empty {
+//!     fn send(&self, request: Request) -> BoxFuture<'_, occi_client::Result<Incoming>> {
+//!         async move {
+//!             if request.uri().host() != Some("cloud.example.org") {
+//!                 return Err(Error::new(ErrorKind::Unavailable, "there is no such server").not_sent());
+//!             }
+//!             let (mut head, ()) = http::Response::new(()).into_parts();
+//!             head.status = http::StatusCode::NOT_FOUND;
+//!             Ok(Incoming { head, body: stream::empty().boxed() })
+//!         }
+//!         .boxed()
+//!     }
+//! }
+//!
+//! let mut connector = Connector::default();
+//! connector.transport = Some(Arc::new(Empty));
+//! let builder = Client::builder("http://cloud.example.org/".parse()?).connector(connector);
+//! let refused = blocking::Client::new(builder)?.model().unwrap_err();
+//! assert_eq!(refused.kind(), ErrorKind::NotFound);
+//! # Ok::<(), Error>(())
+//! ```
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,10 +74,13 @@ impl Debug for Incoming {
 /// Sends requests.
 ///
 /// # Behavior
-/// - One request, one answer, whatever its status; no redirection is followed and nothing is sent twice.
-/// - An error of kind [`ErrorKind::Unavailable`] whose source is a [`NotSent`] says that the server has not seen the
-///   request. After any other error it may have.
+/// - One request, one answer, whatever its status; nothing is sent twice, and no redirection is followed, because that
+///   would carry credentials away: [`Client`](crate::Client) looks at them.
+/// - An error that is [not sent](Error::not_sent) says that the server has not seen the request, one that is
+///   [broken off](Error::broken_off) that it may have. Of other errors, those of kind [`ErrorKind::Unavailable`] count as
+///   broken off; the rest, and any of kind [`ErrorKind::Timeout`] or [`ErrorKind::Tls`], ends what the client was asked.
 /// - Dropping the future or the body ends the exchange.
+/// - Headers of an answer that carry secrets are marked as [sensitive](http::HeaderValue::set_sensitive).
 pub trait Transport: Send + Sync + Debug {
     /// Sends a request with an absolute URI.
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Incoming>>;
@@ -149,21 +184,6 @@ impl Connector {
     /// Whether a client certificate goes with the connections.
     pub(crate) fn has_certificate(&self) -> bool {
         self.tls.identity.is_some()
-    }
-}
-
-/// Nobody took the request.
-#[derive(Debug, thiserror::Error)]
-#[error("{cause}")]
-pub struct NotSent {
-    cause: String,
-    wants_authority: bool,
-}
-
-impl NotSent {
-    /// Whether [`Tls::ca_files`] could name who is not trusted.
-    pub fn wants_authority(&self) -> bool {
-        self.wants_authority
     }
 }
 
@@ -325,13 +345,9 @@ impl Http {
         let error = error.without_url();
         let server = &self.endpoint;
         let cause = chain(&error);
-        let not_sent = |wants_authority| NotSent {
-            cause: cause.clone(),
-            wants_authority,
-        };
-        let source = |kind, message: String| Error::new(kind, message).with_source(not_sent(false));
+        let unseen = |kind, message: String| Error::new(kind, message).not_sent().with_source(cause.clone());
         if error.is_timeout() && error.is_connect() {
-            return source(ErrorKind::Timeout, format!("{server} cannot be reached in time"))
+            return unseen(ErrorKind::Timeout, format!("{server} cannot be reached in time"))
                 .with_hint("check the address, and the firewalls on the way");
         }
         if error.is_timeout() {
@@ -341,7 +357,7 @@ impl Http {
             // Who speaks no TLS says something else, or hangs up.
             let says_else = matches!(tls_error(&error), Some(rustls::Error::InvalidMessage(_)));
             if says_else || self.is_https && last(&error) == "tls handshake eof" {
-                return source(ErrorKind::Tls, format!("{server} does not speak TLS"))
+                return unseen(ErrorKind::Tls, format!("{server} does not speak TLS"))
                     .with_hint("if it is not encrypted, its address begins with http://");
             }
             if let Some(tls) = tls_error(&error) {
@@ -352,12 +368,14 @@ impl Http {
                         wants_authority,
                     } = Distrust::of(&tls);
                     let message = format!("the connection to {server} is not trusted: {why}");
-                    Error::new(ErrorKind::Tls, message)
-                        .with_hint(hint)
-                        .with_source(not_sent(wants_authority))
+                    let error = unseen(ErrorKind::Tls, message).with_hint(hint);
+                    match wants_authority {
+                        true => error.wanting_authority(),
+                        false => error,
+                    }
                 });
             }
-            return source(
+            return unseen(
                 ErrorKind::Unavailable,
                 format!("{server} cannot be reached: {}", last(&error)),
             )
@@ -377,7 +395,7 @@ impl Http {
         } else {
             broken
         };
-        broken.with_source(Broken(cause))
+        broken.broken_off().with_source(cause)
     }
 
     /// What the other side, or what it does not speak, ended.
@@ -454,11 +472,6 @@ impl Distrust {
         }
     }
 }
-
-/// The connection ended in the middle of an exchange.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Broken(String);
 
 /// What TLS says about a failure: it hides in an error of I/O, or in one within another.
 fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {

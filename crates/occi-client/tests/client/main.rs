@@ -8,4 +8,5 @@ mod helpers;
 mod historic;
 mod requests;
 mod stub;
+mod transport;
 mod trouble;
