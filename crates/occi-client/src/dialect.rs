@@ -1,9 +1,4 @@
 //! How a server wants to be spoken to.
-//!
-//! Every server is first asked as OCCI 1.2 and in text/plain, which almost all of them read; where nothing comes of that, in
-//! JSON (MartServer) and then in text/occi. What it answers teaches the rest: 501 means that it knows version 1.1 only (ooi), an `Accept` header with JSON means that JSON can be sent, and the
-//! header `Occid`, which proxies leave alone, tells an `occid`: it understands idempotency keys, preferences and filters in
-//! the query string.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use occi_rendering::MediaType;
@@ -46,6 +41,11 @@ impl Version {
 }
 
 /// What is known of a server's ways. A copy goes into every request; the client keeps the newest.
+///
+/// Every server is first asked as OCCI 1.2 and in text/plain, which almost all of them read; where nothing comes of that, in
+/// JSON (MartServer) and then in text/occi. What it answers teaches the rest: 501 means that it knows version 1.1 only
+/// (ooi), an `Accept` header with JSON means that JSON can be sent, and the header `Occid`, which proxies leave alone, tells
+/// an `occid`: it understands idempotency keys, preferences and filters in the query string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dialect {
     /// The version to speak.

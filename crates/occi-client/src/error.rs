@@ -1,8 +1,4 @@
 //! What can go wrong, in the kinds that callers branch on.
-//!
-//! There is one error type. Its [`ErrorKind`] decides what a caller does next; its words are for people. Nothing in it
-//! ever holds a credential: messages are made of our own words, of what the server says, and of URLs without user
-//! information. And nothing in it moves the cursor of a terminal: what a server says is in one line.
 
 use std::fmt;
 use std::time::Duration;
@@ -60,6 +56,10 @@ impl ErrorKind {
 }
 
 /// A failure: of what kind, in a sentence, and what is known besides.
+///
+/// Its [`ErrorKind`] decides what a caller does next; its words are for people. Nothing in it ever holds a credential:
+/// messages are made of our own words, of what the server says, and of URLs without user information. And nothing in it
+/// moves the cursor of a terminal: what a server says is in one line.
 pub struct Error(Box<Inner>);
 
 #[derive(Debug)]

@@ -1,7 +1,4 @@
 //! Requests, as values: what is sent can be looked at without a socket.
-//!
-//! [`Requests`] writes them for one server, in its dialect. Authentication is added when they are sent, and the version
-//! is lowered then where a server refuses it.
 
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
@@ -23,9 +20,9 @@ use url::form_urlencoded::Serializer;
 pub type Request = http::Request<Bytes>;
 
 /// The key under which a server recognises a create that it has seen already.
-pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a write may take.
-pub const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Which part of a collection is wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,7 +96,10 @@ impl EventsOf {
     }
 }
 
-/// Writes requests for one server.
+/// Writes requests for one server, in its dialect: what is sent can be looked at without a socket.
+///
+/// Authentication is added when they are sent ([`Client::send`](crate::Client::send)), and the version is lowered then
+/// where a server refuses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Requests<'a> {
     /// Where it is.

@@ -1,10 +1,4 @@
 //! What may be sent again, and when.
-//!
-//! A request that the server has not seen may always be sent again. One that it may have seen only if seeing it twice
-//! does no harm: a read, a replacement, a deletion, and a create that carries an idempotency key. An action never is: to
-//! restart a machine twice is not to restart it once.
-//!
-//! What took too long is not asked again: a limit of time that is multiplied is none.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
@@ -12,7 +6,13 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use http::{Method, StatusCode, header};
 use std::time::Duration;
 
-/// How often, and after how long.
+/// How often what failed is sent again, and after how long.
+///
+/// A request that the server has not seen may always be sent again. One that it may have seen only if seeing it twice
+/// does no harm: a read, a replacement, a deletion, and a create that carries an idempotency key. An action never is: to
+/// restart a machine twice is not to restart it once.
+///
+/// What took too long is not asked again: a limit of time that is multiplied is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// How often at most. Default 3; 0 for never.

@@ -1,8 +1,4 @@
 //! Waits until something is as it should be.
-//!
-//! It asks again and again, at first quickly, then less often; where the server tells what happens, when it says so, and now
-//! and then in case that it does not. Words for states that nobody knows mean "not yet": servers
-//! have states of their own (`waiting`, `pending`). A failure to get an answer is not a failure of what is waited for.
 
 use crate::client::{Client, News};
 use crate::entity::Entity;
@@ -61,7 +57,10 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// How patiently.
+/// How patiently something is waited for.
+///
+/// It is asked again and again, at first quickly, then less often. Words for states that nobody knows mean "not yet": servers
+/// have states of their own (`waiting`, `pending`). A failure to get an answer is not a failure of what is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// For how long in all, answers that do not come included. Default 10 min; 0 asks once, and waits for that answer.

@@ -4,7 +4,7 @@ use crate::complete;
 use crate::failure::{Exit, Failure, Result};
 use crate::read;
 use crate::terminal;
-use occi_client::auth::x509::Identity;
+use occi_client::x509::Identity;
 use secrecy::SecretString;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::file::Place;
 use crate::failure::Result;
 use crate::words;
-use occi_client::auth::oidc::{Keeper, Tokens};
+use occi_client::oidc::{Keeper, Tokens};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

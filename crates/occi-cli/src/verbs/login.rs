@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::words::say;
 use clap::Args;
 use occi_client::Endpoint;
-use occi_client::auth::oidc::Provider;
+use occi_client::oidc::Provider;
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 

@@ -1,14 +1,4 @@
 //! Who asks.
-//!
-//! [`Credentials`] say it; most of them are one header that goes with every request. A token is renewed when the server
-//! does not accept it any more: once per request, then the 401 is the answer. A server that sends us to Keystone is
-//! given a token from there, with the same credentials ([`keystone`]).
-//!
-//! Such a Keystone is often another host, and it is the server that names it, so credentials go there only over HTTPS.
-//! Without encryption they go to the host of a server that is not encrypted either, or to wherever a server on this
-//! machine says. Who names Keystone himself ([`keystone::Options::url`]) has it as he says, and no other is asked.
-//!
-//! Secrets are [`SecretString`]s and headers that are marked as sensitive: neither prints itself.
 
 pub mod keystone;
 pub mod oidc;
@@ -27,9 +17,19 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::{PoisonError, RwLock};
 
 /// The header of Keystone's tokens.
-pub const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// How somebody proves who he is.
+///
+/// Mostly it is one header that goes with every request. A token is renewed when the server does not accept it any more:
+/// once per request, then the 401 is the answer. A server that sends us to Keystone is given a token from there, with the
+/// same credentials ([`keystone`]).
+///
+/// Such a Keystone is often another host, and it is the server that names it, so credentials go there only over HTTPS.
+/// Without encryption they go to the host of a server that is not encrypted either, or to wherever a server on this
+/// machine says. Who names Keystone himself ([`keystone::Options::url`]) has it as he says, and no other is asked.
+///
+/// Secrets are [`SecretString`]s and headers that are marked as sensitive: neither prints itself.
 #[derive(Clone, Debug, Default)]
 pub enum Credentials {
     /// Not at all; or by the client certificate of the connection ([`Tls`](crate::Tls)).

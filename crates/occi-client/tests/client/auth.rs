@@ -4,9 +4,10 @@ use crate::common::query_interface;
 use crate::stub::{Seen, Stub, builder, json, text, with};
 use axum::body::Body;
 use http::Response;
-use occi_client::auth::keystone::{Domain, Identity, Options};
-use occi_client::auth::oidc::{Provider, Session};
-use occi_client::{Client, Connector, Credentials, ErrorKind, MediaType};
+use occi_client::keystone::{Domain, Identity, Options};
+use occi_client::oidc::{Provider, Session};
+use occi_client::transport::Connector;
+use occi_client::{Client, Credentials, ErrorKind, MediaType};
 use occi_rendering::Base;
 use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
@@ -657,7 +658,7 @@ async fn what_is_sent_can_be_looked_at_without_its_secrets() {
 mod certificates {
     use super::*;
     use occi_client::Tls;
-    use occi_client::auth::x509::Identity;
+    use occi_client::x509::Identity;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, IsCa, KeyPair};
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::server::WebPkiClientVerifier;
