@@ -283,5 +283,5 @@ pub(crate) fn only_with(attribute: &str, value: &str) -> Result<Listing> {
             operator: Operator::Equal,
         }],
     };
-    Ok(Listing { filter, page: None })
+    Ok(Listing::of(filter))
 }

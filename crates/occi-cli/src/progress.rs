@@ -26,14 +26,12 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// How the server is asked to answer.
     pub(crate) fn write(self) -> Write {
-        Write {
-            answer: match self.wait {
-                // What it does meanwhile can be watched.
-                Some(_) => Answer::Early,
-                None => Answer::AsUsual,
-            },
-            ..Write::default()
+        let mut write = Write::default();
+        if self.wait.is_some() {
+            // What it does meanwhile can be watched.
+            write.answer = Answer::Early;
         }
+        write
     }
 }
 
@@ -127,6 +125,7 @@ impl Line {
                 self.message(&format!("{}: {step}", operation.verb));
             }
             Progress::Trouble(error) => self.message(&format!("{} {error}; asking again", self.name)),
+            _ => {}
         }
     }
 
@@ -175,6 +174,7 @@ fn option_of(until: &Until) -> String {
             Some(text) => format!(" --for '{name}={text}'"),
             None => format!(" --for '{name}={value}'"),
         },
+        _ => String::new(),
     }
 }
 
@@ -213,12 +213,10 @@ impl Session {
         };
         let has_changed = HAS_CHANGED.load(Ordering::Relaxed);
         let _goes_on = has_changed.then(|| if_interrupted(format!("it goes on in the server: occi wait {waited_for}")));
-        let patience = Patience {
-            limit,
-            // A machine of this host is up in no time.
-            first: Duration::from_millis(50),
-            ..Patience::default()
-        };
+        let mut patience = Patience::default();
+        patience.limit = limit;
+        // A machine of this host is up in no time.
+        patience.first = Duration::from_millis(50);
         let ended = async {
             match operation {
                 Some(operation) => {

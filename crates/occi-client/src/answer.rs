@@ -25,6 +25,7 @@ pub struct RawAnswer {
 
 /// What became of a create.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Created {
     /// The path of what was created; some servers do not say it.
     pub location: Option<String>,
@@ -36,6 +37,7 @@ pub struct Created {
 
 /// What became of a change, of an action or of a deletion.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Done {
     /// The entity afterwards, where the answer shows it.
     pub entity: Option<Entity>,

@@ -14,9 +14,10 @@ use crate::answer::{Created, Done, RawAnswer};
 use crate::client::{self, Builder};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
 use crate::model::Model;
 use crate::operation::Operation;
-use crate::request::{Listing, Request, Write};
+use crate::request::{EventsOf, Listing, Request, Write};
 use crate::wait::{Patience, Progress, Until};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -25,6 +26,7 @@ use http::{HeaderMap, Method};
 use occi_model::{EntityDraft, Input, MixinDraft};
 use occi_rendering::request::Filter;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// A client that waits. It must not be used within a runtime.
@@ -243,6 +245,25 @@ impl Client {
         let log = self.client.console_log(location, tail, follow);
         let stream = self.runtime.block_on(log)?;
         Ok(self.items(stream))
+    }
+
+    /// The last events of an `occid`, at most so many, the oldest first.
+    ///
+    /// # Errors
+    /// `Unsupported`: the server tells none.
+    pub fn events(&self, of: &EventsOf, number: u32) -> Result<Vec<Event>> {
+        self.runtime.block_on(self.client.events(of, number))
+    }
+
+    /// Comes, without end, each time that it is worth looking again, and after `seldom` in case that the server tells
+    /// nothing; [`News`](crate::News) says more.
+    pub fn news(&self, of: &EventsOf, seldom: Duration) -> impl Iterator<Item = ()> {
+        let mut news = self.runtime.block_on(self.client.news(of));
+        std::iter::from_fn(move || {
+            let told = async { tokio::time::timeout(seldom, news.next()).await };
+            let _told_or_not = self.runtime.block_on(told);
+            Some(())
+        })
     }
 
     /// Waits until an entity is as it should be.

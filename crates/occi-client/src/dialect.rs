@@ -9,6 +9,7 @@ const OCCID: HeaderName = HeaderName::from_static("occid");
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Version {
     /// OCCI 1.1 (GFD.185).
     #[serde(rename = "1.1")]
@@ -47,6 +48,7 @@ impl Version {
 /// (ooi), an `Accept` header with JSON means that JSON can be sent, and the header `Occid`, which proxies leave alone, tells
 /// an `occid`: it understands idempotency keys, preferences and filters in the query string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Dialect {
     /// The version to speak.
     pub version: Version,

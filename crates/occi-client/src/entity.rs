@@ -6,6 +6,7 @@ use occi_rendering::response::{RemoteAction, RemoteEntity};
 
 /// A resource or a link of a server.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Entity {
     /// Its path on the server; empty where the server does not say it.
     pub location: String,
@@ -143,6 +144,7 @@ impl Entity {
 
 /// A state and its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct State<'e> {
     /// `active`, `inactive`, `suspended`, `online`, `offline`, `error`, or a word of the server's own (`waiting`).
     pub word: &'e str,

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Event {
     /// Its number, in the order in which things happened.
     pub number: u64,

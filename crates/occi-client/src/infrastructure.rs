@@ -2,6 +2,24 @@
 //!
 //! What people say is turned into a draft for one server: templates are found by name, and keys and user data go by the
 //! mixin that this server offers, that of OCCI 1.2 or OpenStack's. Everything else can be added to the draft.
+//!
+//! ```
+//! use occi_client::infrastructure::{Compute, NetworkInterface};
+//!
+//! # fn example(model: &occi_client::Model) -> occi_client::Result<()> {
+//! let machine = Compute {
+//!     title: Some("web1".into()),
+//!     os: Some("debian12".into()),
+//!     memory_gib: Some(2.0),
+//!     interfaces: vec![NetworkInterface { network: "/network/lan".into(), ..Default::default() }],
+//!     ..Default::default()
+//! };
+//! let draft = machine.draft(model)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! They may have more members another time, which is why one ends with `..Default::default()`.
 
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// For a connection. Default 10 s.
     pub connect: Duration,

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OperationState {
     /// Recorded, not begun.
     Accepted,
@@ -54,6 +55,7 @@ impl OperationState {
 
 /// An operation as it was when it was asked for.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Operation {
     /// Its path on the server.
     pub location: String,

@@ -26,6 +26,7 @@ pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Which part of a collection is wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Listing {
     /// What must hold of every member. Some historic servers pass over it.
     pub filter: Filter,
@@ -33,8 +34,16 @@ pub struct Listing {
     pub page: Option<(u32, u32)>,
 }
 
+impl Listing {
+    /// The members of which a filter holds.
+    pub fn of(filter: Filter) -> Self {
+        Self { filter, page: None }
+    }
+}
+
 /// How a write is to be carried out. The headers mean nothing to servers other than `occid`, which pass over them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Write {
     /// Only if the entity is still what it was: its [`etag`](crate::Entity::etag).
     pub if_match: Option<String>,
@@ -46,6 +55,7 @@ pub struct Write {
 
 /// When a write is to be answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Answer {
     /// When the server thinks best: mostly when its engine has accepted.
     #[default]

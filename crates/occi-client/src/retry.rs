@@ -14,6 +14,7 @@ use std::time::Duration;
 ///
 /// What took too long is not asked again: a limit of time that is multiplied is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retries {
     /// How often at most. Default 3; 0 for never.
     pub most: usize,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 /// What decides about an encrypted connection.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Tls {
     /// Trust those below only, and not the authorities of the system.
     pub without_system_roots: bool,

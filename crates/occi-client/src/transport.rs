@@ -100,6 +100,7 @@ pub type Wrapper = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send +
 
 /// Opens transports: to the server, and to who gives out its tokens.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct Connector {
     /// How long to wait for what.
     pub limits: Limits,

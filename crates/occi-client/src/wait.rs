@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Until {
     /// One of these states.
     State(Vec<String>),
@@ -59,9 +60,11 @@ fn is_same(one: &Value, other: &Value) -> bool {
 
 /// How patiently something is waited for.
 ///
-/// It is asked again and again, at first quickly, then less often. Words for states that nobody knows mean "not yet": servers
+/// It is asked again and again, at first quickly, then less often; where the server tells what happens, when it says so, and
+/// now and then in case that it does not. Words for states that nobody knows mean "not yet": servers
 /// have states of their own (`waiting`, `pending`). A failure to get an answer is not a failure of what is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Patience {
     /// For how long in all, answers that do not come included. Default 10 min; 0 asks once, and waits for that answer.
     pub limit: Duration,
@@ -83,6 +86,7 @@ impl Default for Patience {
 
 /// What is known while waiting.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Progress<'p> {
     /// The entity has been looked at.
     Entity {

@@ -329,10 +329,8 @@ pub(crate) fn apply(global: &Global, context: &mut Context) -> Result<()> {
 
 /// How connections are made.
 pub(crate) fn connector(context: &Context, global: &Global) -> Result<Connector> {
-    let mut tls = Tls {
-        insecure: context.insecure,
-        ..Tls::default()
-    };
+    let mut tls = Tls::default();
+    tls.insecure = context.insecure;
     if let Some(file) = &context.ca_file {
         // Whether it can be read is found out here, as of every other file that somebody names.
         read::file(file, read::CERTIFICATES)?;
@@ -345,12 +343,11 @@ pub(crate) fn connector(context: &Context, global: &Global) -> Result<Connector>
         let (key, passphrase) = (context.certificate_key.as_deref(), context.passphrase_file.as_deref());
         tls.identity = Some(ask::certificate(file, key, passphrase)?);
     }
-    Ok(Connector {
-        limits: global.timeout.map_or_else(Limits::default, Limits::of),
-        tls,
-        wrapper: Some(trace::wrapper(global.debug)),
-        transport: None,
-    })
+    let mut connector = Connector::default();
+    connector.limits = global.timeout.map_or_else(Limits::default, Limits::of);
+    connector.tls = tls;
+    connector.wrapper = Some(trace::wrapper(global.debug));
+    Ok(connector)
 }
 
 /// Makes a connection of what a context says; `name` is that of the context where new tokens are kept.
@@ -498,10 +495,7 @@ fn credentials(name: Option<&str>, context: &Context, secrets: &Secrets, connect
             let mut connector = connector.clone();
             connector.tls.identity = None;
             let provider = Provider::known(endpoint, client_id, secrets.client_secret.clone(), &connector)?;
-            let tokens = Tokens {
-                access: token()?,
-                refresh: secrets.refresh_token.clone(),
-            };
+            let tokens = Tokens::new(token()?, secrets.refresh_token.clone());
             let session = Session::new(provider, tokens);
             Credentials::Session(match name {
                 Some(name) => session.kept_by(Arc::new(secrets::TokenKeeper {
@@ -536,12 +530,10 @@ fn keystone_options(context: &Context) -> keystone::Options {
         (None, Some(name)) => Some(Domain::Name(name.clone())),
         (None, None) => None,
     };
-    let mut options = keystone::Options {
-        url: context.keystone.clone(),
-        project: context.project.clone(),
-        project_domain: domain(&context.project_domain, &context.project_domain_id),
-        ..keystone::Options::default()
-    };
+    let mut options = keystone::Options::default();
+    options.url = context.keystone.clone();
+    options.project = context.project.clone();
+    options.project_domain = domain(&context.project_domain, &context.project_domain_id);
     if let Some(domain) = domain(&context.user_domain, &context.user_domain_id) {
         options.user_domain = Some(domain);
     }

@@ -151,10 +151,7 @@ impl Keeper for TokenKeeper {
         let Secrets {
             token, refresh_token, ..
         } = Secrets::load(&self.context).ok()?;
-        Some(Tokens {
-            access: token?,
-            refresh: refresh_token,
-        })
+        Some(Tokens::new(token?, refresh_token))
     }
 
     fn lock(&self) -> std::io::Result<Box<dyn Send>> {

@@ -253,10 +253,8 @@ impl Act<'_> {
 
     /// Waits until it is up. In vain is no failure, unless `--strict` says so.
     async fn wait(&self, location: &str) -> Result<()> {
-        let patience = Patience {
-            limit: self.options.wait,
-            ..Patience::default()
-        };
+        let mut patience = Patience::default();
+        patience.limit = self.options.wait;
         match self.client.wait_for(location, &Until::Up, &patience, |_| {}).await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Failed) && !self.options.strict => {

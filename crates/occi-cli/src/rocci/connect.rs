@@ -34,12 +34,10 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
         log.caution("the connection is not encrypted: anybody on the way sees passwords and tokens");
     }
     let mut credentials = Credentials::None;
-    let mut tls = Tls {
-        ca_files: options.ca_file.iter().cloned().collect(),
-        ca_directories: directories(options),
-        insecure: options.skip_ca_check,
-        ..Tls::default()
-    };
+    let mut tls = Tls::default();
+    tls.ca_files = options.ca_file.iter().cloned().collect();
+    tls.ca_directories = directories(options);
+    tls.insecure = options.skip_ca_check;
     let mut wrapper = trace::wrapper(options.level == Level::Debug);
     match options.auth {
         Auth::None => {}
@@ -59,12 +57,10 @@ pub(super) async fn client(options: &Options, log: &Log) -> Result<Client> {
         // It is shown to Keystone only.
         Auth::OAuth2 => credentials = Credentials::Keystone(keystone::Identity::Federation(token(options)?)),
     }
-    let connector = Connector {
-        limits: limits(options),
-        tls,
-        wrapper: Some(wrapper),
-        transport: None,
-    };
+    let mut connector = Connector::default();
+    connector.limits = limits(options);
+    connector.tls = tls;
+    connector.wrapper = Some(wrapper);
     let client = build(options, connector.clone(), credentials)?;
     if options.auth == Auth::OAuth2 && wants_bearer(&client).await? {
         return build(options, connector, Credentials::Bearer(token(options)?));
@@ -90,26 +86,22 @@ async fn wants_bearer(client: &Client) -> Result<bool> {
 }
 
 fn limits(options: &Options) -> Limits {
-    let usual = Limits::default();
-    match options.timeout {
-        Some(timeout) => Limits {
-            connect: timeout,
-            read: timeout,
-            whole: usual.whole.max(timeout),
-            ..usual
-        },
-        None => usual,
+    let mut limits = Limits::default();
+    if let Some(timeout) = options.timeout {
+        limits.connect = timeout;
+        limits.read = timeout;
+        limits.whole = limits.whole.max(timeout);
     }
+    limits
 }
 
 fn build(options: &Options, connector: Connector, credentials: Credentials) -> Result<Client> {
     let project = std::env::var("ROCCI_CLIENT_KEYSTONE_TENANT").ok();
+    let mut keystone = keystone::Options::default();
+    keystone.project = project.filter(|project| !project.is_empty());
     let builder = Client::builder(options.endpoint.clone())
         .credentials(credentials)
-        .keystone(keystone::Options {
-            project: project.filter(|project| !project.is_empty()),
-            ..keystone::Options::default()
-        })
+        .keystone(keystone)
         .media(options.media)
         .product(concat!("occi/", env!("CARGO_PKG_VERSION")))
         .connector(connector);

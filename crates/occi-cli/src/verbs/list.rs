@@ -203,7 +203,7 @@ impl List {
             .output
             .list(columns, self.sort(&definitions)?)
             .limited(self.pick.limit);
-        let mut entities = session.client.entities(at, &Listing { filter, page: None }).await?;
+        let mut entities = session.client.entities(at, &Listing::of(filter)).await?;
         let ended = async {
             while !listing.is_full()
                 && let Some(entity) = entities.try_next().await?

@@ -163,11 +163,9 @@ pub(super) async fn guarded(
             }
             etag = now.etag;
         }
-        let write = Write {
-            // A weak one never matches (RFC 9110, 13.1.1).
-            if_match: etag.take().filter(|etag| !etag.starts_with("W/")),
-            ..waiting.write()
-        };
+        let mut write = waiting.write();
+        // A weak one never matches (RFC 9110, 13.1.1).
+        write.if_match = etag.take().filter(|etag| !etag.starts_with("W/"));
         match change(&write).await {
             Err(error) if error.status() == Some(412) && write.if_match.is_some() => is_old = true,
             done => return Ok(done?),

@@ -26,6 +26,7 @@ const MOST: usize = 8 << 20;
 
 /// How to prove to Keystone who one is.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Identity {
     /// By a name and a password.
     Password {
@@ -69,6 +70,7 @@ impl Domain {
 
 /// What else to tell Keystone.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// Where it is. Default: where the 401 says. With an address of one's own no other Keystone is given a secret.
     pub url: Option<String>,
@@ -99,6 +101,7 @@ impl Default for Options {
 
 /// The project of a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Chosen {
     /// Its id.
     pub id: String,

@@ -31,6 +31,7 @@ pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-toke
 ///
 /// Secrets are [`SecretString`]s and headers that are marked as sensitive: neither prints itself.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum Credentials {
     /// Not at all; or by the client certificate of the connection ([`Tls`](crate::Tls)).
     #[default]

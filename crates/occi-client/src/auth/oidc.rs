@@ -53,11 +53,19 @@ pub struct Invitation {
 
 /// What a provider gave. For how long they are good is nothing that anybody has to know: the server says when they are not.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Tokens {
     /// Proves who one is, for a short time.
     pub access: SecretString,
     /// Gets the next one.
     pub refresh: Option<SecretString>,
+}
+
+impl Tokens {
+    /// Those that are kept from another time.
+    pub fn new(access: SecretString, refresh: Option<SecretString>) -> Self {
+        Self { access, refresh }
+    }
 }
 
 impl Provider {

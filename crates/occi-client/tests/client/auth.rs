@@ -146,10 +146,8 @@ async fn cli_5_keystone_3_is_found_and_asked_in_every_way() {
         ),
     ] {
         let server = server(&uri, move |shown| shown.starts_with(token)).await;
-        let options = Options {
-            project: project.map(str::to_owned),
-            ..Options::default()
-        };
+        let mut options = Options::default();
+        options.project = project.map(str::to_owned);
         let client = server
             .builder()
             .credentials(credentials)
@@ -187,10 +185,8 @@ async fn what_keystone_is_given_is_not_for_the_server() {
         );
     }
     // Where Keystone is known, nobody has to be told first; and no other is asked.
-    let options = Options {
-        url: Some(format!("{}identity/v3", keystone.url)),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.url = Some(format!("{}identity/v3", keystone.url));
     let client = server
         .builder()
         .credentials(keystone_password())
@@ -252,14 +248,10 @@ async fn credentials_go_to_no_keystone_where_they_would_be_seen() {
                     keystone,
                     ..World::default()
                 });
-                let connector = Connector {
-                    transport: Some(world.clone()),
-                    ..Connector::default()
-                };
-                let options = Options {
-                    url: is_named.then(|| keystone.to_owned()),
-                    ..Options::default()
-                };
+                let mut connector = Connector::default();
+                connector.transport = Some(world.clone());
+                let mut options = Options::default();
+                options.url = is_named.then(|| keystone.to_owned());
                 let client = Client::builder(server.parse().unwrap())
                     .credentials(credentials.clone())
                     .keystone(options)
@@ -279,7 +271,7 @@ async fn credentials_go_to_no_keystone_where_they_would_be_seen() {
 
 #[tokio::test]
 async fn a_catalogue_sends_nobody_where_credentials_would_be_seen() {
-    use occi_client::auth::keystone::service;
+    use occi_client::keystone::service;
     use occi_client::transport::{Incoming, Transport};
 
     /// A Keystone whose catalogue lists this.
@@ -318,14 +310,10 @@ async fn a_catalogue_sends_nobody_where_credentials_would_be_seen() {
         ("http://127.0.0.1:5000/v3", "http://127.0.0.1:8787/", true),
         ("https://keystone.example.org/v3", "nonsense", false),
     ] {
-        let connector = Connector {
-            transport: Some(Arc::new(Listing(listed))),
-            ..Connector::default()
-        };
-        let options = Options {
-            url: Some(keystone.to_owned()),
-            ..Options::default()
-        };
+        let mut connector = Connector::default();
+        connector.transport = Some(Arc::new(Listing(listed)));
+        let mut options = Options::default();
+        options.url = Some(keystone.to_owned());
         let found = service("occi", None, &identity, &options, &connector).await;
         match found {
             Ok(found) => assert!(is_taken && found.to_string() == listed, "{keystone} lists {listed}"),
@@ -349,10 +337,8 @@ async fn who_names_the_domain_of_a_user_may_have_an_at_in_the_name() {
         ("ann@labs", None, ("ann", "labs")),
         ("ann@example.org", Some("labs"), ("ann@example.org", "labs")),
     ] {
-        let options = Options {
-            user_domain: domain.map(|name: &str| Domain::Name(name.to_owned())),
-            ..Options::default()
-        };
+        let mut options = Options::default();
+        options.user_domain = domain.map(|name: &str| Domain::Name(name.to_owned()));
         let credentials = Credentials::Keystone(Identity::Password {
             user: user.to_owned(),
             password: "s3cret".into(),
@@ -438,10 +424,8 @@ async fn cli_5_keystone_2_is_asked_where_there_is_no_3() {
     .await;
     let server = server(&keystone.url, |token| token == "scoped-two").await;
     for project in [None, Some("two"), Some("2")] {
-        let options = Options {
-            project: project.map(str::to_owned),
-            ..Options::default()
-        };
+        let mut options = Options::default();
+        options.project = project.map(str::to_owned);
         let client = server
             .builder()
             .credentials(keystone_password())
@@ -452,10 +436,8 @@ async fn cli_5_keystone_2_is_asked_where_there_is_no_3() {
         assert_eq!(client.keystone_project().unwrap().name, "two");
     }
     let proxy = Credentials::Keystone(Identity::Certificate);
-    let options = Options {
-        project: Some("two".to_owned()),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.project = Some("two".to_owned());
     let client = server.builder().credentials(proxy).keystone(options).build().unwrap();
     client.model().await.unwrap();
     let credential = Credentials::Keystone(Identity::ApplicationCredential {
@@ -637,10 +619,8 @@ async fn what_is_sent_can_be_looked_at_without_its_secrets() {
     .await;
     let log = Arc::new(std::sync::Mutex::new(Vec::new()));
     let lines = log.clone();
-    let connector = Connector {
-        wrapper: Some(Arc::new(move |inner| Arc::new(Recorder(inner, lines.clone())))),
-        ..Connector::default()
-    };
+    let mut connector = Connector::default();
+    connector.wrapper = Some(Arc::new(move |inner| Arc::new(Recorder(inner, lines.clone()))));
     let client = server
         .builder()
         .connector(connector)
@@ -777,34 +757,22 @@ mod certificates {
             error.message().contains("not trusted") && error.hint().is_some(),
             "{error}"
         );
-        for tls in [
-            Tls {
-                ca_files: vec![file.clone()],
-                ..Tls::default()
-            },
-            Tls {
-                ca_directories: vec![authority.directory.path().to_owned()],
-                without_system_roots: true,
-                ..Tls::default()
-            },
-            Tls {
-                insecure: true,
-                ..Tls::default()
-            },
-        ] {
+        let trusting = |file: &std::path::Path| {
+            let mut tls = Tls::default();
+            tls.ca_files.push(file.to_owned());
+            tls
+        };
+        let mut in_directory = Tls::default();
+        in_directory.ca_directories.push(authority.directory.path().to_owned());
+        in_directory.without_system_roots = true;
+        let mut blind = Tls::default();
+        blind.insecure = true;
+        for tls in [trusting(&file), in_directory, blind] {
             assert!(ask(&url, tls).await.unwrap() > 3);
         }
         let missing = authority.directory.path().join("missing.pem");
         for file in [missing, authority.directory.path().join("notes.txt")] {
-            let error = ask(
-                &url,
-                Tls {
-                    ca_files: vec![file.clone()],
-                    ..Tls::default()
-                },
-            )
-            .await
-            .unwrap_err();
+            let error = ask(&url, trusting(&file)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.message().contains(file.to_str().unwrap()), "{error}");
         }
@@ -820,10 +788,8 @@ mod certificates {
     async fn a_client_shows_its_certificate() {
         let authority = Authority::new();
         let url = authority.server(true).await;
-        let trusting = Tls {
-            ca_files: vec![authority.file("ca.pem", &authority.issuer.pem())],
-            ..Tls::default()
-        };
+        let mut trusting = Tls::default();
+        trusting.ca_files = vec![authority.file("ca.pem", &authority.issuer.pem())];
         let error = ask(&url, trusting.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
         let client = authority.sign(Vec::new());
@@ -838,10 +804,8 @@ mod certificates {
             .unwrap(),
         ] {
             assert!(!format!("{identity:?}").contains("PRIVATE"));
-            let tls = Tls {
-                identity: Some(identity),
-                ..trusting.clone()
-            };
+            let mut tls = trusting.clone();
+            tls.identity = Some(identity);
             assert!(ask(&url, tls).await.unwrap() > 3);
         }
     }
@@ -862,11 +826,9 @@ mod certificates {
         );
         let identity = Identity::from_pem(file.as_bytes(), None, None).unwrap();
         assert_eq!(format!("{identity:?}"), "Identity(a chain of 2)");
-        let tls = Tls {
-            ca_files: vec![authority.file("ca.pem", &authority.issuer.pem())],
-            identity: Some(identity),
-            ..Tls::default()
-        };
+        let mut tls = Tls::default();
+        tls.ca_files = vec![authority.file("ca.pem", &authority.issuer.pem())];
+        tls.identity = Some(identity);
         // A server that asks for none does not look at it; and we did not refuse to load it.
         assert!(ask(&authority.server(false).await, tls.clone()).await.unwrap() > 3);
         // One with the rules of the web sees it and refuses, which is the server's word and not ours.

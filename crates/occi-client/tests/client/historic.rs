@@ -35,11 +35,11 @@ fn machine() -> EntityDraft {
 }
 
 fn patience() -> Patience {
-    Patience {
-        limit: Duration::from_secs(20),
-        first: Duration::from_millis(1),
-        most: Duration::from_millis(10),
-    }
+    let mut patience = Patience::default();
+    patience.limit = Duration::from_secs(20);
+    patience.first = Duration::from_millis(1);
+    patience.most = Duration::from_millis(10);
+    patience
 }
 
 fn host(seen: &Seen) -> &str {

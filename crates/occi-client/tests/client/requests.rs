@@ -39,11 +39,10 @@ fn anybodys() -> Server {
 }
 
 fn occid() -> Server {
-    Server::new(Dialect {
-        media: MediaType::OcciJson,
-        is_occid: true,
-        ..Dialect::default()
-    })
+    let mut dialect = Dialect::default();
+    dialect.media = MediaType::OcciJson;
+    dialect.is_occid = true;
+    Server::new(dialect)
 }
 
 fn titled(title: &str) -> Filter {
@@ -78,10 +77,9 @@ fn discovery_begins_below_the_base_path() {
 
 #[test]
 fn listings_are_filtered_in_headers_and_at_an_occid_in_the_query() {
-    let listing = Listing {
-        filter: titled("a b"),
-        page: Some((2, 50)),
-    };
+    let mut listing = Listing::default();
+    listing.filter = titled("a b");
+    listing.page = Some((2, 50));
     assert_eq!(
         wire(&anybodys().requests().list("/compute/", &listing).unwrap()),
         "GET http://cloud.example.org/compute/?page=2&number=50\naccept: text/plain\n\
@@ -119,11 +117,9 @@ fn a_create_completes_its_links() {
             .into(),
         ..EntityDraft::default()
     };
-    let write = Write {
-        answer: Answer::Done(Duration::from_secs(60)),
-        idempotency_key: Some("k1".to_owned()),
-        ..Write::default()
-    };
+    let mut write = Write::default();
+    write.answer = Answer::Done(Duration::from_secs(60));
+    write.idempotency_key = Some("k1".to_owned());
     assert_eq!(
         wire(&anybodys().requests().create(&draft, &write).unwrap()),
         "POST http://cloud.example.org/compute/\naccept: text/plain\ncontent-type: text/plain\n\
@@ -151,11 +147,9 @@ fn actions_and_changes_have_their_forms() {
         id: id(STOP),
         attributes: vec![typed("method", "graceful")],
     };
-    let guarded = Write {
-        if_match: Some("\"3.p\"".to_owned()),
-        answer: Answer::Early,
-        ..Write::default()
-    };
+    let mut guarded = Write::default();
+    guarded.if_match = Some("\"3.p\"".to_owned());
+    guarded.answer = Answer::Early;
     assert_eq!(
         wire(&anybodys().requests().act("/compute/1", &stop, &guarded).unwrap()),
         "POST http://cloud.example.org/compute/1?action=stop\naccept: text/plain\ncontent-type: text/plain\n\

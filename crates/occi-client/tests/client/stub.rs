@@ -87,17 +87,13 @@ impl Stub {
 
 /// Fast, and patient enough for a busy machine.
 pub(crate) fn builder(url: &str) -> Builder {
-    Client::builder(url.parse().unwrap())
-        .retries(Retries {
-            most: 3,
-            first: Duration::from_millis(1),
-            longest: Duration::from_secs(1),
-        })
-        .limits(Limits {
-            connect: Duration::from_secs(20),
-            read: Duration::from_secs(20),
-            ..Limits::default()
-        })
+    let mut retries = Retries::default();
+    retries.first = Duration::from_millis(1);
+    retries.longest = Duration::from_secs(1);
+    let mut limits = Limits::default();
+    limits.connect = Duration::from_secs(20);
+    limits.read = Duration::from_secs(20);
+    Client::builder(url.parse().unwrap()).retries(retries).limits(limits)
 }
 
 pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {

@@ -58,14 +58,13 @@ async fn what_a_transport_of_ones_own_says_of_a_failure_decides_what_is_sent_aga
             failure,
             sent: Mutex::default(),
         });
+        let mut retries = Retries::default();
+        retries.first = Duration::from_millis(1);
         let mut connector = Connector::default();
         connector.transport = Some(transport.clone());
         let client = Client::builder("http://cloud.example.org/".parse().unwrap())
             .connector(connector)
-            .retries(Retries {
-                first: Duration::from_millis(1),
-                ..Retries::default()
-            })
+            .retries(retries)
             .build()
             .unwrap();
         let listed = client.list("compute", &Default::default()).await;

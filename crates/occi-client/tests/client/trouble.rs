@@ -105,10 +105,8 @@ async fn an_endless_body_is_not_read_for_ever() {
         while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
     })
     .await;
-    let limits = Limits {
-        body: 1 << 20,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.body = 1 << 20;
     let error = builder(&url)
         .limits(limits)
         .retries(Retries::NONE)
@@ -160,10 +158,8 @@ async fn an_endless_listing_is_not_read_for_ever() {
         }
     })
     .await;
-    let limits = Limits {
-        listing: 100,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.listing = 100;
     let client = stub.builder().limits(limits);
     let client = client.media(MediaType::OcciJson).build().unwrap();
     let all = Listing::default();
@@ -198,10 +194,8 @@ async fn a_server_that_says_nothing_is_given_up() {
         std::future::pending::<()>().await;
     })
     .await;
-    let limits = Limits {
-        read: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.read = Duration::from_millis(50);
     let error = builder(&url)
         .limits(limits)
         .retries(Retries::NONE)
@@ -440,10 +434,8 @@ async fn only_what_may_be_repeated_is_repeated() {
         .await;
     assert_eq!((error.is_ok(), writes.load(Ordering::SeqCst)), (true, 2));
     let (url, writes) = breaks_off(1, OK).await;
-    let guarded = Write {
-        if_match: Some("\"1.p\"".to_owned()),
-        ..Write::default()
-    };
+    let mut guarded = Write::default();
+    guarded.if_match = Some("\"1.p\"".to_owned());
     let error = builder(&url)
         .build()
         .unwrap()
@@ -752,10 +744,8 @@ async fn an_answer_that_does_not_end_is_given_up() {
         }
     })
     .await;
-    let limits = Limits {
-        whole: Duration::from_millis(200),
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.whole = Duration::from_millis(200);
     let error = builder(&url).limits(limits).build().unwrap().model().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.message().contains("goes on"), "{error}");
@@ -835,10 +825,8 @@ async fn patience_ends_while_an_answer_is_waited_for() {
     })
     .await;
     let client = builder(&url).build().unwrap();
-    let patience = Patience {
-        limit: Duration::from_millis(300),
-        ..Patience::default()
-    };
+    let mut patience = Patience::default();
+    patience.limit = Duration::from_millis(300);
     let began = std::time::Instant::now();
     let entity = client.wait_for("/compute/1", &Until::Up, &patience, |_| {}).await;
     let operation = client.wait_for_operation("/-/operation/1", &patience, |_| {}).await;
@@ -876,10 +864,8 @@ async fn the_clock_of_an_answer_begins_when_it_can_be_given() {
         let _ = stream.write_all(answer.as_bytes()).await;
     })
     .await;
-    let limits = Limits {
-        read: Duration::from_millis(700),
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.read = Duration::from_millis(700);
     let client = builder(&url).limits(limits).build().unwrap();
     let begun = std::time::Instant::now();
     let body = Bytes::from(vec![b'x'; 48 << 20]);
@@ -888,10 +874,8 @@ async fn the_clock_of_an_answer_begins_when_it_can_be_given() {
         .await;
     assert_eq!(answer.unwrap().status, 204);
     assert!(begun.elapsed() > limits.read);
-    let patient = Write {
-        answer: Answer::Done(Duration::from_millis(500)),
-        ..Write::default()
-    };
+    let mut patient = Write::default();
+    patient.answer = Answer::Done(Duration::from_millis(500));
     let requests = occi_client::Requests {
         endpoint: client.endpoint(),
         dialect: &client.dialect(),
@@ -924,11 +908,9 @@ async fn looks(events: impl Fn() -> Response<Body> + Send + Sync + 'static) -> u
     .await;
     let client = stub.client();
     client.model().await.unwrap();
-    let patience = Patience {
-        limit: Duration::from_secs(20),
-        first: Duration::from_millis(50),
-        most: Duration::from_millis(50),
-    };
+    let mut patience = Patience::default();
+    patience.limit = Duration::from_secs(20);
+    (patience.first, patience.most) = (Duration::from_millis(50), Duration::from_millis(50));
     let operation = client.wait_for_operation("/-/operation/1", &patience, |_| {}).await;
     assert_eq!(operation.unwrap().state, OperationState::Succeeded);
     assert!(began.elapsed() < Duration::from_secs(10));

@@ -75,11 +75,11 @@ fn machine(title: &str) -> EntityDraft {
 }
 
 fn patience() -> Patience {
-    Patience {
-        limit: Duration::from_secs(30),
-        first: Duration::from_millis(10),
-        most: Duration::from_millis(100),
-    }
+    let mut patience = Patience::default();
+    patience.limit = Duration::from_secs(30);
+    patience.first = Duration::from_millis(10);
+    patience.most = Duration::from_millis(100);
+    patience
 }
 
 async fn up(client: &Client, location: &str) -> Entity {
@@ -161,10 +161,8 @@ async fn every_rendering() {
         assert!(seen > 0);
 
         let shown = client.show(&location).await.unwrap();
-        let guarded = Write {
-            if_match: shown.etag.clone(),
-            ..Write::default()
-        };
+        let mut guarded = Write::default();
+        guarded.if_match = shown.etag.clone();
         let change = EntityDraft {
             attributes: vec![typed("occi.core.title", "renamed")],
             ..EntityDraft::default()
@@ -175,10 +173,8 @@ async fn every_rendering() {
         assert_eq!((late.kind(), late.status()), (ErrorKind::Conflict, Some(412)));
 
         for location in [&location, &network] {
-            let write = Write {
-                answer: Answer::Done(Duration::from_secs(20)),
-                ..Write::default()
-            };
+            let mut write = Write::default();
+            write.answer = Answer::Done(Duration::from_secs(20));
             client.delete(location, &write).await.unwrap();
             let gone = client
                 .wait_for(location, &Until::Gone, &patience(), |_| {})
@@ -195,16 +191,15 @@ async fn listings() {
     for number in 0..7 {
         make(&client, &machine(&format!("m{number}"))).await;
     }
-    let titled = |title: &str, operator| Listing {
-        filter: Filter {
+    let titled = |title: &str, operator| {
+        Listing::of(Filter {
             categories: vec![id(COMPUTE)],
             attributes: vec![AttributeFilter {
                 name: "occi.core.title".parse().unwrap(),
                 value: Input::Quoted(title.to_owned()),
                 operator,
             }],
-        },
-        ..Listing::default()
+        })
     };
     let text = builder(&occid).media(MediaType::TextPlain).build().unwrap();
     for client in [&client, &text] {
@@ -237,10 +232,8 @@ async fn listings() {
                 .unwrap();
             assert_eq!(full.len(), count);
         }
-        let page = Listing {
-            page: Some((2, 5)),
-            ..Listing::default()
-        };
+        let mut page = Listing::default();
+        page.page = Some((2, 5));
         assert_eq!(client.list("/compute/", &page).await.unwrap().len(), 2);
     }
 }
@@ -259,10 +252,8 @@ async fn collections() {
             operator: Operator::Equal,
         }],
     };
-    let done = Write {
-        answer: Answer::Done(Duration::from_secs(20)),
-        ..Write::default()
-    };
+    let mut done = Write::default();
+    done.answer = Answer::Done(Duration::from_secs(20));
     client
         .act_on_collection("compute", &only("two"), "stop", &[], &done)
         .await
@@ -288,10 +279,8 @@ async fn collections() {
         .unwrap();
     assert!(client.list("compute", &Listing::default()).await.unwrap().is_empty());
 
-    let write = Write {
-        answer: Answer::Early,
-        ..Write::default()
-    };
+    let mut write = Write::default();
+    write.answer = Answer::Early;
     let created = client.create(&machine("early"), &write).await.unwrap();
     let operation = created.operation.expect("what goes on has a name");
     let ended = client
@@ -454,10 +443,8 @@ async fn socket() {
 async fn idempotency() {
     let occid = Occid::start();
     let client = client(&occid);
-    let write = Write {
-        idempotency_key: Some("once".to_owned()),
-        ..Write::default()
-    };
+    let mut write = Write::default();
+    write.idempotency_key = Some("once".to_owned());
     let first = client.create(&machine("one"), &write).await.unwrap().location;
     let second = client.create(&machine("one"), &write).await.unwrap().location;
     assert_eq!(first, second);

@@ -574,12 +574,10 @@ mod tests {
 
     fn linked(link: &Link, to: &Where, number: usize, model: &Model) -> Entity {
         let Where::Thing(to) = to else { panic!("{to:?}") };
-        let mut entity = Entity {
-            location: format!("/link/{number}"),
-            kind: Some(link.kind.clone()),
-            target: Some(format!("/thing/{to}")),
-            ..Entity::default()
-        };
+        let mut entity = Entity::default();
+        entity.location = format!("/link/{number}");
+        entity.kind = Some(link.kind.clone());
+        entity.target = Some(format!("/thing/{to}"));
         put(&mut entity, &link.body, model);
         entity
     }
@@ -589,11 +587,9 @@ mod tests {
         let mut entity = one.now.clone();
         for (step, at) in change.steps.iter().zip(100..) {
             if *step == Step::Create {
-                let mut new = Entity {
-                    location: format!("/thing/{number}"),
-                    kind: Some(one.thing.kind.clone()),
-                    ..Entity::default()
-                };
+                let mut new = Entity::default();
+                new.location = format!("/thing/{number}");
+                new.kind = Some(one.thing.kind.clone());
                 put(&mut new, &one.thing.body, model);
                 let title = one.thing.title.clone().unwrap();
                 new.attributes.set("occi.core.title".parse().unwrap(), title);
