@@ -678,17 +678,17 @@ mod tests {
                     }
                     other => other.to_string(),
                 };
-                let partner = if key.name == "tls_key" {
-                    "OCCID_HTTP_TLS_CERTIFICATE"
-                } else {
-                    "OCCID_HTTP_TLS_KEY"
+                // These two come together.
+                let partner = match key.name {
+                    "tls_key" => Some(("OCCID_HTTP_TLS_CERTIFICATE", "/x")),
+                    "tls_certificate" => Some(("OCCID_HTTP_TLS_KEY", "/x")),
+                    _ => None,
                 };
-                let tls = key.name.starts_with("tls_").then_some((partner, "/x"));
                 let set: Vec<_> = [(key.variable(), text)].into_iter().collect();
                 let overrides: Vec<_> = set
                     .iter()
                     .map(|(name, text)| (name.as_str(), text.as_str()))
-                    .chain(tls)
+                    .chain(partner)
                     .collect();
                 parse("", &overrides).unwrap_or_else(|error| panic!("{}: {error}", key.variable()));
             }
