@@ -1,23 +1,21 @@
 //! Consoles (docs/console.md): what has come over one is a text, and the line itself is what a connection becomes.
 
 use super::answer;
-use super::ask::Query;
 use super::fault::Fault;
-use super::places::Place;
 use super::serve::Body;
-use super::service::{Service, no_place};
+use super::service::Service;
+use super::visit::Visit;
 use crate::auth::Visitor;
 use axum::body::Body as StreamBody;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body_util::Either;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use occi_backend::LogPart;
 use occi_engine::{Caller, Console, FailureKind};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -37,19 +35,9 @@ pub(super) enum About {
     Line,
 }
 
-/// A request that is about a console.
-pub(super) struct Visit<'a> {
-    pub(super) service: &'a Arc<Service>,
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) query: &'a Query,
-    pub(super) caller: &'a Caller,
-    pub(super) visitor: &'a Visitor,
-}
-
 impl Visit<'_> {
     /// Any request on the console of the entity at `path`.
-    pub(super) async fn answer(
+    pub(super) async fn console(
         self,
         about: About,
         path: String,
@@ -151,11 +139,6 @@ impl Visit<'_> {
                 () = revoked(&service, &caller, &visitor, &path, to_type) => "you may not use this console any more",
             }
         }
-    }
-
-    fn place(&self) -> Result<Place, Fault> {
-        let taken = self.service.lasting.take(&self.caller.principal.name);
-        taken.map_err(|full| no_place(full, "open consoles and followed logs"))
     }
 }
 

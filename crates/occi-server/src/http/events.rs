@@ -4,19 +4,19 @@
 //! a slow client costs no memory, and one that takes nothing is cut off like everybody else.
 
 use super::answer;
-use super::ask::{Manners, Query};
 use super::fault::Fault;
 use super::paths;
 use super::places::Place;
 use super::serve::Body;
-use super::service::{Service, no_place};
+use super::service::Service;
 use super::status;
+use super::visit::Visit;
 use crate::auth::Visitor;
 use axum::body::Body as StreamBody;
 use bytes::Bytes;
 use futures::stream;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body_util::Either;
 use occi_engine::{Caller, EventFilter, Told};
 use occi_rendering::{MediaType, Rendered};
@@ -42,20 +42,9 @@ const BREATH: Duration = Duration::from_millis(50);
 /// How long a client is to wait before it comes back.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A request on the events.
-pub(super) struct Visit<'a> {
-    pub(super) service: &'a Arc<Service>,
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) query: &'a Query,
-    pub(super) manners: &'a Manners,
-    pub(super) caller: &'a Caller,
-    pub(super) visitor: &'a Visitor,
-}
-
 impl Visit<'_> {
     /// Any request on the events.
-    pub(super) async fn answer(self) -> Result<Response<Body>, Fault> {
+    pub(super) async fn events(self) -> Result<Response<Body>, Fault> {
         match *self.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Ok(answer::options(ALLOW)),
@@ -182,11 +171,6 @@ impl Visit<'_> {
             headers.insert(name, HeaderValue::from_static(value));
         }
         Ok(response)
-    }
-
-    fn place(&self) -> Result<Place, Fault> {
-        let taken = self.service.lasting.take(&self.caller.principal.name);
-        taken.map_err(|full| no_place(full, "open consoles, followed logs and streams of events"))
     }
 }
 

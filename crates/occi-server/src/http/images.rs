@@ -4,12 +4,13 @@
 //! are those of RFC 9530. The bytes go to the engine as they come, and are never held here.
 
 use super::answer;
-use super::ask::{self, Manners, Query};
+use super::ask;
 use super::fault::Fault;
 use super::paths;
 use super::serve::Body;
-use super::service::{Service, no_place};
+use super::service::Service;
 use super::taking_over::Turn;
+use super::visit::Visit;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -24,7 +25,6 @@ use occi_engine::{Caller, FailureKind, ProjectImage};
 use occi_rendering::MediaType;
 use serde_json::{Value, json};
 use std::ops::Bound;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -67,19 +67,9 @@ pub(super) enum About {
     Upload(Uuid),
 }
 
-/// A request.
-pub(super) struct Visit<'a> {
-    pub(super) service: &'a Arc<Service>,
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) query: &'a Query,
-    pub(super) manners: &'a Manners,
-    pub(super) caller: &'a Caller,
-}
-
 impl Visit<'_> {
     /// Any request on images and uploads.
-    pub(super) async fn answer(&self, about: About, body: Incoming) -> Result<Response<Body>, Fault> {
+    pub(super) async fn images(&self, about: About, body: Incoming) -> Result<Response<Body>, Fault> {
         let is_sent = !body.is_end_stream();
         let answered = match self.headers.contains_key("idempotency-key") {
             // What is not kept must not seem to be.
@@ -504,8 +494,7 @@ impl Visit<'_> {
             .headers_mut()
             .insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
         if *self.method != Method::HEAD {
-            let taken = self.service.lasting.take(&self.caller.principal.name);
-            let place = taken.map_err(|full| no_place(full, "downloads, open consoles and followed logs"))?;
+            let place = self.place()?;
             let pieces = axum::body::Body::from_stream(pieces(bytes, from, to));
             *response.body_mut() = answer::keep_place(Either::Right(pieces), place);
         }

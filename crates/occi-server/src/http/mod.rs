@@ -22,3 +22,4 @@ mod spelling;
 pub(crate) mod status;
 mod taking_over;
 pub mod tls;
+mod visit;

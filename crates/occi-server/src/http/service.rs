@@ -3,14 +3,14 @@
 use super::answer;
 use super::ask::{self, Ask, Manners, Query, Wishes, X_OCCI_PROJECT};
 use super::fault::Fault;
-use super::images::Visit;
 use super::meters::{Meters, RouteClass};
 use super::paths::{self, BadPath, Route};
 use super::places::{Full, Places};
 use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::taking_over::TakingOver;
-use super::{collection, console, discovery, entity, events, operation};
+use super::visit::Visit;
+use super::{collection, discovery, entity, operation};
 use crate::auth::origin::origin;
 use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
@@ -378,43 +378,30 @@ impl Service {
             caller.wait = ask::wait(&head.headers);
             caller.freshness = ask::freshness(&head.headers);
             let route = Route::of(&path);
-            if let Route::Images(about) = route {
-                trace.route = RouteClass::Image;
-                let visit = Visit {
-                    service: self,
-                    method: &head.method,
-                    headers: &head.headers,
-                    query: &query,
-                    manners,
-                    caller: &caller,
-                };
-                return visit.answer(about, body).await;
-            }
-            if let Route::Console(about, entity) = route {
-                trace.route = RouteClass::Console;
-                let visit = console::Visit {
-                    service: self,
-                    method: &head.method,
-                    headers: &head.headers,
-                    query: &query,
-                    caller: &caller,
-                    visitor: &visitor,
-                };
-                return visit.answer(about, entity, upgrade).await;
-            }
-            if route == Route::Events {
-                trace.route = RouteClass::Events;
-                let visit = events::Visit {
-                    service: self,
-                    method: &head.method,
-                    headers: &head.headers,
-                    query: &query,
-                    manners,
-                    caller: &caller,
-                    visitor: &visitor,
-                };
-                return visit.answer().await;
-            }
+            let visit = Visit {
+                service: self,
+                method: &head.method,
+                headers: &head.headers,
+                query: &query,
+                manners,
+                caller: &caller,
+                visitor: &visitor,
+            };
+            let route = match route {
+                Route::Images(about) => {
+                    trace.route = RouteClass::Image;
+                    return visit.images(about, body).await;
+                }
+                Route::Console(about, entity) => {
+                    trace.route = RouteClass::Console;
+                    return visit.console(about, entity, upgrade).await;
+                }
+                Route::Events => {
+                    trace.route = RouteClass::Events;
+                    return visit.events().await;
+                }
+                about_entities => about_entities,
+            };
             let body = self.read(body).await?;
             if is_write {
                 let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
