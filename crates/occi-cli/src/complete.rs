@@ -5,10 +5,10 @@
 
 use crate::args::{Cli, Global};
 use crate::config::{Contexts, renewed};
-use crate::names::concrete;
+use crate::names::{concrete, kind};
 use crate::output::Format;
 use crate::session::Session;
-use crate::verbs::column_names;
+use crate::verbs::{column_names, leads_to};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use futures::TryStreamExt;
@@ -43,6 +43,14 @@ pub(crate) fn kinds() -> ArgValueCompleter {
         let families = families.map(|mixin| (mixin.id.term().to_owned(), mixin.title.clone()));
         let others = ["operation", "event", "kind", "mixin", "action"].map(|word| (word.to_owned(), String::new()));
         kinds.chain(families).chain(others).collect()
+    })
+}
+
+/// What can be made: kinds, and mixins.
+pub(crate) fn makeable() -> ArgValueCompleter {
+    from_model(|model| {
+        let kinds = concrete(model).map(|kind| (kind.id.term().to_owned(), kind.title.clone()));
+        kinds.chain([("mixin".to_owned(), String::new())]).collect()
     })
 }
 
@@ -91,11 +99,23 @@ pub(crate) fn actionable() -> ArgValueCompleter {
     })
 }
 
+/// Things that are joined by a link; after one of them, what is joined to that.
+pub(crate) fn attached() -> ArgValueCompleter {
+    things(|typed| {
+        let names = typed
+            .subcommand()
+            .and_then(|(_, rest)| rest.get_many::<String>("names"));
+        Wanted::Attached(names.unwrap_or_default().cloned().collect())
+    })
+}
+
 /// Which things are offered.
 enum Wanted {
     All,
     Kind(String),
     WithAction(String),
+    /// What these words stand before, of which the last may be the one that is being typed.
+    Attached(Vec<String>),
 }
 
 fn things(wanted: impl Fn(&ArgMatches) -> Wanted + Send + Sync + 'static) -> ArgValueCompleter {
@@ -125,6 +145,9 @@ fn things(wanted: impl Fn(&ArgMatches) -> Wanted + Send + Sync + 'static) -> Arg
             {
                 found.retain(|entity| entity.actions.iter().any(|one| one.id.term() == action.as_str()));
             }
+            if let Wanted::Attached(words) = &wanted {
+                found = joined(found, words, &model);
+            }
             let named = found.iter().map(|entity| {
                 let state = entity.state(&model).map(|state| state.word).unwrap_or_default();
                 let of = entity.kind.as_ref().map(|kind| kind.term()).unwrap_or_default();
@@ -149,9 +172,28 @@ fn is_meant(entity: &Entity, wanted: &Wanted, model: &Model) -> bool {
         Wanted::Kind(_) => true,
         // Links are named by few.
         _ if entity.is_link(model) => false,
-        Wanted::All => true,
+        Wanted::All | Wanted::Attached(_) => true,
         Wanted::WithAction(action) => has(action),
     }
+}
+
+/// Those of which a link joins one to another: where one of them is named first, those that are joined to that one.
+fn joined(things: Vec<Entity>, words: &[String], model: &Model) -> Vec<Entity> {
+    let is_called = |thing: &Entity, name: &str| {
+        let bare = match name.split_once('/') {
+            Some((before, after)) if kind(model, before).is_ok() => after,
+            _ => name,
+        };
+        thing.location == name || thing.id == bare || thing.title() == Some(bare)
+    };
+    let first = words.iter().find(|word| kind(model, word).is_err());
+    let first = first.and_then(|name| things.iter().find(|thing| is_called(thing, name)));
+    let joins = |one: &Entity, other: &Entity| one.links.iter().any(|link| leads_to(link, &other.location));
+    let is_offered = |thing: &&Entity| match first {
+        Some(first) => joins(first, thing) || joins(thing, first),
+        None => things.iter().any(|other| joins(thing, other) || joins(other, thing)),
+    };
+    things.iter().filter(is_offered).cloned().collect()
 }
 
 /// How to print.

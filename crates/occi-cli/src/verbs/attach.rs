@@ -64,7 +64,7 @@ Examples:
   occi detach \"$(occi list storagelink -o name --limit 1)\"")]
 pub(crate) struct Detach {
     /// The machine and what is attached to it, in either order, or the path of a link
-    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::names(None))]
+    #[arg(value_name = "NAME", required = true, num_args = 1.., add = complete::attached())]
     names: Vec<String>,
     /// Do not ask, also if there are several links
     #[arg(short, long)]
@@ -305,7 +305,7 @@ pub(super) async fn links_of(entity: &Entity, session: &Session) -> Result<Vec<E
 }
 
 /// Whether a link leads to a location, however the server writes that.
-pub(super) fn leads_to(link: &Entity, location: &str) -> bool {
+pub(crate) fn leads_to(link: &Entity, location: &str) -> bool {
     let bare = |path: &str| path.trim_end_matches('/').to_owned();
     link.target
         .as_deref()

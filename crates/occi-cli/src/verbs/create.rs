@@ -33,7 +33,7 @@ Examples:
   occi create mixin http://example.org/tags#red --at /tags/red/")]
 pub(crate) struct Create {
     /// compute, network, storage, or any other kind (occi list kind)
-    #[arg(value_name = "KIND", add = complete::kinds())]
+    #[arg(value_name = "KIND", add = complete::makeable())]
     kind: String,
     /// What people shall call it
     #[arg(value_name = "TITLE")]

@@ -21,6 +21,7 @@ mod values;
 mod wait;
 mod watch;
 
+pub(crate) use attach::leads_to;
 pub(crate) use list::column_names;
 
 use crate::args::Global;

@@ -310,6 +310,23 @@ fn completion() {
     assert_eq!(offered("occi stop ''", 2), ["web2"]);
     assert_eq!(offered("occi start web2 ''", 3), ["web1"]);
     assert!(offered("occi list ''", 2).contains(&"storagelink".to_owned()));
+    // What can be made, and what is attached: to anything, or to the one that is named.
+    let kinds = person.reads("occi list kind -o jsonpath='$[*].term'");
+    let abstract_kinds = ["entity", "resource", "link"];
+    let mut makeable: Vec<_> = kinds.lines().filter(|kind| !abstract_kinds.contains(kind)).collect();
+    makeable.push("mixin");
+    makeable.sort_unstable();
+    assert_eq!(offered("occi create ''", 2), makeable);
+    let usual = person.reads("occi show web1 -o jsonpath='$.links[*].target' | sed -n 's|/network/||p'");
+    person.reads("occi attach web2 lan --wait; occi create storage loose --size 1G --wait");
+    for (words, at, found) in [
+        ("occi detach ''", 2, &["disk", "lan", usual.trim(), "web1", "web2"][..]),
+        ("occi detach web1 ''", 3, &["disk", usual.trim()]),
+        ("occi detach compute web2 l", 4, &["lan"]),
+        ("occi detach network/lan ''", 3, &["web2"]),
+    ] {
+        assert_eq!(offered(words, at), found, "{words}");
+    }
     // Without a server there is nothing to offer, and nothing to complain about.
     let line = "_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- occi show we";
     let output = person.types(&format!("OCCI_ENDPOINT=http://127.0.0.1:1 {line}"));
