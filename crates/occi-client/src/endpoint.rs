@@ -32,6 +32,11 @@ impl Endpoint {
         &self.base_path
     }
 
+    /// The path of the collection of everything the service has: `/`, or `/occi1.1/`.
+    pub fn root(&self) -> String {
+        self.below("/")
+    }
+
     /// The socket, if it is reached by one.
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
@@ -177,6 +182,7 @@ mod tests {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!(endpoint.to_string(), shown, "{text}");
             assert_eq!(endpoint.below("/-/"), discovery, "{text}");
+            assert_eq!(format!("{}-/", endpoint.root()), discovery, "{text}");
         }
         for text in [
             "",
