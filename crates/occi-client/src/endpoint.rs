@@ -104,7 +104,14 @@ pub(crate) fn shown(url: &str) -> String {
             url.set_query(None);
             url.to_string()
         }
-        Err(_) => url.to_owned(),
+        // Part of a URL, or what somebody mistyped: a password may hold anything.
+        Err(_) => {
+            let bare = match (url.split_once("//"), url.rsplit_once('@')) {
+                (Some((scheme, rest)), Some((_, after))) if rest.contains('@') => format!("{scheme}//{after}"),
+                _ => url.to_owned(),
+            };
+            bare.split('?').next().unwrap_or_default().to_owned()
+        }
     }
 }
 
@@ -210,6 +217,17 @@ mod tests {
         let error = endpoint.path_of("https://ann:secret@evil.test/compute/1").unwrap_err();
         assert!(error.message().contains("https://evil.test/compute/1"), "{error}");
         assert!(endpoint.path_of("compute/1").is_err());
+        for (url, seen) in [
+            (
+                "https://ann:se/c?ret@evil.test:port/1?token=x",
+                "https://evil.test:port/1",
+            ),
+            ("https://ann:secret@evil.test:99999/", "https://evil.test:99999/"),
+            ("//ann:secret@evil.test/?token=x", "//evil.test/"),
+            ("/mail@home/1", "/mail@home/1"),
+        ] {
+            assert_eq!(shown(url), seen);
+        }
     }
 
     #[test]
