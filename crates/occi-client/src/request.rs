@@ -302,29 +302,40 @@ impl Requests<'_> {
     }
 
     /// More members for the collection of a mixin.
+    ///
+    /// # Errors
+    /// The path of anything else: that would be created or changed.
     pub fn associate(&self, mixin: &str, locations: &[String]) -> Result<Request> {
-        self.write(Method::POST, mixin, Some(self.locations(locations)?), &Write::default())
+        self.of_mixin(Method::POST, mixin, locations)
     }
 
     /// Fewer members for the collection of a mixin. They are not deleted.
     ///
     /// # Errors
-    /// An empty list would mean all.
+    /// An empty list would mean all. The path of anything else: in the collection of a kind they would be deleted.
     pub fn dissociate(&self, mixin: &str, locations: &[String]) -> Result<Request> {
         if locations.is_empty() {
             return Err(Error::invalid("there is nothing to dissociate"));
         }
-        self.write(
-            Method::DELETE,
-            mixin,
-            Some(self.locations(locations)?),
-            &Write::default(),
-        )
+        self.of_mixin(Method::DELETE, mixin, locations)
     }
 
     /// These members and no others for the collection of a mixin.
+    ///
+    /// # Errors
+    /// The path of anything else: that would be replaced.
     pub fn replace_members(&self, mixin: &str, locations: &[String]) -> Result<Request> {
-        self.write(Method::PUT, mixin, Some(self.locations(locations)?), &Write::default())
+        self.of_mixin(Method::PUT, mixin, locations)
+    }
+
+    /// A request that means what it should at the collection of a mixin only.
+    fn of_mixin(&self, method: Method, mixin: &str, locations: &[String]) -> Result<Request> {
+        match Place::new(mixin, self.endpoint, self.model)? {
+            Place::Collection(path, Some(Category::Mixin(_))) => {
+                self.write(method, &path, Some(self.locations(locations)?), &Write::default())
+            }
+            _ => Err(Error::invalid(format!("{mixin} is not the collection of a mixin"))),
+        }
     }
 
     /// A mixin of the user's.

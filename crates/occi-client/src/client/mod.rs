@@ -401,6 +401,9 @@ impl Client {
     }
 
     /// Takes entities out of a mixin's collection; they live on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`]: that is no mixin. A collection of a kind would lose them for good.
     pub async fn dissociate(&self, mixin: &str, locations: &[String]) -> Result<()> {
         let mixin = self.collection(mixin).await?;
         self.write(&mixin, |requests, mixin| requests.dissociate(mixin, locations))

@@ -184,6 +184,9 @@ fn actions_and_changes_have_their_forms() {
     );
 }
 
+/// The collection of a mixin.
+const SSH_KEY: &str = "/mixin/ssh_key/";
+
 /// What a URL's reader makes `/compute/`, `/tags/`, `/` or nothing certain of.
 const COLLECTIONS: [&str; 22] = [
     "/compute/",
@@ -255,7 +258,28 @@ fn what_could_delete_too_much_is_not_written() {
         .act_on_collection("/compute/", &titled("x"), &stop, &write);
     assert!(some_of.is_err());
     assert!(occid.requests().delete_several("/compute/", &[], &write).is_err());
-    assert!(occid.requests().dissociate("/tag/", &[]).is_err());
+    assert!(occid.requests().dissociate(SSH_KEY, &[]).is_err());
+    // What takes members out of a mixin's collection deletes them in that of a kind, and the entity at an entity's path.
+    for elsewhere in COLLECTIONS
+        .into_iter()
+        .chain(["/compute/1", "/nowhere/", "/mixin/ssh_key/?x=y"])
+    {
+        for server in [&anybodys, &occid] {
+            for request in [
+                server.requests().associate(elsewhere, &some),
+                server.requests().dissociate(elsewhere, &some),
+                server.requests().replace_members(elsewhere, &some),
+            ] {
+                let refused = request.expect_err(elsewhere);
+                assert_eq!(refused.kind(), ErrorKind::Invalid, "{elsewhere}: {refused}");
+            }
+        }
+    }
+    assert_eq!(
+        wire(&occid.requests().dissociate(SSH_KEY, &some).unwrap()),
+        "DELETE http://cloud.example.org/mixin/ssh_key/\naccept: application/occi+json\n\
+         content-type: application/occi+json\n\n[\"http://cloud.example.org/compute/1\"]"
+    );
     assert_eq!(
         wire(&occid.requests().delete_several("/compute/", &some, &write).unwrap()),
         "DELETE http://cloud.example.org/compute/\naccept: application/occi+json\n\
@@ -284,8 +308,8 @@ fn mixins_of_a_user_are_described_members_are_urls() {
     );
     let members = ["/compute/1".to_owned()];
     assert_eq!(
-        wire(&server.requests().associate("/blue/", &members).unwrap()),
-        "POST http://cloud.example.org/blue/\naccept: text/plain\ncontent-type: text/plain\n\n\
+        wire(&server.requests().associate(SSH_KEY, &members).unwrap()),
+        "POST http://cloud.example.org/mixin/ssh_key/\naccept: text/plain\ncontent-type: text/plain\n\n\
          X-OCCI-Location: http://cloud.example.org/compute/1\n"
     );
 }
