@@ -31,6 +31,9 @@ type Frames = BoxStream<'static, Result<Bytes>>;
 /// It says less than [`Event`]s do, and so nothing can be missed: whoever looks after it began, and whenever it says so,
 /// has seen everything. A stream that breaks is asked for again, at ever longer intervals; meanwhile, and with servers
 /// that tell nothing, one has to look now and then.
+// Without `Last-Event-ID`: what was missed in between is seen by the look after the next beginning, in one question. To be
+// told of it instead would take the number of the last event, and the same look all the same where the server keeps so
+// much no more (410).
 pub struct News {
     client: Client,
     of: EventsOf,
