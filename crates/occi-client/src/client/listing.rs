@@ -15,9 +15,12 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use occi_rendering::request::Filter;
 use occi_rendering::{MediaType, response};
+use std::collections::HashSet;
 
 /// So many entities of a listing are fetched at the same time, where the server lists locations only.
 const AT_ONCE: usize = 8;
+/// So many MartServer shows to whoever does not say how many, and does not say that there are more.
+const MARTSERVERS_PAGE: usize = 20;
 
 /// Entities as they come.
 pub type Entities = BoxStream<'static, Result<Entity>>;
@@ -74,7 +77,13 @@ impl Client {
     /// The locations of a collection's members, page by page: for a server that answers no more than so many at once. One
     /// that knows no pages gives all of them with the first.
     pub fn list_pages(&self, at: &str, filter: &Filter, number: u32) -> Locations {
-        let state = (self.clone(), at.to_owned(), filter.clone(), Some(1), None);
+        let state = (
+            self.clone(),
+            at.to_owned(),
+            filter.clone(),
+            Some(1),
+            HashSet::<String>::new(),
+        );
         let pages = futures::stream::try_unfold(state, move |(client, at, filter, page, before)| async move {
             let Some(page) = page else { return Ok(None) };
             let listing = Listing {
@@ -82,14 +91,16 @@ impl Client {
                 page: Some((page, number)),
             };
             let found = client.list(&at, &listing).await?;
-            // Neither a full page nor the same one again.
-            let goes_on =
-                found.len() == usize::try_from(number).unwrap_or(usize::MAX) && before != found.first().cloned();
-            let is_repeated = page > 1 && !found.is_empty() && before == found.first().cloned();
-            let before = found.first().cloned();
-            let found = if is_repeated { Vec::new() } else { found };
-            let next = goes_on.then(|| page + 1);
-            let items = futures::stream::iter(found.into_iter().map(Ok));
+            let is_full = found.len() == usize::try_from(number).unwrap_or(usize::MAX);
+            // Some give the same page again; MartServer's second begins with the second member.
+            let new: Vec<_> = found
+                .iter()
+                .filter(|location| !before.contains(*location))
+                .cloned()
+                .collect();
+            let next = (is_full && !new.is_empty()).then(|| page + 1);
+            let before: HashSet<String> = found.into_iter().collect();
+            let items = futures::stream::iter(new.into_iter().map(Ok));
             Ok::<_, Error>(Some((items, (client, at, listing.filter, next, before))))
         });
         stream::at_most(self.0.limits.listing, pages.try_flatten())
@@ -173,6 +184,50 @@ impl Client {
     }
 
     async fn entities_in_json(&self, at: &str, listing: &Listing) -> Result<Entities> {
+        let first = self.answered_in_json(at, listing).await?;
+        match listing.page.is_some() || self.dialect().is_occid {
+            true => Ok(first),
+            false => Ok(self.clone().with_the_rest(first, at.to_owned(), listing.filter.clone())),
+        }
+    }
+
+    /// The members, and those after MartServer's page: if there are as many as that holds, it is asked for all of them.
+    fn with_the_rest(self, first: Entities, at: String, filter: Filter) -> Entities {
+        let most = self.0.limits.listing;
+        let state = (self, at, filter, first, Vec::new(), false);
+        let all = futures::stream::try_unfold(state, |mut state| async move {
+            let (client, at, filter, entities, known, is_rest) = &mut state;
+            loop {
+                match entities.try_next().await? {
+                    Some(entity) if *is_rest && known.contains(&entity.location) => {}
+                    Some(entity) => {
+                        if !*is_rest && known.len() <= MARTSERVERS_PAGE {
+                            known.push(entity.location.clone());
+                        }
+                        return Ok::<_, Error>(Some((entity, state)));
+                    }
+                    None if *is_rest || known.len() != MARTSERVERS_PAGE => return Ok(None),
+                    None => {
+                        *is_rest = true;
+                        let all = Listing {
+                            filter: std::mem::take(filter),
+                            page: Some((1, u32::try_from(client.0.limits.listing).unwrap_or(u32::MAX))),
+                        };
+                        *entities = match client.answered_in_json(at, &all).await {
+                            Ok(all) => all,
+                            // One that knows no such pages has shown all there is.
+                            Err(error) if error.status().is_some_and(|status| status < 500) => return Ok(None),
+                            Err(error) => return Err(error),
+                        };
+                    }
+                }
+            }
+        });
+        stream::at_most(most, all)
+    }
+
+    /// The members that the answer to one request shows.
+    async fn answered_in_json(&self, at: &str, listing: &Listing) -> Result<Entities> {
         let model = self.model().await?;
         let request = self.requests(&self.dialect(), &model).list_full(at, listing)?;
         let incoming = self.good(self.exchange(request).await?).await?;

@@ -6,10 +6,11 @@ use axum::body::Body;
 use futures::TryStreamExt;
 use http::{Method, Response};
 use occi_client::{
-    Entity, EntityDraft, ErrorKind, Input, LinkDraft, Listing, MediaType, Patience, Progress, Until, Value, Version,
-    Write,
+    Entity, EntityDraft, ErrorKind, Filter, Input, LinkDraft, Listing, MediaType, Patience, Progress, Until, Value,
+    Version, Write,
 };
 use serde_json::json;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -379,6 +380,48 @@ async fn martserver(status: u16, is_json_anyhow: bool) {
         "{\"action\":\"http://schemas.ogf.org/occi/infrastructure/compute/action#stop\",\"attributes\":{\"method\":\"graceful\"}}"
     );
     assert_eq!(client.show("/compute/9").await.unwrap_err().message(), "entity unknown");
+}
+
+/// MartServer shows 20 to whoever does not say how many, and its page N begins with the member N; others have exactly 20.
+#[tokio::test]
+async fn cli_3_a_listing_is_whole_where_the_server_cuts_it() {
+    for (is_martserver, number) in [(true, 19), (true, 20), (true, 45), (false, 20), (false, 45)] {
+        let stub = Stub::start(move |seen| {
+            let is_json = seen.header("accept").contains("json");
+            let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+            let query: HashMap<_, _> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+            let number_of = |name: &str, usual: usize| query.get(name).map_or(usual, |text| text.parse().unwrap());
+            match path {
+                _ if !is_json => text(406, ""),
+                "/-/" => json(200, &json!({ "kinds": [{
+                    "term": "compute", "scheme": "http://schemas.ogf.org/occi/infrastructure#", "location": "/compute/",
+                    "parent": "http://schemas.ogf.org/occi/core#resource", "attributes": {}, "actions": [],
+                }], "mixins": [], "actions": [] })),
+                _ if !is_martserver && !query.is_empty() => text(400, "what is this?"),
+                _ => {
+                    let entity = |id: usize| json!({
+                        "id": id.to_string(), "kind": COMPUTE, "mixins": [], "attributes": {}, "actions": [], "links": [],
+                        "location": format!("/compute/{id}"),
+                    });
+                    let most = if is_martserver { number_of("number", 20) } else { number };
+                    let shown = (number_of("page", 1)..=number).take(most);
+                    json(200, &json!({ "resources": shown.map(entity).collect::<Vec<_>>() }))
+                }
+            }
+        })
+        .await;
+        let client = stub.client();
+        let expected: Vec<_> = (1..=number).map(|id| format!("/compute/{id}")).collect();
+        let listed = client.list("compute", &Listing::default()).await.unwrap();
+        assert_eq!(listed, expected, "{is_martserver}");
+        if is_martserver {
+            let paged = client.list_pages("compute", &Filter::default(), 7);
+            assert_eq!(paged.try_collect::<Vec<String>>().await.unwrap(), expected);
+            let mut page = Listing::default();
+            page.page = Some((1, 3));
+            assert_eq!(client.list("compute", &page).await.unwrap(), expected[..3]);
+        }
+    }
 }
 
 /// GFD.185, section 3.5.5: a task says that it goes on, and at last where its result is.
