@@ -153,6 +153,45 @@ pub(crate) fn what_differs_is_changed_and_nothing_else() {
     world.good("delete -f web.yaml --yes");
 }
 
+pub(crate) fn what_is_said_once_is_refused_where_it_is_otherwise() {
+    let world = World::new();
+    let machine = |links: &str| format!("- network: lan\n- compute: a\n  networks: [{links}]\n");
+    world.file("web.yaml", &machine("{network: lan, interface: eth0}"));
+    let would = world.good("apply -f web.yaml --dry-run");
+    assert!(would.contains("occi.networkinterface.interface: eth0"), "{would}");
+    world.good("apply -f web.yaml");
+    assert_eq!(world.good("diff -f web.yaml"), "nothing differs\n");
+
+    let other = machine("{network: lan, interface: eth7}");
+    let alone = "- network: lan\n- networkinterface:\n  source: compute/a\n  target: lan\n  interface: eth7\n";
+    for (text, place) in [
+        (other.as_str(), "web.yaml:3: compute a: "),
+        (alone, "web.yaml:2: networkinterface "),
+    ] {
+        world.file("web.yaml", &format!("{text}- network: more\n"));
+        let refused = world.occi("apply -f web.yaml --yes");
+        assert_eq!(refused.code, Some(5), "{refused:?}");
+        for words in [
+            place,
+            "occi.networkinterface.interface is eth0 and not eth7",
+            "cannot be changed once it is there",
+            "occi delete /networkinterface/",
+        ] {
+            assert!(refused.err.contains(words), "{words}: {refused:?}");
+        }
+        assert_eq!(world.good("list network -o name").lines().count(), 1);
+    }
+
+    // One more between the same two is no change of the first, whichever the file names first.
+    world.file(
+        "web.yaml",
+        &machine("{network: lan, interface: eth1}, {network: lan, interface: eth0}"),
+    );
+    world.good("apply -f web.yaml");
+    assert_eq!(world.good("diff -f web.yaml"), "nothing differs\n");
+    assert_eq!(world.good("list networkinterface -o name").lines().count(), 2);
+}
+
 pub(crate) fn what_was_broken_off_goes_on() {
     // A cloud that takes its time.
     let world = World::with(&["--backend", "memory"], "[backend.memory]\npersonality = \"remote\"\n");

@@ -45,6 +45,10 @@ fn main() -> ExitCode {
             "what_has_been_done_is_told_if_something_fails",
             files::what_has_been_done_is_told_if_something_fails,
         ),
+        trial(
+            "what_is_said_once_is_refused_where_it_is_otherwise",
+            files::what_is_said_once_is_refused_where_it_is_otherwise,
+        ),
         trial("what_was_broken_off_goes_on", files::what_was_broken_off_goes_on),
         trial(
             "what_was_exported_can_be_applied_here_and_elsewhere",

@@ -340,18 +340,26 @@ fn link_line(link: &Link) -> Line {
         true => String::new(),
         false => format!(" ({})", attributes.join(", ")),
     };
-    line('+', format!("{} to {}{attributes}", link.kind.term(), link.to.name))
+    line('+', format!("{}{attributes}", link_name(link)))
+}
+
+fn link_name(link: &Link) -> String {
+    format!("{} to {}", link.kind.term(), link.to.name)
+}
+
+/// What is there and would have to be made anew.
+fn refused(place: &Place, name: &str, what: &str, now: &Entity) -> Failure {
+    Failure::new(Exit::Conflict, format!("{place}: {name}: {what}")).with_hint(format!(
+        "it cannot be changed once it is there; to make it anew: occi delete {}",
+        now.location
+    ))
 }
 
 fn changed(one: &Known, now: &Entity, known: &[Known], model: &Model) -> Result<Change> {
     let thing = &one.thing;
     let mut change = Change::default();
-    let mut body = body_difference(&thing.body, now, model, &mut change.lines, "").map_err(|what| {
-        Failure::new(Exit::Conflict, format!("{}: {}: {what}", thing.place, thing.name())).with_hint(format!(
-            "it cannot be changed once it is there; to make it anew: occi delete {}",
-            now.location
-        ))
-    })?;
+    let mut body = body_difference(&thing.body, now, model, &mut change.lines, "")
+        .map_err(|what| refused(&thing.place, &thing.name(), &what, now))?;
     if thing.title.is_some() && thing.title.as_deref() != now.title() && thing.ends.is_none() {
         let title = thing.title.clone().unwrap_or_default();
         let before = now.title().unwrap_or_default();
@@ -361,12 +369,8 @@ fn changed(one: &Known, now: &Entity, known: &[Known], model: &Model) -> Result<
         let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
         body.attributes.push((name, Input::Typed(title.into())));
     }
-    let can_resize =
-        model.descends_from(thing.kind.as_str(), STORAGE) && model.action("resize", Some((&thing.kind, &[]))).is_ok();
-    let size = body
-        .attributes
-        .iter()
-        .position(|(name, _)| can_resize && name.as_str() == STORAGE_SIZE);
+    let mut attributes = body.attributes.iter();
+    let size = attributes.position(|(name, _)| is_resized(name, now, model));
     let size = size.map(|size| body.attributes.remove(size).1);
     if !body.mixins.is_empty() || !body.attributes.is_empty() {
         change.steps.push(Step::Update { at: None, body });
@@ -387,6 +391,14 @@ fn changed(one: &Known, now: &Entity, known: &[Known], model: &Model) -> Result<
     }
     links_difference(one, now, known, model, &mut change)?;
     Ok(change)
+}
+
+/// Whether it is an action that changes an attribute of this.
+fn is_resized(name: &AttributeName, now: &Entity, model: &Model) -> bool {
+    let is_of = |kind: &TypeId| {
+        model.descends_from(kind.as_str(), STORAGE) && model.action("resize", Some((kind, &[]))).is_ok()
+    };
+    name.as_str() == STORAGE_SIZE && now.kind.as_ref().is_some_and(is_of)
 }
 
 /// What is to be sent; the error is what cannot be changed.
@@ -415,12 +427,25 @@ fn body_difference(
         }
         send.mixins.push(mixin.clone());
     }
+    let definitions = now.kind.as_ref().map(|kind| model.attributes_of(kind, &now.mixins));
+    let definitions = definitions.unwrap_or_default();
     for (name, wanted) in &body.attributes {
         let wanted_value = model.read_value(name.as_str(), wanted);
         let is = now.attribute(name.as_str());
+        let mut definitions = definitions.iter();
+        let is_fixed = definitions.any(|definition| definition.name == *name && !definition.mutable);
         match (is, &wanted_value) {
             (None, None) => continue,
             (Some(is), Some(wanted)) if is == wanted => continue,
+            _ if is_fixed && !is_resized(name, now, model) => {
+                return Err(match (is, &wanted_value) {
+                    (None, _) => format!("{name} is not set"),
+                    (Some(is), None) => format!("{name} is {}", words(name, is)),
+                    (Some(is), Some(wanted)) => {
+                        format!("{name} is {} and not {}", words(name, is), words(name, wanted))
+                    }
+                });
+            }
             (None, Some(wanted)) => lines.push(line('+', format!("{before}{name}: {}", words(name, wanted)))),
             (Some(is), None) => lines.push(line('-', format!("{before}{name}: {}", words(name, is)))),
             (Some(is), Some(wanted)) => {
@@ -435,38 +460,44 @@ fn body_difference(
 }
 
 fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, change: &mut Change) -> Result<()> {
+    let could_be = |is: &Entity, link: &Link, to: &Where| {
+        let leads_there = location(to, known).is_some_and(|location| leads_to(is, &location));
+        leads_there && is_of(is, link.kind.as_str(), model)
+    };
+    let difference = |is: &Entity, link: &Link| {
+        let mut lines = Vec::new();
+        let body = body_difference(&link.body, is, model, &mut lines, &format!("{}: ", link_name(link)))?;
+        Ok::<_, String>((lines, body))
+    };
     let mut left: Vec<&Entity> = now.links.iter().collect();
+    let mut missing = Vec::new();
     for (number, (link, to)) in one.thing.links.iter().zip(&one.links).enumerate() {
-        let location = location(to, known);
-        let could_be = |is: &Entity| {
-            location.as_deref().is_some_and(|location| leads_to(is, location)) && is_of(is, link.kind.as_str(), model)
-        };
         // Of several to the same place, that which needs the least.
-        let cost = |is: &Entity| {
-            let mut lines = Vec::new();
-            match body_difference(&link.body, is, model, &mut lines, "") {
-                Ok(_) => lines.len(),
-                Err(_) => usize::MAX,
-            }
-        };
-        let found = (0..left.len())
-            .filter(|place| could_be(left[*place]))
-            .min_by_key(|place| cost(left[*place]));
-        let Some(found) = found else {
-            change.lines.push(link_line(link));
-            change.steps.push(Step::Attach(number));
+        let could_become = left.iter().enumerate().filter(|(_, is)| could_be(is, link, to));
+        let could_become = could_become.filter_map(|(place, is)| Some((place, difference(is, link).ok()?)));
+        let Some((place, (lines, body))) = could_become.min_by_key(|(_, (lines, _))| lines.len()) else {
+            missing.push((number, link, to));
             continue;
         };
-        let is = left.remove(found);
-        let before = format!("{} to {}: ", link.kind.term(), link.to.name);
-        let body = body_difference(&link.body, is, model, &mut change.lines, &before);
-        let body = body.map_err(|what| link.place.refuse(what))?;
+        let is = left.remove(place);
+        change.lines.extend(lines);
         if !body.mixins.is_empty() || !body.attributes.is_empty() {
             change.steps.push(Step::Update {
                 at: Some(is.location.clone()),
                 body,
             });
         }
+    }
+    for (number, link, to) in missing {
+        let other = left.iter().find(|is| could_be(is, link, to));
+        if let Some(is) = other
+            && let Err(what) = difference(is, link)
+        {
+            let name = format!("{}: {}", one.thing.name(), link_name(link));
+            return Err(refused(&link.place, &name, &what, is));
+        }
+        change.lines.push(link_line(link));
+        change.steps.push(Step::Attach(number));
     }
     // A link that stands alone in the files is wanted too.
     let is_wanted = |is: &Entity| {

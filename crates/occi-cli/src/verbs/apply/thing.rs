@@ -404,7 +404,7 @@ impl Reader<'_> {
                 .copied()
                 .chain(more.iter().flat_map(|mixin| &mixin.attributes));
             let mut names: Vec<_> = names
-                .filter(|definition| definition.mutable)
+                .filter(|definition| self.model.is_given_at_creation(definition))
                 .map(|definition| definition.name.as_str())
                 .collect();
             names.dedup();
@@ -413,7 +413,10 @@ impl Reader<'_> {
                 .refuse(format!("{:?} means nothing for a {}", entry.name, kind.term()))
                 .with_hint(format!("its attributes are {}", names.join(", "))));
         };
-        if !definition.mutable && !definition.creation_only {
+        // What a mixin does not let change may still be what it is made with.
+        let of_kind = self.model.attributes_of(kind, &[]);
+        let of_kind = of_kind.into_iter().find(|own| own.name == definition.name);
+        if !self.model.is_given_at_creation(of_kind.unwrap_or(&definition)) {
             return Err(entry
                 .place
                 .refuse(format!("{} is for the server to say", definition.name)));
