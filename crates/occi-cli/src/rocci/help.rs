@@ -1,6 +1,6 @@
 //! The help of the old form, and its examples.
 
-use super::options::{SPECS, Spec, Wants};
+use super::spec::{SPECS, Spec, Wants};
 use std::fmt::Write;
 
 /// The column in which the words begin.

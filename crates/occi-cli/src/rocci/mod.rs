@@ -4,6 +4,7 @@
 //! rely on; where the original does not do what its own documentation says, its code counts. `docs/migrating-from-rocci.md`
 //! says what is better in the modern form, and what differs in this one.
 
+mod abbreviation;
 mod act;
 mod connect;
 mod digest;
@@ -11,17 +12,21 @@ mod dump;
 mod found;
 mod help;
 mod json;
+mod lexer;
 mod log;
 mod options;
 mod plain;
+mod spec;
 mod values;
 
 use crate::args;
 use crate::failure::Failure;
 use crate::words;
 use act::Act;
+use lexer::{Item, Lexer};
 use log::Log;
-use options::{Item, Lexer, Name, Options, Stop};
+use options::{Options, Stop};
+use spec::Name;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
