@@ -1,727 +1,143 @@
-//! What is there, what shall be there, and what lies between.
+//! What is to be done, and in which order, as it is shown before it is done.
 
-use super::node::Place;
-use super::thing::{Body, End, Link, Thing, at, is_template_of};
-use crate::failure::{Exit, Failure, Result};
-use crate::names::{Among, TITLE, only_with};
-use crate::output::{Look, NOT_SHOWN, is_user_data};
+use super::difference::{Change, Line, Step, differences};
+use super::found::Known;
+use super::look;
+use super::thing::{Thing, at};
+use crate::failure::Result;
+use crate::output::{Column, Look, Record};
 use crate::session::Session;
-use crate::verbs::attach::{leads_to, links_of};
-use futures::TryStreamExt;
-use occi_client::{Entity, ErrorKind, Input, Listing, Model, TypeId, Value};
-use occi_model::AttributeName;
-use occi_model::infrastructure::STORAGE;
-use occi_model::templates::{OS_TPL, RESOURCE_TPL};
-use std::collections::HashMap;
+use crate::verbs::values::one_of_each_family;
+use anstyle::{AnsiColor, Style};
+use occi_client::Model;
+use serde_json::{Value as Json, json};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// The attribute that an action changes.
-pub(super) const STORAGE_SIZE: &str = "occi.storage.size";
-/// Longer values are cut for people.
-const MOST: usize = 60;
-
-/// The end of a link, found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Where {
-    /// Another thing of the files.
-    Thing(usize),
-    /// Something on the server.
-    At(String),
+/// What is to be done, and in which order.
+pub(super) struct Plan {
+    pub(super) model: Arc<Model>,
+    pub(super) known: Vec<Known>,
+    pub(super) order: Vec<usize>,
+    /// One for each of the things.
+    changes: Vec<Change>,
 }
 
-/// A thing, what it refers to, and what is there of it.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) thing: Thing,
-    /// Where its links lead, in their order.
-    pub(super) links: Vec<Where>,
-    pub(super) ends: Option<(Where, Where)>,
-    /// As it is, with its links in full.
-    pub(super) now: Option<Entity>,
-}
-
-impl Known {
-    fn refers_to(&self) -> impl Iterator<Item = usize> {
-        let ends = self.ends.iter().flat_map(|(source, target)| [source, target]);
-        self.links.iter().chain(ends).filter_map(|end| match end {
-            Where::Thing(other) => Some(*other),
-            Where::At(_) => None,
-        })
-    }
-}
-
-/// What is to be done about one thing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Change {
-    pub(super) lines: Vec<Line>,
-    pub(super) steps: Vec<Step>,
-}
-
-/// A part of what is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    /// The thing with all of its links.
-    Create,
-    /// Of the thing, or of the link at a location.
-    Update { at: Option<String>, body: Body },
-    /// Of a volume, to so many GiB.
-    Resize(f64),
-    /// The link with this number.
-    Attach(usize),
-    /// The link at a location.
-    Detach(String),
-}
-
-/// A line of the difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) sign: char,
-    pub(super) text: String,
-}
-
-fn line(sign: char, text: impl Into<String>) -> Line {
-    Line {
-        sign,
-        text: text.into(),
-    }
-}
-
-/// Finds on the server what the files name.
-///
-/// # Errors
-/// Two things of one kind and title, in the files or on the server; ends of links that are nowhere.
-pub(super) async fn find(things: Vec<Thing>, session: &Session) -> Result<Vec<Known>> {
-    for (number, thing) in things.iter().enumerate() {
-        let is_same = |other: &&Thing| other.kind == thing.kind && other.title == thing.title && thing.ends.is_none();
-        if let Some(other) = things[..number].iter().find(is_same)
-            && thing.title.is_some()
-        {
-            return Err(thing
-                .place
-                .refuse(format!("{} is at {} already", thing.name(), other.place)));
-        }
-    }
-    let mut known = Vec::new();
-    let mut finding = Finding {
-        session,
-        by_kind: HashMap::new(),
-    };
-    for thing in &things {
-        let mut links = Vec::new();
-        for link in &thing.links {
-            links.push(finding.end(&link.to, &things, &link.place).await?);
-        }
-        let ends = match &thing.ends {
-            Some((source, target)) => Some((
-                finding.end(source, &things, &thing.place).await?,
-                finding.end(target, &things, &thing.place).await?,
-            )),
-            None => None,
-        };
-        let now = match thing.ends {
-            None => finding.thing(thing).await?,
-            Some(_) => None,
-        };
-        known.push(Known {
-            thing: thing.clone(),
-            links,
-            ends,
-            now,
-        });
-    }
-    // Links are found where they start.
-    for number in 0..known.len() {
-        if let Some((source, target)) = known[number].ends.clone() {
-            known[number].now = finding.link(&known[number].thing, &source, &target, &known).await?;
-        }
-    }
-    Ok(known)
-}
-
-struct Finding<'s> {
-    session: &'s Session,
-    /// What has been listed of servers that do not look for titles themselves.
-    by_kind: HashMap<TypeId, Vec<Entity>>,
-}
-
-impl Finding<'_> {
-    async fn end(&self, end: &End, things: &[Thing], place: &Place) -> Result<Where> {
-        let model = self.session.model().await?;
-        if end.name.starts_with('/') || end.name.contains("://") {
-            let location = self.session.client.endpoint().path_of(&end.name);
-            let location = location.map_err(|error| at(place, error.into()))?;
-            let there = self.session.find_there(&location, &Among::All).await;
-            return Ok(Where::At(there.map_err(|failure| at(place, failure))?.location));
-        }
-        let is_meant = |thing: &Thing| {
-            let is_kind = |kind: &TypeId| model.descends_from(thing.kind.as_str(), kind.as_str());
-            let goes_by = |name: &Option<String>| name.as_deref() == Some(end.name.as_str());
-            (goes_by(&thing.title) || goes_by(&thing.id)) && end.kind.as_ref().is_none_or(is_kind)
-        };
-        let mut found = things.iter().enumerate().filter(|(_, thing)| is_meant(thing));
-        match (found.next(), found.next()) {
-            (Some((number, _)), None) => return Ok(Where::Thing(number)),
-            (Some((_, one)), Some((_, other))) => {
-                return Err(place
-                    .refuse(format!("{:?} could be any of several things", end.name))
-                    .with_hint(format!("- {} of {}", one.name(), one.place))
-                    .with_hint(format!("- {} of {}", other.name(), other.place)));
-            }
-            (None, _) => {}
-        }
-        let among = match &end.kind {
-            Some(kind) => Among::Kind(kind.to_string()),
-            None => Among::All,
-        };
-        let found = self.session.find(&end.name, &among).await;
-        Ok(Where::At(found.map_err(|failure| at(place, failure))?.location))
-    }
-
-    /// By the id that the file says, else by its title.
-    async fn thing(&mut self, thing: &Thing) -> Result<Option<Entity>> {
-        let model = self.session.model().await?;
-        let client = &self.session.client;
-        let home = model.kind(thing.kind.as_str())?.location.as_str();
-        if let Some(id) = &thing.id {
-            match client.show(&format!("{home}{id}")).await {
-                Ok(entity) => return self.whole(entity).await.map(Some),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let Some(title) = thing.title.as_deref() else {
-            return Ok(None);
-        };
-        let mut found: Vec<Entity> = match client.dialect().is_occid {
-            true => {
-                let listing = only_with(TITLE, title)?;
-                client.entities(home, &listing).await?.try_collect().await?
-            }
-            false => {
-                if !self.by_kind.contains_key(&thing.kind) {
-                    let all = client.entities(home, &Listing::default()).await?;
-                    self.by_kind.insert(thing.kind.clone(), all.try_collect().await?);
-                }
-                self.by_kind.get(&thing.kind).cloned().unwrap_or_default()
-            }
-        };
-        found.retain(|entity| entity.title() == Some(title) && entity.kind.as_ref() == Some(&thing.kind));
-        match (found.pop(), found.pop()) {
-            (None, _) => Ok(None),
-            (Some(only), None) => self.whole(only).await.map(Some),
-            (Some(one), Some(other)) => {
-                found.extend([other, one]);
-                let message = format!("there are {} of that name: {}", found.len(), thing.name());
-                let mut failure = thing.place.refuse(message);
-                failure.hints = found.iter().map(|entity| format!("- {}", entity.location)).collect();
-                Err(failure)
-            }
-        }
-    }
-
-    async fn whole(&self, mut entity: Entity) -> Result<Entity> {
-        entity.links = links_of(&entity, self.session).await?;
-        Ok(entity)
-    }
-
-    /// By its ends; of several between the same, by its title or id.
-    async fn link(&self, thing: &Thing, source: &Where, target: &Where, known: &[Known]) -> Result<Option<Entity>> {
-        let Some(target) = location(target, known) else {
-            return Ok(None);
-        };
-        let links = match source {
-            Where::Thing(number) => match &known[*number].now {
-                Some(entity) => entity.links.clone(),
-                None => return Ok(None),
-            },
-            Where::At(location) => {
-                let entity = self.session.client.show(location).await;
-                links_of(&entity.map_err(|error| at(&thing.place, error.into()))?, self.session).await?
-            }
-        };
-        let mut found: Vec<_> = links
-            .into_iter()
-            .filter(|link| leads_to(link, &target) && link.kind.as_ref() == Some(&thing.kind))
-            .collect();
-        if found.len() > 1 {
-            let is_meant = |link: &Entity| {
-                thing.id.as_deref() == Some(link.id.as_str())
-                    || thing.title.is_some() && thing.title.as_deref() == link.title()
+impl Plan {
+    pub(super) async fn of(files: &[PathBuf], session: &Session) -> Result<Self> {
+        let (model, known, order) = look(files, session).await?;
+        for Known { thing, now, .. } in &known {
+            let refused = match now {
+                None => thing.is_complete(&model, session.client.dialect().is_occid),
+                Some(_) => one_of_each_family(&thing.body.mixins, &model),
             };
-            let meant = found.iter().position(is_meant).unwrap_or(0);
-            return Ok(Some(found.swap_remove(meant)));
+            refused.map_err(|failure| at(&thing.place, failure))?;
         }
-        Ok(found.pop())
+        let changes = differences(&known, &model)?;
+        Ok(Self {
+            model,
+            known,
+            order,
+            changes,
+        })
     }
-}
 
-fn location(end: &Where, known: &[Known]) -> Option<String> {
-    match end {
-        Where::At(location) => Some(location.clone()),
-        Where::Thing(number) => known[*number].now.as_ref().map(|entity| entity.location.clone()),
+    /// The things that differ, in order.
+    pub(super) fn open(&self) -> impl Iterator<Item = (usize, &Known, &Change)> {
+        let all = self
+            .order
+            .iter()
+            .map(|number| (*number, &self.known[*number], &self.changes[*number]));
+        all.filter(|(_, _, change)| !change.steps.is_empty())
     }
-}
 
-/// The order in which things can be made: what others refer to comes first, else that of the files.
-///
-/// # Errors
-/// There is none: they refer to each other in a circle.
-pub(super) fn order(known: &[Known]) -> Result<Vec<usize>> {
-    let mut order: Vec<usize> = Vec::new();
-    let mut is_placed = vec![false; known.len()];
-    while order.len() < known.len() {
-        let before = order.len();
-        for (number, one) in known.iter().enumerate() {
-            if !is_placed[number] && one.refers_to().all(|other| is_placed[other]) {
-                is_placed[number] = true;
-                order.push(number);
+    pub(super) fn is_empty(&self) -> bool {
+        self.open().next().is_none()
+    }
+
+    pub(super) fn takes_away(&self) -> bool {
+        self.open()
+            .any(|(_, _, change)| change.steps.iter().any(|step| matches!(step, Step::Detach(_))))
+    }
+
+    /// What is there and broken is not mended by this.
+    pub(super) fn warn(&self, session: &Session) {
+        for Known { thing, now, .. } in &self.known {
+            let state = now.as_ref().and_then(|now| now.state(&self.model));
+            if let Some(state) = state.filter(|state| state.is_error()) {
+                let why = state.message.unwrap_or("the server does not say why");
+                session
+                    .output
+                    .note(format!("{} is in the state {}: {why}", thing.name(), state.word));
             }
         }
-        if order.len() == before {
-            let left = known.iter().zip(&is_placed).filter(|(_, is_placed)| !**is_placed);
-            let left: Vec<_> = left.map(|(one, _)| &one.thing).collect();
-            let names: Vec<_> = left.iter().map(|thing| thing.name()).collect();
-            return Err(left[0].place.refuse(format!(
-                "these refer to each other in a circle, so that none can be made first: {}",
-                names.join(", ")
-            )));
-        }
     }
-    Ok(order)
-}
 
-/// What is to be done about each thing.
-///
-/// # Errors
-/// Something cannot be changed once it is there.
-pub(super) fn differences(known: &[Known], model: &Model) -> Result<Vec<Change>> {
-    let of = |one: &Known| match &one.now {
-        Some(now) => changed(one, now, known, model),
-        None => Ok(new(one, model)),
-    };
-    known.iter().map(of).collect()
-}
-
-fn new(one: &Known, model: &Model) -> Change {
-    let Thing { body, once, links, .. } = &one.thing;
-    let mut lines = body_lines(body, model);
-    for (name, _) in &once.attributes {
-        lines.push(line('+', format!("{name}: (not shown)")));
-    }
-    lines.extend(links.iter().map(link_line));
-    Change {
-        lines,
-        steps: vec![Step::Create],
-    }
-}
-
-fn body_lines(body: &Body, model: &Model) -> Vec<Line> {
-    let mixins = body.mixins.iter().map(|id| line('+', mixin_words(id, model)));
-    let attributes = body.attributes.iter().filter(|(_, value)| *value != Input::Null);
-    let attributes = attributes.map(|(name, value)| line('+', format!("{name}: {}", input_words(name, value))));
-    mixins.chain(attributes).collect()
-}
-
-/// As the file says it.
-fn mixin_words(id: &TypeId, model: &Model) -> String {
-    for (family, word) in [(OS_TPL, "os"), (RESOURCE_TPL, "size")] {
-        if is_template_of(family, id, model) {
-            return format!("{word}: {}", id.term());
-        }
-    }
-    format!("mixin {id}")
-}
-
-fn link_line(link: &Link) -> Line {
-    let attributes = link.body.attributes.iter();
-    let attributes: Vec<_> = attributes
-        .map(|(name, value)| format!("{name}: {}", input_words(name, value)))
-        .collect();
-    let attributes = match attributes.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", attributes.join(", ")),
-    };
-    line('+', format!("{}{attributes}", link_name(link)))
-}
-
-fn link_name(link: &Link) -> String {
-    format!("{} to {}", link.kind.term(), link.to.name)
-}
-
-/// What is there and would have to be made anew.
-fn refused(place: &Place, name: &str, what: &str, now: &Entity) -> Failure {
-    Failure::new(Exit::Conflict, format!("{place}: {name}: {what}")).with_hint(format!(
-        "it cannot be changed once it is there; to make it anew: occi delete {}",
-        now.location
-    ))
-}
-
-fn changed(one: &Known, now: &Entity, known: &[Known], model: &Model) -> Result<Change> {
-    let thing = &one.thing;
-    let mut change = Change::default();
-    let mut body = body_difference(&thing.body, now, model, &mut change.lines, "")
-        .map_err(|what| refused(&thing.place, &thing.name(), &what, now))?;
-    if thing.title.is_some() && thing.title.as_deref() != now.title() && thing.ends.is_none() {
-        let title = thing.title.clone().unwrap_or_default();
-        let before = now.title().unwrap_or_default();
-        change
-            .lines
-            .push(line('~', format!("occi.core.title: {before} -> {title}")));
-        let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
-        body.attributes.push((name, Input::Typed(title.into())));
-    }
-    let mut attributes = body.attributes.iter();
-    let size = attributes.position(|(name, _)| is_resized(name, now, model));
-    let size = size.map(|size| body.attributes.remove(size).1);
-    if !body.mixins.is_empty() || !body.attributes.is_empty() {
-        change.steps.push(Step::Update { at: None, body });
-    }
-    if let Some(Input::Typed(size)) = size
-        && let Some(size) = size.as_f64()
-    {
-        let before = now.attribute(STORAGE_SIZE).and_then(Value::as_f64);
-        if let Some(before) = before.filter(|before| *before > size) {
-            let message = format!(
-                "{}: {}: a volume only grows, and this has {before} GiB",
-                thing.place,
-                thing.name()
-            );
-            return Err(Failure::new(Exit::Conflict, message));
-        }
-        change.steps.push(Step::Resize(size));
-    }
-    links_difference(one, now, known, model, &mut change)?;
-    Ok(change)
-}
-
-/// Whether it is an action that changes an attribute of this.
-fn is_resized(name: &AttributeName, now: &Entity, model: &Model) -> bool {
-    let is_of = |kind: &TypeId| {
-        model.descends_from(kind.as_str(), STORAGE) && model.action("resize", Some((kind, &[]))).is_ok()
-    };
-    name.as_str() == STORAGE_SIZE && now.kind.as_ref().is_some_and(is_of)
-}
-
-/// What is to be sent; the error is what cannot be changed.
-fn body_difference(
-    body: &Body,
-    now: &Entity,
-    model: &Model,
-    lines: &mut Vec<Line>,
-    before: &str,
-) -> Result<Body, String> {
-    let mut send = Body::default();
-    for mixin in body.mixins.iter().filter(|mixin| !now.mixins.contains(mixin)) {
-        if is_template_of(OS_TPL, mixin, model) {
-            match now.os(model) {
-                Some(os) => return Err(format!("it was made from {}, and not from {}", os.term(), mixin.term())),
-                // This server does not tell.
-                None => continue,
-            }
-        }
-        if is_template_of(RESOURCE_TPL, mixin, model)
-            && let Some(size) = now.size(model)
-        {
-            lines.push(line('~', format!("{before}size: {} -> {}", size.term(), mixin.term())));
-        } else {
-            lines.push(line('+', format!("{before}{}", mixin_words(mixin, model))));
-        }
-        send.mixins.push(mixin.clone());
-    }
-    let definitions = now.kind.as_ref().map(|kind| model.attributes_of(kind, &now.mixins));
-    let definitions = definitions.unwrap_or_default();
-    for (name, wanted) in &body.attributes {
-        let wanted_value = model.read_value(name.as_str(), wanted);
-        let is = now.attribute(name.as_str());
-        let mut definitions = definitions.iter();
-        let is_fixed = definitions.any(|definition| definition.name == *name && !definition.mutable);
-        match (is, &wanted_value) {
-            (None, None) => continue,
-            (Some(is), Some(wanted)) if is == wanted => continue,
-            _ if is_fixed && !is_resized(name, now, model) => {
-                return Err(match (is, &wanted_value) {
-                    (None, _) => format!("{name} is not set"),
-                    (Some(is), None) => format!("{name} is {}", words(name, is)),
-                    (Some(is), Some(wanted)) => {
-                        format!("{name} is {} and not {}", words(name, is), words(name, wanted))
-                    }
-                });
-            }
-            (None, Some(wanted)) => lines.push(line('+', format!("{before}{name}: {}", words(name, wanted)))),
-            (Some(is), None) => lines.push(line('-', format!("{before}{name}: {}", words(name, is)))),
-            (Some(is), Some(wanted)) => {
-                let (is, wanted) = (words(name, is), words(name, wanted));
-                lines.push(line('~', format!("{before}{name}: {is} -> {wanted}")));
-            }
-        }
-        let value = wanted_value.map_or(Input::Null, Input::Typed);
-        send.attributes.push((name.clone(), value));
-    }
-    Ok(send)
-}
-
-fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, change: &mut Change) -> Result<()> {
-    let could_be = |is: &Entity, link: &Link, to: &Where| {
-        let leads_there = location(to, known).is_some_and(|location| leads_to(is, &location));
-        leads_there && is_of(is, link.kind.as_str(), model)
-    };
-    let difference = |is: &Entity, link: &Link| {
-        let mut lines = Vec::new();
-        let body = body_difference(&link.body, is, model, &mut lines, &format!("{}: ", link_name(link)))?;
-        Ok::<_, String>((lines, body))
-    };
-    let mut left: Vec<&Entity> = now.links.iter().collect();
-    let mut missing = Vec::new();
-    for (number, (link, to)) in one.thing.links.iter().zip(&one.links).enumerate() {
-        // Of several to the same place, that which needs the least.
-        let could_become = left.iter().enumerate().filter(|(_, is)| could_be(is, link, to));
-        let could_become = could_become.filter_map(|(place, is)| Some((place, difference(is, link).ok()?)));
-        let Some((place, (lines, body))) = could_become.min_by_key(|(_, (lines, _))| lines.len()) else {
-            missing.push((number, link, to));
-            continue;
+    /// The difference for people.
+    pub(super) fn text(&self) -> String {
+        let color = |sign: char| {
+            let color = match sign {
+                '+' => AnsiColor::Green,
+                '-' => AnsiColor::Red,
+                _ => AnsiColor::Yellow,
+            };
+            Style::new().fg_color(Some(color.into()))
         };
-        let is = left.remove(place);
-        change.lines.extend(lines);
-        if !body.mixins.is_empty() || !body.attributes.is_empty() {
-            change.steps.push(Step::Update {
-                at: Some(is.location.clone()),
-                body,
+        let mut text = String::new();
+        for (_, Known { thing, now, .. }, change) in self.open() {
+            let sign = if now.is_some() { '~' } else { '+' };
+            let style = color(sign).bold();
+            let name = Look::Plain.words(&thing.name().into());
+            text.push_str(&format!("{style}{sign} {name}{style:#}\n"));
+            for Line { sign, text: words } in &change.lines {
+                let style = color(*sign);
+                let words = Look::Plain.words(&words.as_str().into());
+                text.push_str(&format!("{style}{sign}     {words}{style:#}\n"));
+            }
+        }
+        text
+    }
+
+    pub(super) fn print(&self, session: &Session) -> Result<()> {
+        if session.output.is_for_people() {
+            return match self.is_empty() {
+                true => session.output.text("nothing differs\n"),
+                false => session.output.painted(&self.text()),
+            };
+        }
+        let told = self.order.iter().map(|number| {
+            let change = match (&self.known[*number].now, self.changes[*number].steps.is_empty()) {
+                (None, _) => "create",
+                (Some(_), false) => "change",
+                (Some(_), true) => "none",
+            };
+            let now = self.known[*number].now.as_ref();
+            (*number, change, now.map(|now| now.location.as_str()))
+        });
+        self.records(told, session)
+    }
+
+    /// Things for machines: which, what about it, where it is.
+    pub(super) fn records<'p>(
+        &'p self,
+        told: impl Iterator<Item = (usize, &'static str, Option<&'p str>)>,
+        session: &Session,
+    ) -> Result<()> {
+        let columns = ["change", "kind", "title", "location"].map(|name| Column::new(name, Look::Plain));
+        let mut listing = session.output.list(columns.into(), None);
+        for (number, change, location) in told {
+            let Thing { kind, title, .. } = &self.known[number].thing;
+            let lines = self.changes[number].lines.iter();
+            let lines: Json = lines.map(|line| format!("{} {}", line.sign, line.text)).collect();
+            let json = json!({
+                "change": change,
+                "kind": kind.as_str(),
+                "title": title,
+                "location": location,
+                "differences": lines,
             });
+            listing.push(Record::other(location.unwrap_or_default(), json))?;
         }
-    }
-    for (number, link, to) in missing {
-        let other = left.iter().find(|is| could_be(is, link, to));
-        if let Some(is) = other
-            && let Err(what) = difference(is, link)
-        {
-            let name = format!("{}: {}", one.thing.name(), link_name(link));
-            return Err(refused(&link.place, &name, &what, is));
-        }
-        change.lines.push(link_line(link));
-        change.steps.push(Step::Attach(number));
-    }
-    // A link that stands alone in the files is wanted too.
-    let is_wanted = |is: &Entity| {
-        known.iter().any(|other| {
-            other.thing.ends.is_some() && other.now.as_ref().is_some_and(|now| now.location == is.location)
-        })
-    };
-    for is in left {
-        let is_whole = one.thing.whole.iter().any(|kind| is_of(is, kind, model));
-        if is_whole && !is_wanted(is) {
-            let target = is.target.as_deref().unwrap_or_default();
-            let other = known
-                .iter()
-                .find(|other| other.now.as_ref().is_some_and(|now| now.location == target));
-            let name = other.and_then(|other| other.thing.title.as_deref()).unwrap_or(target);
-            let term = is.kind.as_ref().map(TypeId::term).unwrap_or_default();
-            change.lines.push(line('-', format!("{term} to {name}")));
-            change.steps.push(Step::Detach(is.location.clone()));
-        }
-    }
-    Ok(())
-}
-
-fn is_of(entity: &Entity, kind: &str, model: &Model) -> bool {
-    entity
-        .kind
-        .as_ref()
-        .is_some_and(|own| model.descends_from(own.as_str(), kind))
-}
-
-fn input_words(name: &AttributeName, input: &Input) -> String {
-    match input {
-        Input::Typed(value) => words(name, value),
-        Input::Token(text) | Input::Quoted(text) => words(name, &Value::from(text.as_str())),
-        Input::Null => String::new(),
-    }
-}
-
-fn words(name: &AttributeName, value: &Value) -> String {
-    if is_user_data(name.as_str()) {
-        return NOT_SHOWN.to_owned();
-    }
-    let text = Look::of_attribute(name.as_str()).words(&value.to_json());
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::verbs::apply::node::Node;
-    use crate::verbs::apply::thing;
-    use occi_model::Registry;
-    use occi_rendering::response;
-    use proptest::prelude::*;
-    use std::path::Path;
-
-    fn model() -> Model {
-        let registry = Registry::standard();
-        Model::from(response::Model {
-            kinds: registry.kinds().iter().map(|kind| (**kind).clone()).collect(),
-            mixins: registry.mixins().iter().map(|mixin| (**mixin).clone()).collect(),
-            actions: registry.actions().iter().map(|action| (**action).clone()).collect(),
-        })
-    }
-
-    /// The things of a text that refer to nothing outside of it.
-    fn known(text: &str, now: &[Option<Entity>], model: &Model) -> Vec<Known> {
-        let things = thing::read(&Node::read(text, Path::new("x")).unwrap(), model).unwrap();
-        let place = |end: &End| {
-            let found = things
-                .iter()
-                .position(|thing| thing.title.as_deref() == Some(&end.name));
-            Where::Thing(found.unwrap())
-        };
-        let one = |(thing, now): (&Thing, &Option<Entity>)| Known {
-            links: thing.links.iter().map(|link| place(&link.to)).collect(),
-            ends: None,
-            now: now.clone(),
-            thing: thing.clone(),
-        };
-        things.iter().zip(now).map(one).collect()
-    }
-
-    fn put(entity: &mut Entity, body: &Body, model: &Model) {
-        for id in &body.mixins {
-            if is_template_of(RESOURCE_TPL, id, model) {
-                entity
-                    .mixins
-                    .retain(|other| !is_template_of(RESOURCE_TPL, other, model));
-            }
-            if !entity.mixins.contains(id) {
-                entity.mixins.push(id.clone());
-            }
-        }
-        for (name, input) in &body.attributes {
-            match model.read_value(name.as_str(), input) {
-                Some(value) => drop(entity.attributes.set(name.clone(), value)),
-                None => drop(entity.attributes.remove(name.as_str())),
-            }
-        }
-    }
-
-    fn linked(link: &Link, to: &Where, number: usize, model: &Model) -> Entity {
-        let Where::Thing(to) = to else { panic!("{to:?}") };
-        let mut entity = Entity::default();
-        entity.location = format!("/link/{number}");
-        entity.kind = Some(link.kind.clone());
-        entity.target = Some(format!("/thing/{to}"));
-        put(&mut entity, &link.body, model);
-        entity
-    }
-
-    /// What a server that does as it is told makes of a thing.
-    fn obeyed(number: usize, one: &Known, change: &Change, model: &Model) -> Option<Entity> {
-        let mut entity = one.now.clone();
-        for (step, at) in change.steps.iter().zip(100..) {
-            if *step == Step::Create {
-                let mut new = Entity::default();
-                new.location = format!("/thing/{number}");
-                new.kind = Some(one.thing.kind.clone());
-                put(&mut new, &one.thing.body, model);
-                let title = one.thing.title.clone().unwrap();
-                new.attributes.set("occi.core.title".parse().unwrap(), title);
-                let links = one.thing.links.iter().zip(&one.links).enumerate();
-                new.links = links.map(|(at, (link, to))| linked(link, to, at, model)).collect();
-                entity = Some(new);
-                continue;
-            }
-            let now = entity.as_mut().unwrap();
-            match step {
-                Step::Create => {}
-                Step::Update { at: None, body } => put(now, body, model),
-                Step::Update { at: Some(at), body } => {
-                    let link = now.links.iter_mut().find(|link| link.location == *at);
-                    put(link.unwrap(), body, model);
-                }
-                Step::Resize(size) => drop(now.attributes.set(STORAGE_SIZE.parse().unwrap(), *size)),
-                Step::Attach(link) => {
-                    let link = linked(&one.thing.links[*link], &one.links[*link], 100 * number + at, model);
-                    now.links.push(link);
-                }
-                Step::Detach(location) => now.links.retain(|link| link.location != *location),
-            }
-        }
-        entity
-    }
-
-    fn compute() -> impl Strategy<Value = String> {
-        let one_of = |values: &'static [&'static str]| prop::sample::select(values);
-        let networks = [
-            "",
-            "networks: [n]",
-            "networks: []",
-            "networks: [n, m]",
-            "networks: [n, n]",
-        ];
-        let more = [
-            "networks: [{network: n, address: 10.0.0.5}]",
-            "networks: [{network: n, address: 10.0.0.6}, m]",
-        ];
-        (
-            one_of(&["", "cores: 1", "cores: 2", "cores: null"]),
-            one_of(&["", "memory: 512M", "memory: 0.5", "memory: 2"]),
-            one_of(&["", "summary: a", "summary: b", "summary: ~"]),
-            one_of(&["", "size: small", "size: large"]),
-            prop::sample::select([networks.as_slice(), more.as_slice()].concat()),
-            one_of(&[
-                "",
-                "volumes: [s]",
-                "volumes: [{storage: s, device: /dev/vdb}]",
-                "volumes: []",
-            ]),
-        )
-            .prop_map(|(cores, memory, summary, size, networks, volumes)| {
-                let keys = [cores, memory, summary, size, networks, volumes];
-                let keys = keys.iter().filter(|key| !key.is_empty());
-                keys.fold("- compute: c\n".to_owned(), |text, key| format!("{text}  {key}\n"))
-            })
-    }
-
-    fn file() -> impl Strategy<Value = String> {
-        let network = prop::sample::select(&["", "  address: 10.0.0.0/24\n", "  vlan: 7\n"]);
-        let size = prop::sample::select(&["1", "1G", "1024M", "2G"]);
-        (compute(), network, size).prop_map(|(compute, network, size)| {
-            format!("{compute}- network: n\n{network}- network: m\n- storage: s\n  size: {size}\n")
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_done_leaves_no_difference(first in file(), second in file()) {
-            let model = model();
-            let mut now = vec![None, None, None, None];
-            for text in [&first, &second] {
-                let before = known(text, &now, &model);
-                order(&before).unwrap();
-                // A volume does not become smaller.
-                let Ok(changes) = differences(&before, &model) else {
-                    let is_large = |text: &str| text.contains("size: 2G");
-                    prop_assert!(is_large(&first) && !is_large(&second));
-                    return Ok(());
-                };
-                for (number, (one, change)) in before.iter().zip(&changes).enumerate() {
-                    // There is something to say exactly if there is something to do.
-                    if one.now.is_some() {
-                        prop_assert_eq!(change.lines.is_empty(), change.steps.is_empty(), "{:?}", change);
-                    }
-                    now[number] = obeyed(number, one, change, &model);
-                }
-                let after = differences(&known(text, &now, &model), &model).unwrap();
-                prop_assert!(after.iter().all(|change| *change == Change::default()), "{first}{second}{after:?}");
-            }
-            // What the second does not name is as the first left it.
-            for name in ["cores", "memory", "summary"] {
-                let line = |text: &str| text.lines().find(|line| line.contains(name)).map(str::to_owned);
-                if line(&second).is_none() && let Some(named) = line(&first) {
-                    let compute = now[0].as_ref().unwrap();
-                    let is_there = compute.attributes.iter().any(|(full, _)| full.as_str().ends_with(name));
-                    prop_assert_eq!(is_there, !named.contains("null") && !named.contains('~'));
-                }
-            }
-        }
+        listing.finish()
     }
 }

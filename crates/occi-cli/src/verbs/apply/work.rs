@@ -1,7 +1,8 @@
 //! Doing what is to be done, one thing after the other.
 
-use super::Plan;
-use super::plan::{Known, STORAGE_SIZE, Step, Where};
+use super::difference::{STORAGE_SIZE, Step};
+use super::found::{Known, Where};
+use super::plan::Plan;
 use super::thing::{Body, Link, Thing};
 use crate::failure::{Failure, Result};
 use crate::progress::{Waiting, is_so_far};

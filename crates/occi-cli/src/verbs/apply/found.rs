@@ -1,0 +1,245 @@
+//! What the files name, as it is on the server, and the order in which it can be made.
+
+use super::node::Place;
+use super::thing::{End, Thing, at};
+use crate::failure::Result;
+use crate::names::{Among, TITLE, only_with};
+use crate::session::Session;
+use crate::verbs::attach::{leads_to, links_of};
+use futures::TryStreamExt;
+use occi_client::{Entity, ErrorKind, Listing, TypeId};
+use std::collections::HashMap;
+
+/// The end of a link, found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// Another thing of the files.
+    Thing(usize),
+    /// Something on the server.
+    At(String),
+}
+
+/// A thing, what it refers to, and what is there of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) thing: Thing,
+    /// Where its links lead, in their order.
+    pub(super) links: Vec<Where>,
+    pub(super) ends: Option<(Where, Where)>,
+    /// As it is, with its links in full.
+    pub(super) now: Option<Entity>,
+}
+
+impl Known {
+    fn refers_to(&self) -> impl Iterator<Item = usize> {
+        let ends = self.ends.iter().flat_map(|(source, target)| [source, target]);
+        self.links.iter().chain(ends).filter_map(|end| match end {
+            Where::Thing(other) => Some(*other),
+            Where::At(_) => None,
+        })
+    }
+}
+
+/// Finds on the server what the files name.
+///
+/// # Errors
+/// Two things of one kind and title, in the files or on the server; ends of links that are nowhere.
+pub(super) async fn find(things: Vec<Thing>, session: &Session) -> Result<Vec<Known>> {
+    for (number, thing) in things.iter().enumerate() {
+        let is_same = |other: &&Thing| other.kind == thing.kind && other.title == thing.title && thing.ends.is_none();
+        if let Some(other) = things[..number].iter().find(is_same)
+            && thing.title.is_some()
+        {
+            return Err(thing
+                .place
+                .refuse(format!("{} is at {} already", thing.name(), other.place)));
+        }
+    }
+    let mut known = Vec::new();
+    let mut finding = Finding {
+        session,
+        by_kind: HashMap::new(),
+    };
+    for thing in &things {
+        let mut links = Vec::new();
+        for link in &thing.links {
+            links.push(finding.end(&link.to, &things, &link.place).await?);
+        }
+        let ends = match &thing.ends {
+            Some((source, target)) => Some((
+                finding.end(source, &things, &thing.place).await?,
+                finding.end(target, &things, &thing.place).await?,
+            )),
+            None => None,
+        };
+        let now = match thing.ends {
+            None => finding.thing(thing).await?,
+            Some(_) => None,
+        };
+        known.push(Known {
+            thing: thing.clone(),
+            links,
+            ends,
+            now,
+        });
+    }
+    // Links are found where they start.
+    for number in 0..known.len() {
+        if let Some((source, target)) = known[number].ends.clone() {
+            known[number].now = finding.link(&known[number].thing, &source, &target, &known).await?;
+        }
+    }
+    Ok(known)
+}
+
+struct Finding<'s> {
+    session: &'s Session,
+    /// What has been listed of servers that do not look for titles themselves.
+    by_kind: HashMap<TypeId, Vec<Entity>>,
+}
+
+impl Finding<'_> {
+    async fn end(&self, end: &End, things: &[Thing], place: &Place) -> Result<Where> {
+        let model = self.session.model().await?;
+        if end.name.starts_with('/') || end.name.contains("://") {
+            let location = self.session.client.endpoint().path_of(&end.name);
+            let location = location.map_err(|error| at(place, error.into()))?;
+            let there = self.session.find_there(&location, &Among::All).await;
+            return Ok(Where::At(there.map_err(|failure| at(place, failure))?.location));
+        }
+        let is_meant = |thing: &Thing| {
+            let is_kind = |kind: &TypeId| model.descends_from(thing.kind.as_str(), kind.as_str());
+            let goes_by = |name: &Option<String>| name.as_deref() == Some(end.name.as_str());
+            (goes_by(&thing.title) || goes_by(&thing.id)) && end.kind.as_ref().is_none_or(is_kind)
+        };
+        let mut found = things.iter().enumerate().filter(|(_, thing)| is_meant(thing));
+        match (found.next(), found.next()) {
+            (Some((number, _)), None) => return Ok(Where::Thing(number)),
+            (Some((_, one)), Some((_, other))) => {
+                return Err(place
+                    .refuse(format!("{:?} could be any of several things", end.name))
+                    .with_hint(format!("- {} of {}", one.name(), one.place))
+                    .with_hint(format!("- {} of {}", other.name(), other.place)));
+            }
+            (None, _) => {}
+        }
+        let among = match &end.kind {
+            Some(kind) => Among::Kind(kind.to_string()),
+            None => Among::All,
+        };
+        let found = self.session.find(&end.name, &among).await;
+        Ok(Where::At(found.map_err(|failure| at(place, failure))?.location))
+    }
+
+    /// By the id that the file says, else by its title.
+    async fn thing(&mut self, thing: &Thing) -> Result<Option<Entity>> {
+        let model = self.session.model().await?;
+        let client = &self.session.client;
+        let home = model.kind(thing.kind.as_str())?.location.as_str();
+        if let Some(id) = &thing.id {
+            match client.show(&format!("{home}{id}")).await {
+                Ok(entity) => return self.whole(entity).await.map(Some),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(title) = thing.title.as_deref() else {
+            return Ok(None);
+        };
+        let mut found: Vec<Entity> = match client.dialect().is_occid {
+            true => {
+                let listing = only_with(TITLE, title)?;
+                client.entities(home, &listing).await?.try_collect().await?
+            }
+            false => {
+                if !self.by_kind.contains_key(&thing.kind) {
+                    let all = client.entities(home, &Listing::default()).await?;
+                    self.by_kind.insert(thing.kind.clone(), all.try_collect().await?);
+                }
+                self.by_kind.get(&thing.kind).cloned().unwrap_or_default()
+            }
+        };
+        found.retain(|entity| entity.title() == Some(title) && entity.kind.as_ref() == Some(&thing.kind));
+        match (found.pop(), found.pop()) {
+            (None, _) => Ok(None),
+            (Some(only), None) => self.whole(only).await.map(Some),
+            (Some(one), Some(other)) => {
+                found.extend([other, one]);
+                let message = format!("there are {} of that name: {}", found.len(), thing.name());
+                let mut failure = thing.place.refuse(message);
+                failure.hints = found.iter().map(|entity| format!("- {}", entity.location)).collect();
+                Err(failure)
+            }
+        }
+    }
+
+    async fn whole(&self, mut entity: Entity) -> Result<Entity> {
+        entity.links = links_of(&entity, self.session).await?;
+        Ok(entity)
+    }
+
+    /// By its ends; of several between the same, by its title or id.
+    async fn link(&self, thing: &Thing, source: &Where, target: &Where, known: &[Known]) -> Result<Option<Entity>> {
+        let Some(target) = location(target, known) else {
+            return Ok(None);
+        };
+        let links = match source {
+            Where::Thing(number) => match &known[*number].now {
+                Some(entity) => entity.links.clone(),
+                None => return Ok(None),
+            },
+            Where::At(location) => {
+                let entity = self.session.client.show(location).await;
+                links_of(&entity.map_err(|error| at(&thing.place, error.into()))?, self.session).await?
+            }
+        };
+        let mut found: Vec<_> = links
+            .into_iter()
+            .filter(|link| leads_to(link, &target) && link.kind.as_ref() == Some(&thing.kind))
+            .collect();
+        if found.len() > 1 {
+            let is_meant = |link: &Entity| {
+                thing.id.as_deref() == Some(link.id.as_str())
+                    || thing.title.is_some() && thing.title.as_deref() == link.title()
+            };
+            let meant = found.iter().position(is_meant).unwrap_or(0);
+            return Ok(Some(found.swap_remove(meant)));
+        }
+        Ok(found.pop())
+    }
+}
+
+pub(super) fn location(end: &Where, known: &[Known]) -> Option<String> {
+    match end {
+        Where::At(location) => Some(location.clone()),
+        Where::Thing(number) => known[*number].now.as_ref().map(|entity| entity.location.clone()),
+    }
+}
+
+/// The order in which things can be made: what others refer to comes first, else that of the files.
+///
+/// # Errors
+/// There is none: they refer to each other in a circle.
+pub(super) fn order(known: &[Known]) -> Result<Vec<usize>> {
+    let mut order: Vec<usize> = Vec::new();
+    let mut is_placed = vec![false; known.len()];
+    while order.len() < known.len() {
+        let before = order.len();
+        for (number, one) in known.iter().enumerate() {
+            if !is_placed[number] && one.refers_to().all(|other| is_placed[other]) {
+                is_placed[number] = true;
+                order.push(number);
+            }
+        }
+        if order.len() == before {
+            let left = known.iter().zip(&is_placed).filter(|(_, is_placed)| !**is_placed);
+            let left: Vec<_> = left.map(|(one, _)| &one.thing).collect();
+            let names: Vec<_> = left.iter().map(|thing| thing.name()).collect();
+            return Err(left[0].place.refuse(format!(
+                "these refer to each other in a circle, so that none can be made first: {}",
+                names.join(", ")
+            )));
+        }
+    }
+    Ok(order)
+}
