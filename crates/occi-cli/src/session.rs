@@ -36,6 +36,7 @@ impl Session {
             endpoint,
             credentials,
             keystone,
+            keystone_token,
             connector,
             project,
             output: usual,
@@ -50,6 +51,9 @@ impl Session {
             .keystone(keystone)
             .product(concat!("occi/", env!("CARGO_PKG_VERSION")))
             .connector(connector);
+        if let Some(token) = keystone_token {
+            builder = builder.keystone_token(token);
+        }
         if let Some(project) = project {
             builder = builder.project(project);
         }

@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     pub(crate) endpoint: Endpoint,
     pub(crate) credentials: Credentials,
     pub(crate) keystone: keystone::Options,
+    /// With which the catalogue came that says where the server is.
+    pub(crate) keystone_token: Option<keystone::Token>,
     pub(crate) connector: Connector,
     pub(crate) project: Option<String>,
     /// How to print, unless the command says.
@@ -371,18 +373,20 @@ pub(crate) async fn connect(
     let credentials = credentials(name, context, secrets, &connector).map_err(about)?;
     hide(&credentials);
     let keystone = keystone_options(context);
-    let endpoint = match (endpoint, &credentials) {
-        (Some(endpoint), _) => endpoint,
+    let (endpoint, keystone_token) = match (endpoint, &credentials) {
+        (Some(endpoint), _) => (endpoint, None),
         (None, Credentials::Keystone(identity)) => {
-            let found = keystone::service(SERVICE, context.region.as_deref(), identity, &keystone, &connector).await;
-            found.map_err(|error| {
-                let is_not_listed = error.kind() == occi_client::ErrorKind::NotFound && error.status().is_none();
+            let token = keystone::token(identity, &keystone, &connector).await;
+            let token = token.map_err(|error| about(Failure::from(error)))?;
+            let found = token.service(SERVICE, context.region.as_deref()).map_err(|error| {
+                let is_not_listed = error.kind() == occi_client::ErrorKind::NotFound;
                 let failure = about(Failure::from(error));
                 match is_not_listed {
                     true => failure.with_hint("clouds.yaml can say where it is: occi_endpoint_override: URL"),
                     false => failure,
                 }
-            })?
+            })?;
+            (found, Some(token))
         }
         (None, _) => return Err(about(Failure::usage("endpoint is missing"))),
     };
@@ -403,6 +407,7 @@ pub(crate) async fn connect(
         endpoint,
         credentials,
         keystone,
+        keystone_token,
         connector,
         project: context.project.clone(),
         output: output.map_err(Failure::usage)?,

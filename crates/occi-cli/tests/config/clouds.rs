@@ -130,6 +130,11 @@ pub(crate) async fn catalogue() {
         let said = person.occi(&format!("--cloud {cloud} --debug api GET /who")).await;
         let who = who.replace("c-of", "c-1-of");
         assert_eq!(said.out, format!("{who}\n"), "{cloud}: {said:?}");
+        // One log-in, for the catalogue and the server. A password gives a token without a project first.
+        let asked = keystone.lines();
+        let asked = asked.iter().filter(|line| *line == "POST /v3/auth/tokens").count();
+        let is_by_password = cloud == "plain" || cloud.starts_with("by_");
+        assert_eq!(asked, if is_by_password { 2 } else { 1 }, "{cloud}");
     }
     assert_eq!(
         person.good("--cloud plain --project two api GET /who").await,

@@ -3,7 +3,7 @@
 //! A server that wants its tokens answers 401 with `WWW-Authenticate: Keystone uri='...'`. That address shows the versions
 //! that Keystone speaks; version 3 is taken before 2.0. Somebody with several projects has to choose one: without a
 //! choice the first that gives a token is taken, and [`Chosen`] says so. With a token comes a catalogue of the services of
-//! the cloud, in which [`service`] looks for one.
+//! the cloud, in which [`Token::service`] looks for one.
 
 use crate::answer::RawAnswer;
 use crate::auth::{X_AUTH_TOKEN, is_no_worse, secret_header};
@@ -111,12 +111,15 @@ pub struct Chosen {
     pub is_arbitrary: bool,
 }
 
-/// A token, and for which project it is, where that is known.
+/// A token, for which project it is, and what there is besides. It does not print.
 #[derive(Clone, Debug)]
-pub(crate) struct Token {
+pub struct Token {
     pub(crate) secret: SecretString,
+    /// Where that is known.
     pub(crate) project: Option<Chosen>,
     catalogue: Vec<Service>,
+    /// Who gave it.
+    keystone: Endpoint,
 }
 
 /// A line of the catalogue.
@@ -127,18 +130,12 @@ struct Service {
     url: String,
 }
 
-/// Where the public address of a service is, by its type in the catalogue that comes with a token.
+/// A token of the Keystone at [`Options::url`], for who has to know before there is a client where the server is.
+/// [`Builder::keystone_token`](crate::Builder::keystone_token) saves that client a log-in of its own.
 ///
 /// # Errors
-/// [`Options::url`] is not set; no token is given; [`ErrorKind::NotFound`] if there is no such service, or none in the
-/// region; [`ErrorKind::Protocol`] if its address is one where credentials would be seen on the way, and Keystone's is not.
-pub async fn service(
-    kind: &str,
-    region: Option<&str>,
-    identity: &Identity,
-    options: &Options,
-    connector: &Connector,
-) -> Result<Endpoint> {
+/// [`Options::url`] is not set; no token is given.
+pub async fn token(identity: &Identity, options: &Options, connector: &Connector) -> Result<Token> {
     let url = options.url.as_deref();
     let endpoint: Endpoint = url
         .ok_or_else(|| Error::invalid("the address of Keystone is not known"))?
@@ -149,34 +146,42 @@ pub async fn service(
         options,
         limit: connector.limits.whole,
     };
-    let catalogue = keystone.token(identity).await?.catalogue;
-    let mut found = catalogue.iter().filter(|service| service.kind == kind);
-    let found = found.find(|service| region.is_none_or(|region| service.region == region));
-    match found {
-        Some(service) => {
-            let server = &keystone.endpoint;
-            let found: Endpoint = service.url.parse().map_err(|error: Error| {
-                Error::protocol(format!(
-                    "the catalogue of the Keystone at {server} lists no address: {error}"
-                ))
-            })?;
-            match is_no_worse(&found, server) {
-                true => Ok(found),
-                false => Err(Error::protocol(format!(
-                    "the catalogue of the Keystone at {server} sends us to {found}, where credentials would be seen on the way"
-                ))
-                .with_hint("name the address of the service yourself")),
+    keystone.token(identity).await
+}
+
+impl Token {
+    /// Where the public address of a service is, by its type in the catalogue.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such service, or none in the region; [`ErrorKind::Protocol`] if its address is
+    /// one where credentials would be seen on the way, and Keystone's is not.
+    pub fn service(&self, kind: &str, region: Option<&str>) -> Result<Endpoint> {
+        let server = &self.keystone;
+        let mut found = self.catalogue.iter().filter(|service| service.kind == kind);
+        let found = found.find(|service| region.is_none_or(|region| service.region == region));
+        match found {
+            Some(service) => {
+                let found: Endpoint = service.url.parse().map_err(|error: Error| {
+                    Error::protocol(format!(
+                        "the catalogue of the Keystone at {server} lists no address: {error}"
+                    ))
+                })?;
+                match is_no_worse(&found, server) {
+                    true => Ok(found),
+                    false => Err(Error::protocol(format!(
+                        "the catalogue of the Keystone at {server} sends us to {found}, where credentials would be seen on the way"
+                    ))
+                    .with_hint("name the address of the service yourself")),
+                }
             }
-        }
-        None => {
-            let place = region
-                .map(|region| format!(" in the region {region:?}"))
-                .unwrap_or_default();
-            let message = format!(
-                "the catalogue of the Keystone at {} lists no service of the type {kind:?}{place}",
-                keystone.endpoint
-            );
-            Err(Error::new(ErrorKind::NotFound, message))
+            None => {
+                let place = region
+                    .map(|region| format!(" in the region {region:?}"))
+                    .unwrap_or_default();
+                let message =
+                    format!("the catalogue of the Keystone at {server} lists no service of the type {kind:?}{place}");
+                Err(Error::new(ErrorKind::NotFound, message))
+            }
         }
     }
 }
@@ -422,6 +427,7 @@ impl Keystone<'_> {
             secret,
             project,
             catalogue,
+            keystone: self.endpoint.clone(),
         })
     }
 
@@ -444,6 +450,7 @@ impl Keystone<'_> {
             catalogue: services(document.pointer("/access/serviceCatalog"), |endpoint| {
                 endpoint.get("publicURL")?.as_str()
             }),
+            keystone: self.endpoint.clone(),
         })
     }
 

@@ -119,14 +119,34 @@ struct Current {
     project: Option<Chosen>,
 }
 
+impl Current {
+    fn of(token: keystone::Token) -> Result<Self> {
+        Ok(Self {
+            header: Some((X_AUTH_TOKEN, secret_header(&token.secret)?)),
+            project: token.project,
+        })
+    }
+}
+
 impl Auth {
-    pub(crate) fn new(credentials: Credentials, keystone: keystone::Options, connector: Connector) -> Result<Self> {
-        let header = credentials.header()?;
+    pub(crate) fn new(
+        credentials: Credentials,
+        keystone: keystone::Options,
+        token: Option<keystone::Token>,
+        connector: Connector,
+    ) -> Result<Self> {
+        let current = match token {
+            Some(token) => Current::of(token)?,
+            None => Current {
+                header: credentials.header()?,
+                project: None,
+            },
+        };
         Ok(Self {
             credentials,
             keystone,
             connector,
-            current: RwLock::new(Current { header, project: None }),
+            current: RwLock::new(current),
             renewing: tokio::sync::Mutex::new(()),
         })
     }
@@ -189,7 +209,10 @@ impl Auth {
                 true => known,
                 false => bearer(&session.renew().await?)?,
             };
-            self.set((header::AUTHORIZATION, value), None);
+            self.set(Current {
+                header: Some((header::AUTHORIZATION, value)),
+                project: None,
+            });
             return Ok(true);
         }
         Ok(false)
@@ -218,16 +241,12 @@ impl Auth {
             Identity::Password { user, .. } => not_accepted(user, refusal, endpoint),
             _ => refusal,
         })?;
-        self.set((X_AUTH_TOKEN, secret_header(&token.secret)?), token.project);
+        self.set(Current::of(token)?);
         Ok(true)
     }
 
-    fn set(&self, header: Header, project: Option<Chosen>) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Current {
-            header: Some(header),
-            project,
-        };
+    fn set(&self, current: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Builder {
     endpoint: Endpoint,
     credentials: Credentials,
     keystone: keystone::Options,
+    keystone_token: Option<keystone::Token>,
     dialect: Dialect,
     connector: Connector,
     retries: Retries,
@@ -34,6 +35,7 @@ impl Builder {
             endpoint,
             credentials: Credentials::None,
             keystone: keystone::Options::default(),
+            keystone_token: None,
             dialect: Dialect::default(),
             connector: Connector::default(),
             retries: Retries::default(),
@@ -52,6 +54,13 @@ impl Builder {
     /// What to tell Keystone, should the server want its tokens.
     pub fn keystone(mut self, options: keystone::Options) -> Self {
         self.keystone = options;
+        self
+    }
+
+    /// A token that Keystone has given for these credentials already. When the server does not accept it any more,
+    /// Keystone is asked for another one.
+    pub fn keystone_token(mut self, token: keystone::Token) -> Self {
+        self.keystone_token = Some(token);
         self
     }
 
@@ -120,6 +129,7 @@ impl Builder {
             endpoint,
             credentials,
             keystone,
+            keystone_token,
             mut dialect,
             connector,
             retries,
@@ -142,7 +152,7 @@ impl Builder {
         }
         Ok(Client(Arc::new(Shared {
             limits: connector.limits,
-            auth: Auth::new(credentials, keystone, connector)?,
+            auth: Auth::new(credentials, keystone, keystone_token, connector)?,
             project: project.transpose()?,
             state: RwLock::new(State { dialect, model, saved }),
             discovering: tokio::sync::Mutex::new(()),

@@ -271,7 +271,7 @@ async fn credentials_go_to_no_keystone_where_they_would_be_seen() {
 
 #[tokio::test]
 async fn a_catalogue_sends_nobody_where_credentials_would_be_seen() {
-    use occi_client::keystone::service;
+    use occi_client::keystone::token;
     use occi_client::transport::{Incoming, Transport};
 
     /// A Keystone whose catalogue lists this.
@@ -314,8 +314,8 @@ async fn a_catalogue_sends_nobody_where_credentials_would_be_seen() {
         connector.transport = Some(Arc::new(Listing(listed)));
         let mut options = Options::default();
         options.url = Some(keystone.to_owned());
-        let found = service("occi", None, &identity, &options, &connector).await;
-        match found {
+        let token = token(&identity, &options, &connector).await.unwrap();
+        match token.service("occi", None) {
             Ok(found) => assert!(is_taken && found.to_string() == listed, "{keystone} lists {listed}"),
             Err(error) => {
                 assert_eq!(
