@@ -18,6 +18,7 @@ use occi_model::infrastructure::USERDATA;
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 use std::cmp::Ordering;
+use std::fmt::Display;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::str::FromStr;
 
@@ -174,8 +175,11 @@ impl Output {
         flushed(out, written)
     }
 
-    /// What came of so many things: the only one itself, of several one list.
+    /// What came of so many things: the only one itself, of several one list, of nothing nothing.
     pub(crate) fn show_all(&self, records: Vec<Record>, is_one: bool) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
         if let ([only], true) = (records.as_slice(), is_one) {
             return self.show(only);
         }
@@ -188,14 +192,28 @@ impl Output {
             }
             return Ok(());
         }
-        let mut listing = self.list(
-            vec![Column::new("id", Look::Plain), Column::new("title", Look::Plain)],
-            None,
-        );
+        let names: &[&str] = match records.iter().any(|record| record.json.get("would").is_some()) {
+            true => &["would", "name", "location"],
+            false => &["id", "title"],
+        };
+        let columns = names.iter().map(|name| Column::new(name, Look::Plain)).collect();
+        let mut listing = self.list(columns, None);
         for record in records {
             listing.push(record)?;
         }
         listing.finish()
+    }
+
+    /// Says what would be done: people a line, machines `what` with the members `would`, `name`, and `location` if there is
+    /// one.
+    pub(crate) fn would(&self, line: impl Display, what: Json) -> Result<Vec<Record>> {
+        if self.is_for_people() {
+            self.text(&format!("would {line}\n"))?;
+            return Ok(Vec::new());
+        }
+        let name = what.get("location").or_else(|| what.get("name"));
+        let name = name.and_then(Json::as_str).unwrap_or_default().to_owned();
+        Ok(vec![Record::other(name, what)])
     }
 
     /// Many things.

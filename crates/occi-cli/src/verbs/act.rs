@@ -13,7 +13,7 @@ use occi_client::{Done, Entity, EntityDraft, ErrorKind, Input, Model, Until};
 use occi_model::infrastructure::{COMPUTE, COMPUTE_ACTION};
 use occi_model::templates::RESOURCE_TPL;
 use occi_model::{AttributeDefinition, Registry, TypeId, ValueType};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// On what, and whether to wait.
 #[derive(Debug, Args)]
@@ -187,14 +187,32 @@ impl Plain {
         each_found(found, session, async |found| {
             is_complete(&found, action, parameters, &model)?;
             if self.dry_run {
-                let line = format!("would {action} {} ({})\n", found.name, found.location);
-                session.output.text(&line)?;
-                return Ok(Vec::new());
+                return would(action, &found, "", parameters, session);
             }
             act(&found, action, parameters, self.waiting, session).await
         })
         .await
     }
+}
+
+/// Says what would be done with something, and how.
+fn would(action: &str, on: &Found, how: &str, parameters: &[(&str, Input)], session: &Session) -> Result<Vec<Record>> {
+    let value = |value: &Input| match value {
+        Input::Typed(value) => value.to_json(),
+        Input::Token(text) | Input::Quoted(text) => text.as_str().into(),
+        Input::Null => Json::Null,
+    };
+    let values = parameters.iter();
+    let values = values.map(|(name, given)| ((*name).to_owned(), value(given)));
+    let what = json!({
+        "would": action,
+        "name": on.name,
+        "location": on.location,
+        "parameters": values.collect::<Json>(),
+    });
+    session
+        .output
+        .would(format_args!("{action} {} ({}){how}", on.name, on.location), what)
 }
 
 /// Refuses what lacks a parameter that has to be given.
@@ -317,23 +335,21 @@ impl Save {
             let usual = || Some(SaveMethod::Hot).filter(|_| is_running && knows_methods(&entity, &model));
             let method = self.method.or_else(usual);
             let is_stopped = is_running && method != Some(SaveMethod::Hot);
+            let mut parameters = Vec::new();
+            parameters.extend(self.title.as_deref().map(|name| ("name", Input::Typed(name.into()))));
+            parameters.extend(method.map(|method| ("method", word(method))));
             if self.on.dry_run {
                 let how = match (is_running, is_stopped) {
                     (_, true) => ": it is stopped for its copy and started again",
                     (true, false) => ": it goes on running meanwhile",
                     (false, false) => "",
                 };
-                let line = format!("would save {} ({}){how}\n", found.name, found.location);
-                session.output.text(&line)?;
-                return Ok(Vec::new());
+                return would("save", &found, how, &parameters, session);
             }
             if is_stopped {
                 let words = format!("{} is stopped for its copy and started again", found.name);
                 session.output.note(words);
             }
-            let mut parameters = Vec::new();
-            parameters.extend(self.title.as_deref().map(|name| ("name", Input::Typed(name.into()))));
-            parameters.extend(method.map(|method| ("method", word(method))));
             act(&found, "save", &parameters, self.on.waiting, session).await
         })
         .await
@@ -377,12 +393,12 @@ impl Resize {
             false => Size::Gib(gib(size).map_err(Failure::usage)?),
         };
         if self.dry_run {
-            let size = match size {
-                Size::Template(id) => id.to_string(),
-                Size::Gib(size) => format!("{size} GiB"),
+            let (words, size) = match size {
+                Size::Template(id) => (id.to_string(), Input::Typed(id.as_str().into())),
+                Size::Gib(size) => (format!("{size} GiB"), Input::Typed(size.into())),
             };
-            let line = format!("would resize {} to {size}\n", found.name);
-            return session.output.text(&line);
+            let would = would("resize", &found, &format!(" to {words}"), &[("size", size)], session)?;
+            return session.output.show_all(would, true);
         }
         let records = match size {
             Size::Template(id) => {

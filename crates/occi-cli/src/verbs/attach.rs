@@ -16,6 +16,7 @@ use occi_client::infrastructure::{NetworkInterface, StorageLink};
 use occi_client::{Entity, EntityDraft, Kind, Model, Until};
 use occi_model::core::LINK;
 use occi_model::infrastructure::{COMPUTE, NETWORKINTERFACE, STORAGELINK};
+use serde_json::json;
 
 /// Attach volumes to a machine, or let it join networks
 #[derive(Debug, Args)]
@@ -234,8 +235,8 @@ impl Detach {
     async fn detach(&self, link: &Found, session: &Session) -> Result<Vec<Record>> {
         let Found { location, name } = link;
         if self.dry_run {
-            session.output.text(&format!("would detach {name} ({location})\n"))?;
-            return Ok(Vec::new());
+            let what = json!({ "would": "detach", "name": name, "location": location });
+            return session.output.would(format_args!("detach {name} ({location})"), what);
         }
         let done = session.client.delete(location, &self.waiting.write()).await?;
         if let Some(limit) = self.waiting.wait {

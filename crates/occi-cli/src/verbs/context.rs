@@ -7,6 +7,7 @@ use crate::config::{Contexts, Secrets};
 use crate::failure::Result;
 use crate::output::{Column, Look, Output};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 /// The servers that are known, and which one is used
 #[derive(Debug, Args)]
@@ -83,7 +84,9 @@ impl ContextVerb {
             }
             What::Remove { name, dry_run: true } => {
                 Contexts::load()?.get(&name)?;
-                output.text(&format!("would forget {name}, and its password or token\n"))
+                let what = json!({ "would": "remove", "name": name });
+                let would = output.would(format_args!("forget {name}, and its password or token"), what)?;
+                output.show_all(would, true)
             }
             What::Remove { name, dry_run: false } => {
                 Contexts::load()?.get(&name)?;

@@ -228,7 +228,9 @@ impl Create {
             id,
         };
         if self.dry_run {
-            return session.output.text(&format!("would create {}\n", draft.id));
+            let what = json!({ "would": "create", "name": draft.id.as_str(), "location": draft.location });
+            let would = session.output.would(format_args!("create {}", draft.id), what)?;
+            return session.output.show_all(would, true);
         }
         session.client.add_mixin(&draft).await?;
         session.keep_model();

@@ -12,6 +12,7 @@ use crate::words;
 use clap::Args;
 use futures::{StreamExt, TryStreamExt};
 use occi_client::{Listing, Until};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Delete things
@@ -86,13 +87,17 @@ impl Delete {
             return Ok(());
         }
         if self.dry_run {
-            for Found { location, name } in &found {
-                session.output.text(&match location == name {
-                    true => format!("would delete {location}\n"),
-                    false => format!("would delete {name} ({location})\n"),
-                })?;
+            let is_one = found.len() == 1;
+            let mut records = Vec::new();
+            for Found { location, name } in found {
+                let line = match location == name {
+                    true => format!("delete {location}"),
+                    false => format!("delete {name} ({location})"),
+                };
+                let what = json!({ "would": "delete", "name": name, "location": location });
+                records.extend(session.output.would(line, what)?);
             }
-            return Ok(());
+            return session.output.show_all(records, is_one);
         }
         if !self.yes && (self.all || found.len() > 1) {
             for line in shown(&found, session).await {
@@ -125,10 +130,12 @@ impl Delete {
         if ids.len() > 1 && !self.yes && !self.dry_run {
             confirm(&format!("Stop these {}?", ids.len()))?;
         }
+        let mut would = Vec::new();
         for id in ids {
             let location = operation_path(id, session);
             if self.dry_run {
-                session.output.text(&format!("would stop {location}\n"))?;
+                let what = json!({ "would": "cancel", "name": id, "location": location });
+                would.extend(session.output.would(format_args!("stop {location}"), what)?);
                 continue;
             }
             let operation = session.client.cancel(&location).await?;
@@ -140,7 +147,7 @@ impl Delete {
                 operation.entity.unwrap_or_default()
             ));
         }
-        Ok(())
+        session.output.show_all(would, ids.len() == 1)
     }
 
     /// Templates that were saved, or mixins of the user's.
@@ -155,8 +162,12 @@ impl Delete {
             }
         }
         if self.dry_run {
-            let lines: String = ids.iter().map(|id| format!("would delete {id}\n")).collect();
-            return session.output.text(&lines);
+            let mut would = Vec::new();
+            for id in &ids {
+                let what = json!({ "would": "delete", "name": id.as_str() });
+                would.extend(session.output.would(format_args!("delete {id}"), what)?);
+            }
+            return session.output.show_all(would, ids.len() == 1);
         }
         if ids.len() > 1 && !self.yes {
             for id in &ids {

@@ -270,7 +270,9 @@ impl Logout {
         let (name, context) = contexts.named(self.name.as_deref().or(global.context.as_deref()))?;
         let output = Output::new(global);
         if self.dry_run {
-            return output.text(&format!("would forget the password or token of {name}\n"));
+            let what = json!({ "would": "logout", "name": name });
+            let would = output.would(format_args!("forget the password or token of {name}"), what)?;
+            return output.show_all(would, true);
         }
         let words = match (Secrets::forget(&name)?, &context.password_command) {
             (true, _) => format!("logged out of {name}"),

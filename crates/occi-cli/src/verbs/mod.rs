@@ -194,8 +194,6 @@ async fn each_found(
             }
         }
     }
-    if !records.is_empty() {
-        session.output.show_all(records, is_one)?;
-    }
+    session.output.show_all(records, is_one)?;
     first.map_or(Ok(()), Err)
 }

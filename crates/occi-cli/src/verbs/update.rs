@@ -4,12 +4,13 @@ use super::each;
 use super::values::{Assignment, are_known, attribute_name, input, one_of_each_family, read_only};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
-use crate::names::Among;
+use crate::names::{Among, Found};
 use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
 use clap::Args;
 use occi_client::{Done, Entity, EntityDraft, Model, Until, Write};
+use serde_json::json;
 
 /// Change attributes and mixins
 #[derive(Debug, Args)]
@@ -94,16 +95,15 @@ impl Update {
             one_of_each_family(&draft.mixins, &model)?;
             are_known(&draft, session).await?;
             if self.dry_run {
-                let records = match is_changed {
+                let mut records = match is_changed {
                     true => session.would("update", &draft, Some(&found.location))?,
                     false => Vec::new(),
                 };
                 for id in &without {
-                    let line = format!("would take {id} from {} ({})", found.name, found.location);
-                    match session.output.is_for_people() {
-                        true => session.output.text(&format!("{line}\n"))?,
-                        false => session.output.note(line),
-                    }
+                    let Found { name, location } = &found;
+                    let what = json!({ "would": "take", "name": name, "location": location, "mixin": id.as_str() });
+                    let line = format_args!("take {id} from {name} ({location})");
+                    records.extend(session.output.would(line, what)?);
                 }
                 return Ok(records);
             }

@@ -53,7 +53,7 @@ impl Wait {
                 }
             }
         }
-        if !session.output.is_for_people() && !records.is_empty() {
+        if !session.output.is_for_people() {
             session.output.show_all(records, names.len() == 1)?;
         }
         ended

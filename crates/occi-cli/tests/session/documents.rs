@@ -40,6 +40,46 @@ pub(crate) fn documents() {
         let found = one[member].as_str().unwrap_or_else(|| panic!("{line}: {one}"));
         assert!(found.contains(expected), "{line}: {one}");
     }
+    // What would be done is a document too.
+    let operation = person.reads("occi list operation --limit 1 -o jsonpath='$[0].id'");
+    let cancel = format!("delete operation {}", operation.trim());
+    for (line, would, name) in [
+        ("stop web1 --method poweroff", "stop", "web1"),
+        ("start web1", "start", "web1"),
+        ("save web1 --as gold", "save", "web1"),
+        ("act offline still", "offline", "still"),
+        ("resize still 3G", "resize", "still"),
+        ("detach web1 still", "detach", "still from web1"),
+        ("delete still", "delete", "still"),
+        (
+            "delete os_tpl#gold",
+            "delete",
+            "http://occid.local/occi/infrastructure/os_tpl#gold",
+        ),
+        (&cancel, "cancel", operation.trim()),
+        (
+            "create mixin http://example.org/tags#red",
+            "create",
+            "http://example.org/tags#red",
+        ),
+        ("image upload commands.txt --name text", "upload", "text"),
+        ("update web1 --without green", "take", "web1"),
+        ("logout lab", "logout", "lab"),
+        ("context remove lab", "remove", "lab"),
+    ] {
+        let one = json(&format!("occi {line} --dry-run"));
+        assert_eq!((&one["would"], &one["name"]), (&would.into(), &name.into()), "{line}");
+    }
+    let stop = json("occi stop web1 --method poweroff --dry-run");
+    assert_eq!(stop["parameters"], serde_json::json!({ "method": "poweroff" }));
+    for line in ["stop web1 web2", "delete web1 still", "delete storage --all"] {
+        let all = json(&format!("occi {line} --dry-run"));
+        assert!(all.as_array().is_some_and(|all| all.len() > 1), "{line}: {all}");
+    }
+    let location = person.reads("occi show still -o name");
+    assert_eq!(person.reads("occi delete still --dry-run -o name"), location);
+    let csv = person.reads("occi delete web1 still --dry-run -o csv");
+    assert!(csv.starts_with("would,name,location\ndelete,web1,/compute/"), "{csv}");
     let csv = person.reads("occi update web1 web2 summary=z -o csv -q");
     let titles: Vec<_> = csv.lines().filter_map(|line| line.split(',').nth(1)).collect();
     assert_eq!(titles, ["title", "web1", "web2"], "{csv}");

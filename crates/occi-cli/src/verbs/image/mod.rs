@@ -21,7 +21,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use occi_client::RawAnswer;
 use occi_model::templates::OS_TPL;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::time::Duration;
@@ -212,16 +212,18 @@ impl Cancel {
                 }
             }
         }
+        let mut would = Vec::new();
         for (name, path) in paths {
             if self.dry_run {
-                session.output.text(&format!("would give up {name} ({path})\n"))?;
+                let what = json!({ "would": "cancel", "name": name, "location": path });
+                would.extend(session.output.would(format_args!("give up {name} ({path})"), what)?);
                 continue;
             }
             let answer = ask(Method::DELETE, &path, HeaderMap::new(), Bytes::new(), session).await?;
             good(answer, session)?;
             session.output.note(format!("{name}: given up"));
         }
-        Ok(())
+        session.output.show_all(would, self.names.len() == 1)
     }
 }
 
@@ -234,10 +236,12 @@ impl Delete {
             templates.push(template.to_owned());
         }
         if self.dry_run {
+            let mut would = Vec::new();
             for template in &templates {
-                session.output.text(&format!("would delete {template}\n"))?;
+                let what = json!({ "would": "delete", "name": template });
+                would.extend(session.output.would(format_args!("delete {template}"), what)?);
             }
-            return Ok(());
+            return session.output.show_all(would, templates.len() == 1);
         }
         if templates.len() > 1 && !self.yes {
             for template in &templates {

@@ -76,11 +76,10 @@ impl Upload {
         let digest = digest.map_err(|error| file_failure(&self.file, &error))?;
         let digest = digest.as_ref();
         if self.dry_run {
-            return session.output.text(&format!(
-                "would upload {} bytes as {name}, SHA-256 {}\n",
-                file.length,
-                HEXLOWER.encode(digest)
-            ));
+            let sha256 = HEXLOWER.encode(digest);
+            let line = format!("upload {} bytes as {name}, SHA-256 {sha256}", file.length);
+            let what = json!({ "would": "upload", "name": name, "size": file.length, "sha256": sha256 });
+            return session.output.show_all(session.output.would(line, what)?, true);
         }
         let _goes_on = progress::if_interrupted(GOES_ON);
         let (location, mut offset) = match self.begun(&name, file.length, digest, session).await? {
