@@ -523,10 +523,9 @@ impl Engine {
         if used + more_gib <= limit {
             return Ok(());
         }
-        Err(BackendError::new(
-            ErrorKind::CapacityExhausted,
-            format!("{more_gib} GiB of memory are wanted and {} are free", limit - used),
-        ))
+        let message = format!("no room for {more_gib} GiB of memory");
+        Err(BackendError::new(ErrorKind::CapacityExhausted, message)
+            .with_context(format!("{} GiB are free", limit - used)))
     }
 }
 

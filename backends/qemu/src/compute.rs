@@ -533,9 +533,9 @@ async fn save(
         }
         complete(site, context, machine).await?;
         let size = std::fs::symlink_metadata(machine.inside().join(ROOT)).map_or(0, |meta| meta.len());
-        site.check_disk(size)?;
         let (of, project) = (site.clone(), machine.record.get().project.clone());
         blocking(move || of.check_images(&project, size)).await?;
+        site.check_disk(size)?;
     }
     let runs = machine.status() == Status::Running;
     let _room = runs.then(|| keep_room(site, machine));

@@ -237,7 +237,9 @@ impl Site {
         cores: u32,
         memory_mib: u64,
     ) -> Result<(), BackendError> {
-        let full = |message: String| Err(BackendError::new(ErrorKind::CapacityExhausted, message));
+        let full = |message: String, left: String| {
+            Err(BackendError::new(ErrorKind::CapacityExhausted, message).with_context(left))
+        };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let most_cores = u32::try_from(processors)
             .unwrap_or(1)
@@ -256,10 +258,10 @@ impl Site {
             memory_in_use = memory_in_use.saturating_add(self.cost_mib(memory_mib));
         }
         if cores_in_use.saturating_add(cores) > most_cores {
-            return full(format!(
-                "no room for {cores} cores: {cores_in_use} of {most_cores} are in use on this host; ask for fewer, or stop a \
-                 compute"
-            ));
+            return full(
+                format!("no room for {cores} cores now: ask for fewer, or stop a compute"),
+                format!("{cores_in_use} of {most_cores} cores are in use"),
+            );
         }
         let Some((total, available)) = memory_of_host() else {
             return Ok(());
@@ -267,11 +269,13 @@ impl Site {
         let cost = self.cost_mib(memory_mib);
         let most = total.saturating_sub(HOST_MIB);
         if memory_in_use.saturating_add(cost) > most || cost > available {
-            return full(format!(
-                "no room for {memory_mib} MiB of memory: with QEMU's own part {cost} MiB are needed, and {} MiB are free on \
-                 this host; ask for less, or stop a compute",
-                most.saturating_sub(memory_in_use).min(available)
-            ));
+            return full(
+                format!("no room for {memory_mib} MiB of memory now: ask for less, or stop a compute"),
+                format!(
+                    "with QEMU's own part {cost} MiB are needed, and {} MiB are free",
+                    most.saturating_sub(memory_in_use).min(available)
+                ),
+            );
         }
         Ok(())
     }
@@ -285,15 +289,16 @@ impl Site {
         if free >= bytes.saturating_add(LEAST_FREE) {
             return Ok(());
         }
+        let left = format!(
+            "{} MiB are needed, and {} MiB are free",
+            bytes.saturating_add(LEAST_FREE) >> 20,
+            free >> 20
+        );
         Err(BackendError::new(
             ErrorKind::CapacityExhausted,
-            format!(
-                "no room on the disk: {} MiB are needed, and {} MiB are free; ask for less, or delete what is not \
-                 needed",
-                bytes.saturating_add(LEAST_FREE) >> 20,
-                free >> 20
-            ),
-        ))
+            "no room on the disk now: ask for less, or delete what is not needed",
+        )
+        .with_context(left))
     }
 }
 

@@ -269,8 +269,8 @@ impl Site {
     /// Finds room for `bytes` more of an upload of `project`, beside what all have yet to bring. It is kept once the upload's
     /// record says so; until then whoever asks holds [`Site::beginning`].
     fn find_room(&self, _until_recorded: &MutexGuard<'_, ()>, project: &str, bytes: u64) -> Result<()> {
-        self.check_disk(self.missing().saturating_add(bytes))?;
-        self.check_images(project, bytes)
+        self.check_images(project, bytes)?;
+        self.check_disk(self.missing().saturating_add(bytes))
     }
 
     fn begin_upload(&self, project: &str, new: NewUpload) -> Result<()> {
@@ -537,12 +537,12 @@ impl Appending {
         let (site, upload) = (self.site.clone(), self.upload.clone());
         blocking(move || {
             let record = upload.record.get();
+            site.check_images(&record.project, 0)?;
             site.check_disk(match record.length {
                 Some(_) => upload.missing(),
                 // It must not take what others have been promised.
                 None => site.missing(),
-            })?;
-            site.check_images(&record.project, 0)
+            })
         })
         .await
     }

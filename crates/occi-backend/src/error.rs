@@ -74,7 +74,7 @@ pub struct BackendError {
     pub kind: ErrorKind,
     /// What may have happened all the same.
     pub outcome: Outcome,
-    /// For the user: one sentence, no credentials, no host paths.
+    /// For the user: one sentence, no credentials, no host paths, not what a host has or has left.
     pub message: String,
     /// For the operator: native code, native request id, the step that failed. Never shown to users.
     pub context: Option<String>,

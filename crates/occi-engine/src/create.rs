@@ -261,6 +261,15 @@ impl Inner {
         }
     }
 
+    /// Refuses a new entity that the quota of its project will not let in, before it is recorded.
+    async fn check_quota(&self, row: &EntityRow) -> Result<()> {
+        let used = self.store.usage(&row.project).await?;
+        let project = self.store.project(&row.project).await?;
+        let usage = quota::usage(&row.kind, &row.attributes);
+        let checked = project.map(|project| project.quota.check(used, usage));
+        Ok(checked.transpose().map(drop)?)
+    }
+
     async fn plan_resource(
         self: &Arc<Self>,
         caller: &Caller,
@@ -312,6 +321,8 @@ impl Inner {
             match admitted {
                 Ok(()) => return Ok(self.planned(caller, row, Some(create), links)),
                 Err(error) if matches!(error.kind, ErrorKind::CapacityExhausted | ErrorKind::Unavailable) => {
+                    // How much there is of a quota is the user's to know, how much room is not.
+                    self.check_quota(&row).await?;
                     refusal.get_or_insert_with(|| error.into());
                 }
                 Err(error) => return Err(self.refusal(error, &create).await),

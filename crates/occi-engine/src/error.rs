@@ -199,14 +199,15 @@ impl From<BackendError> for EngineError {
             ErrorKind::Timeout => (FailureKind::Timeout, None),
             ErrorKind::Unexpected => (FailureKind::BadGateway, None),
         };
+        // Room comes when somebody gives something back.
+        let soon = Duration::from_secs(if code == Some(OUT_OF_ROOM) { 60 } else { 10 });
         let context = match (context, source) {
             (Some(context), Some(source)) => Some(format!("{context}: {source}")),
             (context, source) => context.or_else(|| source.map(|source| source.to_string())),
         };
         Self {
             code,
-            retry_after: retry_after
-                .or_else(|| (failure == FailureKind::Unavailable).then_some(Duration::from_secs(10))),
+            retry_after: retry_after.or_else(|| (failure == FailureKind::Unavailable).then_some(soon)),
             context: context.map(Into::into),
             ..Self::new(failure, message)
         }

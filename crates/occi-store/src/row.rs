@@ -1,5 +1,6 @@
 //! Rows, as the engine sees them.
 
+use crate::Refused;
 use occi_model::{AttributeName, Attributes, EntityId, LinkEnd, Location, TypeId};
 use uuid::Uuid;
 
@@ -326,6 +327,32 @@ pub struct Quota {
     pub addresses: Option<i64>,
 }
 
+impl Quota {
+    /// Refuses what goes beyond it: `more` beside what is `used`.
+    ///
+    /// # Errors
+    /// [`Refused::Quota`].
+    pub fn check(&self, used: Usage, more: Usage) -> Result<(), Refused> {
+        [
+            ("instances", self.instances, used.instances, more.instances),
+            ("cores", self.cores, used.cores, more.cores),
+            ("memory in MiB", self.memory_mib, used.memory_mib, more.memory_mib),
+            ("volumes in GiB", self.volume_gib, used.volume_gib, more.volume_gib),
+            ("addresses", self.addresses, used.addresses, more.addresses),
+        ]
+        .into_iter()
+        .try_for_each(|(what, limit, used, asked)| match limit {
+            Some(limit) if asked > 0 && used + asked > limit => Err(Refused::Quota {
+                what,
+                limit,
+                used,
+                asked,
+            }),
+            _ => Ok(()),
+        })
+    }
+}
+
 /// What an entity uses of its project's quota, or a project in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -339,4 +366,18 @@ pub struct Usage {
     pub volume_gib: i64,
     /// Reserved addresses.
     pub addresses: i64,
+}
+
+impl std::ops::Sub for Usage {
+    type Output = Self;
+
+    fn sub(self, less: Self) -> Self {
+        Self {
+            instances: self.instances - less.instances,
+            cores: self.cores - less.cores,
+            memory_mib: self.memory_mib - less.memory_mib,
+            volume_gib: self.volume_gib - less.volume_gib,
+            addresses: self.addresses - less.addresses,
+        }
+    }
 }

@@ -248,13 +248,7 @@ impl<'t, T: Tx> Writing<'t, T> {
         if old == new {
             return Ok(());
         }
-        let more = Usage {
-            instances: new.instances - old.instances,
-            cores: new.cores - old.cores,
-            memory_mib: new.memory_mib - old.memory_mib,
-            volume_gib: new.volume_gib - old.volume_gib,
-            addresses: new.addresses - old.addresses,
-        };
+        let more = new - old;
         let used = self
             .tx
             .row(
@@ -280,24 +274,7 @@ impl<'t, T: Tx> Writing<'t, T> {
         let (Some(used), Some(limits)) = (used, limits) else {
             return Ok(());
         };
-        [
-            ("instances", limits.instances, used.instances, more.instances),
-            ("cores", limits.cores, used.cores, more.cores),
-            ("memory in MiB", limits.memory_mib, used.memory_mib, more.memory_mib),
-            ("volumes in GiB", limits.volume_gib, used.volume_gib, more.volume_gib),
-            ("addresses", limits.addresses, used.addresses, more.addresses),
-        ]
-        .into_iter()
-        .try_for_each(|(what, limit, used, asked)| match limit {
-            Some(limit) if asked > 0 && used > limit => Err(Refused::Quota {
-                what,
-                limit,
-                used: used - asked,
-                asked,
-            }
-            .into()),
-            _ => Ok(()),
-        })
+        Ok(limits.check(used - more, more)?)
     }
 
     /// The quota of a project that exists.

@@ -276,6 +276,51 @@ fn a_quota_holds_until_something_is_deleted() {
 }
 
 #[test]
+fn a_quota_has_its_word_before_the_room_of_the_host_of_which_nobody_learns() {
+    let path = std::env::var("PATH").unwrap();
+    let engine = Setup::default().flags(&["--backend", "qemu"]).variable("PATH", &path);
+    let occid = engine.start();
+    let ann = occid.user("ann", &["--project", "physics"]);
+    let bytes = |at: usize| match at {
+        510 => 0x55,
+        511 => 0xaa,
+        _ => 0,
+    };
+    let image: Vec<u8> = (0..512).map(bytes).collect();
+    let image = ann.send("POST", "/-/image/?name=x", image).expect(201).location();
+    let image = image.rsplit('/').next().unwrap();
+    let os = format!("Category: {image}; scheme=\"http://occid.local/occi/infrastructure/os_tpl#\"; class=\"mixin\"\n");
+    let too_much = [
+        ("/storage/", STORAGE.replace("1.0", "900000000.0")),
+        (
+            "/compute/",
+            format!("{COMPUTE}{os}X-OCCI-Attribute: occi.compute.cores=90000\n"),
+        ),
+        (
+            "/compute/",
+            format!("{COMPUTE}{os}X-OCCI-Attribute: occi.compute.memory=900000.0\n"),
+        ),
+    ];
+    for (target, body) in &too_much {
+        let refused = ann.post(target, body).expect(503);
+        assert!(refused.body.contains("no room"), "{refused:?}");
+        // What was asked for may be said again.
+        let mut numbers = refused.body.split(|c: char| !c.is_ascii_digit());
+        assert!(
+            numbers.all(|number| ["", "90000", "921600000"].contains(&number)),
+            "{refused:?}"
+        );
+    }
+    let limits = ["--volume-gib", "2", "--cores", "2", "--memory-mib", "2048"];
+    let quota = [&["project", "quota", "physics"][..], &limits].concat();
+    occid.setup.run(&quota).good();
+    for (target, body) in &too_much {
+        let refused = ann.post(target, body).expect(403);
+        assert!(refused.body.contains("quota"), "{refused:?}");
+    }
+}
+
+#[test]
 fn no_road_leads_past_a_quota() {
     let World {
         occid, ann, machine, ..
