@@ -10,6 +10,7 @@ use occi_model::EntityId;
 use occi_store::{IdempotencyRow, OperationState};
 use serde_json::Value as Json;
 use std::sync::Arc;
+use uuid::Uuid;
 
 impl Inner {
     /// What the first request with the caller's key left, if there was one.
@@ -32,7 +33,7 @@ impl Inner {
     }
 
     /// Waits for the first request as the caller would for its own, or gives its failure.
-    async fn join_first(&self, caller: &Caller, row: &IdempotencyRow) -> Result<Option<uuid::Uuid>> {
+    async fn join_first(&self, caller: &Caller, row: &IdempotencyRow) -> Result<Option<Uuid>> {
         let Some(operation) = row.operation else {
             return Ok(None);
         };
@@ -99,6 +100,12 @@ impl Inner {
             operation,
             mixin: self.made_mixin(caller, row.operation).await,
         }))
+    }
+
+    /// The id of an upload that was asked for before.
+    pub(crate) async fn replay_upload(&self, caller: &Caller) -> Result<Option<Uuid>> {
+        let first = self.first_request(caller).await?;
+        Ok(first.and_then(|row| row.answer.get("upload")?.as_str()?.parse().ok()))
     }
 
     /// The answer to a delete that was asked for before.

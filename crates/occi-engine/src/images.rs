@@ -5,13 +5,13 @@
 
 use crate::carrier::Carrier;
 use crate::engine::{Engine, Inner};
-use crate::plan::Request;
+use crate::plan::{Request, lost_key};
 use crate::{Caller, EngineError, FailureKind, Result, policy};
 use occi_backend::{
     Append, BackendError, ErrorKind, Image, Images, NewUpload, ReadImage, Scope, Sha256, TemplateKind, Upload,
 };
 use occi_model::{Term, TypeId};
-use occi_store::{Commit, Write};
+use occi_store::{Commit, Refused, StoreError, Write};
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -60,10 +60,12 @@ impl Engine {
         Ok((inner.image_of(carrier, image), bytes))
     }
 
-    /// Begins an upload in the caller's project. Its owner is the caller, whatever `new` says.
+    /// Begins an upload in the caller's project. Its owner is the caller, whatever `new` says. One that was begun with the
+    /// caller's idempotency key is that one, as it is now.
     ///
     /// # Errors
     /// `Unsupported`: no backend takes images. `QuotaExceeded`: too many uploads have not ended. `Full`: no room.
+    /// `KeyReused`.
     pub async fn begin_upload(&self, caller: &Caller, new: NewUpload) -> Result<Upload> {
         let inner = &self.inner;
         let project = caller.effective_project();
@@ -81,6 +83,9 @@ impl Engine {
             if engine.inner.store.project(project).await?.is_none() {
                 return Err(policy::no_project(project));
             }
+            // Recorded first: whoever repeats this after a crash names the same upload, and to begin it again changes nothing.
+            let id = engine.inner.upload_id(&caller, new.id).await?;
+            let new = NewUpload { id, ..new };
             let begun = images.begin(&scope(project), &new).await.map_err(of_bytes);
             let note = Note {
                 caller: &caller,
@@ -210,6 +215,32 @@ impl Inner {
             }
         }
         Err(no_upload(id))
+    }
+
+    /// The id of an upload to begin: `id`, or what the caller's idempotency key stands for already.
+    async fn upload_id(&self, caller: &Caller, id: Uuid) -> Result<Uuid> {
+        if let Some(known) = self.replay_upload(caller).await? {
+            return Ok(known);
+        }
+        let request = Request {
+            caller,
+            project: caller.effective_project(),
+            verb: "begin upload",
+            path: "/-/image/",
+            answer: json!({ "upload": id.to_string() }),
+        };
+        let Some(kept) = self.kept_answer(&request, None) else {
+            return Ok(id);
+        };
+        let commit = Commit {
+            writes: vec![kept],
+            ..Commit::default()
+        };
+        match self.commit(commit).await {
+            Ok(_) => Ok(id),
+            Err(StoreError::Refused(Refused::Repeated(_))) => self.replay_upload(caller).await?.ok_or_else(lost_key),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Leaves an audit record of what was tried, with what is to be written of a success.

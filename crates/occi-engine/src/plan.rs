@@ -243,7 +243,7 @@ impl Inner {
     }
 
     /// The answer to keep for a repetition of the request.
-    fn kept_answer(&self, request: &Request<'_>, operation: Option<Uuid>) -> Option<Write> {
+    pub(crate) fn kept_answer(&self, request: &Request<'_>, operation: Option<Uuid>) -> Option<Write> {
         let (key, hash) = request.caller.idempotency.as_ref()?;
         let keep_ms = i64::try_from(self.config.retention.keys.as_millis()).unwrap_or(i64::MAX);
         Some(Write::InsertIdempotency(IdempotencyRow {

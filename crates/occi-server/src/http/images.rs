@@ -71,12 +71,14 @@ impl Visit<'_> {
     /// Any request on images and uploads.
     pub(super) async fn images(&self, about: About, body: Incoming) -> Result<Response<Body>, Fault> {
         let is_sent = !body.is_end_stream();
-        let answered = match self.headers.contains_key("idempotency-key") {
+        let takes_key = self.method.is_safe() || about == About::All && !is_sent;
+        let answered = match self.headers.contains_key("idempotency-key") && !takes_key {
             // What is not kept must not seem to be.
-            true if !self.method.is_safe() => Err(Fault::bad_request(
-                "Idempotency-Key means nothing here, and nothing was done: by Upload-Offset a repetition is known",
+            true => Err(Fault::bad_request(
+                "Idempotency-Key goes with the empty request that begins an upload, and nothing was done: by Upload-Offset \
+                 a repetition of others is known",
             )),
-            _ => self.dispatch(about, body).await,
+            false => self.dispatch(about, body).await,
         };
         // Whoever is refused may be sending still.
         answered.map_err(|fault| match is_sent {
@@ -149,8 +151,15 @@ impl Visit<'_> {
             length,
             ..self.wished()?
         };
-        let id = new.id;
         let engine = &self.service.engine;
+        if !is_complete && body.is_end_stream() {
+            let said =
+                [&UPLOAD_LENGTH, &REPR_DIGEST].map(|name| self.headers.get(name).map_or(&b""[..], |it| it.as_bytes()));
+            let mut caller = self.caller.clone();
+            caller.idempotency = ask::idempotency(self.method, self.target, self.headers, &said.join(&b'\n'))?;
+            return Ok(self.begun(&engine.begin_upload(&caller, new).await?));
+        }
+        let id = new.id;
         engine.begin_upload(self.caller, new).await?;
         let part = Part {
             offset: 0,
@@ -160,13 +169,7 @@ impl Visit<'_> {
         };
         let received = self.receive(id, part, body).await;
         match received {
-            Ok(Received::Part(upload)) => {
-                let mut response = answer::empty(StatusCode::CREATED);
-                let url = self.manners.base.absolute(&paths::upload(id));
-                answer::set(&mut response, header::LOCATION, &url);
-                self.tell(&mut response, &upload);
-                Ok(response)
-            }
+            Ok(Received::Part(upload)) => Ok(self.begun(&upload)),
             Ok(Received::Image(image)) => Ok(self.created(&image)),
             Err(fault) => {
                 // Nobody was told where it is.
@@ -176,6 +179,14 @@ impl Visit<'_> {
                 Err(fault)
             }
         }
+    }
+
+    fn begun(&self, upload: &Upload) -> Response<Body> {
+        let mut response = answer::empty(StatusCode::CREATED);
+        let url = self.manners.base.absolute(&paths::upload(upload.new.id));
+        answer::set(&mut response, header::LOCATION, &url);
+        self.tell(&mut response, upload);
+        response
     }
 
     async fn append(&self, id: Uuid, body: Incoming) -> Result<Response<Body>, Fault> {

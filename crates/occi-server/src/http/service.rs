@@ -378,9 +378,11 @@ impl Service {
             caller.wait = ask::wait(&head.headers);
             caller.freshness = ask::freshness(&head.headers);
             let route = Route::of(&path);
+            let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
             let visit = Visit {
                 service: self,
                 method: &head.method,
+                target,
                 headers: &head.headers,
                 query: &query,
                 manners,
@@ -404,7 +406,6 @@ impl Service {
             };
             let body = self.read(body).await?;
             if is_write {
-                let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
                 caller.idempotency = ask::idempotency(&head.method, target, &head.headers, &body)?;
             }
             let model = self.engine.model(&caller).await?;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Visit<'a> {
     pub(super) service: &'a Arc<Service>,
     pub(super) method: &'a Method,
+    /// Path and query, as they came.
+    pub(super) target: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) query: &'a Query,
     pub(super) manners: &'a Manners,

@@ -352,6 +352,7 @@ fn what_is_no_image_that_can_be_trusted_is_refused_with_its_reason_and_leaves_no
     for (headers, target, status, words) in [
         (&[][..], "/-/image/", 400, "name"),
         (&[], "/-/image/?name=x&nam=y", 400, "\"nam\""),
+        // The bytes are not kept, and a repetition could have others.
         (&[("Idempotency-Key", "k")], "/-/image/?name=x", 400, "Idempotency-Key"),
         (&[], "/-/image/?name=x&ssh=perhaps", 400, "ssh"),
         (&[], "/-/image/?name=x&default_user=a%20b", 400, "default_user"),
@@ -484,6 +485,37 @@ fn uploads_are_bounded_in_size_and_number_and_end_when_they_are_given_up() {
     announced(&second).expect(507);
     admin.delete(&first).expect(204);
     announced(&second).expect(204);
+}
+
+#[test]
+fn whoever_has_missed_where_an_upload_is_begins_it_again_with_the_same_key() {
+    let occid = setup().start();
+    let bytes = raw(1024);
+    let keyed = |occid: &Occid, length: &str| {
+        let client = occid.admin().with("Upload-Complete", "?0");
+        client.with("Upload-Length", length).with("Idempotency-Key", "\"k\"")
+    };
+    let began = |client: &Client| client.send("POST", "/-/image/?name=x", "").expect(201);
+    let place = began(&keyed(&occid, "1024")).location();
+    let occid = occid.kill().start();
+    let once = keyed(&occid, "1024");
+    patch(&occid.admin(), &place, 0, "?0", &bytes[..512]).expect(204);
+    let again = began(&once);
+    assert_eq!(
+        (again.location(), again.header("upload-offset")),
+        (place.clone(), Some("512"))
+    );
+    let uploads = occid.admin().get("/-/image/").expect(200).json()["uploads"].clone();
+    assert_eq!(uploads.as_array().unwrap().len(), 1, "{uploads}");
+    // Of another image, of other bytes, in another project, by somebody else.
+    once.send("POST", "/-/image/?name=y", "").expect(422);
+    keyed(&occid, "1025").send("POST", "/-/image/?name=x", "").expect(422);
+    let alice = occid.user("alice", &["--project", "physics"]);
+    let hers = alice.with("Upload-Complete", "?0").with("Idempotency-Key", "k");
+    assert_ne!(began(&hers).location(), place);
+    // What is added is known by where it goes.
+    patch(&once, &place, 512, "?1", &bytes[512..]).expect(400);
+    patch(&occid.admin(), &place, 512, "?1", &bytes[512..]).expect(201);
 }
 
 #[test]

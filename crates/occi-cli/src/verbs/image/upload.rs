@@ -147,7 +147,12 @@ impl Upload {
         let mut headers = json_wanted();
         headers.insert(UPLOAD_COMPLETE, HeaderValue::from_static("?0"));
         headers.insert(UPLOAD_LENGTH, length.into());
-        headers.insert(REPR_DIGEST, digest_header(sha256)?);
+        headers.insert(
+            REPR_DIGEST,
+            header_value(format!("sha-256=:{}:", BASE64.encode(sha256)))?,
+        );
+        // With it the same request may be sent again when its answer is lost.
+        headers.insert("idempotency-key", header_value(uuid::Uuid::new_v4().to_string())?);
         let target = format!("/-/image/?{}", query.finish());
         let answer = good(
             ask(Method::POST, &target, headers, Bytes::new(), session).await?,
@@ -315,7 +320,6 @@ fn unbelievable(there: u64, sent: u64) -> Failure {
     )
 }
 
-fn digest_header(sha256: &[u8]) -> Result<HeaderValue> {
-    HeaderValue::try_from(format!("sha-256=:{}:", BASE64.encode(sha256)))
-        .map_err(|_| Failure::new(Exit::Failure, "the checksum cannot be sent"))
+fn header_value(text: String) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|_| Failure::new(Exit::Failure, "the request cannot be sent"))
 }
