@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         ("an_image_comes_back_as_it_went", round_trip as fn()),
         ("an_upload_that_broke_off_goes_on_where_it_was", broken_off),
         ("an_upload_can_be_given_up", given_up),
+        (
+            "an_upload_goes_through_a_proxy_that_changes_the_name_of_the_server",
+            renamed,
+        ),
         ("an_upload_goes_on_by_itself_after_a_crash_of_the_server", crash),
         ("an_upload_shows_on_a_terminal_how_far_it_is_and_how_fast", progress),
         ("every_example_of_the_help_works", examples),
@@ -274,6 +278,16 @@ fn given_up() {
     lab.good("image cancel large");
     assert_eq!(lab.good("image list --uploads -o json"), "[]\n");
     assert_eq!(lab.occi("image cancel large").code, Some(3));
+}
+
+fn renamed() {
+    let lab = World::with(
+        &["--backend", "qemu"],
+        "[http]\npublic_url = \"http://elsewhere.example\"\n",
+    );
+    std::fs::write(lab.path("disk.raw"), disk(1)).unwrap();
+    let name = lab.good("image upload disk.raw");
+    assert!(lab.good("image list -o csv").contains(name.trim()));
 }
 
 fn refusals() {

@@ -159,7 +159,11 @@ impl Upload {
             session,
         )?;
         let location = answer.header(header::LOCATION);
-        let location = location.and_then(|location| session.client.endpoint().path_of(&location).ok());
+        let location = location.and_then(|location| {
+            // A server behind a proxy often calls itself by another name: it is asked where it was asked before.
+            let here = || Some(location.get(location.find("/-/upload/")?..)?.to_owned());
+            session.client.endpoint().path_of(&location).ok().or_else(here)
+        });
         location.ok_or_else(|| Failure::new(Exit::Failure, "the server does not say where the upload is"))
     }
 
