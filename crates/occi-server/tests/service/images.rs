@@ -5,6 +5,8 @@ use crate::occid::{Occid, Setup, wait_until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use occi_store::{AuditQuery, SqliteStore, Store as _};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -485,6 +487,53 @@ fn uploads_are_bounded_in_size_and_number_and_end_when_they_are_given_up() {
     announced(&second).expect(507);
     admin.delete(&first).expect(204);
     announced(&second).expect(204);
+}
+
+#[test]
+fn two_uploads_are_looked_at_at_a_time() {
+    // The image tool is a shell: `check` is a script beside the upload, which ends when it is told to.
+    let occid = setup().config("[backend.qemu]\nqemu_img = \"sh\"").start();
+    let admin = &occid.admin();
+    let bytes = {
+        let directory = tempfile::tempdir().unwrap();
+        qemu_img(directory.path(), &["create", "-q", "-f", "qcow2", "x.qcow2", "1M"]);
+        std::fs::read(directory.path().join("x.qcow2")).unwrap()
+    };
+    let (length, script) = (bytes.len(), "echo >begun; until [ -e go ]; do sleep 0.02; done");
+    let uploads: Vec<_> = (0..3)
+        .map(|_| {
+            let place = begin(admin, "x", length);
+            patch(admin, &place, 0, "?0", &bytes).expect(204);
+            let inside = occid.setup.data().join("qemu").join(&place[3..]).join("inside");
+            std::fs::write(inside.join("check"), script).unwrap();
+            // It may run as another user.
+            std::fs::write(inside.join("begun"), "").unwrap();
+            std::fs::set_permissions(inside.join("begun"), Permissions::from_mode(0o666)).unwrap();
+            (place, inside)
+        })
+        .collect();
+    let is_begun = |inside: &Path| std::fs::metadata(inside.join("begun")).is_ok_and(|begun| begun.len() > 0);
+    let go = |inside: &Path| std::fs::write(inside.join("go"), "").unwrap();
+    std::thread::scope(|scope| {
+        for (place, _) in &uploads {
+            // Whoever asks how far it is takes over from what has not come to its end yet.
+            scope.spawn(move || while patch(admin, place, length, "?1", b"").status == 409 {});
+        }
+        let mut begun = uploads.iter().filter(|(_, inside)| is_begun(inside));
+        wait_until("two that are looked at", || (begun.clone().count() == 2).then_some(()));
+        let (place, waits) = uploads.iter().find(|(_, inside)| !is_begun(inside)).unwrap();
+        // Somebody is at it, and goes on being for seconds.
+        wait_until("the end of the third", || {
+            (admin.send("HEAD", place, "").status == 503).then_some(())
+        });
+        assert!(!is_begun(waits));
+        go(&begun.next().unwrap().1);
+        wait_until("the look at the third", || is_begun(waits).then_some(()));
+        uploads
+            .iter()
+            .for_each(|(_, inside)| drop(std::fs::write(inside.join("go"), "")));
+    });
+    assert_eq!(images(admin).len(), 3);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Too much, too fast, too slow: every limit has its own answer, and what is below it is not touched.
 
+use crate::client::Raw;
 use crate::kinds::{COMPUTE, compute};
 use crate::occid::{Occid, Setup};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -75,6 +77,44 @@ fn requests_beyond_those_that_can_be_worked_on_are_turned_away() {
     occid.anonymous().get("/healthz").expect(200);
     drop(slow);
     crate::occid::wait_until("the place", || (admin.get("/compute/").status == 200).then_some(()));
+}
+
+#[test]
+fn a_listing_keeps_its_place_until_it_is_read_or_its_reader_goes() {
+    let occid = Setup::default().config("[http]\nrequests = 2").start();
+    let admin = occid.admin();
+    let long = "x".repeat(60_000);
+    for _ in 0..40 {
+        admin
+            .post(
+                "/compute/",
+                &format!("{COMPUTE}X-OCCI-Attribute: occi.core.summary=\"{long}\"\n"),
+            )
+            .expect(201);
+    }
+    let ask = "GET /compute/ HTTP/1.0\r\nHost: occid\r\nAccept: application/occi+json\r\n\r\n";
+    let begun = || {
+        // Of a socket of this machine we know that it does not hold so much.
+        let mut raw = Raw::over(UnixStream::connect(occid.setup.data().join("occid.sock")).unwrap());
+        raw.write(ask);
+        assert!(raw.line().unwrap().contains(" 200 "));
+        raw
+    };
+    let asked = || {
+        occid
+            .at_socket("occid.sock", "GET /-/ HTTP/1.1\r\nHost: occid\r\n\r\n")
+            .status
+    };
+    let has_room = || crate::occid::wait_until("the place", || (asked() == 200).then_some(()));
+    let mut listing = begun();
+    assert_eq!(asked(), 429);
+    admin.get("/-/").expect(200);
+    assert!(listing.rest().len() > 40 * long.len());
+    has_room();
+    let left = begun();
+    assert_eq!(asked(), 429);
+    drop(left);
+    has_room();
 }
 
 #[test]
