@@ -40,6 +40,11 @@ impl Client {
         all.map(|(name, value)| format!("{name}: {value}\r\n")).collect()
     }
 
+    /// A connection for bytes, without the headers.
+    pub(crate) fn raw(&self) -> Raw {
+        Raw::connect(self.address)
+    }
+
     pub(crate) fn send(&self, method: &str, target: &str, body: impl AsRef<[u8]>) -> Answer {
         let body = body.as_ref();
         let length = if body.is_empty() {
@@ -49,7 +54,7 @@ impl Client {
         };
         let mut bytes = format!("{method} {target} HTTP/1.1\r\n{}{length}\r\n", self.head()).into_bytes();
         bytes.extend_from_slice(body);
-        let mut raw = Raw::connect(self.address);
+        let mut raw = self.raw();
         raw.write(&bytes);
         raw.answer_to(method).expect("an answer")
     }

@@ -3,6 +3,7 @@
 use crate::client::{Client, Raw};
 use crate::kinds::{COMPUTE, action, compute};
 use crate::occid::{Occid, Setup};
+use crate::postgres::on_postgres;
 use occi_store::{SqliteStore, Store};
 use rustix::process::Signal;
 use serde_json::Value as Json;
@@ -35,8 +36,8 @@ impl Event {
 
 impl Stream {
     /// Asks in the way of HTTP/1.0, whose bodies have no chunks between what they say.
-    fn ask(occid: &Occid, who: &Client, query: &str, more: &str) -> Self {
-        let mut raw = occid.raw();
+    fn ask(who: &Client, query: &str, more: &str) -> Self {
+        let mut raw = who.raw();
         let head = who.head();
         raw.write(format!(
             "GET /events{query} HTTP/1.0\r\n{head}Accept: text/event-stream\r\n{more}\r\n"
@@ -45,13 +46,13 @@ impl Stream {
     }
 
     #[track_caller]
-    fn follow(occid: &Occid, who: &Client, query: &str) -> Self {
-        Self::resume(occid, who, query, "")
+    fn follow(who: &Client, query: &str) -> Self {
+        Self::resume(who, query, "")
     }
 
     #[track_caller]
-    fn resume(occid: &Occid, who: &Client, query: &str, more: &str) -> Self {
-        let mut stream = Self::ask(occid, who, query, more);
+    fn resume(who: &Client, query: &str, more: &str) -> Self {
+        let mut stream = Self::ask(who, query, more);
         let head = stream.head();
         assert!(head[0].contains(" 200 "), "{head:?}");
         assert!(head.contains(&"Content-Type: text/event-stream".to_owned()), "{head:?}");
@@ -101,9 +102,18 @@ impl Stream {
 #[test]
 fn a_stream_tells_what_happens_and_where_operations_are() {
     let occid = Occid::start();
-    let admin = occid.admin();
+    it_is_told_what_happens(&occid.admin());
+    occid.anonymous().get("/events").expect(401);
+}
+
+#[test]
+fn events_are_told_from_postgresql_as_well() {
+    on_postgres(it_is_told_what_happens);
+}
+
+fn it_is_told_what_happens(admin: &Client) {
     admin.make("/compute/", &compute("before"));
-    let mut stream = Stream::follow(&occid, &admin, "");
+    let mut stream = Stream::follow(admin, "");
     let machine = admin.make("/compute/", &compute("web"));
     let made = stream.until_an_end();
     assert_eq!((made[0].what.as_str(), made[0].subject()), ("created", &*machine));
@@ -180,14 +190,13 @@ fn a_stream_tells_what_happens_and_where_operations_are() {
     }
     admin.clone().with("Accept", "text/plain").get("/events").expect(406);
     admin.put("/events", "").expect(405);
-    occid.anonymous().get("/events").expect(401);
 }
 
 #[test]
 fn nothing_is_lost_or_told_twice_when_the_service_dies() {
     let occid = Occid::start();
     let admin = occid.admin();
-    let mut stream = Stream::follow(&occid, &admin, "");
+    let mut stream = Stream::follow(&admin, "");
     admin.make("/compute/", COMPUTE);
     let mut told: Vec<_> = stream.until_an_end().iter().map(|event| event.number).collect();
     // These are recorded, and nobody has read of them.
@@ -199,7 +208,7 @@ fn nothing_is_lost_or_told_twice_when_the_service_dies() {
     admin.make("/compute/", COMPUTE);
     let last = told[told.len() - 1];
     // What a browser says that comes back, which wins over the URL.
-    let mut stream = Stream::resume(&occid, &admin, "?after=0", &format!("Last-Event-ID: {last}\r\n"));
+    let mut stream = Stream::resume(&admin, "?after=0", &format!("Last-Event-ID: {last}\r\n"));
     for _ in 0..2 {
         told.extend(stream.until_an_end().iter().map(|event| event.number));
     }
@@ -212,7 +221,7 @@ fn others_learn_of_nothing_but_what_is_shown_to_them() {
     let occid = Occid::start();
     let ann = occid.user("ann", &["--project", "physics"]);
     let bob = occid.user("bob", &["--project", "chemistry"]);
-    let mut his = Stream::follow(&occid, &bob, "");
+    let mut his = Stream::follow(&bob, "");
     let network = ann.make("/network/", NETWORK);
     let machine = ann.make("/compute/", &compute("secret"));
     bob.get("/events?project=physics").expect(403);
@@ -253,8 +262,8 @@ fn a_stream_ends_with_the_account_and_with_the_service() {
     let admin = occid.admin();
     let ann = occid.user("ann", &["--project", "physics"]);
     let bob = occid.user("bob", &["--project", "physics"]);
-    let mut hers = Stream::follow(&occid, &ann, "");
-    let mut his = Stream::follow(&occid, &bob, "");
+    let mut hers = Stream::follow(&ann, "");
+    let mut his = Stream::follow(&bob, "");
     ann.make("/compute/", COMPUTE);
     hers.until_an_end();
     his.until_an_end();
@@ -303,7 +312,7 @@ fn who_has_missed_what_is_kept_no_more_has_to_list_again() {
         .with("Accept", "application/problem+json, application/json");
     let gone = json.get(&format!("/events?after={}", last - keep - 1)).expect(410);
     assert!(gone.body.contains("urn:occid:problem:resync"), "{gone:?}");
-    let mut stream = Stream::ask(&occid, &occid.admin(), "?after=0", "");
+    let mut stream = Stream::ask(&occid.admin(), "?after=0", "");
     assert!(stream.head()[0].contains(" 410 "));
     let left = json.get(&format!("/events?after={}", last - keep)).expect(200).json();
     assert_eq!(left["events"].as_array().unwrap().len(), 2);

@@ -15,6 +15,7 @@ mod limits;
 mod local;
 mod occid;
 mod operations;
+mod postgres;
 mod projects;
 mod sharing;
 mod start;
