@@ -275,6 +275,11 @@ fn given_up() {
     let upload = uploading(&lab);
     rustix::process::kill_process(rustix::process::Pid::from_child(&upload), rustix::process::Signal::INT).unwrap();
     assert_eq!(said(upload).code, Some(130));
+    let delete = lab.occi("image delete large");
+    assert_eq!(delete.code, Some(3), "{delete:?}");
+    assert!(delete.err.contains("occi image cancel large gives it up"), "{delete:?}");
+    let would: serde_json::Value = serde_json::from_str(&lab.good("image cancel large --dry-run -o json")).unwrap();
+    assert_eq!((&would["would"], &would["name"]), (&"cancel".into(), &"large".into()));
     lab.good("image cancel large");
     assert_eq!(lab.good("image list --uploads -o json"), "[]\n");
     assert_eq!(lab.occi("image cancel large").code, Some(3));

@@ -169,8 +169,18 @@ async fn image(name: &str, session: &Session) -> Result<Json> {
     let titled = by(&|one| text(one, "title") == name);
     let beginning = by(&|one| text(one, "name").starts_with(&format!("{name}-")));
     let found = [named, titled, beginning].into_iter().find(|found| !found.is_empty());
+    let uploads = document.get("uploads").and_then(Json::as_array).into_iter().flatten();
+    let is_open = |one: &Json| text(one, "state") == "receiving" && text(one, "name") == name;
     match found.unwrap_or_default().as_slice() {
         [only] => Ok((*only).clone()),
+        [] if uploads.into_iter().any(is_open) => Err(Failure::new(
+            Exit::NotFound,
+            format!(
+                "there is no image {name:?} on {} yet: its upload has not ended",
+                session.server
+            ),
+        )
+        .with_hint(format!("occi image cancel {name} gives it up"))),
         [] => Err(Failure::new(
             Exit::NotFound,
             format!("there is no image {name:?} on {}", session.server),
