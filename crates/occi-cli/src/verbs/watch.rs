@@ -16,9 +16,9 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Between questions.
+/// Between questions where something has changed.
 const PACE: Duration = Duration::from_secs(1);
-/// Between questions to a server that has no tags, where each costs a whole listing.
+/// Between questions where nothing does, or to a server that has no tags, where each costs a whole listing.
 const SLOW: Duration = Duration::from_secs(5);
 /// Between questions to a server that tells what happens.
 const SELDOM: Duration = Duration::from_secs(30);
@@ -31,7 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 Examples:
   occi watch compute --for 2s
   occi watch web1 --until active
-  occi watch compute web1 web2 --until up --for 5m -o json")]
+  occi watch compute web1 web2 --until up --for 5m -o json
+
+It looks when the server tells that something happens, at most once a second, and every 30 seconds besides.
+A server that does not tell is asked each second while something changes and, if nothing does, ever more
+seldom down to every 5 seconds; one that gives no tags (ETag) always every 5 seconds.")]
 pub(crate) struct Watch {
     /// A kind, or what things are called; a kind may stand in front. Without it, everything
     #[arg(value_name = "[KIND] NAME", num_args = 0.., add = complete::names(None))]
@@ -54,6 +58,31 @@ enum Watched {
     },
     /// These.
     Things(Vec<Found>),
+}
+
+/// How long it is to the next question.
+struct Pace {
+    usual: Duration,
+    next: Duration,
+}
+
+impl Pace {
+    fn new(usual: Duration) -> Self {
+        Self { usual, next: usual }
+    }
+
+    /// There is an answer.
+    fn answered(&mut self, has_changed: bool) {
+        self.next = match has_changed || self.next > SLOW {
+            true => self.usual,
+            false => SLOW.min(self.next * 3 / 2),
+        };
+    }
+
+    /// There is none.
+    fn failed(&mut self) {
+        self.next = PATIENCE.min(self.next * 2);
+    }
 }
 
 /// Things by where they are.
@@ -87,8 +116,7 @@ impl Watch {
             1 => "watching one thing".to_owned(),
             number => format!("watching {number} things"),
         });
-        let usual = if watched.has_tags(&last) { PACE } else { SLOW };
-        let mut pace = usual;
+        let mut pace = Pace::new(if watched.has_tags(&last) { PACE } else { SLOW });
         let mut is_in_trouble = false;
         while !self.is_reached(&last, &model) {
             if let Watched::Things(_) = watched
@@ -99,7 +127,11 @@ impl Watch {
                     None => Ok(()),
                 };
             }
-            let pause = if news.is_told() && !is_in_trouble { SELDOM } else { pace };
+            let pause = if news.is_told() && !is_in_trouble {
+                SELDOM
+            } else {
+                pace.next
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = news.next() => tokio::time::sleep_until(looked + PACE).await,
@@ -108,14 +140,13 @@ impl Watch {
             is_in_trouble = false;
             match watched.look(&last, session).await {
                 Ok(Some(now)) => {
-                    say(&last, &now, &model, session)?;
+                    pace.answered(say(&last, &now, &model, session)?);
                     last = now;
-                    pace = usual;
                 }
-                Ok(None) => pace = usual,
+                Ok(None) => pace.answered(false),
                 Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
                     session.output.note(format!("{error}; asking again"));
-                    pace = PATIENCE.min(pace * 2);
+                    pace.failed();
                     is_in_trouble = true;
                 }
                 Err(error) => return Err(error.into()),
@@ -216,8 +247,9 @@ impl Watched {
     }
 }
 
-/// Prints what is other than it was.
-fn say(last: &Picture, now: &Picture, model: &Model, session: &Session) -> Result<()> {
+/// Prints what is other than it was, and tells whether anything is.
+fn say(last: &Picture, now: &Picture, model: &Model, session: &Session) -> Result<bool> {
+    let mut has_changed = false;
     for (location, entity) in now {
         let (change, differences) = match last.get(location) {
             None => ("created", Vec::new()),
@@ -225,12 +257,14 @@ fn say(last: &Picture, now: &Picture, model: &Model, session: &Session) -> Resul
         };
         if change == "created" || !differences.is_empty() {
             line(change, entity, &differences, model, session)?;
+            has_changed = true;
         }
     }
     for (_, entity) in last.iter().filter(|(location, _)| !now.contains_key(*location)) {
         line("deleted", entity, &[], model, session)?;
+        has_changed = true;
     }
-    Ok(())
+    Ok(has_changed)
 }
 
 /// A name, what it was, what it is.
@@ -308,4 +342,22 @@ fn difference_words((name, was, is): &Difference) -> String {
         false => look.words(value),
     };
     format!("{short} {} -> {}", words(was), words(is))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_asked_more_seldom_while_nothing_changes_or_comes() {
+        let mut pace = Pace::new(PACE);
+        (0..9).for_each(|_| pace.answered(false));
+        assert_eq!(pace.next, SLOW);
+        pace.answered(true);
+        assert_eq!(pace.next, PACE);
+        (0..9).for_each(|_| pace.failed());
+        assert_eq!(pace.next, PATIENCE);
+        pace.answered(false);
+        assert_eq!(pace.next, PACE, "what was missed is looked for soon");
+    }
 }
