@@ -263,6 +263,7 @@ impl List {
             Column::new("title", Look::Plain),
             Column::new("state", Look::State),
             Column::new("subject", Look::Plain),
+            Column::new("project", Look::Plain).wide(),
             Column::new("operation", Look::Plain).wide(),
             Column::new("outcome", Look::State).wide(),
         ];
