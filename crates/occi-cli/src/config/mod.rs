@@ -146,7 +146,11 @@ fn no_server() -> Failure {
                 "nobody answers at {}: is the occid of this machine running?",
                 socket.display()
             ),
-            None => "an occid of this user on this machine is found by itself".to_owned(),
+            None => {
+                "an occid of this user on this machine is found by itself, but for one with a --data-dir of its own: \
+                     --endpoint unix:DIR/occid.sock"
+                    .to_owned()
+            }
         })
 }
 
