@@ -25,11 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// So many names are looked at.
 const MOST: usize = 1000;
 
-/// Whether a shell asks for completions: there is nobody to answer questions then. Looked at first before completion begins,
-/// which takes the variable away from what it starts.
+/// Which shell asks for completions, if one does. Looked at first before completion begins, which takes the variable away
+/// from what it starts.
+static SHELL: LazyLock<Option<OsString>> = LazyLock::new(|| std::env::var_os(VARIABLE));
+
+/// Whether a shell asks for completions: there is nobody to answer questions then.
 pub(crate) fn is_asked_for() -> bool {
-    static IS_ASKED_FOR: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
-    *IS_ASKED_FOR
+    SHELL.is_some()
+}
+
+fn shell() -> &'static str {
+    SHELL.as_deref().and_then(OsStr::to_str).unwrap_or_default()
 }
 
 /// Kinds, and what else `occi list` lists.
@@ -105,7 +111,8 @@ pub(crate) fn attached() -> ArgValueCompleter {
         let names = typed
             .subcommand()
             .and_then(|(_, rest)| rest.get_many::<String>("names"));
-        Wanted::Attached(names.unwrap_or_default().cloned().collect())
+        let names = names.unwrap_or_default();
+        Wanted::Attached(names.filter_map(|name| Some(Typed::new(name)?.text)).collect())
     })
 }
 
@@ -240,22 +247,46 @@ fn from_model(look: impl Fn(&Model) -> Vec<(String, String)> + Send + Sync + 'st
 }
 
 fn candidates(current: &OsStr, mut found: Vec<(String, String)>) -> Vec<CompletionCandidate> {
-    let current = current.to_string_lossy();
-    found.retain(|(name, _)| name.starts_with(&*current) && is_plain(name));
+    let Some(typed) = Typed::new(&current.to_string_lossy()) else {
+        return Vec::new();
+    };
+    found.retain(|(name, _)| name.starts_with(&typed.text) && is_plain(name));
     found.sort();
     found.dedup_by(|one, other| one.0 == other.0);
     let candidates = found.into_iter().map(|(name, help)| {
         let help = (!help.trim().is_empty()).then(|| help.replace(char::is_control, " ").into());
-        CompletionCandidate::new(name).help(help)
+        // The others quote what they insert.
+        let word = match shell() == "bash" && !typed.is_in_quotes {
+            true => name.replace(' ', "\\ "),
+            false => name,
+        };
+        CompletionCandidate::new(word).help(help)
     });
     candidates.collect()
 }
 
-/// Whether a shell takes a word as it is. What completes a command line is carried out when the key is pressed, and others
-/// choose the titles.
+/// Whether a shell takes a word as it is, or with nothing quoted but its spaces. What completes a command line is carried out
+/// when the key is pressed, and others choose the titles.
 fn is_plain(word: &str) -> bool {
-    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._@:/+-".contains(&byte);
-    !word.is_empty() && !word.starts_with('-') && word.bytes().all(is_safe)
+    let takes_spaces = ["bash", "zsh", "fish"].contains(&shell());
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._@:/+-".contains(&byte) || byte == b' ' && takes_spaces;
+    word.trim() == word && !word.is_empty() && !word.starts_with('-') && word.bytes().all(is_safe)
+}
+
+/// What has been typed of a word; shells show it as it stands there.
+struct Typed {
+    text: String,
+    is_in_quotes: bool,
+}
+
+impl Typed {
+    /// None if quotes stand elsewhere than in front.
+    fn new(word: &str) -> Option<Self> {
+        let quoted = word.strip_prefix(['"', '\'']);
+        let text = quoted.map_or_else(|| word.replace('\\', ""), str::to_owned);
+        let is_in_quotes = quoted.is_some();
+        (!text.contains(['"', '\''])).then_some(Self { text, is_in_quotes })
+    }
 }
 
 /// Asks the server that the words on the command line name so far; what else stands there goes along.

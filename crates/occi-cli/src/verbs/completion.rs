@@ -19,6 +19,13 @@ pub(crate) struct Completion {
     shell: Shell,
 }
 
+/// Where the script for bash takes the word that is typed, of which bash hides the quote in front.
+const BASH_WORD: &str = r#"        words[COMP_CWORD]="$2""#;
+/// What shows it.
+const BASH_QUOTE: &str = r#"        case "${COMP_WORDS[COMP_CWORD]}" in
+            [\"\']*) words[COMP_CWORD]="${COMP_WORDS[COMP_CWORD]:0:1}$2" ;;
+        esac"#;
+
 /// The shells that can be completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Shell {
@@ -40,6 +47,12 @@ impl Completion {
         let mut script = Vec::new();
         let written = shell.write_registration(complete::VARIABLE, "occi", "occi", "occi", &mut script);
         written.map_err(|error| Failure::new(Exit::Failure, format!("the script cannot be written: {error}")))?;
+        if self.shell == Shell::Bash {
+            let text = String::from_utf8_lossy(&script);
+            script = text
+                .replace(BASH_WORD, &format!("{BASH_WORD}\n{BASH_QUOTE}"))
+                .into_bytes();
+        }
         output.bytes(&script)
     }
 }

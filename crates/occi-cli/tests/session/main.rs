@@ -346,34 +346,45 @@ fn completion() {
 
 fn harmless() {
     let person = Person::new();
-    for title in [
+    let create = |title: &str| {
+        let create = ["create", "storage", "--size", "1G", "-o", "jsonpath=$.id", "--", title];
+        let output = person.occi(&create).output().unwrap();
+        assert!(output.status.success(), "{title}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let strange = [
         "web; touch pwned",
         "web$(touch pwned)",
         "web`touch pwned`",
-        "web a",
         "-web",
         "web|pwned",
         "web&'\"",
-    ] {
-        let mut create = person.occi(&["create", "storage", "--size", "1G", "--", title]);
-        assert!(create.status().unwrap().success(), "{title}");
-    }
-    for words in ["occi show we", "occi show ''"] {
-        let line = format!("_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- {words}");
-        for word in person.reads(&line).lines() {
-            let is_plain = word
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._@:/+-".contains(&byte));
-            assert!(is_plain, "{word:?}");
+        " web",
+    ];
+    let ids = strange.map(create);
+    let _ = ["web a", "web --all --yes"].map(create);
+    let offered = |word: &str| {
+        let line = format!("_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- occi show {word}");
+        let words = person.reads(&line);
+        words.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for word in ["we", "''", "\"'we\"", "'\"web '"] {
+        for offered in offered(word) {
+            let is_plain = |text: &str| {
+                let mut bytes = text.bytes();
+                bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._@:/+-".contains(&byte))
+            };
+            // A quote that is open quotes spaces too.
+            let space = if word.len() > 2 { " " } else { "\\ " };
+            assert!(is_plain(&offered.replace(space, "")), "{word}: {offered:?}");
         }
     }
-    // They are offered by their ids.
-    let ids = person.reads("occi list storage -o jsonpath='$[*].id'");
-    let offered = person.reads("_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- occi show ''");
-    assert!(
-        ids.lines().all(|id| offered.lines().any(|word| word == id)),
-        "{ids} {offered}"
-    );
+    assert_eq!(offered("we"), ["web\\ --all\\ --yes", "web\\ a"]);
+    assert_eq!(offered("'\"web '"), ["web --all --yes", "web a"]);
+    assert_eq!(offered("'\"we\"b'"), [""; 0]);
+    // What shells could carry out is offered by its id.
+    let all = offered("''");
+    assert!(ids.iter().all(|id| all.contains(id)), "{ids:?} {all:?}");
 }
 
 fn orders() {

@@ -12,18 +12,42 @@ zpty -r shell seen '*begun*'
 zpty -w -n shell $'occi show we\t\t'
 zpty -r shell seen '(*web1*web2*|*web2*web1*)'
 print -r -- "$seen"
+zpty -w -n shell $'\C-u'
+zpty -w shell 'say() { print -r -- "ta''ken <$2>" }; compdef _clap_dynamic_completer_occi say; echo re''ady'
+zpty -r shell seen '*ready*'
+for word in 'web\ o' '"web o' "'web o"; do
+    zpty -w -n shell "say show $word"$'\t\n'
+    zpty -r shell seen '*taken <*>*'
+    print -r -- "$seen"
+done
 zpty -d shell
+"#;
+
+/// Presses the key after words that are quoted in each way, and shows what becomes of the line.
+const BASH: &str = r#"
+eval "$(occi completion bash)"
+type=$(complete -p occi); type=${type#*-F }; COMP_TYPE=9
+for word in we '"we' 'web\ o' "'web o"; do
+    COMP_WORDS=(occi show "$word"); COMP_CWORD=2; COMP_LINE="occi show $word"; COMP_POINT=${#COMP_LINE}
+    quote=${word%%[!\"\']*}
+    ${type%% *} occi "${word#[\"\']}" show
+    for reply in "${COMPREPLY[@]}"; do eval "set -- $quote$reply$quote"; [ $# = 1 ] && echo "taken <$1>" || echo "taken <several>"; done
+done
+"#;
+
+const FISH: &str = r#"
+occi completion fish | source
+complete -C "occi show we"
+for found in (complete -C 'occi show web\ o') (complete -C 'occi show "web o') (complete -C "occi show 'web o")
+    echo "taken <"(string split -f 1 \t -- $found)">"
+end
 "#;
 
 pub(crate) fn shells() {
     let person = Person::new();
     person.reads(SCENE);
-    let bash = r#"eval "$(occi completion bash)"
-COMP_WORDS=(occi show we); COMP_CWORD=2; COMP_LINE="occi show we"; COMP_POINT=${#COMP_LINE}
-type=$(complete -p occi); type=${type#*-F }; COMP_TYPE=9
-${type%% *} occi we show; printf '%s\n' "${COMPREPLY[@]}""#;
-    let fish = r#"occi completion fish | source; complete -C "occi show we""#;
-    for (shell, script) in [("bash", bash), ("zsh", ZSH), ("fish", fish)] {
+    person.reads("occi create compute 'web own' --wait");
+    for (shell, script) in [("bash", BASH), ("zsh", ZSH), ("fish", FISH)] {
         if !std::path::Path::new("/usr/bin").join(shell).exists() && !std::path::Path::new("/bin").join(shell).exists()
         {
             println!("skipped: there is no {shell} here (scripts/setup test)");
@@ -39,6 +63,17 @@ ${type%% *} occi we show; printf '%s\n' "${COMPREPLY[@]}""#;
         assert!(
             is_offered("web1") && is_offered("web2") && !is_offered("data"),
             "{shell}: {output:?}"
+        );
+        // A title with a space is one word, however it was begun.
+        let taken: Vec<_> = said
+            .split("taken <")
+            .skip(1)
+            .filter_map(|rest| rest.split('>').next())
+            .collect();
+        assert!(
+            taken.iter().filter(|title| **title == "web own").count() >= 3
+                && taken.iter().all(|title| ["web1", "web2", "web own"].contains(title)),
+            "{shell}: {taken:?} {output:?}"
         );
     }
 }
