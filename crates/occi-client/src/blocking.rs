@@ -258,7 +258,7 @@ impl Client {
     /// Comes, without end, each time that it is worth looking again, and after `seldom` in case that the server tells
     /// nothing; [`News`](crate::News) says more.
     pub fn news(&self, of: &EventsOf, seldom: Duration) -> impl Iterator<Item = ()> {
-        let mut news = self.runtime.block_on(self.client.news(of));
+        let mut news = self.client.news(of);
         std::iter::from_fn(move || {
             let told = async { tokio::time::timeout(seldom, news.next()).await };
             let _told_or_not = self.runtime.block_on(told);

@@ -60,8 +60,8 @@ fn is_same(one: &Value, other: &Value) -> bool {
 
 /// How patiently something is waited for.
 ///
-/// It is asked again and again, at first quickly, then less often; where the server tells what happens, when it says so, and
-/// now and then in case that it does not. Words for states that nobody knows mean "not yet": servers
+/// It is asked again and again, at first quickly, then less often, and at last more often again; where the server tells what
+/// happens, when it says so, and now and then in case that it does not. Words for states that nobody knows mean "not yet": servers
 /// have states of their own (`waiting`, `pending`). A failure to get an answer is not a failure of what is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -146,21 +146,18 @@ impl Pace {
     async fn step(&mut self, client: &Client, of: Option<EventsOf>) -> bool {
         let now = Instant::now();
         let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(now));
-        if left.is_zero() {
+        if left <= BREATH {
             return false;
         }
         self.steps += 1;
-        if let (true, Some(of)) = (self.steps > 1 && self.news.is_none(), of) {
-            self.news = tokio::time::timeout(left, client.news(&of)).await.ok();
-            if self.is_told() {
-                // What happened before nobody tells: it is asked for at once.
-                self.asked = Instant::now();
-                return true;
-            }
+        if self.steps > 1 && self.news.is_none() {
+            self.news = of.map(|of| client.news(&of));
         }
         let pause = if self.is_told() { SELDOM } else { self.next };
+        // The last answers have to come before the end.
+        let most = BREATH.max(left / 2);
         tokio::select! {
-            () = tokio::time::sleep(pause.min(left)) => {
+            () = tokio::time::sleep(pause.min(most)) => {
                 self.next = self.most.min(self.next.saturating_mul(3) / 2);
             }
             () = async {

@@ -108,8 +108,7 @@ impl Watch {
     async fn watch(&self, session: &Session) -> Result<()> {
         let model = session.model().await?;
         let mut watched = self.watched(&model, session).await?;
-        // First, so that nothing happens between the two.
-        let mut news = session.client.news(&watched.events()).await;
+        let mut news = session.client.news(&watched.events());
         let mut looked = tokio::time::Instant::now();
         let mut last = watched.look(&Picture::new(), session).await?.unwrap_or_default();
         session.output.note(match last.len() {

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::model::Model;
 use crate::request::EventsOf;
+use crate::retry::Retries;
 use crate::stream;
 use crate::transport::Endless;
 use bytes::Bytes;
@@ -28,9 +29,9 @@ type Frames = BoxStream<'static, Result<Bytes>>;
 
 /// Says when it is time to look again.
 ///
-/// It says less than [`Event`]s do, and so nothing can be missed: whoever looks after it began, and whenever it says so,
-/// has seen everything. A stream that breaks is asked for again, at ever longer intervals; meanwhile, and with servers
-/// that tell nothing, one has to look now and then.
+/// It says less than [`Event`]s do, and so nothing can be missed: whoever looks whenever it says so, which is first when
+/// the server begins to tell, has seen everything. A stream that breaks is asked for again, at ever longer intervals;
+/// until it is there, and with servers that tell nothing, one has to look now and then.
 // Without `Last-Event-ID`: what was missed in between is seen by the look after the next beginning, in one question. To be
 // told of it instead would take the number of the last event, and the same look all the same where the server keeps so
 // much no more (410).
@@ -83,8 +84,9 @@ impl Client {
         }
     }
 
-    /// News from now on; see there.
-    pub async fn news(&self, of: &EventsOf) -> News {
+    /// News, as soon as the server tells them: see there. Nothing is asked before [`News::next`] is, and never what is not
+    /// known to be an `occid`.
+    pub fn news(&self, of: &EventsOf) -> News {
         let mut news = News {
             client: self.clone(),
             of: of.clone(),
@@ -92,7 +94,7 @@ impl Client {
             pause: PAUSE.0,
         };
         if self.dialect().is_occid {
-            news.opened(open(self.clone(), of.clone()).await);
+            news.open();
         }
         news
     }
@@ -111,7 +113,7 @@ impl News {
                 State::Never => return std::future::pending().await,
                 State::Waiting(until) => {
                     tokio::time::sleep_until(*until).await;
-                    self.state = State::Opening(open(self.client.clone(), self.of.clone()).boxed());
+                    self.open();
                 }
                 State::Opening(opening) => {
                     let opened = opening.await;
@@ -146,6 +148,10 @@ impl News {
         }
     }
 
+    fn open(&mut self) {
+        self.state = State::Opening(open(self.client.clone(), self.of.clone()).boxed());
+    }
+
     fn opened(&mut self, opened: Opened) {
         self.state = match opened {
             Opened::Yes(frames) => State::Told(frames),
@@ -165,7 +171,9 @@ async fn open(client: Client, of: EventsOf) -> Opened {
         let mut request = client.requests(&dialect, &Model::default()).follow_events(&of)?;
         request.extensions_mut().insert(AsItIs);
         request.extensions_mut().insert(Endless);
-        client.exchange(request).await
+        // Who asks for news asks again after a while.
+        let mut once = Retries::NONE.tries(&request);
+        client.exchange_within(request, &mut once).await
     };
     let Ok(Ok(incoming)) = tokio::time::timeout(OPENING, opening).await else {
         return Opened::NotNow;

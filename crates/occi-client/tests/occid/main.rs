@@ -460,7 +460,10 @@ async fn news() {
         kind: Some(compute.clone()),
         ..EventsOf::default()
     };
-    let mut news = client.news(&of).await;
+    let mut news = client.news(&of);
+    tokio::time::timeout(Duration::from_secs(20), news.next())
+        .await
+        .unwrap();
     assert!(news.is_told());
     let quiet = tokio::time::timeout(Duration::from_millis(200), news.next()).await;
     assert!(quiet.is_err(), "nothing has happened");
