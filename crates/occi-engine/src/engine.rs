@@ -237,6 +237,7 @@ impl Inner {
     /// Carries out one transaction. What is remembered of its entities is forgotten before this returns.
     pub(crate) async fn commit(&self, commit: Commit) -> std::result::Result<Committed, StoreError> {
         let mut touched: Vec<EntityId> = Vec::new();
+        let mut changed_models = Vec::new();
         for write in &commit.writes {
             match write {
                 Write::InsertEntity { row, .. } => touched.extend(row.source.clone()),
@@ -258,6 +259,7 @@ impl Inner {
                     }
                 }
                 Write::RemoveUserMixin { .. } => self.hot.forget_all(),
+                Write::ModelChanged(project) => changed_models.push(project.clone()),
                 _ => {}
             }
         }
@@ -270,10 +272,16 @@ impl Inner {
         metrics::counter!("occid_commits_total", "outcome" => outcome).increment(1);
         if let Ok(committed) = &committed {
             touched.extend(committed.generations.keys().cloned());
-            self.told(committed.event);
+            for project in changed_models {
+                self.models.forget(project.as_deref());
+            }
         }
         for id in &touched {
             self.hot.forget(id);
+        }
+        // Who hears of it sees it.
+        if let Ok(committed) = &committed {
+            self.told(committed.event);
         }
         committed
     }

@@ -148,7 +148,7 @@ impl EngineError {
     }
 
     /// A fault of ours: the caller learns that, the log learns why.
-    pub(crate) fn internal(context: impl std::fmt::Display) -> Self {
+    pub fn internal(context: impl std::fmt::Display) -> Self {
         Self {
             context: Some(context.to_string().into()),
             ..Self::new(FailureKind::Internal, "the server made a mistake; its log says more")

@@ -135,14 +135,19 @@ impl Engine {
         let scope = Scope {
             project: project.to_owned(),
         };
-        let removed = here.backend.remove_template(&scope, &offer.term).await;
-        inner.models.forget(Some(project));
-        removed?;
-        let changed = Commit {
-            writes: vec![Write::ModelChanged(Some(project.to_owned()))],
-            ..Commit::default()
-        };
-        inner.commit(changed).await.map(drop).map_err(EngineError::from)
+        let (inner, carrier, term) = (inner.clone(), offer.carrier, offer.term.clone());
+        // Who asked may go at any time; what is no more has to be told.
+        let removing = self.inner.tasks.spawn(async move {
+            let removed = inner.carriers[carrier].backend.remove_template(&scope, &term).await;
+            inner.models.forget(Some(&scope.project));
+            removed?;
+            let changed = Commit {
+                writes: vec![Write::ModelChanged(Some(scope.project))],
+                ..Commit::default()
+            };
+            inner.commit(changed).await.map(drop).map_err(EngineError::from)
+        });
+        removing.await.map_err(EngineError::internal)?
     }
 
     fn may_have_mixins(&self, caller: &Caller) -> Result<()> {
@@ -183,7 +188,10 @@ impl Engine {
             answer: json!({}),
         };
         let admitted = self.inner.admit(&request, plan).await;
-        self.inner.models.forget(Some(project));
+        if !matches!(admitted, Ok(Admitted::Recorded(_))) {
+            // It was planned from a model that may be an old one.
+            self.inner.models.forget(Some(project));
+        }
         match admitted? {
             Admitted::Recorded(_) => Ok(()),
             Admitted::PlanAgain => Err(restless("the model")),

@@ -83,9 +83,16 @@ impl Accounts {
             audit: vec![self.audit(verb, path, "accepted", detail)],
             ..Commit::default()
         };
-        self.store.commit(commit).await?;
-        self.forget();
-        Ok(())
+        let accounts = self.clone();
+        // Who asked may go at any time; what follows a commit has to follow it.
+        let committing = tokio::spawn(async move {
+            accounts.store.commit(commit).await?;
+            accounts.forget();
+            Ok(())
+        });
+        committing
+            .await
+            .map_err(|error| AccountError::Store(StoreError::Failed(error.into())))?
     }
 
     /// What was known of accounts before does not count.
@@ -230,9 +237,13 @@ impl Accounts {
     /// The project is gone, as [`Engine::remove_project`] says.
     pub async fn remove_project(&self, name: &str, engine: &Engine) -> Result<(), EngineError> {
         let audit = self.audit("remove", project_path(name), "accepted", String::new());
-        engine.remove_project(name, audit).await?;
-        self.forget();
-        Ok(())
+        let (accounts, engine, name) = (self.clone(), engine.clone(), name.to_owned());
+        let removing = tokio::spawn(async move {
+            engine.remove_project(&name, audit).await?;
+            accounts.forget();
+            Ok(())
+        });
+        removing.await.map_err(EngineError::internal)?
     }
 
     /// What a project may use from now on.

@@ -300,10 +300,7 @@ impl Ask {
 
     /// The versions that `If-Match` names: its tags without the rendering, and `*`. None without that header.
     fn if_match(&self) -> Option<Vec<&str>> {
-        let mut values = self.headers.get_all(header::IF_MATCH).iter().peekable();
-        values.peek()?;
-        let tags = values.flat_map(|value| entity_tags(value.as_bytes()));
-        Some(tags.filter_map(|tag| tag.trim_matches('"').split('.').next()).collect())
+        versions(&self.headers, header::IF_MATCH)
     }
 
     /// Whether `If-Match` names a version, rather than any.
@@ -313,11 +310,14 @@ impl Ask {
 
     /// The generations that `If-Match` allows.
     pub(super) fn precondition(&self) -> Precondition {
-        match self.if_match() {
-            None => Precondition::None,
-            Some(versions) if versions.contains(&"*") => Precondition::Exists,
-            Some(versions) => Precondition::Generations(versions.iter().filter_map(|one| one.parse().ok()).collect()),
-        }
+        generations(self.if_match())
+    }
+
+    /// What must not hold where something is written (`If-None-Match`). A proxy may have made a tag of ours a weak one.
+    pub(super) fn must_not_hold(&self) -> Precondition {
+        let versions = versions(&self.headers, header::IF_NONE_MATCH);
+        let strong = versions.map(|versions| versions.into_iter().map(|one| one.trim_start_matches("W/\"")).collect());
+        generations(strong)
     }
 
     /// The newest event that a client knows of that names the tag of a listing in `If-Match`; none if it names none. A tag
@@ -353,6 +353,23 @@ pub(super) fn none_match(headers: &HeaderMap, etag: &str) -> bool {
     values.any(|value| {
         entity_tags(value.as_bytes()).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     })
+}
+
+/// The versions that a condition names: its tags without the rendering, and `*`. None without that header.
+fn versions(headers: &HeaderMap, condition: HeaderName) -> Option<Vec<&str>> {
+    let mut values = headers.get_all(condition).iter().peekable();
+    values.peek()?;
+    let tags = values.flat_map(|value| entity_tags(value.as_bytes()));
+    Some(tags.filter_map(|tag| tag.trim_matches('"').split('.').next()).collect())
+}
+
+/// The generations among the versions of a condition.
+fn generations(versions: Option<Vec<&str>>) -> Precondition {
+    match versions {
+        None => Precondition::None,
+        Some(versions) if versions.contains(&"*") => Precondition::Exists,
+        Some(versions) => Precondition::Generations(versions.iter().filter_map(|one| one.parse().ok()).collect()),
+    }
 }
 
 /// The tags of an `If-Match` or `If-None-Match` header. Ours hold no comma.

@@ -9,7 +9,7 @@ use super::serve::Body;
 use super::service::Service;
 use http::{Method, Response, StatusCode, header};
 use occi_engine::{Call, Created, Deleted, Done, EngineError, FailureKind, Found, Precondition, Wait};
-use occi_model::{Entity, TypeId};
+use occi_model::{Entity, EntityDraft, TypeId};
 use occi_rendering::{MediaType, render, request};
 use uuid::Uuid;
 
@@ -62,13 +62,35 @@ async fn update(service: &Service, ask: &Ask, path: &str) -> Result<Response<Bod
 async fn put(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>, Fault> {
     let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let draft = ask.read("a description of the entity", request::entity)?;
-    let precondition = ask.precondition();
-    let must_be_new = ask.headers.contains_key(header::IF_NONE_MATCH);
-    if must_be_new && service.engine.retrieve(&ask.caller, path).await.is_ok() {
-        return Err(Fault::new(
-            StatusCode::PRECONDITION_FAILED,
-            format!("there is an entity at {path} already"),
-        ));
+    let is_there = || {
+        let message = format!("there is an entity at {path} already");
+        Fault::new(StatusCode::PRECONDITION_FAILED, message)
+    };
+    let mut precondition = ask.precondition();
+    match ask.must_not_hold() {
+        Precondition::None => {}
+        // Whoever comes first to the path makes it: only the store can tell.
+        Precondition::Exists if precondition == Precondition::None => {
+            return match create_at(service, ask, path, draft).await {
+                Err(EngineError {
+                    kind: FailureKind::Conflict,
+                    operation: None,
+                    ..
+                }) if service.engine.retrieve(&ask.caller, path).await.is_ok() => Err(is_there()),
+                made => created(ask, made?, media),
+            };
+        }
+        Precondition::Exists => return Err(is_there()),
+        Precondition::Generations(unwanted) => {
+            if let Ok(found) = service.engine.retrieve(&ask.caller, path).await {
+                if unwanted.contains(&found.generation) {
+                    return Err(is_there());
+                }
+                if precondition == Precondition::None {
+                    precondition = Precondition::Generations(vec![found.generation]);
+                }
+            }
+        }
     }
     let replaced = service
         .engine
@@ -78,14 +100,7 @@ async fn put(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>,
         Err(EngineError {
             kind: FailureKind::NotFound,
             ..
-        }) if precondition == Precondition::None => {
-            if ask.path.ends_with('/') {
-                let message = "the path of an entity does not end with a slash";
-                return Err(Fault::bad_request(message));
-            }
-            let created = service.engine.create_at(&ask.caller, path, draft).await?;
-            self::created(ask, created, media)
-        }
+        }) if precondition == Precondition::None => created(ask, create_at(service, ask, path, draft).await?, media),
         Err(EngineError {
             kind: FailureKind::NotFound,
             ..
@@ -95,6 +110,14 @@ async fn put(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>,
         )),
         replaced => changed(ask, replaced?, media),
     }
+}
+
+async fn create_at(service: &Service, ask: &Ask, path: &str, draft: EntityDraft) -> Result<Created, EngineError> {
+    if ask.path.ends_with('/') {
+        let message = "the path of an entity does not end with a slash";
+        return Err(EngineError::new(FailureKind::Invalid, message));
+    }
+    service.engine.create_at(&ask.caller, path, draft).await
 }
 
 async fn act(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>, Fault> {

@@ -88,9 +88,10 @@ async fn get(service: &Service, ask: &Ask, id: Uuid) -> Result<Response<Body>, F
     let operation = service.engine.operation(&ask.caller, id).await?;
     let media = ask.manners.choose(&answer::TEXT_AND_JSON)?;
     let row = &operation.row;
-    // GFD.185, section 3.5.5: the finished task points to its result. Version 1.2 has no such thing.
+    // GFD.185, section 3.5.5: the finished task points to its result, and a deletion has none. Version 1.2 has no such thing.
     let is_1_1 = ask.manners.agent.occi_1_1 && !ask.manners.agent.occi_1_2;
-    if let (true, OperationState::Succeeded, Some(path)) = (is_1_1, row.state, &row.path) {
+    let has_result = row.state == OperationState::Succeeded && row.verb != "delete";
+    if let (true, true, Some(path)) = (is_1_1, has_result, &row.path) {
         let mut response = answer::rendered(StatusCode::MOVED_PERMANENTLY, document(&operation, ask, media));
         answer::set(&mut response, header::LOCATION, &ask.manners.base.absolute(path));
         return Ok(response);
@@ -176,9 +177,17 @@ fn describe(row: &OperationRow, ask: &Ask) -> Map<String, Value> {
     set("created", json!(time(row.created_ms)));
     set("finished", json!(row.finished_ms.map(time)));
     set("deadline", json!(time(row.deadline_ms)));
-    set("error", row.error.clone().unwrap_or_default());
+    set("error", json!(row.error.as_ref().map(shown_error)));
     set("result", row.result.clone().unwrap_or_default());
     document
+}
+
+/// What a client may know of a failure: the engine keeps notes of its own beside it.
+fn shown_error(error: &Value) -> Map<String, Value> {
+    ["kind", "message", "code"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), error.get(name)?.clone())))
+        .collect()
 }
 
 /// The document of one operation: an object in JSON, attributes in the text renderings.

@@ -166,6 +166,46 @@ fn of_those_who_change_the_model_as_they_have_seen_it_one_does() {
 }
 
 #[test]
+fn of_those_who_put_what_must_be_new_one_does() {
+    let occid = Occid::start();
+    let admin = occid.admin().with("Content-Type", "text/plain");
+    for round in 0..5 {
+        let path = format!("/compute/new-{round}");
+        let new = admin.clone().with("If-None-Match", "*").with("Prefer", "wait=20");
+        let title = |n: usize| compute(&format!("made-by-{n}"));
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let send = |n| new.send("PUT", &path, title(n)).status;
+            let all: Vec<_> = (0..8).map(|n| scope.spawn(move || send(n))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let winner = answers.iter().position(|status| *status == 201);
+        assert!(
+            answers.iter().filter(|status| **status == 412).count() == 7,
+            "{answers:?}"
+        );
+        let is = admin.get(&path).expect(200).body;
+        assert!(
+            is.contains(&format!("made-by-{}\"", winner.unwrap())),
+            "{answers:?} {is}"
+        );
+    }
+    // The tags of others do not hinder; its own does, also if a proxy has made it a weak one.
+    let tag = admin
+        .get("/compute/new-0")
+        .expect(200)
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let unless = |tag: &str| admin.clone().with("If-None-Match", tag).with("Prefer", "wait=20");
+    for own in [tag.clone(), format!("\"1234.p\", W/{tag}")] {
+        unless(&own).send("PUT", "/compute/new-0", compute("other")).expect(412);
+    }
+    unless("\"1234.p\"")
+        .send("PUT", "/compute/new-0", compute("other"))
+        .expect(200);
+}
+
+#[test]
 fn what_is_kept_is_never_older_than_the_last_write() {
     let occid = Occid::start();
     let admin = occid.admin();

@@ -60,6 +60,17 @@ fn a_client_that_does_not_wait_is_told_where_to_look() {
     assert_eq!(moved.location(), entity);
     admin.get(&task).expect(200);
     admin.get(&entity).expect(200);
+    // A deletion has no result to point to.
+    let patient = admin.clone().with("Prefer", "wait=20");
+    patient.delete(&entity).expect(200);
+    let deletion = admin
+        .clone()
+        .with("Accept", "application/json")
+        .get("/-/operation/?number=1");
+    let deletion = deletion.expect(200).json()["operations"][0].clone();
+    assert_eq!(deletion["verb"], "delete", "{deletion}");
+    old.get(&format!("/task/{}", deletion["id"].as_str().unwrap()))
+        .expect(200);
     admin
         .get("/-/operation/01890000-0000-7000-8000-000000000000")
         .expect(404);
