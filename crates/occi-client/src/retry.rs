@@ -1,5 +1,6 @@
 //! What may be sent again, and when.
 
+use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -9,8 +10,8 @@ use std::time::Duration;
 /// How often what failed is sent again, and after how long.
 ///
 /// A request that the server has not seen may always be sent again. One that it may have seen only if seeing it twice
-/// does no harm: a read, a replacement, a deletion, and a create that carries an idempotency key. An action never is: to
-/// restart a machine twice is not to restart it once.
+/// does no harm: a read, a replacement, a deletion, and a create that carries an idempotency key to an `occid`; others pass
+/// over the key. An action never is: to restart a machine twice is not to restart it once.
 ///
 /// What took too long is not asked again: a limit of time that is multiplied is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Retries {
         longest: Duration::ZERO,
     };
 
-    pub(crate) fn tries(self, request: &Request) -> Tries {
+    pub(crate) fn tries(self, request: &Request, dialect: &Dialect) -> Tries {
         let waits = ExponentialBuilder::default()
             .with_min_delay(self.first)
             .with_max_delay(self.longest)
@@ -52,7 +53,7 @@ impl Retries {
             .with_jitter()
             .build();
         Tries {
-            is_repeatable: is_repeatable(request),
+            is_repeatable: is_repeatable(request, dialect),
             is_write: !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS),
             longest: self.longest,
             waits,
@@ -63,7 +64,7 @@ impl Retries {
 }
 
 /// Whether it does no harm if the server sees it twice.
-fn is_repeatable(request: &Request) -> bool {
+fn is_repeatable(request: &Request, dialect: &Dialect) -> bool {
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => true,
         // The second time the condition would fail because of the first.
@@ -74,7 +75,7 @@ fn is_repeatable(request: &Request) -> bool {
         Method::POST => {
             let query = request.uri().query().unwrap_or_default();
             let is_action = url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "action");
-            !is_action && request.headers().contains_key(IDEMPOTENCY_KEY)
+            dialect.is_occid && !is_action && request.headers().contains_key(IDEMPOTENCY_KEY)
         }
         _ => false,
     }

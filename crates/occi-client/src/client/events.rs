@@ -172,7 +172,7 @@ async fn open(client: Client, of: EventsOf) -> Opened {
         request.extensions_mut().insert(AsItIs);
         request.extensions_mut().insert(Endless);
         // Who asks for news asks again after a while.
-        let mut once = Retries::NONE.tries(&request);
+        let mut once = Retries::NONE.tries(&request, &dialect);
         client.exchange_within(request, &mut once).await
     };
     let Ok(Ok(incoming)) = tokio::time::timeout(OPENING, opening).await else {

@@ -54,7 +54,7 @@ impl Client {
 
     /// Any answer as a whole. An answer that breaks off is asked for again where that is safe.
     pub(super) async fn exchange_whole(&self, request: Request) -> Result<RawAnswer> {
-        let mut tries = self.0.retries.tries(&request);
+        let mut tries = self.0.retries.tries(&request, &self.dialect());
         loop {
             let incoming = self.exchange_within(request.clone(), &mut tries).await?;
             match self.rest(incoming).await {
@@ -89,7 +89,7 @@ impl Client {
     }
 
     pub(super) async fn exchange(&self, request: Request) -> Result<Incoming> {
-        let mut tries = self.0.retries.tries(&request);
+        let mut tries = self.0.retries.tries(&request, &self.dialect());
         self.exchange_within(request, &mut tries).await
     }
 

@@ -376,8 +376,13 @@ async fn a_server_with_json_alone_lists_by_what_it_shows() {
     );
 }
 
-/// Answers the model, and then breaks off so many exchanges before it answers one.
+/// An `occid` that answers the model, and then breaks off so many exchanges before it answers one.
 async fn breaks_off(times: usize, then: &'static str) -> (String, Arc<AtomicUsize>) {
+    breaks_off_as("occid: 1\r\n", times, then).await
+}
+
+/// The same of a server that says so of itself.
+async fn breaks_off_as(name: &'static str, times: usize, then: &'static str) -> (String, Arc<AtomicUsize>) {
     let writes = Arc::new(AtomicUsize::new(0));
     let count = writes.clone();
     let base = Base::new("http://cloud.example.org", "");
@@ -386,7 +391,7 @@ async fn breaks_off(times: usize, then: &'static str) -> (String, Arc<AtomicUsiz
         let (count, model) = (count.clone(), model.clone());
         async move {
             let answer = if head.starts_with("GET /-/") {
-                format!("HTTP/1.1 200 OK\r\noccid: 1\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{model}", model.len())
+                format!("HTTP/1.1 200 OK\r\n{name}content-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{model}", model.len())
             } else if count.fetch_add(1, Ordering::SeqCst) < times {
                 // Read, and no answer.
                 return;
@@ -419,6 +424,13 @@ async fn only_what_may_be_repeated_is_repeated() {
         (created.location.as_deref(), writes.load(Ordering::SeqCst)),
         (Some("/compute/1"), 3)
     );
+    // Others pass over the key, also over one of the caller's.
+    let (url, writes) = breaks_off_as("", 1, CREATED).await;
+    let mut keyed = Write::default();
+    keyed.idempotency_key = Some("once".to_owned());
+    let error = builder(&url).build().unwrap().create(&machine(), &keyed).await;
+    assert_eq!(writes.load(Ordering::SeqCst), 1);
+    assert!(error.unwrap_err().may_have_happened());
     // An action is never repeated.
     let (url, writes) = breaks_off(1, OK).await;
     let client = builder(&url).build().unwrap();
