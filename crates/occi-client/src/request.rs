@@ -273,16 +273,22 @@ impl Requests<'_> {
         self.write(Method::DELETE, &self.entity(location)?, None, write)
     }
 
-    /// The end of these members of a collection, of all or none.
+    /// The end of these members of the collection of a kind or below a path, of all or none.
     ///
     /// # Errors
-    /// A server other than `occid` may pass over the list, and delete everything.
+    /// A server other than `occid` may pass over the list, and delete everything. The path of one thing: that would be
+    /// deleted. The collection of a mixin: that would lose its members, and they would live on.
     pub fn delete_several(&self, at: &str, locations: &[String], write: &Write) -> Result<Request> {
         self.needs_occid("deletes several entities at once")?;
         if locations.is_empty() {
             return Err(Error::invalid("there is nothing to delete"));
         }
-        self.write(Method::DELETE, at, Some(self.locations(locations)?), write)
+        let path = match Place::new(at, self.endpoint, self.model)? {
+            Place::Collection(path, Some(Category::Kind(_))) => path,
+            Place::Collection(path, None) if path.ends_with('/') => path,
+            _ => return Err(Error::invalid(format!("{at} is no collection of which members are deleted"))),
+        };
+        self.write(Method::DELETE, &path, Some(self.locations(locations)?), write)
     }
 
     /// The end of everything in the collection of a kind or below a path, or of that part of which a filter holds.

@@ -378,7 +378,7 @@ impl Client {
         .await
     }
 
-    /// Deletes members of a collection: all or none, and so only where the server can do that.
+    /// Deletes members of the collection of a kind or below a path: all or none, and so only where the server can do that.
     pub async fn delete_several(&self, at: &str, locations: &[String], write: &Write) -> Result<Done> {
         let at = self.collection(at).await?;
         self.write(&at, |requests, at| requests.delete_several(at, locations, write))

@@ -258,6 +258,15 @@ fn what_could_delete_too_much_is_not_written() {
         .act_on_collection("/compute/", &titled("x"), &stop, &write);
     assert!(some_of.is_err());
     assert!(occid.requests().delete_several("/compute/", &[], &write).is_err());
+    for elsewhere in ["/compute/2", "/compute/2?x=y", "/compute/?x=y", "/nowhere", SSH_KEY] {
+        let refused = occid.requests().delete_several(elsewhere, &some, &write);
+        let refused = refused.expect_err(elsewhere);
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{elsewhere}: {refused}");
+    }
+    for path in ["/compute", "/my/", "/"] {
+        let request = occid.requests().delete_several(path, &some, &write).unwrap();
+        assert_eq!((request.method().as_str(), request.uri().path()), ("DELETE", path));
+    }
     assert!(occid.requests().dissociate(SSH_KEY, &[]).is_err());
     // What takes members out of a mixin's collection deletes them in that of a kind, and the entity at an entity's path.
     for elsewhere in COLLECTIONS
