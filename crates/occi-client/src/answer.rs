@@ -21,6 +21,8 @@ pub struct RawAnswer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// Of a change: nobody knows what became of it, whatever the status says.
+    pub(crate) is_uncertain: bool,
 }
 
 /// What became of a create.
@@ -48,6 +50,15 @@ pub struct Done {
 }
 
 impl RawAnswer {
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+            is_uncertain: false,
+        }
+    }
+
     /// A header as text.
     pub fn header(&self, name: impl header::AsHeaderName) -> Option<String> {
         self.headers
@@ -125,7 +136,7 @@ impl RawAnswer {
             .with_request_id(self.header("x-request-id").map(|id| printable(&id)))
             .with_operation(self.operation(endpoint))
             .with_retry_after(self.retry_after());
-        match kind {
+        let error = match kind {
             ErrorKind::Unauthenticated => match self.read(endpoint, response::keystone) {
                 Some(uri) => error.with_hint(format!(
                     "this server wants a token of the Keystone at {}",
@@ -137,6 +148,10 @@ impl RawAnswer {
                 error.with_hint(try_https(&endpoint.to_string()))
             }
             _ => error,
+        };
+        match self.is_uncertain {
+            true => error.uncertain(),
+            false => error,
         }
     }
 

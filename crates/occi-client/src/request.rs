@@ -286,7 +286,11 @@ impl Requests<'_> {
         let path = match Place::new(at, self.endpoint, self.model)? {
             Place::Collection(path, Some(Category::Kind(_))) => path,
             Place::Collection(path, None) if path.ends_with('/') => path,
-            _ => return Err(Error::invalid(format!("{at} is no collection of which members are deleted"))),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "{at} is no collection of which members are deleted"
+                )));
+            }
         };
         self.write(Method::DELETE, &path, Some(self.locations(locations)?), write)
     }

@@ -1,6 +1,7 @@
 //! What may be sent again, and when.
 
-use crate::dialect::Dialect;
+use crate::answer::RawAnswer;
+use crate::dialect::{Dialect, is_occid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{IDEMPOTENCY_KEY, Request};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -81,6 +82,15 @@ fn is_repeatable(request: &Request, dialect: &Dialect) -> bool {
     }
 }
 
+/// Whether a request that was answered so has done nothing.
+pub(crate) fn is_turned_away(answer: &RawAnswer) -> bool {
+    match answer.status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => is_occid(&answer.headers),
+        _ => false,
+    }
+}
+
 /// The tries of one request.
 #[derive(Debug)]
 pub(crate) struct Tries {
@@ -125,6 +135,14 @@ impl Tries {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => self.is_repeatable,
             _ => false,
         }
+    }
+
+    /// Whether nobody knows what became of a change that was answered so in the end.
+    pub(crate) fn is_uncertain(&self, answer: &RawAnswer) -> bool {
+        // Somebody in between has lost the server's answer, or does not wait for it.
+        let is_lost = matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
+            && !is_occid(&answer.headers);
+        self.is_write && !answer.status.is_success() && (self.may_be_done || is_lost)
     }
 
     /// Waits before the next try; false if there is none.

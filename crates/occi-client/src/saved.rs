@@ -73,11 +73,7 @@ impl Saved {
         for (name, value) in headers {
             map.append(name, value);
         }
-        let answer = RawAnswer {
-            status: StatusCode::OK,
-            headers: map,
-            body: Bytes::from(self.body.clone()),
-        };
+        let answer = RawAnswer::new(StatusCode::OK, map, Bytes::from(self.body.clone()));
         let found = answer
             .read(endpoint, response::model)
             .map_err(|error| unreadable(endpoint, &error.to_string()))?;

@@ -501,11 +501,8 @@ impl Keystone<'_> {
 
     async fn send(&self, request: Request) -> Result<RawAnswer> {
         let incoming = self.transport.send(request).await?;
-        Ok(RawAnswer {
-            status: incoming.head.status,
-            headers: incoming.head.headers,
-            body: stream::whole(incoming.body, MOST, self.limit).await?,
-        })
+        let body = stream::whole(incoming.body, MOST, self.limit).await?;
+        Ok(RawAnswer::new(incoming.head.status, incoming.head.headers, body))
     }
 
     fn check(&self, answer: &RawAnswer) -> Result<()> {

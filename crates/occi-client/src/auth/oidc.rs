@@ -368,11 +368,8 @@ async fn send(connector: &Connector, url: &Url, request: http::Request<Bytes>) -
     let origin: Endpoint = url.origin().ascii_serialization().parse()?;
     let transport: Arc<dyn Transport> = connector.open(&origin)?;
     let incoming = transport.send(request).await?;
-    Ok(RawAnswer {
-        status: incoming.head.status,
-        headers: incoming.head.headers,
-        body: stream::whole(incoming.body, MOST, connector.limits.whole).await?,
-    })
+    let body = stream::whole(incoming.body, MOST, connector.limits.whole).await?;
+    Ok(RawAnswer::new(incoming.head.status, incoming.head.headers, body))
 }
 
 /// The code of a refusal (RFC 6749, section 5.2).

@@ -8,7 +8,7 @@ use crate::endpoint::shown;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::request::{Request, Requests};
-use crate::retry::Tries;
+use crate::retry::{Tries, is_turned_away};
 use crate::stream;
 use crate::transport::Incoming;
 use futures::StreamExt;
@@ -59,24 +59,23 @@ impl Client {
             let incoming = self.exchange_within(request.clone(), &mut tries).await?;
             match self.rest(incoming).await {
                 Err(error) => tries.after(error).await?,
-                // What we deleted before the answer was lost is gone.
-                Ok(mut answer) if tries.may_be_done && request.extensions().get::<Deletion>().is_some() => {
-                    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+                Ok(mut answer) => {
+                    let is_deletion = request.extensions().get::<Deletion>().is_some();
+                    let is_nothing = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+                    if tries.may_be_done && is_deletion && is_nothing {
+                        // What we deleted before the answer was lost is gone.
                         answer.status = StatusCode::NO_CONTENT;
                     }
+                    answer.is_uncertain = tries.is_uncertain(&answer);
                     return Ok(answer);
                 }
-                Ok(answer) => return Ok(answer),
             }
         }
     }
 
     pub(super) async fn rest(&self, Incoming { head, body }: Incoming) -> Result<RawAnswer> {
-        Ok(RawAnswer {
-            status: head.status,
-            headers: head.headers,
-            body: stream::whole(body, self.0.limits.body, self.0.limits.whole).await?,
-        })
+        let body = stream::whole(body, self.0.limits.body, self.0.limits.whole).await?;
+        Ok(RawAnswer::new(head.status, head.headers, body))
     }
 
     /// An answer whose status is a success; else its error.
@@ -141,7 +140,7 @@ impl Client {
                 let answer = self.rest(incoming).await?;
                 let wait = answer.retry_after();
                 if tries.again_after(wait).await {
-                    tries.may_be_done |= status != StatusCode::TOO_MANY_REQUESTS;
+                    tries.may_be_done |= !is_turned_away(&answer);
                     continue;
                 }
                 return Ok(answer.into());
@@ -203,7 +202,9 @@ impl Client {
 
 impl From<RawAnswer> for Incoming {
     fn from(answer: RawAnswer) -> Self {
-        let RawAnswer { status, headers, body } = answer;
+        let RawAnswer {
+            status, headers, body, ..
+        } = answer;
         let mut response = http::Response::new(());
         *response.status_mut() = status;
         *response.headers_mut() = headers;

@@ -126,11 +126,9 @@ impl Client {
                         .collect()
                 } else {
                     // One line is a whole message.
-                    let answer = RawAnswer {
-                        status: StatusCode::OK,
-                        headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))]),
-                        body: Bytes::copy_from_slice(line.as_bytes()),
-                    };
+                    let headers =
+                        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+                    let answer = RawAnswer::new(StatusCode::OK, headers, Bytes::copy_from_slice(line.as_bytes()));
                     let found = answer.read(&endpoint, response::locations);
                     found.map_err(|error| unreadable(&endpoint, &error.to_string()))?
                 };
@@ -245,14 +243,9 @@ impl Client {
         };
         let endpoint = self.0.endpoint.clone();
         let items = stream::items(incoming.body).map(move |item| {
-            let answer = RawAnswer {
-                status: StatusCode::OK,
-                headers: HeaderMap::from_iter([(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/occi+json"),
-                )]),
-                body: item?,
-            };
+            let json = HeaderValue::from_static("application/occi+json");
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+            let answer = RawAnswer::new(StatusCode::OK, headers, item?);
             let found = answer
                 .read(&endpoint, response::entities)
                 .map_err(|error| unreadable(&endpoint, &error.to_string()))?;

@@ -469,7 +469,8 @@ async fn only_what_may_be_repeated_is_repeated() {
     let (url, _) = breaks_off(1, GONE).await;
     let client = builder(&url).build().unwrap();
     let error = client.delete_several("compute", &members, &Write::default()).await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.may_have_happened()), (ErrorKind::NotFound, true));
     let (url, _) = breaks_off(1, GONE).await;
     let client = builder(&url).build().unwrap();
     let error = client.dissociate("infrastructure/credentials#ssh_key", &members).await;
@@ -481,7 +482,14 @@ async fn only_what_may_be_repeated_is_repeated() {
         .delete("/compute/1", &Write::default())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!((error.kind(), error.may_have_happened()), (ErrorKind::NotFound, false));
+    // What comes of asking again says nothing of the first time.
+    const CONFLICT: &str = "HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let (url, _) = breaks_off(1, CONFLICT).await;
+    let client = builder(&url).build().unwrap();
+    let error = client.replace("/compute/1", &machine(), &Write::default()).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.may_have_happened()), (ErrorKind::Conflict, true));
     // There is an end to it.
     let (url, writes) = breaks_off(100, OK).await;
     let error = builder(&url).build().unwrap().show("/compute/1").await.unwrap_err();
@@ -545,6 +553,38 @@ async fn the_server_says_when_to_come_again() {
     let error = client.show("/compute/2").await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(86400)));
     assert_eq!(stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_somebody_in_between_has_lost_may_have_happened() {
+    let asked = AtomicUsize::new(0);
+    let stub = Stub::start(move |seen| {
+        let occids = |response| with(response, "occid", "1");
+        match seen.line().as_str() {
+            "GET /-/" => occids(model()),
+            "POST /compute/1?action=stop" => text(502, ""),
+            "POST /compute/1?action=start" => occids(text(504, "")),
+            // It is busy, and then looks.
+            "DELETE /compute/typo" => match asked.fetch_add(1, Ordering::SeqCst) {
+                0 => occids(with(text(503, ""), "retry-after", "0")),
+                _ => occids(text(404, "")),
+            },
+            _ => text(504, ""),
+        }
+    })
+    .await;
+    let client = stub.client();
+    let write = Write::default();
+    for (error, may_have_happened) in [
+        (client.create(&machine(), &write).await.unwrap_err(), true),
+        (client.act("/compute/1", "stop", &[], &write).await.unwrap_err(), true),
+        (client.act("/compute/1", "start", &[], &write).await.unwrap_err(), false),
+        (client.show("/compute/1").await.unwrap_err(), false),
+        (client.delete("/compute/typo", &write).await.unwrap_err(), false),
+    ] {
+        assert_eq!(error.may_have_happened(), may_have_happened, "{error:?}");
+    }
+    assert_eq!(stub.lines().iter().filter(|line| line.starts_with("DELETE")).count(), 2);
 }
 
 #[tokio::test]
