@@ -218,8 +218,8 @@ impl Transport for Http {
             };
             let response: http::Response<reqwest::Body> = response.into();
             let (mut head, body) = response.into_parts();
-            for name in ["x-subject-token", "set-cookie"] {
-                if let Some(value) = head.headers.get_mut(name) {
+            for (name, value) in &mut head.headers {
+                if matches!(name.as_str(), "x-subject-token" | "set-cookie") {
                     value.set_sensitive(true);
                 }
             }

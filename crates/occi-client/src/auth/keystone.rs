@@ -203,6 +203,11 @@ enum Version {
     V3,
 }
 
+/// Whether a refusal is about one project. After anything else the next one would be a project that nobody has chosen.
+fn is_of_project(refusal: &Error) -> bool {
+    matches!(refusal.status(), Some(401 | 403 | 404))
+}
+
 impl Keystone<'_> {
     /// A token for the project that is wanted.
     pub(crate) async fn token(&self, identity: &Identity) -> Result<Token> {
@@ -315,7 +320,8 @@ impl Keystone<'_> {
         for candidate in candidates {
             match scoped(json!({ "id": candidate.id })).await {
                 Ok(answer) => return self.scoped_v3(&answer, is_arbitrary),
-                Err(error) => last = error,
+                Err(error) if is_of_project(&error) => last = error,
+                Err(error) => return Err(error),
             }
         }
         Err(last)
@@ -400,7 +406,8 @@ impl Keystone<'_> {
                         ..token
                     });
                 }
-                Err(error) => last = error,
+                Err(error) if is_of_project(&error) => last = error,
+                Err(error) => return Err(error),
             }
         }
         Err(last)

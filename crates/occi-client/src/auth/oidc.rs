@@ -22,6 +22,8 @@ use url::form_urlencoded::Serializer;
 
 /// The longest answer.
 const MOST: usize = 1 << 20;
+/// Between questions for a token, however little a provider asks for.
+const LEAST: Duration = Duration::from_secs(1);
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// An identity provider, and who we are to it.
@@ -152,7 +154,7 @@ impl Provider {
             verification_uri_complete: text("verification_uri_complete").map(|uri| printable(&uri)),
             expires_in: seconds("expires_in").unwrap_or(Duration::from_secs(600)),
             device_code: device_code.into(),
-            interval: seconds("interval").unwrap_or(Duration::from_secs(5)),
+            interval: seconds("interval").map_or(Duration::from_secs(5), |named| named.max(LEAST)),
         })
     }
 

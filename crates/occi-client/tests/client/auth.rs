@@ -45,7 +45,10 @@ fn is_secret_free(client: &Client) {
 async fn keystone_3() -> Stub {
     let given = AtomicUsize::new(0);
     Stub::start(move |seen| {
-        let subject = |token: &str, body: &Json| with(json(201, body), "x-subject-token", token);
+        let subject = |token: &str, body: &Json| {
+            let cookies = with(json(201, body), "set-cookie", "one=s3cret");
+            with(with(cookies, "set-cookie", "two=s3cret"), "x-subject-token", token)
+        };
         let refused = || {
             json(
                 401,
@@ -391,6 +394,36 @@ async fn a_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_keystone_that_is_not_well_takes_nobody_into_another_project() {
+    let keystone = Stub::start(|seen| {
+        let projects = json!([{ "id": "one", "name": "one" }, { "id": "two", "name": "two" }]);
+        match seen.line().as_str() {
+            "GET /2/" => json(200, &json!({ "versions": [{ "id": "v2.0" }] })),
+            "GET /3/" => json(200, &json!({ "versions": [{ "id": "v3.14" }] })),
+            "GET /2/v2.0/tenants" => json(200, &json!({ "tenants": projects })),
+            "GET /3/v3/auth/projects" => json(200, &json!({ "projects": projects })),
+            _ if seen.body.contains("\"one\"") => text(503, ""),
+            _ => with(
+                json(201, &json!({ "access": { "token": { "id": "good" } } })),
+                "x-subject-token",
+                "good",
+            ),
+        }
+    })
+    .await;
+    for version in [2, 3] {
+        let server = server(&format!("{}{version}/", keystone.url), |token| token == "good").await;
+        let client = server.builder().credentials(keystone_password()).build().unwrap();
+        let error = client.model().await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.status()),
+            (ErrorKind::Unavailable, Some(503)),
+            "{version}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn cli_5_keystone_2_is_asked_where_there_is_no_3() {
     let keystone = Stub::start(|seen| {
         let document = if seen.body.is_empty() { Json::Null } else { body(seen) };
@@ -531,6 +564,40 @@ async fn provider() -> Stub {
         }
     })
     .await
+}
+
+#[tokio::test]
+async fn a_provider_that_asks_for_no_pause_is_not_asked_without_one() {
+    let idp = Stub::start(|seen| {
+        let issuer = format!("http://{}", seen.header("host"));
+        match seen.target.as_str() {
+            "/.well-known/openid-configuration" => json(
+                200,
+                &json!({
+                    "issuer": issuer, "token_endpoint": format!("{issuer}/token"),
+                    "device_authorization_endpoint": format!("{issuer}/device"),
+                }),
+            ),
+            "/device" => json(
+                200,
+                &json!({
+                    "device_code": "dev1ce", "user_code": "WDJB-MJHT", "verification_uri": "https://idp.example.org/device",
+                    "expires_in": 1, "interval": 0,
+                }),
+            ),
+            _ => json(400, &json!({ "error": "authorization_pending" })),
+        }
+    })
+    .await;
+    let issuer = idp.url.trim_end_matches('/');
+    let provider = Provider::discover(issuer, "occi", None, &Connector::default())
+        .await
+        .unwrap();
+    let invitation = provider.invite("openid").await.unwrap();
+    idp.seen();
+    let error = provider.wait(&invitation).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(idp.seen().len(), 1);
 }
 
 #[tokio::test]
