@@ -68,6 +68,7 @@ pub enum Answer {
 
 /// Where the query interface is looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Discovery {
     /// `/-/` below the base path.
     #[default]
@@ -78,6 +79,7 @@ pub enum Discovery {
 
 /// Which events of an `occid`; all conditions hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EventsOf {
     /// Only of the entity at this path, and of the operations on it.
     pub entity: Option<String>,

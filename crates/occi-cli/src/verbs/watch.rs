@@ -196,13 +196,11 @@ impl Watched {
 
     /// What the server may tell of it. Things go by several names, and it tells of one of them: of these, all that happens.
     fn events(&self) -> EventsOf {
-        EventsOf {
-            kind: match self {
-                Self::Collection { kind, .. } => kind.clone(),
-                Self::Things(_) => None,
-            },
-            ..EventsOf::default()
+        let mut of = EventsOf::default();
+        if let Self::Collection { kind, .. } = self {
+            of.kind.clone_from(kind);
         }
+        of
     }
 
     /// What there is, if something may be other than it was.

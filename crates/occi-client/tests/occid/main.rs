@@ -456,10 +456,8 @@ async fn news() {
     let client = client(&occid);
     let model = client.model().await.unwrap();
     let compute = model.kind("compute").unwrap().id.clone();
-    let of = EventsOf {
-        kind: Some(compute.clone()),
-        ..EventsOf::default()
-    };
+    let mut of = EventsOf::default();
+    of.kind = Some(compute.clone());
     let mut news = client.news(&of);
     tokio::time::timeout(Duration::from_secs(20), news.next())
         .await
