@@ -133,8 +133,9 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
 
 fn check(site: &Site, scope: &Scope, create: &Create, wish: &Wish<'_>) -> Result<()> {
     site.check_room(create.mark.as_str(), wish.cores, mib(wish.memory))?;
-    // As for a volume: its guest may fill it.
-    site.check_disk(wish.image.header.size)?;
+    // As for a volume: its guest may fill them.
+    let ephemeral = wish.ephemeral.map_or(0, bytes);
+    site.check_disk(wish.image.header.size.saturating_add(ephemeral))?;
     let nics = create
         .links
         .iter()
@@ -634,7 +635,10 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
         );
     }
     site.check_room(&record.mark, record.cores, record.memory_mib())?;
-    site.check_disk(image.as_ref().map_or(0, |image| image.header.size))?;
+    let root = image.as_ref().map_or(0, |image| image.header.size);
+    let ephemeral = |record: &MachineRecord| record.ephemeral.map_or(0, bytes);
+    let grown = ephemeral(&record).saturating_sub(ephemeral(&now));
+    site.check_disk(root.saturating_add(grown))?;
     Ok((record, image))
 }
 

@@ -2,9 +2,11 @@
 
 use crate::lab::{self, Lab, console};
 use crate::world::{act, compute, context, target};
-use occi_backend::{Backend, ErrorKind, NewUpload};
+use occi_backend::names::attribute;
+use occi_backend::{Backend, Change, ErrorKind, NewUpload};
 use occi_backend_qemu::qemu_img::{QemuImg, Workplace};
 use occi_backend_qemu::{Qemu, QemuConfig};
+use occi_model::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -91,6 +93,22 @@ pub(crate) async fn vast(config: QemuConfig) {
     let refused = qemu.create(&context(), &machine).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
     assert!(refused.to_string().contains("no room on the disk"), "{refused}");
+
+    // Its ephemeral disk counts like its root disk, at its creation and when it grows.
+    let vast = (attribute("occi.compute.ephemeral_storage.size"), Value::from(1e5));
+    machine.os_template = Some("deaf".parse().unwrap());
+    let mut with_disk = machine.clone();
+    with_disk.attributes.set(vast.0.clone(), vast.1.clone());
+    let refused = qemu.create(&context(), &with_disk).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+    qemu.create(&context(), &machine).await.unwrap();
+    let change = Change {
+        set: [vast].into_iter().collect(),
+        ..Change::default()
+    };
+    let refused = qemu.update(&context(), &target(&machine), &change).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+    qemu.delete(&context(), &target(&machine)).await.unwrap();
     qemu.shutdown().await;
 }
 
