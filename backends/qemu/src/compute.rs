@@ -472,9 +472,9 @@ pub(crate) async fn act(
         ("suspend", Some("hibernate")) => {
             match (machine.status(), machine.record.get().wanted) {
                 (Status::Off, Wanted::Hibernated) => {}
-                (Status::Running, _) => hibernate(site, machine).await?,
+                (Status::Running, _) => hibernate(site, context, machine).await?,
                 // Only an attempt of this operation that was broken off leaves the guest like this.
-                (Status::Paused, wanted) if wanted != Wanted::Paused => hibernate(site, machine).await?,
+                (Status::Paused, wanted) if wanted != Wanted::Paused => hibernate(site, context, machine).await?,
                 _ => return not_now("suspend", machine),
             }
             context.step("machine held on disk").await?;
@@ -504,10 +504,10 @@ pub(crate) async fn act(
     })
 }
 
-async fn hibernate(site: &Site, machine: &Arc<Machine>) -> Result<()> {
+async fn hibernate(site: &Site, context: &Context, machine: &Arc<Machine>) -> Result<()> {
     let room = bytes(machine.record.get().memory);
     site.check_disk(room)?;
-    let kept = machine.hibernate().await;
+    let kept = machine.hibernate(context.stopped()).await;
     if kept.is_err() {
         // QEMU only says that it could not write. If there is no room now, it was that.
         site.check_disk(room)?;
@@ -548,7 +548,7 @@ async fn save(
         ask_off(site, machine, true).await?;
         context.step("machine stopped").await?;
     }
-    let saved = saving::save(site, machine, &term, name.unwrap_or(&term)).await;
+    let saved = saving::save(site, machine, &term, name.unwrap_or(&term), context.stopped()).await;
     if saved.is_ok() {
         context.step("image saved").await?;
     }

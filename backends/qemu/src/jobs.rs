@@ -17,11 +17,17 @@ pub(crate) async fn run(qmp: &Qmp, id: &str, command: &str, arguments: Value) ->
 /// Starts the job `id` by `command`. What an earlier try left of a job of this name is ended: of one name there is one at
 /// a time.
 async fn begin(qmp: &Qmp, id: &str, command: &str, arguments: Value) -> Result<(), Failure> {
+    end(qmp, id).await?;
+    qmp.execute(command, arguments).await.map(drop)
+}
+
+/// Ends the job `id`; fine if there is none.
+async fn end(qmp: &Qmp, id: &str) -> Result<(), Failure> {
     if find(qmp, id).await?.is_some() {
         let _ended_by_itself = qmp.execute("job-cancel", json!({"id": id})).await;
         conclude(qmp, id).await.ok();
     }
-    qmp.execute(command, arguments).await.map(drop)
+    Ok(())
 }
 
 async fn find(qmp: &Qmp, id: &str) -> Result<Option<Value>, Failure> {
@@ -72,6 +78,11 @@ pub(crate) async fn begin_copy(qmp: &Qmp, node: &str, target: &str) -> Result<()
         "auto-dismiss": false,
     });
     begin(qmp, COPY, "drive-backup", arguments).await
+}
+
+/// Ends the copy, which nobody wants any more; fine if none is being made.
+pub(crate) async fn give_up_copy(qmp: &Qmp) -> Result<(), Failure> {
+    end(qmp, COPY).await
 }
 
 /// Waits until the copy is whole.

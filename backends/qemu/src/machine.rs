@@ -19,6 +19,7 @@ use crate::console;
 use crate::devices;
 use crate::durable::Record;
 use crate::error::Failure;
+use crate::jobs;
 use crate::launch::{self, Order};
 use crate::process::{Identity, Process, boot_id};
 use crate::qemu_img::Workplace;
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{MutexGuard, broadcast, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// From `exec` until the monitor answers; 0.2 s on a quiet host.
@@ -355,13 +357,19 @@ impl Machine {
         }
     }
 
-    /// Keeps the guest's state on its disk and ends the process.
-    pub(crate) async fn hibernate(self: &Arc<Self>) -> Result<(), Failure> {
-        let _alone = self.work.lock().await;
+    /// Keeps the guest's state on its disk and ends the process. If `stopped` says so, or whoever asked goes away, the guest
+    /// goes on as soon as QEMU answers again.
+    pub(crate) async fn hibernate(self: &Arc<Self>, stopped: impl Future<Output = Interrupted>) -> Result<(), Failure> {
+        let machine = self.clone();
+        saving::apart(stopped, |token| async move { machine.hibernate_if(&token).await }).await
+    }
+
+    async fn hibernate_if(self: &Arc<Self>, wanted: &CancellationToken) -> Result<(), Failure> {
+        let _alone = unless(saving::unwanted(wanted), self.work.lock()).await?;
         self.look_alone().await?;
-        let _no_plugging = self.plugging.lock().await;
+        let _no_plugging = unless(saving::unwanted(wanted), self.plugging.lock()).await?;
         if let Some(live) = self.live() {
-            saving::keep_state(&live).await?;
+            saving::keep_state(&live, wanted).await?;
             let hardware = devices::plugged(&live.qmp).await?;
             let hibernated = |record: &mut MachineRecord| {
                 record.wanted = Wanted::Hibernated;
@@ -470,11 +478,37 @@ impl Machine {
         Ok(())
     }
 
-    /// Lets the guest write again if a server that ended in the middle of a save had brought it to rest.
-    pub(crate) async fn thaw_left(&self) {
+    /// Ends what a server has left that ended in the middle of a save, a backup or a hibernation: the copy, and that the
+    /// guest is held, or does not write.
+    pub(crate) async fn end_left(&self) {
+        if let Err(failure) = self.end_left_copy().await.and(self.end_left_hold().await) {
+            tracing::warn!(machine = self.id, error = %crate::error::chain(&failure), "not ended as it was left");
+        }
         if let (Status::Running, Some(live)) = (self.status(), self.live()) {
             agent::thaw_if_frozen(&self.inside().join(command_line::AGENT), &live.process).await;
         }
+    }
+
+    async fn end_left_copy(&self) -> Result<(), Failure> {
+        let _alone = self.copying.lock().await;
+        match self.live() {
+            Some(live) => jobs::give_up_copy(&live.qmp).await?,
+            // Nobody can tell it.
+            None if self.has_process()? => return Ok(()),
+            None => {}
+        }
+        let _mostly_none = std::fs::remove_file(self.inside().join(saving::COPY));
+        Ok(())
+    }
+
+    async fn end_left_hold(&self) -> Result<(), Failure> {
+        let _alone = self.work.lock().await;
+        if let (Status::Paused, Wanted::Running, Some(live)) = (self.status(), self.record.get().wanted, self.live()) {
+            saving::forget_state(&live).await;
+            live.qmp.execute("cont", json!({})).await?;
+            self.set_status(query_status(&live.qmp).await?);
+        }
+        Ok(())
     }
 
     /// Has a guest that goes on let go of what was taken from it while it was held. In the background: it may take its

@@ -8,24 +8,68 @@ use crate::durable;
 use crate::error::Failure;
 use crate::image::{self, Image};
 use crate::jobs;
-use crate::machine::{Live, Machine};
+use crate::machine::{Live, Machine, unless};
+use crate::qmp::Qmp;
 use crate::record::MachineRecord;
 use crate::site::{SAVED, Site};
+use occi_backend::Interrupted;
 use serde_json::json;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// A copy that is being made, in the machine's directory.
 pub(crate) const COPY: &str = "copy.new";
 /// The name of the state of a hibernated guest, inside of its root disk.
 const STATE: &str = "hibernated";
 
-/// Holds a guest and writes its state into its root disk; if that fails, it goes on.
-pub(crate) async fn keep_state(live: &Live) -> Result<(), Failure> {
+/// Does `work` in a task of its own, so that it comes to an end, and clears up, also when whoever asked for it has gone. That
+/// it is not wanted any more, as that or `stopped` says, it is told by its token.
+pub(crate) async fn apart<T, W>(
+    stopped: impl Future<Output = Interrupted>,
+    work: impl FnOnce(CancellationToken) -> W,
+) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    let unwanted = CancellationToken::new();
+    let _gone = unwanted.clone().drop_guard();
+    let mut work = tokio::spawn(work(unwanted.clone()));
+    let done = tokio::select! {
+        done = &mut work => done,
+        _ = stopped => {
+            unwanted.cancel();
+            work.await
+        }
+    };
+    done.unwrap_or_else(|error| Err(Failure::host("end what was begun")(std::io::Error::other(error))))
+}
+
+/// Returns when the work that has this token is not wanted any more.
+pub(crate) async fn unwanted(token: &CancellationToken) -> Interrupted {
+    token.cancelled().await;
+    Interrupted
+}
+
+/// What is done although nobody wants it any more has failed.
+fn if_wanted(done: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
+    match token.is_cancelled() {
+        true => done.and_then(|()| Err(Interrupted.into())),
+        false => done,
+    }
+}
+
+/// Holds a guest and writes its state into its root disk; if that fails, or nobody wants it any more, it goes on. QEMU does
+/// nothing else meanwhile: nobody can break it off.
+pub(crate) async fn keep_state(live: &Live, token: &CancellationToken) -> Result<(), Failure> {
     live.qmp.execute("stop", json!({})).await?;
     forget_state(live).await;
     let arguments = json!({"job-id": "keep", "tag": STATE, "vmstate": "root", "devices": ["root"]});
     let kept = jobs::run(&live.qmp, "keep", "snapshot-save", arguments).await;
+    let kept = if_wanted(kept, token);
     if kept.is_err() {
         forget_state(live).await;
         live.qmp.execute("cont", json!({})).await?;
@@ -48,40 +92,71 @@ pub(crate) async fn forget_state(live: &Live) {
 }
 
 /// Copies the root disk of a machine into a new image called `term`; of a running one as it is now, its file systems
-/// at rest if the guest has an agent.
-pub(crate) async fn save(site: &Site, machine: &Machine, term: &str, title: &str) -> Result<Image, Failure> {
+/// at rest if the guest has an agent. Gives up when `stopped` says so.
+pub(crate) async fn save(
+    site: &Site,
+    machine: &Arc<Machine>,
+    term: &str,
+    title: &str,
+    stopped: impl Future<Output = Interrupted>,
+) -> Result<Image, Failure> {
     let done = site.config.directory.join(SAVED).join(format!("{term}.qcow2"));
-    let copy = machine.inside().join(COPY);
-    let _alone = machine.copying.lock().await;
-    if !done.exists() {
-        match machine.live() {
-            Some(live) => {
-                // In a task of its own: whoever asked may give up, and the guest must not stay at rest.
-                let (channel, of) = (machine.inside().join(AGENT), live.clone());
-                let begun = tokio::spawn(async move {
-                    agent::at_rest(&channel, &of.process, jobs::begin_copy(&of.qmp, "root", COPY)).await
-                });
-                let begun = begun
-                    .await
-                    .unwrap_or_else(|error| Err(Failure::host("begin a copy")(std::io::Error::other(error))));
-                let copied = match begun {
-                    Ok(()) => jobs::end_copy(&live.qmp).await,
-                    failed => failed,
-                };
-                or_remove(copied, &copy)?;
-            }
-            None => or_remove(site.qemu_img.copy(&machine.workplace(), ROOT, COPY).await, &copy)?,
-        }
-    }
     let description = description(&machine.record.get(), title);
-    blocking(move || keep(&copy, &description, &done)).await
+    let (machine, tools) = (machine.clone(), site.qemu_img.clone());
+    let save = |token: CancellationToken| async move {
+        let copy = machine.inside().join(COPY);
+        let _alone = unless(unwanted(&token), machine.copying.lock()).await?;
+        if !done.exists() {
+            let copied = match machine.live() {
+                Some(live) => {
+                    let channel = machine.inside().join(AGENT);
+                    let begin = jobs::begin_copy(&live.qmp, "root", COPY);
+                    let begun = agent::at_rest(&channel, &live.process, begin).await;
+                    copied_by(&live.qmp, begun, &token).await
+                }
+                None => {
+                    let place = machine.workplace();
+                    unless(unwanted(&token), tools.copy(&place, ROOT, COPY)).await.flatten()
+                }
+            };
+            settle(copied, &copy, &token).await?;
+        }
+        blocking(move || keep(&copy, &description, &done)).await
+    };
+    apart(stopped, save).await
+}
+
+/// Waits for the copy that QEMU was told to make, unless that failed. One that fails, or that nobody wants any more, QEMU
+/// does not go on with.
+pub(crate) async fn copied_by(qmp: &Qmp, begun: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
+    let copied = match begun {
+        Ok(()) => unless(unwanted(token), jobs::end_copy(qmp)).await.flatten(),
+        failed => failed,
+    };
+    if copied.is_err()
+        && let Err(failure) = jobs::give_up_copy(qmp).await
+    {
+        tracing::debug!(error = %failure, "a copy ends with its QEMU");
+    }
+    copied
+}
+
+/// Makes a copy ours, whole and on the disk, if it was made and is wanted still; else it leaves no file.
+pub(crate) async fn settle(copied: Result<(), Failure>, copy: &Path, token: &CancellationToken) -> Result<(), Failure> {
+    let settled = match copied {
+        Ok(()) => {
+            let file = copy.to_owned();
+            blocking(move || secure(&file)).await
+        }
+        failed => failed,
+    };
+    or_remove(if_wanted(settled, token), copy)
 }
 
 /// Makes an image of a copy.
 fn keep(copy: &Path, description: &str, done: &Path) -> Result<Image, Failure> {
     if !done.exists() {
-        secure(copy)?;
-        publish(copy, description, done)?;
+        or_remove(publish(copy, description, done), copy)?;
     }
     image::read_saved(done)
 }
@@ -100,20 +175,14 @@ pub(crate) fn publish(file: &Path, description: &str, done: &Path) -> Result<(),
 /// What failed leaves no file: it may have failed for want of room.
 pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
     if copied.is_err() {
-        let _was_not_begun = std::fs::remove_file(copy);
+        let _was_not_begun = fs::remove_file(copy);
     }
     copied
 }
 
-/// Takes a file out of a directory in which a QEMU works, for us alone.
-pub(crate) fn take(file: &Path, to: &Path) -> Result<(), Failure> {
-    secure(file)?;
-    durable::rename(file, to)
-}
-
-/// Makes a file ours that a QEMU has written.
+/// Makes a file ours that a QEMU has written, durably.
 fn secure(file: &Path) -> Result<(), Failure> {
-    let is_file = std::fs::symlink_metadata(file).is_ok_and(|meta| meta.is_file());
+    let is_file = fs::symlink_metadata(file).is_ok_and(|meta| meta.is_file());
     if !is_file {
         return Err(Failure::Image {
             image: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -122,8 +191,9 @@ fn secure(file: &Path) -> Result<(), Failure> {
     }
     confine::give(file, rustix::process::geteuid().is_root().then_some(0))?;
     // Nobody changes it any more.
-    let mode = std::fs::Permissions::from_mode(0o444);
-    std::fs::set_permissions(file, mode).map_err(Failure::host("keep a copy"))
+    let mode = fs::Permissions::from_mode(0o444);
+    let kept = fs::set_permissions(file, mode).and_then(|()| File::open(file)?.sync_all());
+    kept.map_err(Failure::host("keep a copy"))
 }
 
 fn description(record: &MachineRecord, title: &str) -> String {

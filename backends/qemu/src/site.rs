@@ -158,6 +158,7 @@ impl Site {
             lock(&site.volumes).insert(volume.id.clone(), volume);
         })?;
         for volume in site.volumes() {
+            volume.clear_up();
             // It stays offline, which whoever asks is told; all else is there.
             if let Err(failure) = volume.undo_leaving() {
                 tracing::warn!(volume = volume.id, error = %crate::error::chain(&failure), "not brought online again");
@@ -513,9 +514,8 @@ async fn revive(site: Arc<Site>) {
     for machine in site.machines() {
         if machine.status() == Status::Running {
             machine.clear_up(&site);
-            let machine = machine.clone();
-            tokio::spawn(async move { machine.thaw_left().await });
         }
+        tokio::spawn(async move { machine.end_left().await });
     }
     let start = async |machine: Arc<Machine>| {
         if machine.record.get().wanted == Wanted::Running

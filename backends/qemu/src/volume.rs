@@ -8,22 +8,23 @@ use crate::blocking::blocking;
 use crate::command_line::{INSIDE, disk_name};
 use crate::confine;
 use crate::devices;
-use crate::durable::Record;
+use crate::durable::{self, Record};
 use crate::error::{Failure, refuse};
 use crate::jobs;
-use crate::machine::Machine;
+use crate::machine::{Machine, unless};
 use crate::qemu_img::Workplace;
 use crate::qmp::Qmp;
 use crate::record::{DiskRecord, VolumeRecord};
-use crate::saving;
+use crate::saving::{self, unwanted};
 use crate::site::Site;
 use crate::translate::{self, bytes};
-use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
+use occi_backend::{Acted, Change, Context, Create, ErrorKind, Interrupted, Invocation, Picture, Result};
 use occi_model::Value;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
 
 const FILE: &str = "disk.qcow2";
 
@@ -123,6 +124,11 @@ impl Volume {
         let (machine, disk) = site.attachment(&self.id)?;
         let is_there = machine.status().has_process() || machine.is_held();
         (is_there && disk.online && !disk.leaving).then_some(machine)
+    }
+
+    /// Removes what a server that ended in the middle of a backup has left.
+    pub(crate) fn clear_up(&self) {
+        let _mostly_none = std::fs::remove_file(self.directory.join(INSIDE).join(saving::COPY));
     }
 
     /// What was broken off while it went offline begins again: a machine may have it.
@@ -315,32 +321,34 @@ async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
     }
 }
 
-/// Copies the present content into a file of its own beside the volume's.
-async fn backup(site: &Site, volume: &Volume, name: &str) -> Result<()> {
+/// Copies the present content into a file of its own beside the volume's. Gives up when `stopped` says so.
+async fn backup(site: &Site, volume: &Volume, name: &str, stopped: impl Future<Output = Interrupted>) -> Result<()> {
     let done = volume.directory.join(format!("backup-{name}.qcow2"));
     if done.exists() {
         return Ok(());
     }
     site.check_disk(std::fs::metadata(volume.file()).map_or(0, |meta| meta.len()))?;
-    let (_held, worker) = volume.worker(site).await?;
-    match worker {
-        Worker::Qemu { machine, qmp, node } => {
-            let _alone = machine.copying.lock().await;
-            let copy = machine.inside().join(saving::COPY);
-            let copied = async {
-                jobs::begin_copy(&qmp, &node, saving::COPY).await?;
-                jobs::end_copy(&qmp).await
-            };
-            saving::or_remove(copied.await, &copy)?;
-            Ok(blocking(move || saving::take(&copy, &done)).await?)
+    let (held, worker) = volume.worker(site).await?;
+    let tools = site.qemu_img.clone();
+    let copy = |token: CancellationToken| async move {
+        let _held = held;
+        match worker {
+            Worker::Qemu { machine, qmp, node } => {
+                let _alone = unless(unwanted(&token), machine.copying.lock()).await?;
+                let copy = machine.inside().join(saving::COPY);
+                let begun = jobs::begin_copy(&qmp, &node, saving::COPY).await;
+                saving::settle(saving::copied_by(&qmp, begun, &token).await, &copy, &token).await?;
+                blocking(move || durable::rename(&copy, &done)).await
+            }
+            Worker::Tools(place) => {
+                let copy = place.directory.join(saving::COPY);
+                let copied = unless(unwanted(&token), tools.copy(&place, FILE, saving::COPY)).await;
+                saving::settle(copied.flatten(), &copy, &token).await?;
+                blocking(move || durable::rename(&copy, &done)).await
+            }
         }
-        Worker::Tools(place) => {
-            let copy = place.directory.join(saving::COPY);
-            let copied = site.qemu_img.copy(&place, FILE, saving::COPY).await;
-            saving::or_remove(copied, &copy)?;
-            Ok(blocking(move || saving::take(&copy, &done)).await?)
-        }
-    }
+    };
+    Ok(saving::apart(stopped, copy).await?)
 }
 
 pub(crate) async fn act(
@@ -364,7 +372,7 @@ pub(crate) async fn act(
         "offline" => set_offline(site, context, volume).await?,
         "resize" => resize(site, volume, size(invocation.parameters.get("size"))?).await?,
         "snapshot" => snapshot(site, volume, &operation).await?,
-        "backup" => backup(site, volume, &operation).await?,
+        "backup" => backup(site, volume, &operation, context.stopped()).await?,
         _ => {
             return refuse(
                 ErrorKind::Unsupported,

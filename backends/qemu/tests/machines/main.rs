@@ -6,6 +6,7 @@ mod changes;
 mod console;
 mod devices;
 mod full_disk;
+mod given_up;
 mod images;
 mod isolation;
 #[path = "../lab/mod.rs"]
@@ -148,6 +149,10 @@ fn main() -> ExitCode {
         trial("two_backups_of_one_machine_do_not_meet", |lab, config| {
             Box::pin(devices::backups(lab, config))
         }),
+        trial(
+            "what_is_kept_of_a_machine_is_given_up_without_a_trace_when_nobody_wants_it_any_more",
+            |lab, config| Box::pin(given_up::given_up(lab, config)),
+        ),
         trial(
             "sizes_that_no_host_has_are_refused_and_hardware_addresses_are_a_networks_own",
             |lab, config| Box::pin(network::bounds_and_addresses(lab, config)),

@@ -1,0 +1,158 @@
+//! Copies and hibernations that were cancelled, or whose server died.
+
+use crate::devices::{exists, off_with_volume};
+use crate::lab::Lab;
+use crate::world::{act, act_in, context, state, target};
+use async_trait::async_trait;
+use futures::StreamExt;
+use occi_backend::{Backend, Context, ErrorKind, Event, Interrupted, Journal, Picture};
+use occi_backend_qemu::process::Process;
+use occi_backend_qemu::qmp::Qmp;
+use occi_backend_qemu::{Qemu, QemuConfig};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// The journal of an operation that is cancelled.
+struct Cancelled(CancellationToken);
+
+#[async_trait]
+impl Journal for Cancelled {
+    async fn accepted(&self, _picture: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn step(&self, _step: &str) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    fn progress(&self, _percent: u8) {}
+    async fn picture(&self, _picture: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn stopped(&self) -> Interrupted {
+        self.0.cancelled().await;
+        Interrupted
+    }
+}
+
+fn cancelled_by(token: &CancellationToken) -> Context {
+    Context {
+        journal: Arc::new(Cancelled(token.clone())),
+        ..context()
+    }
+}
+
+async fn becomes(what: &str, is: impl AsyncFn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is().await {
+        assert!(Instant::now() < until, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the file of a copy is gone and its QEMU does not write it either.
+async fn is_gone(copy: &Path) {
+    let machine = copy.parent().and_then(Path::parent).unwrap();
+    let is_open = || {
+        let process = Process::recorded(machine).unwrap()?;
+        let files = fs::read_dir(format!("/proc/{}/fd", process.identity().pid)).ok()?;
+        let mut files = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+        files.find(|file| file.to_string_lossy().contains("copy.new"))
+    };
+    becomes("the copy is given up", async || !copy.exists() && is_open().is_none()).await;
+}
+
+/// Copies are cancelled, their callers go away, and their server dies; so does a hibernation.
+pub(crate) async fn given_up(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config.clone()).unwrap();
+    let (machine, volume, _) = off_with_volume(&qemu).await;
+    let home = config.directory.join("volume").join(volume.mark.as_str());
+    let inside = lab.inside(machine.mark.as_str());
+    // It takes a while to copy it.
+    let fill = "head -c 512M /dev/urandom >../raw && qemu-img convert -O qcow2 ../raw disk.qcow2 && rm ../raw";
+    let filled = Command::new("sh")
+        .args(["-c", fill])
+        .current_dir(home.join("inside"))
+        .status();
+    assert!(filled.unwrap().success());
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+
+    // A running machine's QEMU makes the copy.
+    let copy = inside.join("copy.new");
+    let token = CancellationToken::new();
+    let cancel = async {
+        exists(&copy).await;
+        token.cancel();
+    };
+    let (backup, ()) = tokio::join!(act_in(&qemu, cancelled_by(&token), &volume, "backup", &[]), cancel);
+    assert_eq!(backup.unwrap_err().kind, ErrorKind::Interrupted);
+    assert!(!copy.exists());
+    is_gone(&copy).await;
+    tokio::select! {
+        biased;
+        backup = act(&qemu, &volume, "backup", &[]) => panic!("{backup:?}"),
+        () = exists(&copy) => {}
+    }
+    is_gone(&copy).await;
+
+    // A hibernation has held the guest.
+    let mut events = qemu.events().unwrap();
+    let held = async {
+        while let Some(event) = events.next().await {
+            if let Event::Changed(picture) = event
+                && picture.attributes.get("occi.compute.state") == Some(&"suspended".into())
+            {
+                break;
+            }
+        }
+    };
+    let hibernate = [("method", "hibernate".into())];
+    tokio::select! {
+        hibernated = act(&qemu, &machine, "suspend", &hibernate) => panic!("{hibernated:?}"),
+        () = held => {}
+    }
+    becomes("the guest goes on", async || state(&qemu, &machine).await.0 == "active").await;
+    qemu.shutdown().await;
+    drop(qemu);
+
+    // A server that dies leaves a copy that goes on, and a guest that is held.
+    let process = Process::recorded(&lab.machine(machine.mark.as_str())).unwrap().unwrap();
+    let qmp = Qmp::connect(&inside.join("qmp"), &process).await.unwrap();
+    let for_ever = json!({
+        "job-id": "copy", "device": "root", "target": "copy.new", "format": "qcow2", "sync": "full",
+        "auto-dismiss": false, "speed": 1,
+    });
+    qmp.execute("drive-backup", for_ever).await.unwrap();
+    qmp.execute("stop", json!({})).await.unwrap();
+    drop(qmp);
+    fs::write(home.join("inside/copy.new"), "").unwrap();
+    let qemu = Qemu::open(config.clone()).unwrap();
+    is_gone(&copy).await;
+    is_gone(&home.join("inside/copy.new")).await;
+    becomes("the guest goes on", async || state(&qemu, &machine).await.0 == "active").await;
+    let poweroff = [("method", "poweroff".into())];
+    act(&qemu, &machine, "stop", &poweroff).await.unwrap();
+    qemu.shutdown().await;
+    drop(qemu);
+
+    // One that is off is copied by the image tool. In the place of `qemu-img convert ...`, a script of this name.
+    let qemu = Qemu::open(QemuConfig {
+        qemu_img: "sh".into(),
+        ..config
+    })
+    .unwrap();
+    fs::write(inside.join("convert"), "echo >copy.new; exec sleep 600").unwrap();
+    tokio::select! {
+        biased;
+        saved = act(&qemu, &machine, "save", &[]) => panic!("{:?}", saved.map(drop)),
+        () = exists(&copy) => {}
+    }
+    is_gone(&copy).await;
+    for create in [&machine, &volume] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
