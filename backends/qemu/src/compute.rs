@@ -3,6 +3,7 @@
 use crate::blocking::blocking;
 use crate::command_line::{BASE, EPHEMERAL, MAX_NICS, ROOT, SEED};
 use crate::confine;
+use crate::durable;
 use crate::error::{Failure, refuse};
 use crate::image::{self, Header, Image, Images};
 use crate::links;
@@ -347,21 +348,27 @@ async fn make(site: &Site, machine: &Arc<Machine>) -> Result<()> {
     let (own, of) = (machine.clone(), record.clone());
     let base = blocking(move || lay_out(&own, &of, &frozen)).await?;
     let place = machine.workplace();
-    // A file under its name is whole.
-    let new = inside.join(NEW);
-    let keep = |name: &str| std::fs::rename(&new, inside.join(name)).map_err(Failure::host("make a disk"));
+    // A file under its name is whole, also after a power cut.
+    let keep = |name: &str| {
+        let (new, done) = (inside.join(NEW), inside.join(name));
+        blocking(move || durable::rename(&new, &done))
+    };
     if let Some(header) = base {
         let below = format!("../{BASE}");
         site.qemu_img
             .overlay(&place, (&below, header), NEW, header.size)
             .await?;
-        keep(ROOT)?;
+        keep(ROOT).await?;
     }
     match record.ephemeral.map(bytes) {
-        Some(size) if inside.join(EPHEMERAL).exists() => site.qemu_img.resize(&place, EPHEMERAL, size).await?,
+        Some(size) if inside.join(EPHEMERAL).exists() => {
+            site.qemu_img.resize(&place, EPHEMERAL, size).await?;
+            let grown = inside.join(EPHEMERAL);
+            blocking(move || durable::sync(&grown)).await?;
+        }
         Some(size) => {
             site.qemu_img.create(&place, NEW, size).await?;
-            keep(EPHEMERAL)?;
+            keep(EPHEMERAL).await?;
         }
         None => {}
     }
@@ -389,6 +396,7 @@ fn lay_out(machine: &Machine, record: &MachineRecord, frozen: &Path) -> Result<O
     let base = machine.directory.join(BASE);
     remove(&base)?;
     std::fs::hard_link(frozen, &base).map_err(Failure::host("make a disk"))?;
+    durable::sync(&machine.directory)?;
     Ok(Some(header))
 }
 
@@ -408,8 +416,7 @@ fn write_seed(machine: &Machine, record: &MachineRecord) -> Result<()> {
     let new = machine.directory.join("seed.new");
     seed.write(&new)?;
     confine::give(&new, record.user)?;
-    std::fs::rename(&new, machine.inside().join(SEED)).map_err(Failure::host("make the seed"))?;
-    Ok(())
+    Ok(durable::rename(&new, &machine.inside().join(SEED))?)
 }
 
 /// A machine, its links, and the networks of its project on which it is.

@@ -72,16 +72,16 @@ pub fn rename(file: &Path, path: &Path) -> Result<(), Failure> {
         .and_then(|file| file.sync_all())
         .and_then(|()| fs::rename(file, path));
     renamed.map_err(Failure::host(format!("write {}", path.display())))?;
-    sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))
+    sync(path.parent().unwrap_or_else(|| Path::new(".")))
 }
 
-/// Makes the names in `directory` durable.
+/// Makes what is in a file, or the names in a directory, durable.
 ///
 /// # Errors
 /// [`Failure::Host`].
-pub fn sync_dir(directory: &Path) -> Result<(), Failure> {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(Failure::host(format!("write {}", directory.display())))
+pub fn sync(path: &Path) -> Result<(), Failure> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(Failure::host(format!("write {}", path.display())))
 }
 
 /// Reads what [`write_json`] wrote; `None` if there is no such file.

@@ -230,6 +230,8 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         site.qemu_img
             .create(&place, FILE, bytes(volume.record.get().size))
             .await?;
+        let made = [volume.file(), place.directory, volume.directory.clone()];
+        blocking(move || made.iter().try_for_each(|path| durable::sync(path))).await?;
         volume.record.change(|record| record.made = true).await?;
         context.step("volume made").await?;
     }
