@@ -129,22 +129,29 @@ impl Engine {
             .collect()
     }
 
-    /// What is left when everything has been deleted and `occid` has ended, beyond what a census shows.
-    pub(crate) fn leftovers(self, directory: &Path) -> Vec<String> {
+    /// What is left when everything has been deleted and `occid` has ended, beyond what a census shows. `templates` are
+    /// those that it listed: what has been saved stays.
+    pub(crate) fn leftovers(self, directory: &Path, templates: &[String]) -> Vec<String> {
         let mut left: Vec<_> = processes::of(directory)
             .into_iter()
             .map(|process| format!("process {} is left: {}", process.pid, process.command))
             .collect();
         if self == Self::Qemu {
-            for part in ["vm", "net", "trash", "base", "volume"] {
+            // An image is a file and its description.
+            let is_saved = |file: &Path| {
+                let term = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+                let both = ["qcow2", "toml"].map(|extension| file.with_extension(extension));
+                both.iter().any(|one| one == file)
+                    && both.iter().all(|one| one.exists())
+                    && templates.iter().any(|template| template == term)
+            };
+            for part in ["vm", "net", "trash", "base", "volume", "saved", "upload"] {
                 let Ok(entries) = fs::read_dir(directory.join("data/qemu").join(part)) else {
                     continue;
                 };
-                left.extend(
-                    entries
-                        .flatten()
-                        .map(|entry| format!("{} is left", entry.path().display())),
-                );
+                let files = entries.flatten().map(|entry| entry.path());
+                let left_here = files.filter(|file| part != "saved" || !is_saved(file));
+                left.extend(left_here.map(|file| format!("{} is left", file.display())));
             }
         }
         left

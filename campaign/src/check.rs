@@ -261,16 +261,25 @@ impl Campaign {
         let client = self.client(&occid);
         self.delete_everything(at, &client).await?;
         let seen = self.check(at, &occid).await?;
+        let templates = templates(&client).await?;
         occid.terminate().await?;
         for finding in differences(&seen, &self.plan.engine.census(self.directory()).await?) {
             self.finding(at, finding);
         }
-        for left in self.plan.engine.leftovers(self.directory()) {
+        for left in self.plan.engine.leftovers(self.directory(), &templates) {
             self.finding(at, left);
         }
         self.report.is_empty_at_end = true;
         Ok(())
     }
+}
+
+/// The terms of the mixins that there are, those of saved images among them.
+async fn templates(client: &Client) -> Result<Vec<String>> {
+    let all = client.read("/-/").await?.unwrap_or_default();
+    let mixins = all.get("mixins").and_then(Value::as_array).into_iter().flatten();
+    let terms = mixins.filter_map(|mixin| mixin.get("term")?.as_str());
+    Ok(terms.map(ToOwned::to_owned).collect())
 }
 
 async fn operations(client: &Client, query: &str) -> Result<Vec<Value>> {

@@ -291,12 +291,15 @@ fn name(path: &Path) -> String {
     name.trim_start_matches(['-', '_', '.']).to_owned()
 }
 
+/// How the names of images end.
+pub(crate) const FORMATS: [&str; 3] = ["qcow2", "raw", "img"];
+
 fn is_image(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let hidden = path
         .file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    matches!(extension, Some("qcow2" | "raw" | "img")) && !hidden && path.is_file()
+    extension.is_some_and(|extension| FORMATS.contains(&extension)) && !hidden && path.is_file()
 }
 
 /// Reads the image at `path`, and what is said beside it.

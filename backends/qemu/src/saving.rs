@@ -172,6 +172,23 @@ pub(crate) fn publish(file: &Path, description: &str, done: &Path) -> Result<(),
     }
 }
 
+/// Removes what a server has left in the directory of saved images that ended while it made one or took one away:
+/// descriptions of nothing, and what was to become one.
+pub(crate) fn clear_up(saved: &Path) -> Result<(), Failure> {
+    let entries = fs::read_dir(saved).map_err(Failure::host("read the saved images"))?;
+    for file in entries.flatten().map(|entry| entry.path()) {
+        let is_left = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("new") => true,
+            Some("toml") => !image::FORMATS.iter().any(|format| file.with_extension(format).exists()),
+            _ => false,
+        };
+        if is_left {
+            fs::remove_file(&file).map_err(Failure::host("remove what is left of an image"))?;
+        }
+    }
+    Ok(())
+}
+
 /// What failed leaves no file: it may have failed for want of room.
 pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
     if copied.is_err() {
@@ -244,6 +261,28 @@ mod tests {
         let saved = tempfile::tempdir().unwrap();
         let done = saved.path().join("gold.qcow2");
         assert!(keep(Path::new("/gone/copy.new"), "title = \"gold\"\n", &done).is_err());
-        assert_eq!(std::fs::read_dir(saved.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(saved.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_description_whose_image_never_came_goes_with_the_next_start() {
+        let saved = tempfile::tempdir().unwrap();
+        let files = [
+            "gold.toml",
+            "gold.new",
+            "kept.toml",
+            "kept.qcow2",
+            "own.v2.toml",
+            "own.v2.raw",
+        ];
+        for name in files {
+            fs::write(saved.path().join(name), "").unwrap();
+        }
+        clear_up(saved.path()).unwrap();
+        let left = |name: &&&str| saved.path().join(name).exists();
+        assert_eq!(
+            files.iter().filter(left).collect::<Vec<_>>(),
+            files[2..].iter().collect::<Vec<_>>()
+        );
     }
 }

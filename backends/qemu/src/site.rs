@@ -12,6 +12,7 @@ use crate::network::Network;
 use crate::probe::{self, Host};
 use crate::qemu_img::QemuImg;
 use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, VolumeRecord, Wanted};
+use crate::saving;
 use crate::translate;
 use crate::upload::Uploading;
 use crate::volume::Volume;
@@ -164,6 +165,7 @@ impl Site {
                 tracing::warn!(volume = volume.id, error = %crate::error::chain(&failure), "not brought online again");
             }
         }
+        saving::clear_up(&site.config.directory.join(SAVED))?;
         for directory in directories(&site.config.directory.join(UPLOADS))? {
             // Bytes that no record counts are nobody's.
             if !record::path(&directory).exists() {
