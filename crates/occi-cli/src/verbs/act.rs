@@ -4,7 +4,7 @@ use super::values::{Assignment, gib, input};
 use super::{each, each_found};
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
-use crate::names::{Among, Found, kind_in_front};
+use crate::names::{Among, Found};
 use crate::output::Record;
 use crate::progress::Waiting;
 use crate::session::Session;
@@ -14,6 +14,8 @@ use occi_model::infrastructure::{COMPUTE, COMPUTE_ACTION};
 use occi_model::templates::RESOURCE_TPL;
 use occi_model::{AttributeDefinition, Registry, TypeId, ValueType};
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use std::fmt::{self, Display};
 
 /// On what, and whether to wait.
 #[derive(Debug, Args)]
@@ -120,15 +122,15 @@ enum SaveMethod {
     Deferred,
 }
 
-/// Give a volume another size, or a machine
+/// Give volumes another size, or machines
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   occi resize data 20G
-  occi resize web1 large")]
+  occi resize web1 web2 large")]
 pub(crate) struct Resize {
-    /// What it is called, and its size: of a volume 20G, of a machine a template (occi list resource_tpl)
-    #[arg(value_name = "[KIND] NAME SIZE", required = true, num_args = 2..=3, add = complete::names(None))]
+    /// What it is called, and at the end the size: of a volume 20G, of a machine a template (occi list resource_tpl)
+    #[arg(value_name = "[KIND] NAME SIZE", required = true, num_args = 2.., add = complete::names(None))]
     words: Vec<String>,
     #[command(flatten)]
     waiting: Waiting,
@@ -372,52 +374,47 @@ fn knows_methods(entity: &Entity, model: &Model) -> bool {
 
 impl Resize {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
-        let model = session.model().await?;
-        let (Some(name), Some(size)) = (self.words.first(), self.words.last()) else {
+        let Some((size, names)) = self.words.split_last() else {
             return Err(Failure::usage("resize what, and to which size?"));
         };
-        let words = &self.words[..self.words.len() - 1];
-        let name = kind_in_front(words, &model).pop().unwrap_or_else(|| name.clone());
-        let found = session.find(&name, &Among::All).await?;
-        let kind = model
-            .kind_at(&found.location)
-            .map(|kind| kind.id.as_str())
-            .unwrap_or_default();
-        let is_machine = model.descends_from(kind, COMPUTE);
-        let size = match is_machine {
-            true => Size::Template(
-                session
-                    .look_up(|model| model.template(RESOURCE_TPL, size).map(|size| size.id.clone()))
-                    .await?,
-            ),
-            false => Size::Gib(gib(size).map_err(Failure::usage)?),
-        };
-        if self.dry_run {
-            let (words, size) = match size {
-                Size::Template(id) => (id.to_string(), Input::Typed(id.as_str().into())),
-                Size::Gib(size) => (format!("{size} GiB"), Input::Typed(size.into())),
-            };
-            let would = would("resize", &found, &format!(" to {words}"), &[("size", size)], session)?;
-            return session.output.show_all(would, true);
+        let found = session.find_all(names, &Among::All).await?;
+        // Nothing is done before the size is clear for all.
+        let mut sizes = HashMap::new();
+        for one in &found {
+            sizes.insert(one.location.clone(), self.size(one, size, session).await?);
         }
-        let records = match size {
+        each_found(found, session, async |found| match &sizes[&found.location] {
+            size if self.dry_run => {
+                let parameter = [("size", size.input())];
+                would("resize", &found, &format!(" to {size}"), &parameter, session)
+            }
             Size::Template(id) => {
                 let draft = EntityDraft {
-                    mixins: vec![id],
+                    mixins: vec![id.clone()],
                     ..EntityDraft::default()
                 };
                 let done = session
                     .client
                     .update(&found.location, &draft, &self.waiting.write())
                     .await?;
-                finish(&found, "resize", done, self.waiting, session).await?
+                finish(&found, "resize", done, self.waiting, session).await
             }
-            Size::Gib(size) => {
-                let size = [("size", Input::Typed(size.into()))];
-                act(&found, "resize", &size, self.waiting, session).await?
+            size @ Size::Gib(_) => {
+                let size = [("size", size.input())];
+                act(&found, "resize", &size, self.waiting, session).await
             }
-        };
-        session.output.show_all(records, true)
+        })
+        .await
+    }
+
+    async fn size(&self, found: &Found, text: &str, session: &Session) -> Result<Size> {
+        let model = session.model().await?;
+        let kind = model.kind_at(&found.location).map(|kind| kind.id.as_str());
+        if !model.descends_from(kind.unwrap_or_default(), COMPUTE) {
+            return Ok(Size::Gib(gib(text).map_err(Failure::usage)?));
+        }
+        let template = |model: &Model| model.template(RESOURCE_TPL, text).map(|size| size.id.clone());
+        Ok(Size::Template(session.look_up(template).await?))
     }
 }
 
@@ -425,6 +422,24 @@ impl Resize {
 enum Size {
     Template(TypeId),
     Gib(f64),
+}
+
+impl Size {
+    fn input(&self) -> Input {
+        Input::Typed(match self {
+            Self::Template(id) => id.as_str().into(),
+            Self::Gib(size) => (*size).into(),
+        })
+    }
+}
+
+impl Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Template(id) => write!(f, "{id}"),
+            Self::Gib(size) => write!(f, "{size} GiB"),
+        }
+    }
 }
 
 /// A parameter as the documents type it for this action, else as any other value.

@@ -59,7 +59,7 @@ pub(crate) enum Verb {
     Suspend(act::Suspend),
     /// Make a template of a machine
     Save(act::Save),
-    /// Give a volume another size, or a machine
+    /// Give volumes another size, or machines
     Resize(act::Resize),
     /// Invoke any action that the server offers
     Act(act::Act),
@@ -158,8 +158,8 @@ impl Verb {
     }
 }
 
-/// Does something with everything that is named. What fails does not keep the others from it; the first failure is the
-/// end's. What comes of it is printed at the end, as one document.
+/// Does something with everything that is named. What fails is told, and does not keep the others from it; the first failure
+/// decides how it ends. What comes of it is printed at the end, as one document.
 async fn each(
     names: &[String],
     among: &Among,
@@ -182,18 +182,17 @@ async fn each_found(
         let name = found.name.clone();
         match does(found).await {
             Ok(come) => records.extend(come),
+            Err(failure) if is_one => return Err(failure),
             Err(failure) => {
-                let failure = match is_one || failure.message.starts_with(&name) {
+                let failure = match failure.message.starts_with(&name) {
                     true => failure,
                     false => failure.about(&name),
                 };
-                if let Some(before) = first.replace(failure) {
-                    let before: Failure = before;
-                    before.print();
-                }
+                failure.print();
+                first.get_or_insert(failure.exit);
             }
         }
     }
     session.output.show_all(records, is_one)?;
-    first.map_or(Ok(()), Err)
+    first.map_or(Ok(()), |exit| Err(Failure::silent(exit)))
 }

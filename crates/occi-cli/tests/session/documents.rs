@@ -18,6 +18,7 @@ pub(crate) fn documents() {
         "occi wait web1 web2",
         "occi wait $(occi list operation --limit 2 -o jsonpath='$[*].location')",
         "occi act offline more still --wait",
+        "occi resize more still 2G --wait",
         "occi attach web1 data lan --wait",
         // One of them is attached already.
         "occi attach web1 data more --wait",
@@ -31,7 +32,7 @@ pub(crate) fn documents() {
         ("occi update web1 summary=y", "title", "web1"),
         ("occi wait web1 --for inactive", "title", "web1"),
         ("occi attach web1 still --wait", "target", "/storage/"),
-        ("occi resize still 2G --wait", "title", "still"),
+        ("occi resize still 3G --wait", "title", "still"),
         ("occi create storage new --size 1G --wait", "title", "new"),
         // What comes of it is a template.
         ("occi save web1 --as gold --wait", "id", "os_tpl#gold"),
@@ -88,5 +89,14 @@ pub(crate) fn documents() {
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let done: Json = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(done[0]["title"], "web1");
+    // All that failed is told in its order, and the first decides how it ends.
+    person.reads("occi start web1 --wait -q && occi suspend web1 --wait");
+    for (line, code) in [("suspend web1 /compute/nobody", 5), ("suspend /compute/nobody web1", 3)] {
+        let output = person.types(&format!("occi {line}"));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!((output.status.code(), errors.len()), (Some(code), 2), "{line}: {said}");
+        assert_eq!(errors[0].contains("nobody"), code == 3, "{line}: {said}");
+    }
     assert_eq!(person.reads("occi delete new web2 --yes --wait -o json -q"), "");
 }
