@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// For so long a server is not asked again.
 const BELIEVED: Duration = Duration::from_secs(60);
+/// For so long what nobody asks for is kept: without a context each new token makes a file.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// The place of one server's model.
 #[derive(Clone, Debug)]
@@ -52,6 +54,12 @@ impl ModelCache {
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
         serde_json::to_writer(&mut file, saved)?;
         file.persist(&self.file)?;
+        for other in std::fs::read_dir(directory)?.flatten() {
+            let modified = other.metadata().and_then(|file| file.modified())?;
+            if modified.elapsed().is_ok_and(|age| age > KEPT) {
+                std::fs::remove_file(other.path())?;
+            }
+        }
         Ok(())
     }
 }

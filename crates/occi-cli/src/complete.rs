@@ -131,10 +131,10 @@ fn things(wanted: impl Fn(&ArgMatches) -> Wanted + Send + Sync + 'static) -> Arg
             let model = session.model().await.ok()?;
             let wanted = wanted(typed);
             let at = match &wanted {
-                Wanted::Kind(kind) => kind,
-                _ => "/",
+                Wanted::Kind(kind) => kind.clone(),
+                _ => session.client.endpoint().root(),
             };
-            let entities = session.client.entities(at, &Listing::default()).await.ok()?;
+            let entities = session.client.entities(&at, &Listing::default()).await.ok()?;
             let mut entities = std::pin::pin!(entities);
             let mut found = Vec::new();
             let mut seen = 0;

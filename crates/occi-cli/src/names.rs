@@ -151,9 +151,10 @@ impl Session {
             at.is_none_or(|at| kinds.iter().any(|kind| kind.id == at.id))
         };
         // One question for all, where one will do.
+        let root = self.client.endpoint().root();
         let places: Vec<&str> = match kinds {
             [only] => vec![only.location.as_str()],
-            _ if self.client.dialect().is_occid => vec!["/"],
+            _ if self.client.dialect().is_occid => vec![root.as_str()],
             several => several.iter().map(|kind| kind.location.as_str()).collect(),
         };
         // Ids of servers are of many forms, but there is nothing in them that a path would not show.

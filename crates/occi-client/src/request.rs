@@ -87,6 +87,8 @@ pub struct EventsOf {
     pub kind: Option<TypeId>,
     /// Only what tells of the operation of this id.
     pub operation: Option<String>,
+    /// Only what happened after the event of this number: of these the first, where there are more than were asked for.
+    pub after: Option<u64>,
 }
 
 impl EventsOf {
@@ -95,12 +97,15 @@ impl EventsOf {
             entity,
             kind,
             operation,
+            after,
         } = self;
         let kind = kind.as_ref().map(ToString::to_string);
+        let after = after.as_ref().map(ToString::to_string);
         let all = [
             ("entity", entity.clone()),
             ("kind", kind),
             ("operation", operation.clone()),
+            ("after", after),
         ];
         all.into_iter()
             .filter_map(|(name, value)| Some((name, value?)))

@@ -9,6 +9,7 @@ use crate::terminal::Raw;
 use anstream::adapter::StripBytes;
 use clap::Args;
 use futures::TryStreamExt;
+use occi_client::transport::Body;
 use occi_client::{Error, ErrorKind};
 use std::io::{IsTerminal, Read, Write};
 use std::pin::pin;
@@ -75,23 +76,37 @@ pub(crate) struct Console {
 
 impl Log {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
-        match self.limit {
-            None => self.print(session).await,
+        let Some(limit) = self.limit else {
+            let log = self.open(session).await?;
+            return self.print(log, session).await;
+        };
+        let late = |what: &str| Failure::new(Exit::Timeout, format!("the log of {} {what} in that time", self.name));
+        let log = tokio::time::timeout(limit, self.open(session)).await;
+        let log = log.map_err(|_| late("has not begun"))??;
+        match tokio::time::timeout(limit, self.print(log, session)).await {
+            Ok(ended) => ended,
             // The time was given so that it ends.
-            Some(limit) => tokio::time::timeout(limit, self.print(session)).await.unwrap_or(Ok(())),
+            Err(_) if self.follow => Ok(()),
+            Err(_) => Err(late("has not ended")),
         }
     }
 
-    async fn print(&self, session: &Session) -> Result<()> {
+    async fn open(&self, session: &Session) -> Result<Body> {
         let found = machine(&self.name, session).await?;
-        let about = |error: Error| Failure::from(error).about(&found.name);
         let log = session
             .client
             .console_log(&found.location, self.tail, self.follow)
             .await;
-        let mut log = log.map_err(about)?;
+        log.map_err(|error| self.about(error))
+    }
+
+    fn about(&self, error: Error) -> Failure {
+        Failure::from(error).about(&self.name)
+    }
+
+    async fn print(&self, mut log: Body, session: &Session) -> Result<()> {
         let mut harmless = (!self.raw && std::io::stdout().is_terminal()).then(Harmless::default);
-        while let Some(bytes) = log.try_next().await.map_err(about)? {
+        while let Some(bytes) = log.try_next().await.map_err(|error| self.about(error))? {
             match &mut harmless {
                 Some(harmless) => session.output.bytes(harmless.only(&bytes).as_bytes())?,
                 None => session.output.bytes(&bytes)?,

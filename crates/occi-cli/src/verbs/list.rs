@@ -14,8 +14,11 @@ use occi_model::infrastructure::{COMPUTE, NETWORK, STORAGE};
 use occi_model::production::IPRESERVATION;
 use std::str::FromStr;
 
-/// So many events are listed without a limit, and at most.
-const EVENTS: (u32, u32) = (100, 1000);
+/// So many events are listed where nobody says how many.
+const EVENTS: usize = 100;
+/// So many are asked for at once, and so often.
+const EVENT_PAGE: u32 = 1000;
+const EVENT_PAGES: u32 = 50;
 
 /// List what there is of a kind, of templates, of operations, or of what happened
 #[derive(Debug, Args)]
@@ -116,7 +119,7 @@ impl List {
             );
         }
         match self.kind.as_deref() {
-            None => self.entities("/", None, session).await,
+            None => self.entities(&session.client.endpoint().root(), None, session).await,
             Some("operation" | "operations") => self.operations(session).await,
             Some("event" | "events") => self.events(session).await,
             Some(class @ ("kind" | "kinds" | "mixin" | "mixins" | "action" | "actions")) => {
@@ -181,16 +184,20 @@ impl List {
         for condition in &self.pick.filter {
             let name = full_name(&condition.name, &definitions)?;
             // What the server knows as an attribute it can look for itself; all is looked at again, since not every
-            // server does.
+            // server does. The standard has a word for what is equal alone.
             if name.contains('.') {
-                filter.attributes.push(AttributeFilter {
-                    value: match condition.operator {
-                        Operator::Equal => input(&name, &condition.value, &model)?,
-                        Operator::Contains => Input::Quoted(condition.value.clone()),
-                    },
-                    name: name.parse().map_err(occi_client::Error::from)?,
-                    operator: condition.operator,
-                });
+                let value = match condition.operator {
+                    Operator::Equal => input(&name, &condition.value, &model)?,
+                    Operator::Contains => Input::Quoted(condition.value.clone()),
+                };
+                let is_standard = condition.operator == Operator::Equal && !condition.value.is_empty();
+                if is_standard || session.client.dialect().is_occid {
+                    filter.attributes.push(AttributeFilter {
+                        value,
+                        name: name.parse().map_err(occi_client::Error::from)?,
+                        operator: condition.operator,
+                    });
+                }
             }
             conditions.push((condition, Column::new(&name, Look::of_attribute(&name))));
         }
@@ -247,14 +254,6 @@ impl List {
 
     /// The last ones, in their order.
     async fn events(&self, session: &Session) -> Result<()> {
-        let number = self
-            .pick
-            .limit
-            .map_or(EVENTS.0, |limit| u32::try_from(limit).unwrap_or(EVENTS.1));
-        let events = session
-            .client
-            .events(&EventsOf::default(), number.min(EVENTS.1))
-            .await?;
         let columns = vec![
             Column::new("number", Look::Plain).wide(),
             Column::new("time", Look::Ago).headed("AGE"),
@@ -267,7 +266,54 @@ impl List {
             Column::new("operation", Look::Plain).wide(),
             Column::new("outcome", Look::State).wide(),
         ];
-        let events = futures::stream::iter(events.iter().map(Record::event).map(Ok));
+        let conditions = self.conditions()?;
+        let holds = |record: &Record| conditions.iter().all(|(one, column)| one.holds(column, record));
+        // The first in another order may be anywhere.
+        let wanted = match (self.pick.limit, &self.pick.sort) {
+            (Some(_), Some(_)) => usize::MAX,
+            (limit, _) => limit.unwrap_or(EVENTS),
+        };
+        let number = match conditions.is_empty() {
+            true => u32::try_from(wanted).unwrap_or(EVENT_PAGE).min(EVENT_PAGE),
+            false => EVENT_PAGE,
+        };
+        let mut page = session.client.events(&EventsOf::default(), number).await?;
+        let mut first = page.first().map_or(0, |event| event.number);
+        let mut is_all = page.len() < number as usize;
+        let mut found = Vec::new();
+        let (mut pages, mut span) = (1, u64::from(EVENT_PAGE));
+        loop {
+            found.extend(page.iter().rev().map(Record::event).filter(&holds));
+            if is_all || found.len() >= wanted {
+                break;
+            }
+            if pages == EVENT_PAGES {
+                session
+                    .output
+                    .note(format!("events before the number {first} have not been looked at"));
+                break;
+            }
+            // Backwards, by the numbers.
+            let after = first.saturating_sub(span + 1);
+            let mut of = EventsOf::default();
+            of.after = Some(after);
+            pages += 1;
+            page = match session.client.events(&of, EVENT_PAGE).await {
+                // Those are kept no longer; younger ones may be.
+                Err(error) if error.status() == Some(410) && span > 1 => {
+                    span /= 2;
+                    page.clear();
+                    continue;
+                }
+                Err(error) if error.status() == Some(410) => break,
+                page => page?,
+            };
+            page.retain(|event| event.number < first);
+            is_all = after == 0;
+            first = after + 1;
+        }
+        found.truncate(wanted);
+        let events = futures::stream::iter(found.into_iter().rev().map(Ok));
         self.records(events, columns, session).await
     }
 
@@ -280,8 +326,7 @@ impl List {
     ) -> Result<()> {
         let columns = self.columns(|| usual, &[])?;
         let mut listing = session.output.list(columns, self.sort(&[])?).limited(self.pick.limit);
-        let conditions = self.pick.filter.iter().map(|one| Ok((one, column(&one.name, &[])?)));
-        let conditions: Vec<_> = conditions.collect::<Result<_>>()?;
+        let conditions = self.conditions()?;
         while !listing.is_full()
             && let Some(record) = records.try_next().await?
         {
@@ -290,6 +335,11 @@ impl List {
             }
         }
         listing.finish()
+    }
+
+    fn conditions(&self) -> Result<Vec<(&Condition, Column)>> {
+        let conditions = self.pick.filter.iter();
+        conditions.map(|one| Ok((one, column(&one.name, &[])?))).collect()
     }
 
     fn columns(

@@ -11,9 +11,10 @@ use crate::output::{Format, Look, Record};
 use crate::session::Session;
 use clap::Args;
 use futures::TryStreamExt;
-use occi_client::{Entity, ErrorKind, EventsOf, Listing, Model, TypeId};
+use occi_client::{Entity, ErrorKind, EventsOf, Listing, Model, News, TypeId};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Between questions where something has changed.
@@ -85,6 +86,15 @@ impl Pace {
     }
 }
 
+/// What was there when watching began.
+struct Begun {
+    model: Arc<Model>,
+    watched: Watched,
+    news: News,
+    looked: tokio::time::Instant,
+    last: Picture,
+}
+
 /// Things by where they are.
 type Picture = BTreeMap<String, Entity>;
 
@@ -96,25 +106,56 @@ impl Watch {
 
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         let Some(limit) = self.limit else {
-            return self.watch(session).await;
+            let begun = self.begin(session).await?;
+            return self.watch(begun, session).await;
         };
-        match (tokio::time::timeout(limit, self.watch(session)).await, &self.until) {
+        let begun = tokio::time::timeout(limit, self.begin(session)).await;
+        let late = |_| {
+            Failure::new(
+                Exit::Timeout,
+                format!("{} has shown nothing in that time", session.server),
+            )
+        };
+        let begun = begun.map_err(late)??;
+        // The time is that of watching.
+        match (
+            tokio::time::timeout(limit, self.watch(begun, session)).await,
+            &self.until,
+        ) {
             (Ok(ended), _) => ended,
             (Err(_), None) => Ok(()),
             (Err(_), Some(until)) => Err(Failure::new(Exit::Timeout, format!("it was not {until} in time"))),
         }
     }
 
-    async fn watch(&self, session: &Session) -> Result<()> {
+    /// The first look.
+    async fn begin(&self, session: &Session) -> Result<Begun> {
         let model = session.model().await?;
         let mut watched = self.watched(&model, session).await?;
-        let mut news = session.client.news(&watched.events());
-        let mut looked = tokio::time::Instant::now();
-        let mut last = watched.look(&Picture::new(), session).await?.unwrap_or_default();
+        let news = session.client.news(&watched.events());
+        let looked = tokio::time::Instant::now();
+        let last = watched.look(&Picture::new(), session).await?.unwrap_or_default();
         session.output.note(match last.len() {
             1 => "watching one thing".to_owned(),
             number => format!("watching {number} things"),
         });
+        Ok(Begun {
+            model,
+            watched,
+            news,
+            looked,
+            last,
+        })
+    }
+
+    async fn watch(&self, begun: Begun, session: &Session) -> Result<()> {
+        let Begun {
+            model,
+            mut watched,
+            mut news,
+            mut looked,
+            mut last,
+        } = begun;
         let mut pace = Pace::new(if watched.has_tags(&last) { PACE } else { SLOW });
         let mut is_in_trouble = false;
         while !self.is_reached(&last, &model) {
@@ -166,7 +207,7 @@ impl Watch {
             return Ok(collection(kind.location.as_str(), Some(&kind.id)));
         }
         if self.names.is_empty() {
-            return Ok(collection("/", None));
+            return Ok(collection(&session.client.endpoint().root(), None));
         }
         Ok(Watched::Things(session.find_all(&self.names, &Among::All).await?))
     }

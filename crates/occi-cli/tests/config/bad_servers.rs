@@ -248,6 +248,8 @@ fn cases() -> Vec<Case> {
         case("a thing that is none", Offers(answer("200 OK", "text/html", "<html>")), SHOW, 1, &["cannot be understood: it is text/html"]),
         case("a page instead of a listing", Offers(answer("200 OK", "text/html", "It works!")), LIST, 1, &["it is text/html"]),
         case("a page instead of a deletion", Offers(answer("200 OK", "text/html", "It works!")), "delete /compute/1 --yes", 1, &["it is text/html"]),
+        case("one that is silent while it is watched", Silent, "watch compute --for 500ms", 6, &["has shown nothing"]),
+        case("one that is silent about a log", Silent, "log web1 --for 500ms", 6, &["has not begun"]),
         case("one byte after the other", Drips, LIST, 6, &["goes on after 4 s"]),
         case("a listing one byte after the other", DripsMembers, LIST, 6, &["goes on after 4 s"]),
         case("a thing that is gone", Offers(answer("404 Not Found", "text/plain", "")), SHOW, 3, &["/compute/1"]),

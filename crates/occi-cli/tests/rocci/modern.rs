@@ -38,7 +38,7 @@ pub(crate) async fn historic() {
     };
     occi("model");
     stub.seen();
-    let rows: [(&str, &[&str], &str); 18] = [
+    let rows: [(&str, &[&str], &str); 20] = [
         (
             "list compute",
             &["GET /compute/", "GET /compute/42"],
@@ -58,6 +58,17 @@ pub(crate) async fn historic() {
             "list compute --filter memory=2048M -o jsonpath=$[*].title",
             &["GET /compute/", "GET /compute/42"],
             "web 1\n",
+        ),
+        // No server but ours has a word for these.
+        (
+            "list compute --filter occi.core.title~eb -o jsonpath=$[*].title",
+            &["GET /compute/", "GET /compute/42"],
+            "web 1\n",
+        ),
+        (
+            "list compute --filter occi.core.title= -o json",
+            &["GET /compute/", "GET /compute/42"],
+            "[]\n",
         ),
         ("list resource_tpl -o jsonpath=$[*].term", &[], "small\nlarge\n"),
         ("show /compute/42 -o jsonpath=$.state", &["GET /compute/42"], "active\n"),

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             orders,
         ),
         trial("an_id_goes_before_a_title_and_its_beginning_after", names),
+        trial("a_service_below_a_path_is_like_any_other", below),
         trial("listings_are_filtered_sorted_and_cut_by_what_there_is", listings),
         trial("a_question_names_what_it_is_about", asked),
         trial("what_is_waited_for_is_a_state_or_the_value_of_an_attribute", waited),
@@ -71,6 +72,10 @@ struct Person {
 
 impl Person {
     fn new() -> Self {
+        Self::at(Occid::start())
+    }
+
+    fn at(occid: Occid) -> Self {
         let home = tempfile::tempdir().unwrap();
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUTHFVXjvVvJdqtX4GCL8LRTyC8cXgbVgMhcf0wzkeT ann@example";
         let files = [
@@ -88,10 +93,7 @@ impl Person {
         for (name, content) in files {
             std::fs::write(home.path().join(name), content).unwrap();
         }
-        Self {
-            occid: Occid::start(),
-            home,
-        }
+        Self { occid, home }
     }
 
     /// The environment, which is nothing but this.
@@ -494,6 +496,43 @@ fn names() {
     ] {
         assert_eq!(person.types(line).status.code(), Some(2), "{line}");
     }
+}
+
+fn below() {
+    let person = Person::at(Occid::with("[http]\nbase_path = \"/occi\"\n"));
+    person.reads("occi create compute web1 --wait && occi create storage data --size 1G --wait");
+    let place = person.reads("occi list -o name --filter title=web1");
+    assert!(place.starts_with("/occi/compute/"), "{place}");
+    for (line, words) in [
+        ("show web1 -o jsonpath='$.state'", "active"),
+        ("show ${id%%????????}", "web1"),
+        ("show $id", "web1"),
+        ("show $place", "web1"),
+        ("show data", "data"),
+        ("stop web1 --wait", "stop done"),
+        ("start $id --wait", "start done"),
+        ("list event --filter title=data", "created"),
+        ("watch --until active,online --for 20s 2>&1", "watching "),
+        ("watch web1 --until active --for 20s 2>&1", "watching one thing"),
+        ("log web1", "booted"),
+        ("wait web1 -o json", "web1"),
+        ("delete data --wait", "data: deleted"),
+    ] {
+        let said = person.reads(&format!("place={place}id=${{place##*/}}\nocci {line} 2>&1"));
+        assert!(said.contains(words), "{line}: {said}");
+    }
+    for (words, found) in [("occi show we", "web1\n"), ("occi stop ''", "web1\n")] {
+        let offered = person.reads(&format!(
+            "_CLAP_COMPLETE_INDEX=2 _CLAP_IFS='\n' COMPLETE=bash occi -- {words}"
+        ));
+        let offered: String = offered
+            .lines()
+            .filter(|word| !word.starts_with("--"))
+            .map(|word| format!("{word}\n"))
+            .collect();
+        assert_eq!(offered, found, "{words}");
+    }
+    person.reads("occi delete web1 --wait");
 }
 
 fn asked() {

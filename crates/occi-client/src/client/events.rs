@@ -62,10 +62,10 @@ impl Debug for News {
 }
 
 impl Client {
-    /// The last events of an `occid`, at most so many, the oldest first.
+    /// The last events of an `occid`, at most so many, the oldest first; with [`EventsOf::after`] the first after that one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`]: the server tells none.
+    /// [`ErrorKind::Unsupported`]: the server tells none. [`ErrorKind::NotFound`]: it keeps none that old.
     pub async fn events(&self, of: &EventsOf, number: u32) -> Result<Vec<Event>> {
         // What answers is known then.
         self.model().await?;

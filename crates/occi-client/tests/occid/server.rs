@@ -16,17 +16,23 @@ pub(crate) struct Occid {
 impl Occid {
     /// Starts one on a free port of the loopback.
     pub(crate) fn start() -> Self {
-        Self::listening("127.0.0.1:0")
+        Self::with("")
+    }
+
+    /// The same with a configuration.
+    pub(crate) fn with(config: &str) -> Self {
+        Self::listening("127.0.0.1:0", config)
     }
 
     /// Starts one on a socket.
     pub(crate) fn on_a_socket() -> Self {
-        Self::listening("unix:")
+        Self::listening("unix:", "")
     }
 
-    fn listening(address: &str) -> Self {
+    fn listening(address: &str, config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("occid.toml"), config).expect("a configuration file");
         let address = match address {
             "unix:" => format!("unix:{}", path("occid.sock").display()),
             address => address.to_owned(),
