@@ -164,7 +164,7 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Ctrl-C ends the program with a sentence. In a thread of its own: the others may be waiting for somebody to type.
-fn end_when_interrupted(is_endless: bool) {
+pub(crate) fn end_when_interrupted(is_endless: bool) {
     let Ok(runtime) = runtime() else { return };
     if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
         terminal::restore();

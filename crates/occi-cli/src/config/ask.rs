@@ -2,6 +2,7 @@
 
 use crate::complete;
 use crate::failure::{Exit, Failure, Result};
+use crate::mask;
 use crate::read;
 use crate::terminal;
 use occi_client::x509::Identity;
@@ -31,7 +32,7 @@ pub(crate) fn secret_file(file: &Path) -> Result<SecretString> {
         };
         return Err(Failure::usage(format!("{} holds no secret", file.display())));
     }
-    Ok(secret.into())
+    Ok(hidden(secret))
 }
 
 /// Asks for a secret at the terminal.
@@ -54,8 +55,14 @@ pub(crate) fn ask(prompt: &str) -> Result<SecretString> {
     })?;
     match answer.is_empty() {
         true => Err(Failure::usage("nothing was typed")),
-        false => Ok(answer.into()),
+        false => Ok(hidden(&answer)),
     }
+}
+
+/// A secret that nobody reads from now on.
+pub(crate) fn hidden(secret: &str) -> SecretString {
+    mask::hide(secret);
+    secret.into()
 }
 
 /// The first line that a command prints.
@@ -79,7 +86,7 @@ pub(super) fn command(line: &str) -> Result<SecretString> {
     }
     let text = String::from_utf8(output.stdout).map_err(|_| fail("printed what is no text".to_owned()))?;
     match text.lines().next().filter(|line| !line.is_empty()) {
-        Some(secret) => Ok(secret.into()),
+        Some(secret) => Ok(hidden(secret)),
         None => Err(fail("printed nothing".to_owned())),
     }
 }

@@ -153,7 +153,7 @@ impl Contexts {
         Ok((name.to_owned(), self.get(name)?))
     }
 
-    /// Adds or replaces one, and makes it the current one.
+    /// Adds or changes one, and makes it the current one.
     pub(crate) fn put(name: &str, context: &Context) -> Result<()> {
         check_name(name)?;
         change(|_, document| {
@@ -166,11 +166,20 @@ impl Contexts {
                 contexts.set_implicit(true);
                 document["contexts"] = Item::Table(contexts);
             }
-            // The remarks above it stay.
-            if let Some(before) = document["contexts"].get(name).and_then(Item::as_table) {
-                *table.decor_mut() = before.decor().clone();
+            match document["contexts"].get_mut(name).and_then(Item::as_table_mut) {
+                // The remarks stay.
+                Some(known) => {
+                    known.retain(|key, _| table.contains_key(key));
+                    for (key, mut new) in table {
+                        let old = known.get(&key).and_then(Item::as_value);
+                        if let (Some(old), Some(new)) = (old, new.as_value_mut()) {
+                            *new.decor_mut() = old.decor().clone();
+                        }
+                        known[key.as_str()] = new;
+                    }
+                }
+                None => document["contexts"][name] = Item::Table(table),
             }
-            document["contexts"][name] = Item::Table(table);
             document["current"] = value(name);
             Ok(())
         })

@@ -16,13 +16,12 @@ mod contexts;
 mod file;
 mod secrets;
 
-pub(crate) use ask::{ask, secret_file};
+pub(crate) use ask::{ask, hidden, secret_file};
 pub(crate) use contexts::{Context, Contexts, Method, check_name};
 pub(crate) use secrets::{Secrets, renewed};
 
 use crate::args::Global;
 use crate::failure::{Failure, Result};
-use crate::mask;
 use crate::output::Format;
 use crate::read;
 use crate::trace;
@@ -273,14 +272,19 @@ impl Asker {
 
     /// Puts it over what a context says; says whether that is somebody else now.
     pub(crate) fn apply(self, context: &mut Context, secrets: &mut Secrets, global: &Global) -> Result<bool> {
-        let is_other = self.user.is_some() && self.user != context.user || self.token.is_some();
+        // A certificate alone says who asks too.
+        let is_certificate = global.certificate.is_some() && self.user.is_none() && self.token.is_none();
+        let is_other = self.user.is_some() && self.user != context.user || self.token.is_some() || is_certificate;
         if is_other {
             *secrets = Secrets::default();
             context.password_command = None;
             context.application_credential = None;
-            if self.user.is_none() || context.auth != Method::Keystone {
-                context.auth = Method::Basic;
-            }
+            context.auth = match context.auth {
+                Method::Keystone | Method::Federation if is_certificate => Method::Keystone,
+                _ if is_certificate => Method::None,
+                Method::Keystone if self.user.is_some() => Method::Keystone,
+                _ => Method::Basic,
+            };
             context.user = self.user;
         }
         if let Some((method, token)) = self.token {
@@ -367,6 +371,7 @@ pub(crate) async fn connect(
         Some(name) => failure.about(format!("context {name}")),
         None => failure,
     };
+    secrets.hide();
     // What cannot be is said before anybody is asked for a password.
     let endpoint: Option<Endpoint> = match &context.endpoint {
         Some(endpoint) => Some(endpoint.parse().map_err(|error| about(Failure::from(error)))?),
@@ -375,7 +380,6 @@ pub(crate) async fn connect(
     };
     let connector = connector(context, global)?;
     let credentials = credentials(name, context, secrets, &connector).map_err(about)?;
-    hide(&credentials);
     let keystone = keystone_options(context);
     let (endpoint, keystone_token) = match (endpoint, &credentials) {
         (Some(endpoint), _) => (endpoint, None),
@@ -424,20 +428,6 @@ pub(crate) fn warn_if_plain(endpoint: &Endpoint, global: &Global) {
         words::say(format!(
             "warning: {endpoint} is not encrypted: anybody on the way sees passwords and tokens, and can answer in its name"
         ));
-    }
-}
-
-/// What goes out in headers is seen there; this is the rest.
-fn hide(credentials: &Credentials) {
-    match credentials {
-        Credentials::Basic { password: secret, .. }
-        | Credentials::Keystone(
-            keystone::Identity::Password { password: secret, .. }
-            | keystone::Identity::ApplicationCredential { secret, .. }
-            | keystone::Identity::Federation(secret)
-            | keystone::Identity::Token(secret),
-        ) => mask::hide(secret.expose_secret()),
-        _ => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::file::Place;
 use crate::failure::Result;
+use crate::mask;
 use crate::words;
 use occi_client::oidc::{Keeper, Tokens};
 use secrecy::{ExposeSecret, SecretString};
@@ -58,12 +59,27 @@ impl Secrets {
             refresh_token,
             client_secret,
         } = stored;
-        Ok(Self {
+        let secrets = Self {
             password: password.map(Into::into),
             token: token.map(Into::into),
             refresh_token: refresh_token.map(Into::into),
             client_secret: client_secret.map(Into::into),
-        })
+        };
+        secrets.hide();
+        Ok(secrets)
+    }
+
+    /// From now on nobody reads them.
+    pub(super) fn hide(&self) {
+        let Self {
+            password,
+            token,
+            refresh_token,
+            client_secret,
+        } = self;
+        for secret in [password, token, refresh_token, client_secret].into_iter().flatten() {
+            mask::hide(secret.expose_secret());
+        }
     }
 
     /// Keeps them.
@@ -171,7 +187,10 @@ impl Keeper for TokenKeeper {
     }
 
     fn keep(&self, tokens: &Tokens) {
-        let text = |secret: &SecretString| secret.expose_secret().to_owned();
+        let text = |secret: &SecretString| {
+            mask::hide(secret.expose_secret());
+            secret.expose_secret().to_owned()
+        };
         let kept = change(|all| {
             // Who has logged out meanwhile is not logged in again.
             if let Some(stored) = all.get_mut(&self.context) {

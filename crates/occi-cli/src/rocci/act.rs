@@ -229,26 +229,36 @@ impl Act<'_> {
             self.log
                 .warn("links and context variables are for computes, and are passed over");
         }
+        let Some(location) = self.made(&draft).await? else {
+            return Ok(());
+        };
+        match self.options.wait.is_zero() {
+            true => Ok(()),
+            false => self.wait(&location).await,
+        }
+    }
+
+    /// Creates it, and prints where it is.
+    async fn made(&self, draft: &EntityDraft) -> Result<Option<String>> {
         let Created {
             mut location,
             operation,
             ..
-        } = self.client.create(&draft, &Write::default()).await?;
+        } = self.client.create(draft, &Write::default()).await?;
         // Who answers early names the operation, and that names what it makes.
         if let (None, Some(operation)) = (&location, &operation)
             && self.client.dialect().is_occid
         {
             location = self.client.operation(operation).await?.entity;
         }
-        let Some(location) = location else {
-            self.log.warn("it has been created, and the server does not say where");
-            return print("\n");
-        };
-        print(&format!("{}\n", self.url(&location)))?;
-        match self.options.wait.is_zero() {
-            true => Ok(()),
-            false => self.wait(&location).await,
+        match &location {
+            Some(location) => print(&format!("{}\n", self.url(location)))?,
+            None => {
+                self.log.warn("it has been created, and the server does not say where");
+                print("\n")?;
+            }
         }
+        Ok(location)
     }
 
     /// Waits until it is up. In vain is no failure, unless `--strict` says so.
@@ -324,11 +334,7 @@ impl Act<'_> {
         link.source = Some(source);
         link.mixins = mixins;
         link.attributes = attributes;
-        let created = self.client.create(&link, &Write::default()).await?;
-        match created.location {
-            Some(location) => print(&format!("{}\n", self.url(&location))),
-            None => print("\n"),
-        }
+        self.made(&link).await.map(drop)
     }
 
     async fn delete(&self) -> Result<()> {

@@ -4,7 +4,7 @@ use super::digest;
 use super::log::Log;
 use super::options::{Auth, Level, Options};
 use super::{Result, Trouble};
-use crate::config::{GRID_AUTHORITIES, ask};
+use crate::config::{GRID_AUTHORITIES, ask, hidden};
 use crate::read;
 use crate::trace;
 use bytes::Bytes;
@@ -129,7 +129,7 @@ fn token(options: &Options) -> Result<SecretString> {
         .as_ref()
         .ok_or("a token is needed: -q TOKEN, or -q - to read it from stdin")?;
     match token.expose_secret().trim().lines().count() {
-        1 => Ok(token.expose_secret().trim().into()),
+        1 => Ok(hidden(token.expose_secret().trim())),
         _ => Err("the token has several lines".into()),
     }
 }
@@ -137,7 +137,7 @@ fn token(options: &Options) -> Result<SecretString> {
 /// As it was given, or as somebody says it now.
 fn password(options: &Options) -> Result<SecretString> {
     if let Some(password) = &options.password {
-        return Ok(password.clone());
+        return Ok(hidden(password.expose_secret()));
     }
     if std::io::stdin().is_terminal() {
         return Ok(ask("Enter a password: ")?);
@@ -146,7 +146,7 @@ fn password(options: &Options) -> Result<SecretString> {
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     match read {
-        Ok(1..) => Ok(line.trim_end_matches(['\r', '\n']).into()),
+        Ok(1..) => Ok(hidden(line.trim_end_matches(['\r', '\n']))),
         _ => Err("a password is needed, and there is nobody to ask: -p - reads it from stdin".into()),
     }
 }

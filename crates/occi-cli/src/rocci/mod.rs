@@ -77,6 +77,7 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
         Err(stop) => return stopped(stop),
     };
     let log = Log::new(&options);
+    std::thread::spawn(|| args::end_when_interrupted(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {

@@ -76,7 +76,8 @@ impl Login {
             let message = format!("there is a context {name:?} already, for another server");
             return Err(Failure::new(Exit::Conflict, message).with_hint("--name NAME gives this one another name"));
         }
-        let (context, secrets) = self.asker(&endpoint, global).await?;
+        let before = known.contexts.get(&name).filter(|known| !is_other(known));
+        let (context, secrets) = self.asker(&endpoint, before, global).await?;
         let connection = config::connect(Some(&name), &context, &secrets, global).await?;
         if context.auth == Method::None {
             config::warn_if_plain(&endpoint, global);
@@ -128,13 +129,21 @@ impl Login {
     }
 
     /// Who asks: what can be shown, and what cannot.
-    async fn asker(&self, endpoint: &Endpoint, global: &Global) -> Result<(Context, Secrets)> {
+    async fn asker(
+        &self,
+        endpoint: &Endpoint,
+        before: Option<&Context>,
+        global: &Global,
+    ) -> Result<(Context, Secrets)> {
         let mut secrets = Secrets::default();
         let mut context = Context {
             endpoint: Some(endpoint.to_string()),
             keystone: self.keystone.clone(),
             user_domain: self.user_domain.clone(),
             identity_provider: self.identity_provider.clone(),
+            // What has nothing to do with who asks stays as it was.
+            ca_file: before.and_then(|before| before.ca_file.clone()),
+            output: before.and_then(|before| before.output.clone()),
             ..Context::default()
         };
         config::apply(global, &mut context)?;

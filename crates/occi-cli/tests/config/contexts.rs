@@ -1,5 +1,6 @@
 //! `occi login`, `logout` and `context`, against an `occid`.
 
+use crate::certificates::Authority;
 use crate::occid::launch;
 use crate::person::{PASSWORD, Person, TOKEN};
 use crate::stub::{Stub, model, text};
@@ -198,6 +199,40 @@ pub(crate) async fn refused() {
         );
     }
     person.good(&format!("{login}--token-file ~/token")).await;
+}
+
+/// Who logs in again keeps what he wrote there himself.
+pub(crate) async fn again() {
+    let person = Person::new();
+    let stub = Stub::of("one").await;
+    let login = format!("login {} --name lab --user", stub.url);
+    person
+        .good(&format!("{login} ann --password-file ~/password --project atlas"))
+        .await;
+    person.write("ca.pem", &Authority::new().pem());
+    let written = person
+        .read(CONFIG)
+        .replace("user = \"ann\"", "# not bob\nuser = \"ann\" # she")
+        + "# for my eyes\noutput = \"csv\"\n";
+    let ca_file = format!("ca_file = {:?} # ours\n", person.path("ca.pem"));
+    person.write(CONFIG, &format!("{written}{ca_file}"));
+    person.good(&format!("{login} bob --password-file ~/password")).await;
+    let config = person.read(CONFIG);
+    for line in [
+        "# not bob",
+        "user = \"bob\" # she",
+        "# for my eyes",
+        "output = \"csv\"",
+        ca_file.trim(),
+    ] {
+        assert!(config.lines().any(|one| one == line), "{line}: {config}");
+    }
+    assert!(!config.contains("atlas"), "{config}");
+    // Of another server nothing is kept.
+    let other = Stub::of("two").await;
+    person.good(&format!("login {} --name lab", other.url)).await;
+    let config = person.read(CONFIG);
+    assert!(!config.contains("csv") && !config.contains("ca_file"), "{config}");
 }
 
 pub(crate) async fn command() {

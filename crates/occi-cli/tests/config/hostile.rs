@@ -224,6 +224,12 @@ pub(crate) async fn echo() {
         let shown = seen.header("authorization").to_owned() + seen.header("x-auth-token");
         let bare = if shown.starts_with("Basic") { PASSWORD } else { TOKEN };
         let status = if seen.target == "/bad" { 400 } else { 200 };
+        if seen.target == "/kept" {
+            return text(400, "s3cret-refresh and s3cret-client\n");
+        }
+        if seen.target == "/-/" {
+            return model();
+        }
         with(
             text(status, format!("you are {shown}, that is {bare}\n")),
             "x-you-are",
@@ -244,6 +250,22 @@ pub(crate) async fn echo() {
             assert!(said.out.contains("you are ***, that is ***\n"), "{said:?}");
         }
     }
+    // What only an identity provider is shown, and what nobody is.
+    let url = &stub.url;
+    person.write(
+        ".config/occi/config.toml",
+        &format!(
+            "[contexts.lab]\nendpoint = \"{url}\"\nauth = \"oidc\"\ntoken_endpoint = \"{url}\"\nclient_id = \"occi\"\n"
+        ),
+    );
+    person.write(
+        ".config/occi/credentials.toml",
+        &format!("[contexts.lab]\ntoken = \"{TOKEN}\"\nrefresh_token = \"s3cret-refresh\"\nclient_secret = \"s3cret-client\"\n"),
+    );
+    let said = person.occi("--context lab api GET /kept").await;
+    assert_eq!(said.out, "*** and ***\n", "{said:?}");
+    let said = person.occi("--context lab show /kept").await;
+    assert!(said.err.contains("*** and ***"), "{said:?}");
     let own = [
         "--endpoint",
         &stub.url,

@@ -10,6 +10,7 @@ mod certificates;
 mod clouds;
 mod contexts;
 mod hostile;
+mod lists;
 mod logins;
 #[expect(dead_code, reason = "shared with the tests of the client")]
 #[path = "../../../occi-client/tests/occid/server.rs"]
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         trial("a_log_in_is_kept_until_the_log_out", contexts::log_in),
         trial("contexts_are_listed_used_renamed_and_removed", contexts::several),
         trial("a_log_in_that_does_not_work_changes_nothing", contexts::refused),
+        trial("a_new_log_in_leaves_what_a_person_wrote", contexts::again),
         trial("a_password_may_come_from_a_command", contexts::command),
         trial("an_occid_of_this_machine_is_found", contexts::local),
         trial("a_device_logs_in_and_the_tokens_are_renewed", provider::device),
@@ -62,6 +64,9 @@ fn main() -> ExitCode {
         trial("a_full_disk_behind_stderr_ends_nothing", hostile::full),
         trial("debugging_shows_a_beginning_without_user_data", hostile::debug),
         trial("no_time_is_too_long", hostile::endless),
+        trial("events_are_looked_for_in_all_that_are_kept", lists::events),
+        trial("a_time_to_watch_begins_with_what_is_seen", lists::clock),
+        trial("what_is_kept_of_servers_does_not_stay_for_ever", lists::kept),
         trial("certificates_are_shown_and_checked", certificates::shown),
         trial("a_servers_own_certificate_can_be_named", certificates::named),
     ];

@@ -1,5 +1,6 @@
 //! Who is asked, and who asks, when several say so.
 
+use crate::certificates::Authority;
 use crate::person::{PASSWORD, Person, TOKEN};
 use crate::stub::Stub;
 
@@ -81,6 +82,8 @@ pub(crate) async fn order() {
             cloud.url
         ),
     );
+    let (certificate, key) = Authority::new().signed();
+    person.write("both.pem", &format!("{certificate}{key}"));
     let endpoint = ("OCCI_ENDPOINT", other.url.as_str());
     let context = ("OCCI_CONTEXT", "other");
     let os_cloud = ("OS_CLOUD", "lab");
@@ -115,6 +118,14 @@ pub(crate) async fn order() {
             &[],
             "--context other --token-file ~/token --project atlas",
             "other: bearer t0ken, atlas",
+        ),
+        // A certificate says who asks, and no password of the context goes along.
+        (&[], "--certificate ~/both.pem", "current: nobody"),
+        (&[], "--context other --certificate ~/both.pem", "other: nobody"),
+        (
+            &[],
+            "--context other --certificate ~/both.pem --user ann --password-file ~/password",
+            "other: ann by pa55word",
         ),
     ] {
         let said = person.with(variables, &format!("{options} api GET /who")).await;

@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Child, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use world::{World, said};
@@ -149,6 +149,16 @@ fn ends() {
         );
         assert!(terminal.is_itself(), "{what}");
     }
+    // A secret that is being asked for in the old form.
+    let mut terminal = Terminal::new();
+    let mut asking = terminal.run_old(&format!("-e {} -n basic -u ann -a list -r compute", world.url));
+    terminal.shows("Enter a password: ");
+    assert!(!terminal.is_itself());
+    terminal.types("\u{3}");
+    // As it ends: by who asks, or by who waits for such keys, whoever is first.
+    let code = asking.wait().unwrap().code();
+    assert!(matches!(code, Some(1 | 130)), "{code:?}: {:?}", terminal.screen());
+    assert!(terminal.is_itself());
 }
 
 fn signal(process: &Child, signal: Signal) {
@@ -316,6 +326,14 @@ impl Terminal {
     fn run(&mut self, world: &World, line: &str) -> Child {
         let end = || Stdio::from(self.end.try_clone().unwrap());
         let mut command = world.command(line);
+        command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
+    }
+
+    /// Runs one of the old form, which asks at the terminal of its session.
+    fn run_old(&mut self, line: &str) -> Child {
+        let end = || Stdio::from(self.end.try_clone().unwrap());
+        let mut command = Command::new("setsid");
+        command.args(["-c", env!("CARGO_BIN_EXE_occi")]).args(line.split(' '));
         command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
     }
 

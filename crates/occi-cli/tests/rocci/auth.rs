@@ -63,6 +63,32 @@ pub(crate) async fn secrets() {
     assert!(said.code == Some(1) && said.err.contains("several lines"), "{said:?}");
 }
 
+/// Who says a secret back does not put it into the log.
+pub(crate) async fn echo() {
+    let stub = Stub::start(|_| text(400, "you are s3cret-pa55word or s3cret-t0ken")).await;
+    for (options, stdin) in [
+        ("-n basic -u ann -p s3cret-pa55word", ""),
+        ("-n basic -u ann -p -", "s3cret-pa55word\n"),
+        ("-n basic -u ann", "s3cret-pa55word\n"),
+        ("-n digest -u ann -p s3cret-pa55word", ""),
+        ("-n token -q s3cret-t0ken", ""),
+        ("-n oauth2 -q s3cret-t0ken", ""),
+    ] {
+        let line = format!("-e {} {options} -a list -r compute", stub.url);
+        let said = Run::new(&line).stdin(stdin).said();
+        let secret = if line.contains("t0ken") {
+            "s3cret-t0ken"
+        } else {
+            "s3cret-pa55word"
+        };
+        let both = said.out.clone() + &said.err;
+        assert!(
+            said.code == Some(1) && both.contains("***") && !both.contains(secret),
+            "{line}: {said:?}"
+        );
+    }
+}
+
 /// A server that wants Keystone's tokens, its Keystone, and the ways there.
 pub(crate) async fn keystone() {
     let keystone = Stub::start(|seen| {

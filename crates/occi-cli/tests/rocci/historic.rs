@@ -72,6 +72,24 @@ pub(crate) async fn rocci_1() -> Stub {
     .await
 }
 
+/// Who answers before it is done names the operation, which names what was made.
+pub(crate) async fn accepted() {
+    let stub = Stub::start(|seen| {
+        let response = match seen.line().as_str() {
+            "GET /-/" => text(200, MODEL),
+            "GET /-/operation/1" => json(
+                200,
+                &json!({ "id": "1", "verb": "create", "state": "running", "entity": "/link/networkinterface/7" }),
+            ),
+            _ => with(text(202, ""), "location", "/-/operation/1"),
+        };
+        with(response, "occid", "1")
+    })
+    .await;
+    let made = good(&format!("-e {} -a link -r /compute/42 -j /network/24", stub.url));
+    assert_eq!(made, format!("{}link/networkinterface/7\n", stub.url));
+}
+
 /// Section 7 of what is known of it, line by line: what is sent after the model, and what is printed.
 pub(crate) async fn invocations() {
     let stub = rocci_1().await;
