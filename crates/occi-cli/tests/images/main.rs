@@ -136,8 +136,13 @@ fn round_trip() {
         "{damaged:?}"
     );
     assert!(!part.exists() && !lab.path("second.raw").exists());
-    lab.good(&format!("image delete {name}"));
+    // Its name with the ending of the server or without, and nothing between.
+    std::fs::write(lab.path("other.raw"), disk(1)).unwrap();
+    let longer = lab.good("image upload other.raw --name mine-too");
+    lab.good("image delete mine");
     assert_eq!(lab.occi(&format!("image download {name}")).code, Some(3));
+    assert_eq!(lab.occi("image delete mine").code, Some(3));
+    assert!(lab.good("image list").contains(longer.trim()));
 }
 
 /// The file of a download that broke off at once.
@@ -280,7 +285,18 @@ fn given_up() {
     assert!(delete.err.contains("occi image cancel large gives it up"), "{delete:?}");
     let would: serde_json::Value = serde_json::from_str(&lab.good("image cancel large --dry-run -o json")).unwrap();
     assert_eq!((&would["would"], &would["name"]), (&"cancel".into(), &"large".into()));
-    lab.good("image cancel large");
+    // More than one thing is asked about.
+    let mut upload = lab.command("image upload large.raw --name other").spawn().unwrap();
+    let begun = Instant::now();
+    let open = || lab.good("image list --uploads -o jsonpath=$[?@.state=='receiving'].name");
+    while open().lines().count() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60) && upload.try_wait().unwrap().is_none());
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&upload), rustix::process::Signal::INT).unwrap();
+    assert_eq!(said(upload).code, Some(130));
+    let asked = lab.occi("image cancel large other");
+    assert!(asked.code == Some(2) && asked.err.contains("--yes"), "{asked:?}");
+    lab.good("image cancel large other --yes");
     assert_eq!(lab.good("image list --uploads -o json"), "[]\n");
     assert_eq!(lab.occi("image cancel large").code, Some(3));
 }

@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::output::{Column, Look, Record};
 use crate::progress::byte_bar;
 use crate::session::Session;
+use crate::words;
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -76,6 +77,9 @@ struct Cancel {
     /// Which, by name, by path or by its last part (occi image list --uploads)
     #[arg(value_name = "NAME", required = true, num_args = 1..)]
     names: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -163,12 +167,18 @@ async fn image(name: &str, session: &Session) -> Result<Json> {
     let images = document.get("images").and_then(Json::as_array).into_iter().flatten();
     let all: Vec<&Json> = images.collect();
     let text = |one: &Json, member: &str| one.get(member).and_then(Json::as_str).unwrap_or_default().to_owned();
-    // By its name, by its title, by the beginning of its name.
+    // By its name, by its title, by its name without the ending that the server gave it.
     let by = |is: &dyn Fn(&Json) -> bool| all.iter().copied().filter(|one| is(one)).collect::<Vec<_>>();
     let named = by(&|one| text(one, "name") == name);
     let titled = by(&|one| text(one, "title") == name);
-    let beginning = by(&|one| text(one, "name").starts_with(&format!("{name}-")));
-    let found = [named, titled, beginning].into_iter().find(|found| !found.is_empty());
+    let is_ending = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bare = by(&|one| {
+        let whole = text(one, "name");
+        whole
+            .rsplit_once('-')
+            .is_some_and(|(bare, ending)| bare == name && is_ending(ending))
+    });
+    let found = [named, titled, bare].into_iter().find(|found| !found.is_empty());
     let uploads = document.get("uploads").and_then(Json::as_array).into_iter().flatten();
     let is_open = |one: &Json| text(one, "state") == "receiving" && text(one, "name") == name;
     match found.unwrap_or_default().as_slice() {
@@ -221,6 +231,12 @@ impl Cancel {
                     return Err(failure);
                 }
             }
+        }
+        if paths.len() > 1 && !self.yes && !self.dry_run {
+            for (name, path) in &paths {
+                words::say(format!("  {name} ({path})"));
+            }
+            confirm(&format!("Give up these {}?", paths.len()))?;
         }
         let mut would = Vec::new();
         for (name, path) in paths {
