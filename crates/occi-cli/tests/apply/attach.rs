@@ -52,3 +52,32 @@ pub(crate) fn links_come_and_go_by_name() {
         ""
     );
 }
+
+pub(crate) fn links_between_the_same_ends_are_told_apart() {
+    let world = World::new();
+    world.good("create compute web1 --wait");
+    world.good("create network lan --address 10.1.0.0/24 --wait");
+    let link =
+        |address: &str| format!("- networkinterface:\n  source: web1\n  target: network/lan\n  address: {address}\n");
+    let two = world.file("two.yaml", &(link("10.1.0.7") + &link("10.1.0.8")));
+    world.good(&format!("apply -f {two}"));
+    let addresses =
+        || world.good("list networkinterface -o csv --columns addresses --sort addresses --filter target~network");
+    let both = addresses();
+    assert!(both.contains("10.1.0.7") && both.contains("10.1.0.8"), "{both}");
+    // Whichever stands first.
+    let turned = world.file("turned.yaml", &(link("10.1.0.8") + &link("10.1.0.7")));
+    assert_eq!(world.good(&format!("diff -f {turned}")), "nothing differs\n");
+    // Of one of them nobody can say which it was.
+    let other = world.file("other.yaml", &link("10.1.0.9"));
+    let refused = world.occi(&format!("apply -f {other} --yes"));
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.err.contains("could be any of 2"), "{refused:?}");
+    assert_eq!(addresses(), both);
+    world.file("other.yaml", &(link("10.1.0.7") + &link("10.1.0.9")));
+    let would = world.good("apply -f other.yaml --dry-run");
+    assert!(
+        would.contains("10.1.0.8 -> 10.1.0.9") && !would.contains("10.1.0.7"),
+        "{would}"
+    );
+}

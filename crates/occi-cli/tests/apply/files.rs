@@ -289,6 +289,35 @@ pub(crate) fn what_was_exported_can_be_applied_here_and_elsewhere() {
     );
 }
 
+pub(crate) fn an_id_of_another_server_is_not_taken_for_ones_own() {
+    let world = World::new();
+    world.good("create storage theirs --size 1G --wait");
+    let id = world.good("list storage -o jsonpath=$[0].id");
+    let file = |title: &str, size: u8| {
+        let kind = "http://schemas.ogf.org/occi/infrastructure#storage";
+        format!(
+            "{{\"resources\": [{{\"kind\": \"{kind}\", \"id\": \"{}\", {title} \"attributes\": {{\"occi.storage.size\": {size}}}}}]}}",
+            id.trim()
+        )
+    };
+    let mine = "\"title\": \"mine\",";
+    for verb in ["apply -f - --yes", "diff -f -", "delete -f - --yes"] {
+        let refused = world.reading(&file(mine, 2), verb);
+        assert_eq!(refused.code, Some(2), "{verb}: {refused:?}");
+        assert!(refused.err.contains("is called \"theirs\""), "{verb}: {refused:?}");
+    }
+    // What goes by the title is meant, whatever its id; without a title the id says it.
+    world.good("create storage mine --size 1G --wait");
+    let sizes = |expected: &str| {
+        let all = "list storage --sort title --columns title,size -o csv";
+        assert_eq!(world.good(all), format!("title,occi.storage.size\n{expected}"));
+    };
+    assert_eq!(world.reading(&file(mine, 2), "apply -f -").code, Some(0));
+    sizes("mine,2.0\ntheirs,1.0\n");
+    assert_eq!(world.reading(&file("", 3), "apply -f -").code, Some(0));
+    sizes("mine,2.0\ntheirs,3.0\n");
+}
+
 pub(crate) fn what_makes_no_sense_is_refused_with_its_line() {
     let world = World::new();
     world.good("create network twin --wait");

@@ -55,6 +55,14 @@ fn main() -> ExitCode {
             files::what_was_exported_can_be_applied_here_and_elsewhere,
         ),
         trial(
+            "an_id_of_another_server_is_not_taken_for_ones_own",
+            files::an_id_of_another_server_is_not_taken_for_ones_own,
+        ),
+        trial(
+            "links_between_the_same_ends_are_told_apart",
+            attach::links_between_the_same_ends_are_told_apart,
+        ),
+        trial(
             "what_makes_no_sense_is_refused_with_its_line",
             files::what_makes_no_sense_is_refused_with_its_line,
         ),

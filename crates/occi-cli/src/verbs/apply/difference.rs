@@ -123,15 +123,6 @@ fn changed(one: &Known, now: &Entity, known: &[Known], model: &Model) -> Result<
     let mut change = Change::default();
     let mut body = body_difference(&thing.body, now, model, &mut change.lines, "")
         .map_err(|what| refused(&thing.place, &thing.name(), &what, now))?;
-    if thing.title.is_some() && thing.title.as_deref() != now.title() && thing.ends.is_none() {
-        let title = thing.title.clone().unwrap_or_default();
-        let before = now.title().unwrap_or_default();
-        change
-            .lines
-            .push(line('~', format!("occi.core.title: {before} -> {title}")));
-        let name = "occi.core.title".parse().map_err(occi_client::Error::from)?;
-        body.attributes.push((name, Input::Typed(title.into())));
-    }
     let mut attributes = body.attributes.iter();
     let size = attributes.position(|(name, _)| is_resized(name, now, model));
     let size = size.map(|size| body.attributes.remove(size).1);
@@ -162,6 +153,12 @@ fn is_resized(name: &AttributeName, now: &Entity, model: &Model) -> bool {
         model.descends_from(kind.as_str(), STORAGE) && model.action("resize", Some((kind, &[]))).is_ok()
     };
     name.as_str() == STORAGE_SIZE && now.kind.as_ref().is_some_and(is_of)
+}
+
+/// Whether it is as it shall be.
+pub(super) fn is_so(body: &Body, now: &Entity, model: &Model) -> bool {
+    let send = body_difference(body, now, model, &mut Vec::new(), "");
+    send.is_ok_and(|send| send.mixins.is_empty() && send.attributes.is_empty())
 }
 
 /// What is to be sent; the error is what cannot be changed.

@@ -1,5 +1,6 @@
 //! What the files name, as it is on the server, and the order in which it can be made.
 
+use super::difference::is_so;
 use super::node::Place;
 use super::thing::{End, Thing, at};
 use crate::failure::Result;
@@ -83,10 +84,16 @@ pub(super) async fn find(things: Vec<Thing>, session: &Session) -> Result<Vec<Kn
             now,
         });
     }
-    // Links are found where they start.
-    for number in 0..known.len() {
-        if let Some((source, target)) = known[number].ends.clone() {
-            known[number].now = finding.link(&known[number].thing, &source, &target, &known).await?;
+    // Links are found where they start. Each is that of one thing: first of what can mean no other.
+    let mut taken = Vec::new();
+    for is_exact in [true, false] {
+        for number in 0..known.len() {
+            let one = &known[number];
+            if one.thing.ends.is_some() && one.now.is_none() {
+                let now = finding.link(one, &known, &taken, is_exact).await?;
+                taken.extend(now.iter().map(|link| link.location.clone()));
+                known[number].now = now;
+            }
         }
     }
     Ok(known)
@@ -131,20 +138,40 @@ impl Finding<'_> {
         Ok(Where::At(found.map_err(|failure| at(place, failure))?.location))
     }
 
-    /// By the id that the file says, else by its title.
+    /// By the id that the file says, else by its title. Servers count from one, each of them: what has the id is meant only if
+    /// it is of the kind and called as the file says.
     async fn thing(&mut self, thing: &Thing) -> Result<Option<Entity>> {
         let model = self.session.model().await?;
         let client = &self.session.client;
         let home = model.kind(thing.kind.as_str())?.location.as_str();
+        let mut other = None;
         if let Some(id) = &thing.id {
+            let is_meant = |entity: &Entity| {
+                let is_called_so = thing.title.is_none() || thing.title.as_deref() == entity.title();
+                is_called_so && entity.kind.as_ref() == Some(&thing.kind)
+            };
             match client.show(&format!("{home}{id}")).await {
-                Ok(entity) => return self.whole(entity).await.map(Some),
+                Ok(entity) if is_meant(&entity) => return self.whole(entity).await.map(Some),
+                Ok(entity) => other = Some(entity),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        let refused = |other: Entity| {
+            let called = match other.title() {
+                Some(title) => format!("is called {title:?}"),
+                None => "has no title".to_owned(),
+            };
+            let message = format!(
+                "{} has an id that is another's here: {} {called}",
+                thing.name(),
+                other.location
+            );
+            let failure = thing.place.refuse(message);
+            failure.with_hint("without its id in the file it is made anew; occi update gives a thing another title")
+        };
         let Some(title) = thing.title.as_deref() else {
-            return Ok(None);
+            return other.map_or(Ok(None), |other| Err(refused(other)));
         };
         let mut found: Vec<Entity> = match client.dialect().is_occid {
             true => {
@@ -161,7 +188,7 @@ impl Finding<'_> {
         };
         found.retain(|entity| entity.title() == Some(title) && entity.kind.as_ref() == Some(&thing.kind));
         match (found.pop(), found.pop()) {
-            (None, _) => Ok(None),
+            (None, _) => other.map_or(Ok(None), |other| Err(refused(other))),
             (Some(only), None) => self.whole(only).await.map(Some),
             (Some(one), Some(other)) => {
                 found.extend([other, one]);
@@ -178,8 +205,15 @@ impl Finding<'_> {
         Ok(entity)
     }
 
-    /// By its ends; of several between the same, by its title or id.
-    async fn link(&self, thing: &Thing, source: &Where, target: &Where, known: &[Known]) -> Result<Option<Entity>> {
+    /// By its ends; of several between the same, by its title or id, and by what it has; `is_exact` if nothing else counts.
+    ///
+    /// # Errors
+    /// It could be any of several.
+    async fn link(&self, one: &Known, known: &[Known], taken: &[String], is_exact: bool) -> Result<Option<Entity>> {
+        let thing = &one.thing;
+        let Some((source, target)) = &one.ends else {
+            return Ok(None);
+        };
         let Some(target) = location(target, known) else {
             return Ok(None);
         };
@@ -196,16 +230,26 @@ impl Finding<'_> {
         let mut found: Vec<_> = links
             .into_iter()
             .filter(|link| leads_to(link, &target) && link.kind.as_ref() == Some(&thing.kind))
+            .filter(|link| !taken.contains(&link.location))
             .collect();
-        if found.len() > 1 {
-            let is_meant = |link: &Entity| {
-                thing.id.as_deref() == Some(link.id.as_str())
-                    || thing.title.is_some() && thing.title.as_deref() == link.title()
-            };
-            let meant = found.iter().position(is_meant).unwrap_or(0);
-            return Ok(Some(found.swap_remove(meant)));
+        let is_named = |link: &Entity| {
+            thing.id.as_deref() == Some(link.id.as_str())
+                || thing.title.is_some() && thing.title.as_deref() == link.title()
+        };
+        let model = self.session.model().await?;
+        let named = found.iter().position(is_named);
+        let exact = named.or_else(|| found.iter().position(|link| is_so(&thing.body, link, &model)));
+        match (exact, found.len()) {
+            (Some(exact), _) => Ok(Some(found.swap_remove(exact))),
+            (None, _) if is_exact => Ok(None),
+            (None, 0 | 1) => Ok(found.pop()),
+            (None, number) => {
+                let message = format!("{} could be any of {number} between its ends", thing.name());
+                let mut failure = thing.place.refuse(message);
+                failure.hints = found.iter().map(|link| format!("- {}", link.location)).collect();
+                Err(failure)
+            }
         }
-        Ok(found.pop())
     }
 }
 

@@ -4,7 +4,7 @@ use super::node::{Entry, Node, Shape};
 use super::reader::Reader;
 use super::thing::{End, Link, Thing, at};
 use crate::failure::{Failure, Result};
-use occi_client::Input;
+use occi_client::{Input, TypeId};
 use occi_model::infrastructure::{SSH_KEY, USER_DATA};
 use occi_model::production::{OPENSTACK_PUBLIC_KEY, OPENSTACK_USER_DATA};
 use occi_model::{AttributeName, Value};
@@ -56,7 +56,12 @@ impl Reader<'_> {
             })
             .collect();
         let rename = |end: &mut End| {
-            if let Some((_, title, kind)) = by_id.iter().find(|(id, ..)| id == last(&end.name)) {
+            // Things of several kinds may have one id.
+            let at = self.model.kind_at(&end.name).map(|kind| &kind.id);
+            let mut by_id = by_id.iter();
+            let is_meant =
+                |(id, _, kind): &&(String, String, TypeId)| id == last(&end.name) && at.is_none_or(|at| at == kind);
+            if let Some((_, title, kind)) = by_id.find(is_meant) {
                 *end = End {
                     name: title.clone(),
                     kind: Some(kind.clone()),
