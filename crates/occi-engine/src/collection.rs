@@ -5,7 +5,7 @@ use crate::{
     Caller, EngineError, FailureKind, Freshness, Listing, ListingHead, Page, PathListing, ProjectModel, Result,
     Selection, Shown, Stamp, Where, policy,
 };
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
 use occi_model::{Category, TypeId, core};
 use occi_store::{Cursor, EntityQuery, EntityRow, Listed};
 use std::sync::Arc;
@@ -31,12 +31,12 @@ impl Engine {
         let (listed, query, head) = self.inner.listed(caller, at, selection, page).await?;
         let (inner, caller) = (self.inner.clone(), caller.clone());
         let entities = listed
-            .and_then(move |listed| {
+            .map_ok(move |listed| {
                 let looked_up = inner.look_up(listed, &known);
-                let (inner, caller, query) = (inner.clone(), caller.clone(), query.clone());
-                async move { inner.read_missing(&caller, query, looked_up).await }
+                inner.clone().read_missing(caller.clone(), query.clone(), looked_up)
             })
-            .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok::<_, EngineError>)))
+            .try_flatten()
+            .map_ok(|part| futures::stream::iter(part.into_iter().map(Ok::<_, EngineError>)))
             .try_flatten()
             .boxed();
         Ok(Listing { entities, head })
@@ -172,25 +172,41 @@ impl Inner {
         listed.into_iter().map(look_up).collect()
     }
 
-    /// Reads what the caller does not have. What has left the collection meanwhile is left out.
-    async fn read_missing<K>(
-        &self,
-        caller: &Caller,
+    /// Reads what the caller does not have, in parts that are small enough. What has left the collection meanwhile is left
+    /// out.
+    fn read_missing<K: Send + 'static>(
+        self: Arc<Self>,
+        caller: Caller,
         query: EntityQuery,
         listed: Vec<(Stamp, Option<Shown<K>>)>,
-    ) -> Result<Vec<Shown<K>>> {
-        let missing = listed.iter().filter(|(_, known)| known.is_none());
-        let among: Vec<_> = missing.map(|(stamp, _)| stamp.seq).collect();
-        let mut found = Vec::new();
-        if let Ok(limit @ 1..) = u32::try_from(among.len()) {
-            let query = EntityQuery { among, limit, ..query };
-            found = self.show_all(caller, self.store.select(&query).await?).await?;
-        }
-        let mut found = found.into_iter().peekable();
-        let shown = |(stamp, known): (Stamp, Option<Shown<K>>)| {
-            known.or_else(|| found.next_if(|found| found.seq == stamp.seq).map(Shown::Found))
-        };
-        Ok(listed.into_iter().filter_map(shown).collect())
+    ) -> impl Stream<Item = Result<Vec<Shown<K>>>> + Send {
+        futures::stream::try_unfold(listed, move |mut listed| {
+            let (inner, caller, query) = (self.clone(), caller.clone(), query.clone());
+            async move {
+                if listed.is_empty() {
+                    return Ok(None);
+                }
+                let missing = listed.iter().filter(|(_, known)| known.is_none());
+                let among: Vec<_> = missing.map(|(stamp, _)| stamp.seq).collect();
+                let (mut found, mut upto) = (Vec::new(), None);
+                if let Ok(limit @ 1..) = u32::try_from(among.len()) {
+                    let query = EntityQuery { among, limit, ..query };
+                    let rows = inner.store.select(&query).await?;
+                    upto = rows.last().map(|row| row.seq);
+                    found = inner.show_all(&caller, rows).await?;
+                }
+                let end = match upto {
+                    Some(upto) => listed.partition_point(|(stamp, _)| stamp.seq <= upto),
+                    None => listed.len(),
+                };
+                let left = listed.split_off(end);
+                let mut found = found.into_iter().peekable();
+                let shown = |(stamp, known): (Stamp, Option<Shown<K>>)| {
+                    known.or_else(|| found.next_if(|found| found.seq == stamp.seq).map(Shown::Found))
+                };
+                Ok(Some((listed.into_iter().filter_map(shown).collect(), left)))
+            }
+        })
     }
 
     /// All rows of a collection, for verbs about its members: what is only shown to the caller is none of them.
@@ -206,7 +222,7 @@ impl Inner {
         let mut all: Vec<EntityRow> = Vec::new();
         loop {
             let page = self.store.select(&query).await?;
-            let last = page.last().filter(|_| page.len() == BATCH as usize).map(|row| row.seq);
+            let last = page.last().map(|row| row.seq);
             all.extend(page.into_iter().filter(|row| policy::is_own(caller, row)));
             match last {
                 Some(seq) => query.after = Some(Cursor(seq)),

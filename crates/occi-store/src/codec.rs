@@ -9,8 +9,11 @@ use crate::tx::{Cells, Tx, params};
 use crate::{Result, StoreError};
 use occi_model::{Attributes, LinkEnd, Value};
 
-/// The attribute that the column `title` repeats.
+/// The attribute that the column `title` repeats, as far as [`TITLE_CHARS`].
 pub(crate) const TITLE: &str = "occi.core.title";
+
+/// So much of a title is in indexes and events: PostgreSQL refuses longer entries, and a reading of many events must end.
+pub(crate) const TITLE_CHARS: usize = 255;
 
 /// The columns that [`stored`] and [`entity`] read, in their order.
 pub(crate) const ENTITY: &str = "seq, id, path, kind, project, owner, visibility, backend, \
@@ -126,8 +129,14 @@ pub(crate) async fn insert_entity<T: Tx>(
     Ok(inserted == 1)
 }
 
+/// The beginning of the title.
 pub(crate) fn title(attributes: &Attributes) -> Option<&str> {
-    attributes.get(TITLE).and_then(Value::as_str)
+    let title = attributes.get(TITLE).and_then(Value::as_str)?;
+    let end = title
+        .char_indices()
+        .nth(TITLE_CHARS)
+        .map_or(title.len(), |(end, _)| end);
+    Some(&title[..end])
 }
 
 fn read_visibility(text: &str) -> Result<Visibility> {

@@ -143,7 +143,8 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         limit,
     } = query;
     let mut params = Vec::new();
-    let mut sql = format!("SELECT {OPERATION} FROM operation WHERE 1 = 1");
+    let columns = OPERATION.replace("intent", "'null'");
+    let mut sql = format!("SELECT {columns} FROM operation WHERE 1 = 1");
     if !projects.is_empty() {
         let list = in_list(&mut params, projects.iter().map(Param::from));
         sql.push_str(&format!(" AND project IN {list}"));

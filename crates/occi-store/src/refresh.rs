@@ -8,7 +8,7 @@ use crate::Result;
 use crate::codec::{ENTITY, Stored, stored};
 use crate::command::{Observation, OverQuota, Refresh, Refreshed};
 use crate::row::EventRow;
-use crate::tx::{Command, Locks, Tx, params};
+use crate::tx::{Command, Locks, READING, Tx, params};
 use crate::writing::Writing;
 use occi_model::EntityId;
 
@@ -52,8 +52,9 @@ impl Refresh {
         let mut after = 0;
         loop {
             let params = params![&self.kind, after, &self.backend, &self.native_project];
-            let page = tx.rows(&sql, params, stored).await?;
-            let last = page.last().filter(|_| page.len() == BATCH).map(|known| known.row.seq);
+            let (page, taken) = tx.rows_within(&sql, params, READING, stored).await?;
+            let is_last = page.len() < BATCH && taken <= READING;
+            let last = page.last().filter(|_| !is_last).map(|known| known.row.seq);
             page.into_iter().for_each(|known| compared.take(known));
             match last {
                 Some(seq) => after = seq,

@@ -204,7 +204,7 @@ pub struct EventRow {
     pub project: Option<String>,
     /// Its generation after the change.
     pub generation: i64,
-    /// Its title then.
+    /// Its title then, the first 255 characters of it.
     pub title: Option<String>,
     /// Its state then.
     pub state: Option<String>,

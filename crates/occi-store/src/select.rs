@@ -6,10 +6,10 @@
 //! them (`kind || '' = ...`). Attributes without an index are compared in Rust, where `1` equals `1.0`.
 
 use crate::Result;
-use crate::codec::{self, ENTITY, LISTED, TITLE};
+use crate::codec::{self, ENTITY, LISTED, TITLE, TITLE_CHARS};
 use crate::query::{EntityQuery, Sees};
 use crate::row::{EntityRow, Listed};
-use crate::tx::{Param, Tx, in_list};
+use crate::tx::{Param, READING, Tx, in_list};
 use occi_model::{EntityId, Value};
 use std::collections::BTreeSet;
 
@@ -22,23 +22,11 @@ const BATCH: u32 = 500;
 /// A page.
 pub(crate) async fn select<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec<EntityRow>> {
     let statement = Statement::new(query);
-    let mut after = statement.begin();
-    if !statement.compares() {
-        let (sql, params) = statement.page(ENTITY, after, query.limit, query.offset);
-        return tx.rows(&sql, &params, codec::entity).await;
+    if statement.compares() {
+        return compared(tx, &statement, READING, |row| row).await;
     }
-    let (mut page, mut skip) = (Vec::new(), query.offset);
-    while page.len() < query.limit as usize {
-        let (sql, params) = statement.page(ENTITY, after, BATCH, 0);
-        let rows = tx.rows(&sql, &params, codec::entity).await?;
-        let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows.len() == BATCH as usize) else {
-            statement.keep(rows, &mut skip, &mut page);
-            break;
-        };
-        after = last;
-        statement.keep(rows, &mut skip, &mut page);
-    }
-    page.truncate(query.limit as usize);
+    let (sql, params) = statement.page(ENTITY, statement.begin(), query.limit, query.offset);
+    let (page, _) = tx.rows_within(&sql, &params, READING, codec::entity).await?;
     Ok(page)
 }
 
@@ -46,10 +34,43 @@ pub(crate) async fn select<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec
 pub(crate) async fn list<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<Vec<Listed>> {
     let statement = Statement::new(query);
     if statement.compares() {
-        return Ok(select(tx, query).await?.into_iter().map(Listed::from).collect());
+        return compared(tx, &statement, usize::MAX, Listed::from).await;
     }
     let (sql, params) = statement.page(LISTED, statement.begin(), query.limit, query.offset);
     tx.rows(&sql, &params, codec::listed).await
+}
+
+/// A page whose rows have to be compared here, each as `kept` makes it. It ends early when the rows that it was found
+/// among held more than `bytes`.
+async fn compared<T: Tx, R: Send>(
+    tx: &mut T,
+    statement: &Statement<'_>,
+    bytes: usize,
+    kept: impl Fn(EntityRow) -> R + Send + Sync,
+) -> Result<Vec<R>> {
+    let EntityQuery { offset, limit, .. } = statement.query;
+    let (mut after, mut skip, limit) = (statement.begin(), *offset, *limit as usize);
+    let (mut page, mut held) = (Vec::new(), 0);
+    while page.len() < limit && held <= bytes {
+        let (rows, taken) = statement.batch(tx, after).await?;
+        let last = rows.last().map(|row| row.seq);
+        let before = page.len();
+        for row in rows.into_iter().filter(|row| statement.matches(row)) {
+            match skip {
+                0 => page.push(kept(row)),
+                _ => skip -= 1,
+            }
+        }
+        if page.len() > before {
+            held += taken;
+        }
+        match last {
+            Some(last) => after = last,
+            None => break,
+        }
+    }
+    page.truncate(limit);
+    Ok(page)
 }
 
 /// How many there are; `after`, `offset` and `limit` do not count.
@@ -62,12 +83,11 @@ pub(crate) async fn count<T: Tx>(tx: &mut T, query: &EntityQuery) -> Result<u64>
     }
     let (mut after, mut matching) = (0, 0);
     loop {
-        let (sql, params) = statement.page(ENTITY, after, BATCH, 0);
-        let rows = tx.rows(&sql, &params, codec::entity).await?;
+        let (rows, _) = statement.batch(tx, after).await?;
         matching += rows.iter().filter(|row| statement.matches(row)).count() as u64;
         match rows.last() {
-            Some(last) if rows.len() == BATCH as usize => after = last.seq,
-            _ => return Ok(matching),
+            Some(last) => after = last.seq,
+            None => return Ok(matching),
         }
     }
 }
@@ -129,7 +149,10 @@ impl<'q> Statement<'q> {
                 ("occi.core.id", Some(id)) => {
                     statement.columns.insert(0, ("e.id", EntityId::bare(id)));
                 }
-                (TITLE, Some(title)) => statement.columns.push(("e.title", title)),
+                // The column has the beginning of a longer one.
+                (TITLE, Some(title)) if title.chars().count() < TITLE_CHARS => {
+                    statement.columns.push(("e.title", title));
+                }
                 ("occi.core.source", Some(place)) => statement.ends.push((End::Source, place)),
                 ("occi.core.target", Some(place)) => statement.ends.push((End::Target, place)),
                 ("occi.core.target.kind", Some(kind)) if statement.target_kind.is_none() => {
@@ -170,6 +193,12 @@ impl<'q> Statement<'q> {
             sql.push_str(&format!(" OFFSET ?{}", params.len()));
         }
         (sql, params)
+    }
+
+    /// Rows to compare, and how much they hold; none at the end.
+    async fn batch<T: Tx>(&self, tx: &mut T, after: i64) -> Result<(Vec<EntityRow>, usize)> {
+        let (sql, params) = self.page(ENTITY, after, BATCH, 0);
+        tx.rows_within(&sql, &params, READING, codec::entity).await
     }
 
     fn count(&self) -> (String, Vec<Param<'q>>) {
@@ -290,16 +319,6 @@ impl<'q> Statement<'q> {
             .iter()
             .all(|(name, wanted)| row.attributes.get(name) == Some(*wanted))
             && self.query.contains.iter().all(|(name, part)| holds(row, name, part))
-    }
-
-    fn keep(&self, rows: Vec<EntityRow>, skip: &mut u64, page: &mut Vec<EntityRow>) {
-        for row in rows.into_iter().filter(|row| self.matches(row)) {
-            if *skip > 0 {
-                *skip -= 1;
-            } else {
-                page.push(row);
-            }
-        }
     }
 }
 

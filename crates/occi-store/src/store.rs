@@ -41,7 +41,8 @@ pub trait Store: Send + Sync + 'static {
     async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>>;
     /// The entities of this kind that are known by these native ids in `backend`, in any native project, hidden or not.
     async fn natives(&self, backend: &str, kind: &TypeId, native_ids: &[String]) -> Result<Vec<EntityRow>>;
-    /// A page of entities that are not hidden.
+    /// A page of entities that are not hidden. It ends early, and not before the first, where they are large: what comes
+    /// after the last of it is another page, until one is empty.
     async fn select(&self, query: &EntityQuery) -> Result<Vec<EntityRow>>;
     /// The same page, with no more of each entity than a listing needs: cheaper.
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Listed>>;
@@ -57,7 +58,7 @@ pub trait Store: Send + Sync + 'static {
     async fn deletion_freeing(&self, targets: &[EntityId], but: Option<Uuid>) -> Result<Option<Uuid>>;
     /// One operation.
     async fn operation(&self, id: Uuid) -> Result<Option<OperationRow>>;
-    /// Some operations.
+    /// Some operations, without their intents, which may be large.
     async fn operations(&self, query: &OperationQuery) -> Result<Vec<OperationRow>>;
     /// Some events.
     async fn events(&self, query: &EventQuery) -> Result<EventPage>;

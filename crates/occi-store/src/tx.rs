@@ -11,6 +11,9 @@ use std::future::Future;
 use std::str::FromStr;
 use uuid::Uuid;
 
+/// After so many bytes of text a reading of many rows ends.
+pub(crate) const READING: usize = 4 << 20;
+
 /// A transaction, or a connection that only reads.
 ///
 /// SQL is in the common subset of both databases; placeholders are `?1`, `?2`, ... On SQLite the futures never pend.
@@ -18,8 +21,15 @@ pub(crate) trait Tx: Send {
     /// Whether other writers may be at work: then rows have to be locked before they are judged.
     const SHARED: bool;
 
-    /// Carries out a statement that returns rows.
-    fn rows<R, F>(&mut self, sql: &str, params: &[Param<'_>], decode: F) -> impl Future<Output = Result<Vec<R>>> + Send
+    /// Carries out a statement that returns rows, and takes no more of them once they hold more than `bytes` of text. Says
+    /// how much they hold: there may be more rows if that is more than `bytes`.
+    fn rows_within<R, F>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        bytes: usize,
+        decode: F,
+    ) -> impl Future<Output = Result<(Vec<R>, usize)>> + Send
     where
         R: Send,
         F: FnMut(&mut Cells<'_>) -> Result<R> + Send;
@@ -32,6 +42,16 @@ pub(crate) trait Tx: Send {
 
     /// Keeps other writers from these rows until the end of the transaction. Nothing to do where there is one writer.
     fn lock(&mut self, locks: Locks) -> impl Future<Output = Result<()>> + Send;
+
+    /// All rows.
+    fn rows<R, F>(&mut self, sql: &str, params: &[Param<'_>], decode: F) -> impl Future<Output = Result<Vec<R>>> + Send
+    where
+        R: Send,
+        F: FnMut(&mut Cells<'_>) -> Result<R> + Send,
+    {
+        let rows = self.rows_within(sql, params, usize::MAX, decode);
+        async { Ok(rows.await?.0) }
+    }
 
     /// The first row, if there is one.
     fn row<R, F>(
@@ -177,11 +197,13 @@ pub(crate) trait Columns {
 pub(crate) struct Cells<'r> {
     row: &'r dyn Columns,
     next: usize,
+    /// How much text was read.
+    pub(crate) bytes: usize,
 }
 
 impl<'r> Cells<'r> {
     pub(crate) fn new(row: &'r dyn Columns) -> Self {
-        Self { row, next: 0 }
+        Self { row, next: 0, bytes: 0 }
     }
 
     fn step(&mut self) -> usize {
@@ -191,7 +213,9 @@ impl<'r> Cells<'r> {
 
     pub(crate) fn opt_text(&mut self) -> Result<Option<&'r str>> {
         let index = self.step();
-        self.row.text(index)
+        let text = self.row.text(index)?;
+        self.bytes += text.map_or(0, str::len);
+        Ok(text)
     }
 
     pub(crate) fn opt_int(&mut self) -> Result<Option<i64>> {

@@ -3,6 +3,7 @@
 use crate::json::corrupt;
 use crate::tx::{Cells, Columns, Locks, Param, Tx};
 use crate::{Result, StoreError, schema};
+use futures::stream::TryStreamExt;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -12,13 +13,27 @@ pub(super) struct PgTx<'c>(pub(super) &'c mut PgConnection);
 impl Tx for PgTx<'_> {
     const SHARED: bool = true;
 
-    async fn rows<R, F>(&mut self, sql: &str, params: &[Param<'_>], mut decode: F) -> Result<Vec<R>>
+    async fn rows_within<R, F>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        bytes: usize,
+        mut decode: F,
+    ) -> Result<(Vec<R>, usize)>
     where
         R: Send,
         F: FnMut(&mut Cells<'_>) -> Result<R> + Send,
     {
-        let rows = bound(sql, params).fetch_all(&mut *self.0).await.map_err(failure)?;
-        rows.iter().map(|row| decode(&mut Cells::new(row))).collect()
+        let mut rows = bound(sql, params).fetch(&mut *self.0);
+        let (mut decoded, mut taken) = (Vec::new(), 0);
+        while taken <= bytes
+            && let Some(row) = rows.try_next().await.map_err(failure)?
+        {
+            let mut cells = Cells::new(&row);
+            decoded.push(decode(&mut cells)?);
+            taken += cells.bytes;
+        }
+        Ok((decoded, taken))
     }
 
     async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {

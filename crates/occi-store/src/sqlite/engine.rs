@@ -109,12 +109,18 @@ pub(super) struct SqliteTx<'c>(pub(super) &'c mut Connection);
 impl Tx for SqliteTx<'_> {
     const SHARED: bool = false;
 
-    fn rows<R, F>(&mut self, sql: &str, params: &[Param<'_>], decode: F) -> impl Future<Output = Result<Vec<R>>> + Send
+    fn rows_within<R, F>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        bytes: usize,
+        decode: F,
+    ) -> impl Future<Output = Result<(Vec<R>, usize)>> + Send
     where
         R: Send,
         F: FnMut(&mut Cells<'_>) -> Result<R> + Send,
     {
-        ready(rows(self.0, sql, params, decode))
+        ready(rows_within(self.0, sql, params, bytes, decode))
     }
 
     fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> impl Future<Output = Result<u64>> + Send {
@@ -136,19 +142,24 @@ impl Tx for SqliteTx<'_> {
     }
 }
 
-fn rows<R>(
+fn rows_within<R>(
     connection: &Connection,
     sql: &str,
     params: &[Param<'_>],
+    bytes: usize,
     mut decode: impl FnMut(&mut Cells<'_>) -> Result<R>,
-) -> Result<Vec<R>> {
+) -> Result<(Vec<R>, usize)> {
     let mut statement = connection.prepare_cached(sql).map_err(failure)?;
     let mut rows = statement.query(params_from_iter(params)).map_err(failure)?;
-    let mut decoded = Vec::new();
-    while let Some(row) = rows.next().map_err(failure)? {
-        decoded.push(decode(&mut Cells::new(row))?);
+    let (mut decoded, mut taken) = (Vec::new(), 0);
+    while taken <= bytes
+        && let Some(row) = rows.next().map_err(failure)?
+    {
+        let mut cells = Cells::new(row);
+        decoded.push(decode(&mut cells)?);
+        taken += cells.bytes;
     }
-    Ok(decoded)
+    Ok((decoded, taken))
 }
 
 impl ToSql for Param<'_> {

@@ -10,6 +10,8 @@ behaviours![
     pages_are_stable_while_entities_come_and_go,
     links_are_found_by_their_ends,
     a_reader_of_many_projects_sees_them_in_one_order,
+    a_reading_of_large_entities_ends_early_and_goes_on,
+    a_title_of_any_length_is_found_and_told_in_short,
 ];
 
 async fn names(store: &Shared, query: &EntityQuery) -> Vec<String> {
@@ -433,4 +435,55 @@ async fn a_reader_of_many_projects_sees_them_in_one_order(store: Shared) {
             .collect();
         assert_eq!(names(&store, &query).await, expected);
     }
+}
+
+async fn a_reading_of_large_entities_ends_early_and_goes_on(store: Shared) {
+    let large = |name: &str| {
+        let mut row = compute(name);
+        row.attributes = attributes([("occi.compute.hostname", "x".repeat(1 << 20))]);
+        insert(row)
+    };
+    let all: Vec<_> = (0..7).map(|n| format!("c{n}")).collect();
+    write(&store, all.iter().map(|name| large(name))).await.unwrap();
+    let holds = ("occi.compute.hostname".to_owned(), "x".to_owned());
+    for contains in [vec![], vec![holds]] {
+        let mut query = EntityQuery {
+            contains,
+            ..seen_by(&["alpha"])
+        };
+        assert_eq!(
+            store.list(&query).await.unwrap().len(),
+            7,
+            "what is short is read at once"
+        );
+        let mut found = Vec::new();
+        loop {
+            let page = store.select(&query).await.unwrap();
+            assert!(page.len() < 7);
+            let Some(last) = page.last() else { break };
+            query.after = Some(Cursor(last.seq));
+            found.extend(page.into_iter().map(|row| row.id.to_string()));
+        }
+        assert_eq!(found, all);
+    }
+}
+
+async fn a_title_of_any_length_is_found_and_told_in_short(store: Shared) {
+    let titles = ["\u{e4}".repeat(254), "\u{e4}".repeat(255), "\u{e4}".repeat(100_000)];
+    for (n, title) in titles.iter().enumerate() {
+        let mut row = compute(&format!("c{n}"));
+        row.attributes = attributes([("occi.core.title", title.as_str())]);
+        write(&store, [insert(row)]).await.unwrap();
+        let titled = EntityQuery {
+            attributes: vec![("occi.core.title".into(), title.as_str().into())],
+            ..seen_by(&["alpha"])
+        };
+        assert_eq!(names(&store, &titled).await, [format!("c{n}")]);
+    }
+    let told = events_after(&store, 0).await;
+    let lengths: Vec<_> = told
+        .iter()
+        .map(|event| event.title.as_ref().unwrap().chars().count())
+        .collect();
+    assert_eq!(lengths, [254, 255, 255]);
 }
