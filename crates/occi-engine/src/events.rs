@@ -3,9 +3,12 @@
 use crate::engine::Engine;
 use crate::{Caller, Result, policy};
 use occi_model::{EntityId, TypeId};
-use occi_store::{EntityRow, EventPage, EventQuery, EventRow, Visibility};
+use occi_store::{EntityRow, EventPage, EventQuery, EventRow, Visibility, Way};
 use std::collections::HashMap;
 use uuid::Uuid;
+
+/// So many readings are made for one request: each looks at 10 000 events, and others get their turn in between.
+const READINGS: u32 = 10;
 
 /// Which events; all conditions hold.
 #[derive(Clone, Debug, Default)]
@@ -33,29 +36,53 @@ pub struct Told {
 }
 
 impl Engine {
-    /// The first `limit` events after `after`, or the last ones that there are.
+    /// The first events after `after`, or the last ones that there are, at most `limit`. They may be fewer, or none, although
+    /// there are more: one request looks at so many events only, whosever they are.
     pub async fn events(&self, caller: &Caller, filter: &EventFilter, after: Option<i64>, limit: u32) -> Result<Told> {
         let EventFilter { path, kind, operation } = filter.clone();
-        let query = EventQuery {
+        let mut query = EventQuery {
             sees: policy::eyes(caller),
             project: caller.project.clone(),
             path,
             kind,
             operation,
-            after: after.unwrap_or(0),
-            last: after.is_none(),
+            way: after.map_or(Way::Before(i64::MAX), Way::After),
             limit,
         };
-        let EventPage { events, oldest, newest } = self.inner.store.events(&query).await?;
-        self.inner.told(newest);
-        let is_full = after.is_some() && events.len() >= limit as usize;
-        let upto = events.last().filter(|_| is_full).map_or(newest, |last| last.number);
-        Ok(Told {
-            events: self.shown(caller, filter, events).await?,
-            upto,
-            oldest,
-            newest,
-        })
+        let (mut events, mut upto, mut readings) = (Vec::new(), 0, 0);
+        loop {
+            let page = self.inner.store.events(&query).await?;
+            let EventPage {
+                events: found,
+                reached,
+                oldest,
+                newest,
+            } = page;
+            self.inner.told(newest);
+            let found = self.shown(caller, filter, found).await?;
+            readings += 1;
+            let is_done = if after.is_some() {
+                query.way = Way::After(reached);
+                (events, upto) = (found, reached);
+                !events.is_empty() || reached >= newest
+            } else {
+                query.way = Way::Before(reached);
+                if readings == 1 {
+                    upto = newest;
+                }
+                events.splice(0..0, found);
+                query.limit = limit.saturating_sub(u32::try_from(events.len()).unwrap_or(limit));
+                query.limit == 0 || reached <= oldest
+            };
+            if is_done || readings == READINGS {
+                return Ok(Told {
+                    events,
+                    upto,
+                    oldest,
+                    newest,
+                });
+            }
+        }
     }
 
     /// Returns when something has happened after the event of this number.

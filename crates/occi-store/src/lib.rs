@@ -27,7 +27,7 @@ mod writing;
 pub use command::{Claim, Commit, Committed, Limits, Observation, OverQuota, Refresh, Refreshed, Require, Write};
 pub use error::{Refused, StoreError};
 pub use postgres::PostgresStore;
-pub use query::{AuditQuery, Cursor, EntityQuery, EventPage, EventQuery, OperationQuery, Sees};
+pub use query::{AuditQuery, Cursor, EntityQuery, EventPage, EventQuery, OperationQuery, Sees, Way};
 pub use row::{
     Audit, Change, EntityRow, EventRow, IdempotencyRow, Listed, OperationRow, OperationState, Project, Quota, Role,
     Usage, User, UserMixinRow, Visibility,

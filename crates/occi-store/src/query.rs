@@ -105,12 +105,19 @@ pub struct EventQuery {
     pub kind: Option<TypeId>,
     /// Only those that tell of this operation.
     pub operation: Option<uuid::Uuid>,
-    /// After this number.
-    pub after: i64,
-    /// The last ones instead of the first.
-    pub last: bool,
+    /// From where, and which way.
+    pub way: Way,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Which way a reading of events goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The first ones after this number.
+    After(i64),
+    /// The last ones before this number.
+    Before(i64),
 }
 
 impl EventQuery {
@@ -122,8 +129,7 @@ impl EventQuery {
             path: None,
             kind: None,
             operation: None,
-            after: number,
-            last: false,
+            way: Way::After(number),
             limit,
         }
     }
@@ -132,8 +138,10 @@ impl EventQuery {
 /// Some events.
 #[derive(Clone, Debug, Default)]
 pub struct EventPage {
-    /// In order.
+    /// In order, whichever way they were read.
     pub events: Vec<EventRow>,
+    /// The last number that was looked at: one reading looks at so many only, whether they are selected or not.
+    pub reached: i64,
     /// The oldest number that is still kept: a reader that is behind has to list again.
     pub oldest: i64,
     /// The number of the newest event there is.

@@ -2,9 +2,9 @@
 
 use crate::Result;
 use crate::codec::{self, AUDIT, ENTITY, EVENT, IDEMPOTENCY, OPERATION, PROJECT, USAGE, USER_MIXIN};
-use crate::query::{AuditQuery, EventPage, EventQuery, OperationQuery, Sees};
+use crate::query::{AuditQuery, EventPage, EventQuery, OperationQuery, Sees, Way};
 use crate::row::{Audit, EntityRow, IdempotencyRow, OperationRow, Project, Usage, User, UserMixinRow};
-use crate::tx::{Param, Tx, in_list, params};
+use crate::tx::{Param, READING, Tx, in_list, params};
 use occi_model::{EntityId, TypeId};
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 /// So many ids are asked for in one statement.
 const IDS: usize = 256;
+
+/// So many events are looked at in one reading: those who read few of many events keep nobody else waiting.
+const LOOKED_AT: i64 = 10_000;
 
 /// What a limit of 0 means.
 const LIMIT: u32 = 500;
@@ -182,8 +185,7 @@ pub(crate) async fn events<T: Tx>(tx: &mut T, query: &EventQuery) -> Result<Even
         path,
         kind,
         operation,
-        after,
-        last,
+        way,
         limit,
     } = query;
     // The newest number is read first: events that are committed in between are shown, and counted next time.
@@ -193,8 +195,15 @@ pub(crate) async fn events<T: Tx>(tx: &mut T, query: &EventQuery) -> Result<Even
         })
         .await?
         .unwrap_or_default();
-    let mut params = vec![(*after).into()];
-    let mut sql = format!("SELECT {EVENT} FROM event WHERE number > ?1");
+    let (low, high, order) = match *way {
+        Way::After(after) => (after, after.saturating_add(LOOKED_AT), "ASC"),
+        Way::Before(before) => {
+            let high = newest.min(before.saturating_sub(1));
+            (high.saturating_sub(LOOKED_AT), high, "DESC")
+        }
+    };
+    let mut params = vec![low.into(), high.into()];
+    let mut sql = format!("SELECT {EVENT} FROM event WHERE number > ?1 AND number <= ?2");
     if let Sees::Projects(projects) = sees {
         let own = in_list(&mut params, projects.iter().map(Param::from));
         sql.push_str(&format!(
@@ -216,10 +225,11 @@ pub(crate) async fn events<T: Tx>(tx: &mut T, query: &EventQuery) -> Result<Even
             sql.push_str(&format!(" AND {column} = ?{}", params.len()));
         }
     }
-    let order = if *last { "DESC" } else { "ASC" };
     sql.push_str(&format!(" ORDER BY number {order} LIMIT {limit}"));
-    let mut events = tx.rows(&sql, &params, codec::event).await?;
-    if *last {
+    let (mut events, taken) = tx.rows_within(&sql, &params, READING, codec::event).await?;
+    let is_full = events.len() >= *limit as usize || taken > READING;
+    let last = events.last().filter(|_| is_full).map(|event| event.number);
+    if matches!(way, Way::Before(_)) {
         events.reverse();
     }
     let oldest = tx
@@ -228,8 +238,13 @@ pub(crate) async fn events<T: Tx>(tx: &mut T, query: &EventQuery) -> Result<Even
         })
         .await?;
     let newest = newest.max(events.last().map_or(0, |event| event.number));
+    let reached = last.unwrap_or_else(|| match way {
+        Way::After(_) => high.min(newest),
+        Way::Before(_) => low + 1,
+    });
     Ok(EventPage {
         events,
+        reached,
         oldest: oldest.unwrap_or(newest + 1),
         newest,
     })

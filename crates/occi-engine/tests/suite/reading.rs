@@ -4,7 +4,9 @@ use crate::fixture::*;
 use futures::TryStreamExt;
 use occi_backend::{ErrorKind, Outcome, names};
 use occi_backend_memory::Config;
-use occi_engine::{Caller, EngineConfig, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where};
+use occi_engine::{
+    Caller, EngineConfig, EventFilter, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where,
+};
 use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
 use occi_store::{Commit, EntityRow, Store, Usage, Write};
 use std::collections::HashMap;
@@ -426,4 +428,43 @@ async fn a_check_names_what_is_in_projects_that_nobody_knows() {
     for word in [id.as_str(), "storage", "\"green\"", "\"memory\""] {
         assert!(finding.contains(word), "{finding}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sees_few_of_many_events_is_told_the_last_ones_and_how_far_was_looked() {
+    let on = Fixture::local().await;
+    on.compute().await;
+    on.settled().await;
+    let all = EventFilter::default();
+    let told = async |after: Option<i64>, number: u32| {
+        let told = on.engine.events(&caller(), &all, after, number).await.unwrap();
+        let numbers: Vec<_> = told.events.iter().map(|event| event.number).collect();
+        (numbers, told.upto)
+    };
+    let (own, last) = told(None, 100).await;
+    assert_eq!(own.last(), Some(&last));
+    let others = |count: usize| Commit {
+        writes: (0..count).map(|_| Write::ModelChanged(Some("blue".into()))).collect(),
+        ..Commit::default()
+    };
+    on.store.commit(others(25_000)).await.unwrap();
+    on.made(storage()).await;
+    on.settled().await;
+    let (both, newest) = told(None, 100).await;
+    assert_eq!(both[..own.len()], own);
+    assert!(both[own.len()] > last + 25_000);
+    assert_eq!(told(None, 1).await.0, both[both.len() - 1..]);
+    let (since, upto) = told(Some(last), 100).await;
+    assert_eq!(
+        (&since[..], upto),
+        (&both[own.len()..], newest),
+        "no page is empty for what others do"
+    );
+    on.store.commit(others(110_000)).await.unwrap();
+    assert_eq!(
+        told(None, 100).await.0,
+        [0; 0],
+        "nor does one request look at everything"
+    );
+    assert_eq!(told(Some(newest), 100).await, (vec![], newest + 100_000));
 }

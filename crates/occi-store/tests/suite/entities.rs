@@ -3,7 +3,8 @@
 use crate::fixture::*;
 use occi_model::{Attributes, LinkEnd, Value};
 use occi_store::{
-    Audit, AuditQuery, Change, Commit, EventQuery, OverQuota, Quota, Refused, Require, Usage, Visibility, Write,
+    Audit, AuditQuery, Change, Commit, EventQuery, OverQuota, Quota, Refused, Require, Sees, Usage, Visibility, Way,
+    Write,
 };
 use uuid::Uuid;
 
@@ -19,6 +20,7 @@ behaviours![
     events_are_numbered_without_gaps_in_the_order_of_commits,
     events_past_their_retention_are_forgotten,
     nothing_is_written_after_an_event_that_was_not_seen,
+    a_reading_of_events_looks_at_so_many_and_says_how_far_it_came,
     quota_is_reserved_and_released,
     concurrent_commits_all_count,
 ];
@@ -451,6 +453,7 @@ async fn events_past_their_retention_are_forgotten(store: Shared) {
     store.sweep(0, 4, 0, 0, 0).await.unwrap();
     let page = store.events(&EventQuery::after(0, 100)).await.unwrap();
     assert_eq!((page.oldest, page.newest, page.events.len()), (7, 10, 4));
+    assert_eq!(page.reached, 10);
     store.sweep(i64::MAX, 1000, 0, 0, 0).await.unwrap();
     let page = store.events(&EventQuery::after(0, 100)).await.unwrap();
     assert_eq!(
@@ -458,6 +461,33 @@ async fn events_past_their_retention_are_forgotten(store: Shared) {
         (11, 10, 0),
         "a reader at 10 missed nothing"
     );
+}
+
+async fn a_reading_of_events_looks_at_so_many_and_says_how_far_it_came(store: Shared) {
+    write(&store, [insert(compute("first"))]).await.unwrap();
+    let others = |count: usize| (0..count).map(|_| Write::ModelChanged(Some("beta".into())));
+    write(&store, others(10_000)).await.unwrap();
+    write(&store, [insert(compute("a")), insert(compute("b"))])
+        .await
+        .unwrap();
+    let read = async |way: Way, limit: u32| {
+        let query = EventQuery {
+            sees: Sees::Projects(vec!["alpha".into()]),
+            way,
+            ..EventQuery::after(0, limit)
+        };
+        let page = store.events(&query).await.unwrap();
+        let numbers: Vec<_> = page.events.iter().map(|event| event.number).collect();
+        (numbers, page.reached)
+    };
+    assert_eq!(read(Way::After(0), 10).await, (vec![1], 10_000));
+    assert_eq!(read(Way::After(1), 10).await, (vec![], 10_001));
+    assert_eq!(read(Way::After(10_001), 10).await, (vec![10_002, 10_003], 10_003));
+    assert_eq!(read(Way::After(10_001), 1).await, (vec![10_002], 10_002));
+    assert_eq!(read(Way::Before(i64::MAX), 1).await, (vec![10_003], 10_003));
+    assert_eq!(read(Way::Before(i64::MAX), 10).await, (vec![10_002, 10_003], 4));
+    assert_eq!(read(Way::Before(4), 1).await, (vec![1], 1));
+    assert_eq!(read(Way::Before(1), 10).await.0, [0; 0]);
 }
 
 async fn nothing_is_written_after_an_event_that_was_not_seen(store: Shared) {
