@@ -108,7 +108,11 @@ impl Engine {
         };
         let rows: HashMap<_, _> = rows.iter().map(|row| (&row.id, row)).collect();
         let show = |event: EventRow| match is_own(&event) {
-            true => Some(event),
+            // The name of a removed project may be another's by now.
+            true => Some(EventRow {
+                project: event.project.filter(|project| !project.is_empty()),
+                ..event
+            }),
             false => foreign_event(caller, event, &rows),
         };
         let mut events: Vec<_> = events.into_iter().filter_map(show).collect();

@@ -200,7 +200,7 @@ pub struct EventRow {
     pub path: Option<String>,
     /// Its kind.
     pub kind: Option<TypeId>,
-    /// The owner project; none concerns everybody.
+    /// The owner project; none concerns everybody, an empty one was removed.
     pub project: Option<String>,
     /// Its generation after the change.
     pub generation: i64,

@@ -299,18 +299,24 @@ async fn a_project_that_is_made_again_is_empty(store: Shared) {
         key("ann", "beta"),
         key("bob", "beta"),
     ];
-    write(&store, writes).await.unwrap();
+    let events_before = write(&store, writes).await.unwrap().event;
     write(&store, [Write::RemoveProject("alpha".into()), project("alpha")])
         .await
         .unwrap();
     assert_eq!(store.operation(done.id).await.unwrap(), None);
     assert!(store.operation(elsewhere.id).await.unwrap().is_some());
     assert_eq!(store.user_mixins(Some("alpha")).await.unwrap(), []);
-    let events = events_after(&store, 0).await;
-    assert!(
-        events.iter().all(|event| event.project.as_deref() == Some("beta")),
-        "{events:?}"
-    );
+    let sees = |sees: Sees| EventQuery {
+        sees,
+        ..EventQuery::after(0, 100)
+    };
+    let numbers = (1..=events_before).collect::<Vec<_>>();
+    let all = store.events(&sees(Sees::All)).await.unwrap();
+    let told: Vec<_> = all.events.iter().map(|event| event.number).collect();
+    assert_eq!((told, all.oldest), (numbers, 1), "who comes back has missed nothing");
+    assert!(all.events.iter().all(|event| event.project.as_deref() != Some("alpha")));
+    let own = store.events(&sees(Sees::Projects(vec!["alpha".into()]))).await.unwrap();
+    assert_eq!(own.events, []);
     assert_eq!(store.idempotency("ann", "alpha", "key").await.unwrap(), None);
 
     // Nor does a user of that name get the answers of the one before.
