@@ -8,6 +8,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_scope.sql"),
     include_str!("../migrations/0003_open_part.sql"),
     include_str!("../migrations/0004_event.sql"),
+    include_str!("../migrations/0005_tombstone_removed.sql"),
 ];
 
 /// The schema that this program reads and writes.

@@ -56,17 +56,20 @@ impl Command for Sweep {
                     .row(newest, params![], |cells| cells.int())
                     .await?
                     .unwrap_or_default();
-                let young = "SELECT number FROM event WHERE at_ms >= ?1 ORDER BY number LIMIT 1";
-                let young = tx
-                    .row(young, params![before_ms], |cells| cells.int())
-                    .await?
-                    .unwrap_or(newest + 1);
-                let first_kept = young.max(newest.saturating_sub(keep) + 1);
-                let sql = format!(
-                    "DELETE FROM event WHERE number IN \
-                     (SELECT number FROM event WHERE number < ?1 ORDER BY number LIMIT {ROWS})"
-                );
-                tx.execute(&sql, params![first_kept]).await?
+                // The oldest of them up to the first that is kept: none goes from between others.
+                let oldest = format!("SELECT number, at_ms FROM event ORDER BY number LIMIT {ROWS}");
+                let oldest = tx
+                    .rows(&oldest, params![], |cells| Ok((cells.int()?, cells.int()?)))
+                    .await?;
+                let surplus = newest.saturating_sub(keep);
+                let is_past = |(number, at_ms): &(i64, i64)| *at_ms < before_ms || *number <= surplus;
+                match oldest.into_iter().take_while(is_past).last() {
+                    Some((last, _)) => {
+                        tx.execute("DELETE FROM event WHERE number <= ?1", params![last])
+                            .await?
+                    }
+                    None => 0,
+                }
             }
             Self::Operations { before_ms } => {
                 // What could not be cleaned up stays listed as long as it is there.
@@ -84,15 +87,19 @@ impl Command for Sweep {
                 tx.execute(&sql, params![first_id_at(before_ms)]).await?
             }
             Self::Keys { now_ms } => {
-                tx.execute("DELETE FROM idempotency WHERE expires_ms <= ?1", params![now_ms])
-                    .await?;
-                0
+                let sql = format!(
+                    "DELETE FROM idempotency WHERE (principal, project, token) IN (SELECT principal, project, token \
+                     FROM idempotency WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT {ROWS})"
+                );
+                tx.execute(&sql, params![now_ms]).await?
             }
             Self::Tombstones { now_ms } => {
                 let before_ms = now_ms.saturating_sub(TOMBSTONES_MS);
-                tx.execute("DELETE FROM tombstone WHERE removed_ms < ?1", params![before_ms])
-                    .await?;
-                0
+                let sql = format!(
+                    "DELETE FROM tombstone WHERE id IN \
+                     (SELECT id FROM tombstone WHERE removed_ms < ?1 ORDER BY removed_ms LIMIT {ROWS})"
+                );
+                tx.execute(&sql, params![before_ms]).await?
             }
         };
         Ok(changed == ROWS)

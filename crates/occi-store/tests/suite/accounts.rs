@@ -3,8 +3,8 @@
 use crate::fixture::*;
 use occi_model::TypeId;
 use occi_store::{
-    Change, EntityRow, IdempotencyRow, Limits, Observation, OperationRow, OperationState, Quota, Refresh, Refused,
-    Role, Usage, User, UserMixinRow, Visibility, Write,
+    Change, EntityRow, EventQuery, IdempotencyRow, Limits, Observation, OperationRow, OperationState, Quota, Refresh,
+    Refused, Role, Sees, Usage, User, UserMixinRow, Visibility, Write,
 };
 
 behaviours![

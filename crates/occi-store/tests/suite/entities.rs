@@ -3,8 +3,8 @@
 use crate::fixture::*;
 use occi_model::{Attributes, LinkEnd, Value};
 use occi_store::{
-    Audit, AuditQuery, Change, Commit, EventQuery, OverQuota, Quota, Refused, Require, Sees, Usage, Visibility, Way,
-    Write,
+    Audit, AuditQuery, Change, Commit, EventQuery, IdempotencyRow, OverQuota, Quota, Refused, Require, Sees, Usage,
+    Visibility, Way, Write,
 };
 use uuid::Uuid;
 
@@ -461,6 +461,32 @@ async fn events_past_their_retention_are_forgotten(store: Shared) {
         (11, 10, 0),
         "a reader at 10 missed nothing"
     );
+
+    // More than one step's worth of everything.
+    let key = |n: i64| {
+        Write::InsertIdempotency(IdempotencyRow {
+            principal: "ann".into(),
+            project: "alpha".into(),
+            key: (i64::MAX - n).to_string(),
+            hash: "hash".into(),
+            operation: None,
+            answer: serde_json::json!({}),
+            expires_ms: n,
+        })
+    };
+    let names = || (0..1200).map(|n| format!("b{n}"));
+    write(&store, names().map(|name| insert(compute(&name)))).await.unwrap();
+    write(&store, names().map(|name| Write::RemoveEntity(id(&name))))
+        .await
+        .unwrap();
+    write(&store, (0..1200).map(|n| key(i64::MAX - n))).await.unwrap();
+    store.sweep(0, 100, 0, 0, i64::MAX - 10).await.unwrap();
+    let page = store.events(&EventQuery::after(0, 10_000)).await.unwrap();
+    assert_eq!((page.oldest, page.events.len()), (page.newest - 99, 100));
+    assert!(store.idempotency("ann", "alpha", "9").await.unwrap().is_some());
+    for expired in ["10", "11", "1199"] {
+        assert_eq!(store.idempotency("ann", "alpha", expired).await.unwrap(), None);
+    }
 }
 
 async fn a_reading_of_events_looks_at_so_many_and_says_how_far_it_came(store: Shared) {
