@@ -317,13 +317,30 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             lease_ms,
         } => {
             let until = writing.now_ms.saturating_add(*lease_ms);
+            let sql = "SELECT step, progress, engine_accepted FROM operation WHERE id = ?1";
+            let was = writing
+                .tx
+                .row(sql, params![*operation], |cells| {
+                    Ok((cells.opt_string()?, cells.int()?, cells.truth()?))
+                })
+                .await?;
+            // A mere sign of life is nothing that happened.
+            let is_further = was.is_none_or(|(was, progress_was, was_accepted)| {
+                was.as_ref() != Some(step)
+                    || progress.is_some_and(|progress| i64::from(progress) != progress_was)
+                    || *engine_accepted && !was_accepted
+            });
             let sql = "UPDATE operation SET step = ?2, progress = COALESCE(?3, progress), \
                        engine_accepted = CASE WHEN ?4 = 1 THEN 1 ELSE engine_accepted END, \
                        lease_until_ms = CASE WHEN lease_owner IS NULL THEN lease_until_ms ELSE ?5 END, \
                        due_ms = CASE WHEN lease_owner IS NULL THEN due_ms ELSE ?5 END \
                        WHERE id = ?1 AND finished_ms IS NULL";
             let params = params![*operation, step, progress.map(i64::from), *engine_accepted, until];
-            written(writing, *operation, OperationState::Running, sql, params).await
+            let heard = written(writing, *operation, OperationState::Running, sql, params).await?;
+            if is_further {
+                writing.hear(heard);
+            }
+            Ok(())
         }
         Write::FinishOperation {
             operation,
@@ -338,14 +355,14 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                 error.as_ref().map(ToString::to_string),
                 result.as_ref().map(ToString::to_string),
             );
-            match state {
+            let heard = match state {
                 OperationState::Accepted | OperationState::Running => {
                     let sql = "UPDATE operation SET state = 'accepted', error = ?2, result = ?3, not_before_ms = ?4, \
                                step = COALESCE(?5, step), lease_owner = NULL, lease_until_ms = NULL, \
                                due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE ?4 END \
                                WHERE id = ?1 AND finished_ms IS NULL";
                     let params = params![*operation, error, result, *not_before_ms, step.as_ref()];
-                    written(writing, *operation, OperationState::Accepted, sql, params).await
+                    written(writing, *operation, OperationState::Accepted, sql, params).await?
                 }
                 OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention => {
                     let sql = "UPDATE operation SET state = ?2, error = ?3, result = ?4, finished_ms = ?5, \
@@ -353,9 +370,11 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                                step = COALESCE(?6, step), \
                                lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND finished_ms IS NULL";
                     let params = params![*operation, state_text(*state), error, result, *at_ms, step.as_ref()];
-                    written(writing, *operation, *state, sql, params).await
+                    written(writing, *operation, *state, sql, params).await?
                 }
-            }
+            };
+            writing.hear(heard);
+            Ok(())
         }
         Write::CancelOperation(operation) => {
             // What waits for its next attempt compensates at once.
@@ -391,22 +410,17 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
     }
 }
 
-/// Carries out this update of an operation, unless it has ended, and tells that it is in `state` since then.
+/// Carries out this update of an operation, unless it has ended: what there is to hear if it is in `state` since then.
 async fn written<T: Tx>(
     writing: &mut Writing<'_, T>,
     operation: Uuid,
     state: OperationState,
     update: &str,
     params: &[Param<'_>],
-) -> Result<()> {
+) -> Result<Heard> {
     let sql = format!("{update} RETURNING {}", Heard::COLUMNS);
-    let heard = writing
-        .tx
-        .row(&sql, params, |cells| Heard::of(operation, state, cells))
-        .await?
-        .ok_or(Refused::LeaseLost(operation))?;
-    writing.hear(heard);
-    Ok(())
+    let heard = writing.tx.row(&sql, params, |cells| Heard::of(operation, state, cells));
+    heard.await?.ok_or_else(|| Refused::LeaseLost(operation).into())
 }
 
 async fn update_entity<T: Tx>(

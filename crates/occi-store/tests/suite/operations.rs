@@ -67,14 +67,16 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
         owner: owner.into(),
         attempt,
     };
-    store
-        .commit(Commit {
+    let events_before = store.events(&EventQuery::after(0, 0)).await.unwrap().newest;
+    for _ in 0..2 {
+        let commit = Commit {
             require: vec![held("w1", 1)],
-            writes: vec![step],
+            writes: vec![step.clone()],
             ..Commit::default()
-        })
-        .await
-        .unwrap();
+        };
+        let event = store.commit(commit).await.unwrap().event;
+        assert_eq!(event, events_before + 1, "the second is a mere sign of life");
+    }
     let after = store.operation(row.id).await.unwrap().unwrap();
     assert_eq!(
         (after.step.as_deref(), after.progress, after.engine_accepted),
