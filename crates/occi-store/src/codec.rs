@@ -132,11 +132,13 @@ pub(crate) async fn insert_entity<T: Tx>(
 /// The beginning of the title.
 pub(crate) fn title(attributes: &Attributes) -> Option<&str> {
     let title = attributes.get(TITLE).and_then(Value::as_str)?;
-    let end = title
-        .char_indices()
-        .nth(TITLE_CHARS)
-        .map_or(title.len(), |(end, _)| end);
-    Some(&title[..end])
+    Some(beginning(title, TITLE_CHARS))
+}
+
+/// The first so many characters.
+fn beginning(text: &str, chars: usize) -> &str {
+    let end = text.char_indices().nth(chars);
+    &text[..end.map_or(text.len(), |(end, _)| end)]
 }
 
 fn read_visibility(text: &str) -> Result<Visibility> {
@@ -357,6 +359,9 @@ pub(crate) fn audit(cells: &mut Cells<'_>) -> Result<Audit> {
     })
 }
 
+/// So much is kept of what a client wrote in a line of the audit.
+const AUDIT_CHARS: usize = 1000;
+
 /// Writes lines of the audit. A line that is there already stays as it is: a repeated transaction writes it once.
 pub(crate) async fn insert_audit<T: Tx>(tx: &mut T, lines: &[Audit]) -> Result<()> {
     for line in lines {
@@ -369,10 +374,10 @@ pub(crate) async fn insert_audit<T: Tx>(tx: &mut T, lines: &[Audit]) -> Result<(
                 &line.principal,
                 line.project.as_ref(),
                 &line.verb,
-                &line.path,
+                beginning(&line.path, AUDIT_CHARS),
                 &line.outcome,
-                &line.detail,
-                &line.request,
+                beginning(&line.detail, AUDIT_CHARS),
+                beginning(&line.request, AUDIT_CHARS),
             ],
         )
         .await?;

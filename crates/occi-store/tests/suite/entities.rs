@@ -116,7 +116,7 @@ async fn a_failed_requirement_writes_nothing_but_the_audit(store: Shared) {
         verb: "create".into(),
         path: "/compute/".into(),
         outcome: "refused".into(),
-        detail: "404".into(),
+        detail: "\u{e4}".repeat(1000),
         request: "r1".into(),
     };
     let commit = Commit {
@@ -132,9 +132,14 @@ async fn a_failed_requirement_writes_nothing_but_the_audit(store: Shared) {
         principal: "bob".into(),
         ..line.clone()
     };
+    // What clients wrote is kept in short.
+    let long = Audit {
+        detail: "\u{e4}".repeat(1 << 20),
+        ..second.clone()
+    };
     let late = Commit {
         writes: vec![insert(compute("a")), Write::RemoveEntity(id("none"))],
-        audit: vec![second.clone()],
+        audit: vec![long],
         ..Commit::default()
     };
     assert_eq!(refused(store.commit(late).await), Refused::NoEntity(id("none")));
