@@ -1,7 +1,7 @@
 //! What happened, for those who wait for it. The store numbers it; here it is decided who learns of it.
 
 use crate::engine::Engine;
-use crate::{Caller, Result, policy};
+use crate::{Caller, Result, place, policy};
 use occi_model::{EntityId, TypeId};
 use occi_store::{EntityRow, EventPage, EventQuery, EventRow, Visibility, Way};
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ impl Engine {
         let mut query = EventQuery {
             sees: policy::eyes(caller),
             project: caller.project.clone(),
-            path,
+            path: path.as_deref().map(place::of_entity),
             kind,
             operation,
             way: after.map_or(Way::Before(i64::MAX), Way::After),

@@ -65,15 +65,9 @@ impl Visit<'_> {
 
     fn filter(&self) -> Result<EventFilter, Fault> {
         let query = self.query;
-        let base = self.manners.base.path();
-        let path = query.get("entity").map(|url| {
-            // A URL of ours is as good as its path.
-            let path = url
-                .strip_prefix(&self.manners.base.absolute("/"))
-                .map(|rest| format!("/{rest}"));
-            let path = path.or_else(|| url.strip_prefix(base).map(str::to_owned));
-            path.unwrap_or_else(|| url.to_owned())
-        });
+        let path = query
+            .get("entity")
+            .map(|url| self.manners.base.localise(url).into_owned());
         let kind = query.get("kind").map(str::parse).transpose();
         let operation = query.get("operation").map(str::parse).transpose();
         Ok(EventFilter {

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 /// Sends requests, each on a connection of its own.
 #[derive(Clone)]
 pub(crate) struct Client {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     headers: Vec<(String, String)>,
 }
 

@@ -169,7 +169,10 @@ fn it_is_told_what_happens(admin: &Client) {
     assert_eq!(found(&format!("?after={}", first - 1)), all);
     let of_machine = told.iter().filter(|event| event.subject() == machine);
     let of_machine: Vec<_> = of_machine.map(|event| event.number.to_string()).collect();
-    assert_eq!(found(&format!("?entity={machine}")), of_machine);
+    let url = format!("HTTP://{}{machine}", admin.address);
+    for spelling in [machine.clone(), format!("{machine}/"), format!("/{machine}"), url] {
+        assert_eq!(found(&format!("?entity={spelling}")), of_machine, "{spelling}");
+    }
     assert_eq!(found(&format!("?number={}", all.len())), all, "the last ones");
     assert_eq!(found("?number=1"), all[all.len() - 1..]);
     let id = operation.rsplit('/').next().unwrap();
