@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::paths;
 use super::places::Place;
 use super::serve::Body;
-use super::service::Service;
+use super::service::{Service, no_place};
 use super::status;
 use super::visit::Visit;
 use crate::auth::Visitor;
@@ -127,6 +127,11 @@ impl Visit<'_> {
         Ok(response)
     }
 
+    fn place_for_stream(&self) -> Result<Place, Fault> {
+        let taken = self.service.streams.take(&self.caller.principal.name);
+        taken.map_err(|full| no_place(full, "streams of events"))
+    }
+
     async fn stream(self, filter: EventFilter, after: Option<i64>) -> Result<Response<Body>, Fault> {
         let mut following = Following {
             service: self.service.clone(),
@@ -139,7 +144,7 @@ impl Visit<'_> {
             asked: Instant::now(),
             accounts: self.service.authenticator.accounts(),
             read: Instant::now(),
-            _place: self.place()?,
+            _places: (self.place()?, self.place_for_stream()?),
         };
         // Who comes without a number has missed nothing.
         let told = following.read(after.unwrap_or(i64::MAX), 1).await?;
@@ -194,7 +199,7 @@ struct Following {
     accounts: u64,
     /// When the store was last read.
     read: Instant,
-    _place: Place,
+    _places: (Place, Place),
 }
 
 impl Following {

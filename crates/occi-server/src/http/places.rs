@@ -1,5 +1,5 @@
-//! Places for the requests that are being worked on, and for what is open for long: so many in all, and no more than half of
-//! them for one principal, who could take them from everybody else by waiting.
+//! Places for the requests that are being worked on, and for what is open for long: so many in all, and no more than a share
+//! of them for one principal, who could take them from everybody else by waiting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,10 +29,16 @@ pub(super) struct Place {
 }
 
 impl Places {
+    /// So many, half of them for one principal at most.
     pub(super) fn new(number: usize) -> Self {
+        Self::shared(number, number / 2)
+    }
+
+    /// So many, `each` for one principal at most.
+    pub(super) fn shared(number: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(number)),
-            each: (number / 2).max(1),
+            each: each.max(1),
             taken: Arc::default(),
         }
     }

@@ -43,6 +43,9 @@ const OCCID: HeaderName = HeaderName::from_static("occid");
 /// Above so many principals, the limiter drops those who have been quiet.
 const PRUNE_ABOVE: usize = 100_000;
 
+/// So many streams of events one principal may have: each reads for itself.
+const STREAMS: usize = 16;
+
 /// How long consoles may take to say that they end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -57,6 +60,8 @@ pub struct Service {
     working: Places,
     /// For what is open for long.
     pub(super) lasting: Places,
+    /// For streams of events, each of which has one of the places above besides.
+    pub(super) streams: Places,
     pub(super) lines: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) answers: Arc<Answers>,
@@ -120,6 +125,7 @@ impl Service {
             limiter,
             working: Places::new(config.http.requests),
             lasting: Places::new(config.http.connections / 2),
+            streams: Places::shared(config.http.connections / 2, STREAMS),
             lines: TaskTracker::new(),
             stop,
             answers: Arc::new(Answers::new(config.engine.cache_of_answers())),

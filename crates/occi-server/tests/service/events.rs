@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Raw};
 use crate::kinds::{COMPUTE, action, compute};
-use crate::occid::{Occid, Setup};
+use crate::occid::{Occid, Setup, wait_until};
 use crate::postgres::on_postgres;
 use occi_store::{SqliteStore, Store};
 use rustix::process::Signal;
@@ -322,13 +322,34 @@ fn who_has_missed_what_is_kept_no_more_has_to_list_again() {
 }
 
 #[test]
+fn one_user_has_sixteen_streams_at_most() {
+    let occid = Occid::start();
+    let ann = occid.user("ann", &["--project", "physics"]);
+    let mut streams: Vec<_> = (0..16).map(|_| Stream::follow(&ann, "")).collect();
+    let head = Stream::ask(&ann, "", "").head();
+    assert!(head[0].contains(" 429 "), "{head:?}");
+    Stream::follow(&occid.admin(), "");
+    // A page is none.
+    ann.clone()
+        .with("Accept", "application/json")
+        .get("/events")
+        .expect(200);
+    drop(streams.pop());
+    wait_until("a place", || {
+        Stream::ask(&ann, "", "").head()[0].contains(" 200 ").then_some(())
+    });
+}
+
+#[test]
 fn who_does_not_read_is_cut_off_and_takes_no_place() {
     let impatient = "[http]\nrequests = 2\nbody_timeout = \"1s\"\nconnections = 8";
     let occid = Setup::default().config(impatient).start();
     let admin = occid.admin();
-    let machine = admin.make("/compute/", &compute(&"x".repeat(4000)));
+    // What each event says twice.
+    let machine = format!("/{}/web", "x".repeat(2000));
+    admin.put(&machine, COMPUTE).expect(201);
     for turn in 0..150 {
-        let title = format!("X-OCCI-Attribute: occi.core.title=\"{}{turn}\"\n", "x".repeat(4000));
+        let title = format!("X-OCCI-Attribute: occi.core.title=\"{turn}\"\n");
         admin.post(&machine, &format!("{COMPUTE}{title}")).expect(200);
     }
     // Of a socket of this machine we know how much it holds of what nobody reads.
