@@ -36,8 +36,9 @@ pub fn restore(file: &Path, into: &Path) -> Result<()> {
     }
     let part = beside(into, ".part");
     copy(&from, &part).inspect_err(|_| drop(fs::remove_file(&part)))?;
-    // The log of the old store would be taken for the new one's.
-    for log in ["-wal", "-shm"] {
+    // The log of the old store would be taken for the new one's. The last commits are in it: it goes when all that may
+    // fail for want of room is done, its index first.
+    for log in ["-shm", "-wal"] {
         match fs::remove_file(beside(into, log)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
@@ -60,6 +61,7 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<String>> {
         .collect())
 }
 
+/// A durable copy.
 fn copy(from: &Connection, part: &Path) -> Result<()> {
     OpenOptions::new()
         .create(true)
@@ -76,11 +78,12 @@ fn copy(from: &Connection, part: &Path) -> Result<()> {
     let _: String = to
         .query_row("PRAGMA journal_mode = DELETE", (), |row| row.get(0))
         .map_err(failure)?;
-    to.close().map_err(|(_, error)| failure(error))
+    to.close().map_err(|(_, error)| failure(error))?;
+    File::open(part).and_then(|copied| copied.sync_all()).map_err(io)
 }
 
+/// Puts a copy into its place.
 fn settle(part: &Path, file: &Path) -> Result<()> {
-    File::open(part).and_then(|copied| copied.sync_all()).map_err(io)?;
     fs::rename(part, file).map_err(io)?;
     let folder = file
         .parent()
