@@ -3,15 +3,34 @@
 use crate::error::Failure;
 use crate::qmp::Qmp;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two looks at a job.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Starts the job `id` by `command` and waits for its end.
 pub(crate) async fn run(qmp: &Qmp, id: &str, command: &str, arguments: Value) -> Result<(), Failure> {
+    run_silently(qmp, id, command, arguments, Duration::ZERO).await
+}
+
+/// The same for a job for which QEMU leaves everything else, so that it may give no answer for as long as `silence`.
+pub(crate) async fn run_silently(
+    qmp: &Qmp,
+    id: &str,
+    command: &str,
+    arguments: Value,
+    silence: Duration,
+) -> Result<(), Failure> {
+    let began = Instant::now();
     begin(qmp, id, command, arguments).await?;
-    conclude(qmp, id).await
+    loop {
+        match conclude(qmp, id).await {
+            Err(Failure::Slow { .. }) if began.elapsed() < silence => {
+                tracing::debug!(job = id, "QEMU is at it and does not answer");
+            }
+            concluded => return concluded,
+        }
+    }
 }
 
 /// Starts the job `id` by `command`. What an earlier try left of a job of this name is ended: of one name there is one at

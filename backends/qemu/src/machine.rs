@@ -369,7 +369,7 @@ impl Machine {
         self.look_alone().await?;
         let _no_plugging = unless(saving::unwanted(wanted), self.plugging.lock()).await?;
         if let Some(live) = self.live() {
-            saving::keep_state(&live, wanted).await?;
+            saving::keep_state(&live, self.record.get().memory_mib(), wanted).await?;
             let hardware = devices::plugged(&live.qmp).await?;
             let hibernated = |record: &mut MachineRecord| {
                 record.wanted = Wanted::Hibernated;
@@ -440,7 +440,7 @@ impl Machine {
             return Err(failure.into());
         }
         if let (true, Some(live)) = (hibernated, self.live()) {
-            saving::restore_state(&live).await?;
+            saving::restore_state(&live, self.record.get().memory_mib()).await?;
             self.record.change(|record| record.wanted = Wanted::Running).await?;
             live.qmp.execute("cont", json!({})).await?;
             saving::forget_state(&live).await;

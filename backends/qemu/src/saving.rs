@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::image::{self, Image};
 use crate::jobs;
 use crate::machine::{Live, Machine, unless};
-use crate::qmp::Qmp;
+use crate::qmp::{PATIENCE, Qmp};
 use crate::record::MachineRecord;
 use crate::site::{SAVED, Site};
 use occi_backend::Interrupted;
@@ -18,6 +18,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A copy that is being made, in the machine's directory.
@@ -62,13 +63,21 @@ fn if_wanted(done: Result<(), Failure>, token: &CancellationToken) -> Result<(),
     }
 }
 
+/// The least that the state of a guest is written or read with, in MiB per second.
+const SLOWEST: u64 = 8;
+
+/// The longest that QEMU may be silent while it writes or reads the state of a guest with so much memory.
+fn silence(memory_mib: u64) -> Duration {
+    PATIENCE + Duration::from_secs(memory_mib / SLOWEST)
+}
+
 /// Holds a guest and writes its state into its root disk; if that fails, or nobody wants it any more, it goes on. QEMU does
 /// nothing else meanwhile: nobody can break it off.
-pub(crate) async fn keep_state(live: &Live, token: &CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn keep_state(live: &Live, memory_mib: u64, token: &CancellationToken) -> Result<(), Failure> {
     live.qmp.execute("stop", json!({})).await?;
     forget_state(live).await;
     let arguments = json!({"job-id": "keep", "tag": STATE, "vmstate": "root", "devices": ["root"]});
-    let kept = jobs::run(&live.qmp, "keep", "snapshot-save", arguments).await;
+    let kept = jobs::run_silently(&live.qmp, "keep", "snapshot-save", arguments, silence(memory_mib)).await;
     let kept = if_wanted(kept, token);
     if kept.is_err() {
         forget_state(live).await;
@@ -78,9 +87,9 @@ pub(crate) async fn keep_state(live: &Live, token: &CancellationToken) -> Result
 }
 
 /// Brings it back into a machine that has not begun.
-pub(crate) async fn restore_state(live: &Live) -> Result<(), Failure> {
+pub(crate) async fn restore_state(live: &Live, memory_mib: u64) -> Result<(), Failure> {
     let arguments = json!({"job-id": "restore", "tag": STATE, "vmstate": "root", "devices": ["root"]});
-    jobs::run(&live.qmp, "restore", "snapshot-load", arguments).await
+    jobs::run_silently(&live.qmp, "restore", "snapshot-load", arguments, silence(memory_mib)).await
 }
 
 /// Gives the space of a state back; fine if there is none.
