@@ -515,7 +515,7 @@ async fn hibernate(site: &Site, context: &Context, machine: &Arc<Machine>) -> Re
     let room = bytes(machine.record.get().memory);
     site.check_disk(room)?;
     let kept = machine.hibernate(context.stopped()).await;
-    if kept.is_err() {
+    if matches!(&kept, Err(failure) if !matches!(failure, Failure::Interrupted(_))) {
         // QEMU only says that it could not write. If there is no room now, it was that.
         site.check_disk(room)?;
     }

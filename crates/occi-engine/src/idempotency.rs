@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: the repetition of a request is answered like the first one, or joins it.
 //!
 //! The key is recorded in the transaction of the request's operation, so that either both are there or none. A request
-//! that was refused before anything was recorded leaves no key: repeating it asks anew.
+//! that was refused before anything was recorded leaves no key: repeating it asks anew. Only the key of an upload is recorded
+//! before an engine is asked, and stays if that refuses.
 
 use crate::engine::Inner;
 use crate::operation::has_ended;

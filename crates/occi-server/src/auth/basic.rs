@@ -177,14 +177,24 @@ impl Authenticator {
             .and_then(|_| Basic::decode(header))
             .ok_or(Refusal::Unauthenticated)?;
         let name = credentials.username();
-        let accounts = self.accounts.load(Ordering::Acquire);
-        let user = self.store.user(name).await.map_err(Refusal::Store)?;
         let tag = self.tag(header);
-        if let (Some(accepted), Some(user)) = (self.remembered.get(&tag), &user)
-            && *accepted.password_hash == *user.password_hash
-        {
-            return Ok(self.remember(tag, accounts, user));
-        }
+        // Of one header one check at a time: a program that comes with all its connections at once is let in by the first.
+        let (turn, accounts, user) = loop {
+            let known = self.remembered.get_value_or_guard_async(&tag).await;
+            let accounts = self.accounts.load(Ordering::Acquire);
+            let user = self.store.user(name).await.map_err(Refusal::Store)?;
+            let old = match known {
+                Err(turn) => break (turn, accounts, user),
+                Ok(accepted) => accepted.password_hash,
+            };
+            if let Some(user) = user.filter(|user| *old == *user.password_hash) {
+                let accepted = self.accept(principal(&user), &user.password_hash, accounts);
+                self.remembered.insert(tag, accepted.clone());
+                return Ok(accepted.visitor);
+            }
+            self.remembered
+                .remove_if(&tag, |accepted| accepted.password_hash == old);
+        };
         if let Some(wait) = self.slow.wait(name, from) {
             return Err(Refusal::SlowDown(wait));
         }
@@ -196,7 +206,13 @@ impl Authenticator {
         let hash = user.as_ref().map(|user| user.password_hash.clone());
         let verified = self.hasher.verify(credentials.password().to_owned(), hash, still).await;
         match (verified, user) {
-            (Ok(true), Some(user)) => Ok(self.remember(tag, accounts, &user)),
+            (Ok(true), Some(user)) => {
+                let accepted = self.accept(principal(&user), &user.password_hash, accounts);
+                let visitor = accepted.visitor.clone();
+                // An account that has changed meanwhile is looked at again the next time.
+                let _known = turn.insert(accepted);
+                Ok(visitor)
+            }
             (Ok(_), _) => {
                 self.slow.failed(name, from);
                 Err(Refusal::Unauthenticated)
@@ -204,12 +220,6 @@ impl Authenticator {
             (Err(HashError::Busy), _) => Err(Refusal::Busy),
             (Err(HashError::Failed), _) => Err(Refusal::Failed),
         }
-    }
-
-    fn remember(&self, tag: [u8; 32], accounts: u64, user: &User) -> Visitor {
-        let accepted = self.accept(principal(user), &user.password_hash, accounts);
-        self.remembered.insert(tag, accepted.clone());
-        accepted.visitor
     }
 
     fn accept(&self, principal: Principal, password_hash: &str, accounts: u64) -> Accepted {

@@ -69,8 +69,11 @@ async fn put(service: &Service, ask: &Ask, path: &str) -> Result<Response<Body>,
     let mut precondition = ask.precondition();
     match ask.must_not_hold() {
         Precondition::None => {}
-        // Whoever comes first to the path makes it: only the store can tell.
+        // Of those who find nothing whoever comes first makes it: only the store can tell.
         Precondition::Exists if precondition == Precondition::None => {
+            if service.engine.retrieve(&ask.caller, path).await.is_ok() {
+                return Err(is_there());
+            }
             return match create_at(service, ask, path, draft).await {
                 Err(EngineError {
                     kind: FailureKind::Conflict,

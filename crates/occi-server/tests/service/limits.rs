@@ -1,6 +1,6 @@
 //! Too much, too fast, too slow: every limit has its own answer, and what is below it is not touched.
 
-use crate::client::Raw;
+use crate::client::{Client, Raw};
 use crate::kinds::{COMPUTE, compute};
 use crate::occid::{Occid, Setup};
 use std::os::unix::net::UnixStream;
@@ -25,6 +25,32 @@ fn wrong_passwords_are_slowed_down_and_right_ones_that_are_known_are_not() {
     admin.get("/compute/").expect(200);
     std::thread::sleep(Duration::from_secs(wait));
     wrong.get("/compute/").expect(401);
+}
+
+#[test]
+fn who_comes_with_many_connections_at_once_is_let_in_with_all_and_a_wrong_password_is_slowed_down_as_ever() {
+    let occid = Setup::default().config("[auth]\nwrong_passwords = 3").start();
+    let all_at_once = |client: &Client| -> Vec<u16> {
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..48)
+                .map(|_| scope.spawn(|| client.get("/compute/").status))
+                .collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        })
+    };
+    let admin = occid.admin();
+    assert_eq!(all_at_once(&admin), [200; 48]);
+    // What is known of the old password does not count.
+    occid
+        .setup
+        .run_with_input(&["user", "passwd", "admin"], "another\n")
+        .good();
+    let refused = all_at_once(&admin);
+    assert!(refused.iter().all(|status| [401, 429].contains(status)), "{refused:?}");
+    assert!(
+        refused.iter().filter(|status| **status == 401).count() < 10,
+        "{refused:?}"
+    );
 }
 
 #[test]
