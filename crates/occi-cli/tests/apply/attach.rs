@@ -68,16 +68,51 @@ pub(crate) fn links_between_the_same_ends_are_told_apart() {
     // Whichever stands first.
     let turned = world.file("turned.yaml", &(link("10.1.0.8") + &link("10.1.0.7")));
     assert_eq!(world.good(&format!("diff -f {turned}")), "nothing differs\n");
-    // Of one of them nobody can say which it was.
-    let other = world.file("other.yaml", &link("10.1.0.9"));
-    let refused = world.occi(&format!("apply -f {other} --yes"));
-    assert_eq!(refused.code, Some(2), "{refused:?}");
-    assert!(refused.err.contains("could be any of 2"), "{refused:?}");
-    assert_eq!(addresses(), both);
-    world.file("other.yaml", &(link("10.1.0.7") + &link("10.1.0.9")));
-    let would = world.good("apply -f other.yaml --dry-run");
-    assert!(
-        would.contains("10.1.0.8 -> 10.1.0.9") && !would.contains("10.1.0.7"),
-        "{would}"
+    // What says nothing leaves to each of the others what is its own.
+    let bare = "- networkinterface:\n  source: web1\n  target: network/lan\n";
+    let inside = |links: &[&str]| format!("- compute: web1\n  links: [{}]\n", links.join(", "));
+    let (any, seven, nine) = (
+        "network/lan",
+        "{network: lan, address: 10.1.0.7}",
+        "{network: lan, address: 10.1.0.9}",
     );
+    for text in [bare.to_owned() + &link("10.1.0.7"), inside(&[any, seven])] {
+        world.file("bare.yaml", &text);
+        let diff = world.occi("diff -f bare.yaml");
+        assert_eq!(diff.out, "nothing differs\n", "{text}");
+    }
+    // Of one of them nobody can say which it was.
+    for text in [link("10.1.0.9"), bare.to_owned() + &link("10.1.0.9")] {
+        world.file("other.yaml", &text);
+        let refused = world.occi("apply -f other.yaml --yes");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.err.contains("could be any of 2"), "{refused:?}");
+    }
+    assert_eq!(addresses(), both);
+    for text in [
+        link("10.1.0.7") + &link("10.1.0.9"),
+        link("10.1.0.9") + &link("10.1.0.7"),
+        inside(&[nine, seven]),
+        inside(&[nine, "{network: lan, address: 10.1.0.8}"]),
+    ] {
+        world.file("other.yaml", &text);
+        let would = world.good("apply -f other.yaml --dry-run");
+        let changed = match text.contains("10.1.0.7") {
+            true => "10.1.0.8 -> 10.1.0.9",
+            false => "10.1.0.7 -> 10.1.0.9",
+        };
+        assert!(would.contains(changed), "{text}{would}");
+        assert_eq!(would.matches("->").count(), 1, "{text}{would}");
+    }
+    // With one of them gone, it is the other that is missing.
+    let eight = world.good("list networkinterface --filter occi.networkinterface.address=10.1.0.8 -o name");
+    world.good(&format!("delete {} --wait", eight.trim()));
+    for text in [inside(&[any, seven]), bare.to_owned() + &link("10.1.0.7")] {
+        world.file("bare.yaml", &text);
+        let would = world.good("apply -f bare.yaml --dry-run");
+        assert!(would.contains("+ ") && !would.contains("10.1.0"), "{text}{would}");
+    }
+    world.good("apply -f bare.yaml");
+    assert!(addresses().contains("10.1.0.7"));
+    assert_eq!(world.good("diff -f bare.yaml"), "nothing differs\n");
 }

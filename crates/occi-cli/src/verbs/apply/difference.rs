@@ -1,6 +1,6 @@
 //! What lies between what is there and what shall be there.
 
-use super::found::{Known, Where, location};
+use super::found::{Known, Where, location, paired};
 use super::node::Place;
 use super::thing::{Body, Link, Thing, is_template_of};
 use crate::failure::{Exit, Failure, Result};
@@ -10,6 +10,7 @@ use occi_client::{Entity, Input, Model, TypeId, Value};
 use occi_model::AttributeName;
 use occi_model::infrastructure::STORAGE;
 use occi_model::templates::{OS_TPL, RESOURCE_TPL};
+use std::cmp::Reverse;
 
 /// The attribute that an action changes.
 pub(super) const STORAGE_SIZE: &str = "occi.storage.size";
@@ -155,10 +156,12 @@ fn is_resized(name: &AttributeName, now: &Entity, model: &Model) -> bool {
     name.as_str() == STORAGE_SIZE && now.kind.as_ref().is_some_and(is_of)
 }
 
-/// Whether it is as it shall be.
-pub(super) fn is_so(body: &Body, now: &Entity, model: &Model) -> bool {
-    let send = body_difference(body, now, model, &mut Vec::new(), "");
-    send.is_ok_and(|send| send.mixins.is_empty() && send.attributes.is_empty())
+/// How far it is from what it shall be: the changes that it needs, and of as many how little is said, for what says nothing
+/// would take what another means. `None` if it cannot become so.
+pub(super) fn distance(body: &Body, now: &Entity, model: &Model) -> Option<(usize, Reverse<usize>)> {
+    let mut lines = Vec::new();
+    body_difference(body, now, model, &mut lines, "").ok()?;
+    Some((lines.len(), Reverse(body.mixins.len() + body.attributes.len())))
 }
 
 /// What is to be sent; the error is what cannot be changed.
@@ -224,22 +227,30 @@ fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, c
         let leads_there = location(to, known).is_some_and(|location| leads_to(is, &location));
         leads_there && is_of(is, link.kind.as_str(), model)
     };
+    let refuse = |link: &Link, what: &str, is: &Entity| {
+        let name = format!("{}: {}", one.thing.name(), link_name(link));
+        refused(&link.place, &name, what, is)
+    };
     let difference = |is: &Entity, link: &Link| {
         let mut lines = Vec::new();
         let body = body_difference(&link.body, is, model, &mut lines, &format!("{}: ", link_name(link)))?;
         Ok::<_, String>((lines, body))
     };
-    let mut left: Vec<&Entity> = now.links.iter().collect();
+    let wanted = || one.thing.links.iter().zip(&one.links).enumerate();
+    let choices = wanted().flat_map(|(number, (link, to))| {
+        let could_be = now.links.iter().filter(move |is| could_be(is, link, to));
+        could_be.filter_map(move |is| Some((distance(&link.body, is, model)?, number, is)))
+    });
+    let paired = paired(choices.collect());
+    let is_left = |is: &&Entity| paired.values().all(|other| other.location != is.location);
+    let left: Vec<&Entity> = now.links.iter().filter(is_left).collect();
     let mut missing = Vec::new();
-    for (number, (link, to)) in one.thing.links.iter().zip(&one.links).enumerate() {
-        // Of several to the same place, that which needs the least.
-        let could_become = left.iter().enumerate().filter(|(_, is)| could_be(is, link, to));
-        let could_become = could_become.filter_map(|(place, is)| Some((place, difference(is, link).ok()?)));
-        let Some((place, (lines, body))) = could_become.min_by_key(|(_, (lines, _))| lines.len()) else {
+    for (number, (link, to)) in wanted() {
+        let Some(is) = paired.get(&number) else {
             missing.push((number, link, to));
             continue;
         };
-        let is = left.remove(place);
+        let (lines, body) = difference(is, link).map_err(|what| refuse(link, &what, is))?;
         change.lines.extend(lines);
         if !body.mixins.is_empty() || !body.attributes.is_empty() {
             change.steps.push(Step::Update {
@@ -253,8 +264,7 @@ fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, c
         if let Some(is) = other
             && let Err(what) = difference(is, link)
         {
-            let name = format!("{}: {}", one.thing.name(), link_name(link));
-            return Err(refused(&link.place, &name, &what, is));
+            return Err(refuse(link, &what, is));
         }
         change.lines.push(link_line(link));
         change.steps.push(Step::Attach(number));

@@ -1,15 +1,15 @@
 //! What the files name, as it is on the server, and the order in which it can be made.
 
-use super::difference::is_so;
+use super::difference::distance;
 use super::node::Place;
-use super::thing::{End, Thing, at};
+use super::thing::{Body, End, Thing, at};
 use crate::failure::Result;
 use crate::names::{Among, TITLE, only_with};
 use crate::session::Session;
 use crate::verbs::attach::{leads_to, links_of};
 use futures::TryStreamExt;
-use occi_client::{Entity, ErrorKind, Listing, TypeId};
-use std::collections::HashMap;
+use occi_client::{Entity, ErrorKind, Listing, Model, TypeId};
+use std::collections::{BTreeMap, HashMap};
 
 /// The end of a link, found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,19 +84,72 @@ pub(super) async fn find(things: Vec<Thing>, session: &Session) -> Result<Vec<Kn
             now,
         });
     }
-    // Links are found where they start. Each is that of one thing: first of what can mean no other.
-    let mut taken = Vec::new();
-    for is_exact in [true, false] {
-        for number in 0..known.len() {
-            let one = &known[number];
-            if one.thing.ends.is_some() && one.now.is_none() {
-                let now = finding.link(one, &known, &taken, is_exact).await?;
-                taken.extend(now.iter().map(|link| link.location.clone()));
-                known[number].now = now;
-            }
+    // Links are found where they start.
+    let model = session.model().await?;
+    let mut alone = Vec::new();
+    for (number, one) in known.iter().enumerate() {
+        if let Some(ends) = &one.ends {
+            alone.push((number, finding.between(ends, &one.thing, &known).await?));
         }
     }
+    let choices = alone.iter().flat_map(|(number, links)| {
+        let thing = &known[*number].thing;
+        let choice = |link| Some((nearness(thing, link, &model)?, *number, link));
+        links.iter().filter_map(choice)
+    });
+    for (number, link) in paired(choices.collect()) {
+        known[number].now = Some(link.clone());
+    }
+    for (number, mut links) in alone {
+        if known[number].now.is_some() {
+            continue;
+        }
+        // Of those that say nothing, each could be another.
+        let held = |link: &Entity, firmly: bool| {
+            known.iter().any(|other| {
+                let thing = &other.thing;
+                let says_nothing = thing.title.is_none() && thing.id.is_none() && thing.body == Body::default();
+                let is_it = other.now.as_ref().is_some_and(|now| now.location == link.location);
+                is_it && !(firmly && says_nothing)
+            })
+        };
+        if links.iter().all(|link| held(link, false)) {
+            continue;
+        }
+        links.retain(|link| !held(link, true));
+        if links.len() > 1 {
+            let thing = &known[number].thing;
+            let message = format!("{} could be any of {} between its ends", thing.name(), links.len());
+            let mut failure = thing.place.refuse(message);
+            failure.hints = links.iter().map(|link| format!("- {}", link.location)).collect();
+            return Err(failure);
+        }
+        known[number].now = links.pop();
+    }
     Ok(known)
+}
+
+/// Which link each has, and each is that of one: first of the choices that are least.
+pub(super) fn paired<K: Ord>(mut choices: Vec<(K, usize, &Entity)>) -> BTreeMap<usize, &Entity> {
+    choices.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let mut paired = BTreeMap::<usize, &Entity>::new();
+    for (_, number, link) in choices {
+        if paired.values().all(|other| other.location != link.location) {
+            paired.entry(number).or_insert(link);
+        }
+    }
+    paired
+}
+
+/// How well a link is that of a thing, the least best: by its id, by its title, or because it is as it shall be. If by none,
+/// it may be another's.
+fn nearness(thing: &Thing, link: &Entity, model: &Model) -> Option<impl Ord + use<>> {
+    let is_by_id = thing.id.as_deref() == Some(link.id.as_str());
+    let is_by_title = thing.title.is_some() && thing.title.as_deref() == link.title();
+    let distance = distance(&thing.body, link, model);
+    let is_so = distance.is_some_and(|(changes, _)| changes == 0);
+    // What is named is meant, even if it cannot become so.
+    (is_by_id || is_by_title || is_so).then_some((!is_by_id, !is_by_title, distance.is_none(), distance))
 }
 
 struct Finding<'s> {
@@ -205,51 +258,23 @@ impl Finding<'_> {
         Ok(entity)
     }
 
-    /// By its ends; of several between the same, by its title or id, and by what it has; `is_exact` if nothing else counts.
-    ///
-    /// # Errors
-    /// It could be any of several.
-    async fn link(&self, one: &Known, known: &[Known], taken: &[String], is_exact: bool) -> Result<Option<Entity>> {
-        let thing = &one.thing;
-        let Some((source, target)) = &one.ends else {
-            return Ok(None);
-        };
+    /// The links of its kind between its ends.
+    async fn between(&self, (source, target): &(Where, Where), thing: &Thing, known: &[Known]) -> Result<Vec<Entity>> {
         let Some(target) = location(target, known) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let links = match source {
+        let mut links = match source {
             Where::Thing(number) => match &known[*number].now {
                 Some(entity) => entity.links.clone(),
-                None => return Ok(None),
+                None => return Ok(Vec::new()),
             },
             Where::At(location) => {
                 let entity = self.session.client.show(location).await;
                 links_of(&entity.map_err(|error| at(&thing.place, error.into()))?, self.session).await?
             }
         };
-        let mut found: Vec<_> = links
-            .into_iter()
-            .filter(|link| leads_to(link, &target) && link.kind.as_ref() == Some(&thing.kind))
-            .filter(|link| !taken.contains(&link.location))
-            .collect();
-        let is_named = |link: &Entity| {
-            thing.id.as_deref() == Some(link.id.as_str())
-                || thing.title.is_some() && thing.title.as_deref() == link.title()
-        };
-        let model = self.session.model().await?;
-        let named = found.iter().position(is_named);
-        let exact = named.or_else(|| found.iter().position(|link| is_so(&thing.body, link, &model)));
-        match (exact, found.len()) {
-            (Some(exact), _) => Ok(Some(found.swap_remove(exact))),
-            (None, _) if is_exact => Ok(None),
-            (None, 0 | 1) => Ok(found.pop()),
-            (None, number) => {
-                let message = format!("{} could be any of {number} between its ends", thing.name());
-                let mut failure = thing.place.refuse(message);
-                failure.hints = found.iter().map(|link| format!("- {}", link.location)).collect();
-                Err(failure)
-            }
-        }
+        links.retain(|link| leads_to(link, &target) && link.kind.as_ref() == Some(&thing.kind));
+        Ok(links)
     }
 }
 
