@@ -111,6 +111,17 @@ struct NewVolume {
     size_gib: f64,
 }
 
+impl NewVolume {
+    fn draft(&self, model: &Model) -> Result<EntityDraft> {
+        let storage = infrastructure::Storage {
+            title: Some(self.title.clone()),
+            size_gib: self.size_gib,
+            ..infrastructure::Storage::default()
+        };
+        Ok(storage.draft(model)?)
+    }
+}
+
 impl Create {
     pub(crate) async fn run(self, session: &Session) -> Result<()> {
         if self.kind == "mixin" {
@@ -149,18 +160,12 @@ impl Create {
         are_known(&draft, session).await?;
         is_complete(&draft, &model, session.client.dialect().is_occid)?;
         if self.dry_run {
+            let mut records = Vec::new();
             for volume in &new_volumes {
-                let words = format!("would create storage {} of {} GiB", volume.title, volume.size_gib);
-                match session.output.is_for_people() {
-                    true => session.output.text(&format!("{words}\n"))?,
-                    false => session.output.note(words),
-                }
+                records.extend(session.would("create", &volume.draft(&model)?, None)?);
             }
-            let records = session.would("create", &draft, self.at.as_deref())?;
-            return match session.output.is_for_people() {
-                true => Ok(()),
-                false => session.output.show_all(records, true),
-            };
+            records.extend(session.would("create", &draft, self.at.as_deref())?);
+            return session.output.show_all(records, new_volumes.is_empty());
         }
         let mut made = Vec::new();
         let created = self.create_with(&new_volumes, draft, &mut made, &model, session).await;
@@ -187,15 +192,10 @@ impl Create {
         session: &Session,
     ) -> Result<Created> {
         for volume in new_volumes {
-            let storage = infrastructure::Storage {
-                title: Some(volume.title.clone()),
-                size_gib: volume.size_gib,
-                ..infrastructure::Storage::default()
-            };
             let waiting = Waiting {
                 wait: Some(self.waiting.wait.unwrap_or(std::time::Duration::from_secs(600))),
             };
-            let created = create(&storage.draft(model)?, None, &volume.title, waiting, session).await?;
+            let created = create(&volume.draft(model)?, None, &volume.title, waiting, session).await?;
             let location = location_of(&created)?;
             session.output.note(format!("volume {} is {location}", volume.title));
             made.push((volume.title.clone(), location.to_owned()));

@@ -77,7 +77,35 @@ pub(crate) fn documents() {
         let all = json(&format!("occi {line} --dry-run"));
         assert!(all.as_array().is_some_and(|all| all.len() > 1), "{line}: {all}");
     }
+    // Of a file each thing is named as the file names it.
+    let file = person.home.path().join("still.yaml");
+    std::fs::write(&file, "- storage: still\n- storage: more\n- storage: nowhere\n").unwrap();
+    let all = json("occi delete -f still.yaml --dry-run");
+    let all: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["would"], &one["name"]))
+        .collect();
+    let delete = "delete".into();
+    assert_eq!(
+        all,
+        [(&delete, &"storage more".into()), (&delete, &"storage still".into())]
+    );
+    std::fs::write(&file, "- storage: still\n").unwrap();
+    let one = json("occi delete -f still.yaml --dry-run");
     let location = person.reads("occi show still -o name");
+    assert_eq!((&one["would"], &one["location"]), (&delete, &location.trim().into()));
+    // A volume that is made first is sent before its machine.
+    let both = json("occi create compute db1 --volume journal:10G --dry-run");
+    assert_eq!(both[0]["attributes"]["occi.storage.size"], 10.0, "{both}");
+    let titles: Vec<_> = both
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["attributes"]["occi.core.title"])
+        .collect();
+    assert_eq!(titles, ["journal", "db1"], "{both}");
     assert_eq!(person.reads("occi delete still --dry-run -o name"), location);
     let csv = person.reads("occi delete web1 still --dry-run -o csv");
     assert!(csv.starts_with("would,name,location\ndelete,web1,/compute/"), "{csv}");

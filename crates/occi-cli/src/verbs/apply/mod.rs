@@ -25,6 +25,7 @@ use found::Known;
 use node::Node;
 use occi_client::{ErrorKind, Model, Until};
 use plan::Plan;
+use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -194,11 +195,12 @@ pub(super) async fn delete(
         return Ok(());
     }
     if dry_run {
-        let lines: String = there
-            .iter()
-            .map(|(name, at)| format!("would delete {name} ({at})\n"))
-            .collect();
-        return session.output.text(&lines);
+        let mut records = Vec::new();
+        for (name, location) in &there {
+            let what = json!({ "would": "delete", "name": name, "location": location });
+            records.extend(session.output.would(format_args!("delete {name} ({location})"), what)?);
+        }
+        return session.output.show_all(records, there.len() == 1);
     }
     if !yes && there.len() > 1 {
         for (name, location) in &there {
