@@ -27,8 +27,8 @@ pub struct Told {
     /// In order. Of what others show to the caller there are neither project nor operations, and what they do not show any
     /// more is deleted.
     pub events: Vec<EventRow>,
-    /// What comes after this number was not looked at.
-    pub upto: i64,
+    /// How far was looked, in the way that was asked for: what lies beyond this number was not looked at.
+    pub reached: i64,
     /// The oldest number that is kept.
     pub oldest: i64,
     /// The newest number.
@@ -36,9 +36,9 @@ pub struct Told {
 }
 
 impl Engine {
-    /// The first events after `after`, or the last ones that there are, at most `limit`. They may be fewer, or none, although
+    /// The first events after a number, or the last ones before it, at most `limit`. They may be fewer, or none, although
     /// there are more: one request looks at so many events only, whosever they are.
-    pub async fn events(&self, caller: &Caller, filter: &EventFilter, after: Option<i64>, limit: u32) -> Result<Told> {
+    pub async fn events(&self, caller: &Caller, filter: &EventFilter, way: Way, limit: u32) -> Result<Told> {
         let EventFilter { path, kind, operation } = filter.clone();
         let mut query = EventQuery {
             sees: policy::eyes(caller),
@@ -46,10 +46,10 @@ impl Engine {
             path: path.as_deref().map(place::of_entity),
             kind,
             operation,
-            way: after.map_or(Way::Before(i64::MAX), Way::After),
+            way,
             limit,
         };
-        let (mut events, mut upto, mut readings) = (Vec::new(), 0, 0);
+        let (mut events, mut readings) = (Vec::new(), 0);
         loop {
             let page = self.inner.store.events(&query).await?;
             let EventPage {
@@ -61,23 +61,23 @@ impl Engine {
             self.inner.told(newest);
             let found = self.shown(caller, filter, found).await?;
             readings += 1;
-            let is_done = if after.is_some() {
-                query.way = Way::After(reached);
-                (events, upto) = (found, reached);
-                !events.is_empty() || reached >= newest
-            } else {
-                query.way = Way::Before(reached);
-                if readings == 1 {
-                    upto = newest;
+            let is_done = match way {
+                Way::After(_) => {
+                    query.way = Way::After(reached);
+                    events = found;
+                    !events.is_empty() || reached >= newest
                 }
-                events.splice(0..0, found);
-                query.limit = limit.saturating_sub(u32::try_from(events.len()).unwrap_or(limit));
-                query.limit == 0 || reached <= oldest
+                Way::Before(_) => {
+                    query.way = Way::Before(reached);
+                    events.splice(0..0, found);
+                    query.limit = limit.saturating_sub(u32::try_from(events.len()).unwrap_or(limit));
+                    query.limit == 0 || reached <= oldest
+                }
             };
             if is_done || readings == READINGS {
                 return Ok(Told {
                     events,
-                    upto,
+                    reached,
                     oldest,
                     newest,
                 });

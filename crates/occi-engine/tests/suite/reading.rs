@@ -8,7 +8,7 @@ use occi_engine::{
     Caller, EngineConfig, EventFilter, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where,
 };
 use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
-use occi_store::{Commit, EntityRow, Store, Usage, Write};
+use occi_store::{Commit, EntityRow, Store, Usage, Way, Write};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -436,13 +436,14 @@ async fn who_sees_few_of_many_events_is_told_the_last_ones_and_how_far_was_looke
     on.compute().await;
     on.settled().await;
     let all = EventFilter::default();
-    let told = async |after: Option<i64>, number: u32| {
-        let told = on.engine.events(&caller(), &all, after, number).await.unwrap();
+    let told = async |way: Way, number: u32| {
+        let told = on.engine.events(&caller(), &all, way, number).await.unwrap();
         let numbers: Vec<_> = told.events.iter().map(|event| event.number).collect();
-        (numbers, told.upto)
+        (numbers, told.reached)
     };
-    let (own, last) = told(None, 100).await;
-    assert_eq!(own.last(), Some(&last));
+    let newest = Way::Before(i64::MAX);
+    let (own, _) = told(newest, 100).await;
+    let last = own[own.len() - 1];
     let others = |count: usize| Commit {
         writes: (0..count).map(|_| Write::ModelChanged(Some("blue".into()))).collect(),
         ..Commit::default()
@@ -450,21 +451,22 @@ async fn who_sees_few_of_many_events_is_told_the_last_ones_and_how_far_was_looke
     on.store.commit(others(25_000)).await.unwrap();
     on.made(storage()).await;
     on.settled().await;
-    let (both, newest) = told(None, 100).await;
+    let (both, _) = told(newest, 100).await;
+    let end = both[both.len() - 1];
     assert_eq!(both[..own.len()], own);
     assert!(both[own.len()] > last + 25_000);
-    assert_eq!(told(None, 1).await.0, both[both.len() - 1..]);
-    let (since, upto) = told(Some(last), 100).await;
+    assert_eq!(told(newest, 1).await, (vec![end], end));
     assert_eq!(
-        (&since[..], upto),
-        (&both[own.len()..], newest),
+        told(Way::After(last), 100).await,
+        (both[own.len()..].to_vec(), end),
         "no page is empty for what others do"
     );
     on.store.commit(others(110_000)).await.unwrap();
     assert_eq!(
-        told(None, 100).await.0,
-        [0; 0],
+        told(newest, 100).await,
+        (vec![], end + 10_001),
         "nor does one request look at everything"
     );
-    assert_eq!(told(Some(newest), 100).await, (vec![], newest + 100_000));
+    assert_eq!(told(Way::Before(end + 10_001), 100).await.0, both);
+    assert_eq!(told(Way::After(end), 100).await, (vec![], end + 100_000));
 }

@@ -124,26 +124,27 @@ pub(super) fn set_next(response: &mut Response<Body>, ask: &Ask, next: &[(&str, 
     if !media.is_json() {
         return;
     }
-    link_next(response, &ask.manners, &ask.path, &ask.query, next);
+    link(response, "next", &ask.manners, &ask.path, &ask.query, next);
 }
 
-/// The same for what has one rendering only.
-pub(super) fn link_next(
+/// Points to what was asked for, with other keys (RFC 8288).
+pub(super) fn link(
     response: &mut Response<Body>,
+    relation: &str,
     manners: &Manners,
     path: &str,
     asked: &Query,
-    next: &[(&str, String)],
+    keys: &[(&str, String)],
 ) {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    let stays = |key: &str| next.iter().all(|(name, _)| *name != key);
+    let stays = |key: &str| keys.iter().all(|(name, _)| *name != key);
     query.extend_pairs(asked.pairs().filter(|(key, _)| stays(key)));
-    query.extend_pairs(next);
+    query.extend_pairs(keys);
     let path = manners.base.absolute(path);
     set(
         response,
         header::LINK,
-        &format!("<{path}?{}>; rel=\"next\"", query.finish()),
+        &format!("<{path}?{}>; rel=\"{relation}\"", query.finish()),
     );
 }
 

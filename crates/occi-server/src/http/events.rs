@@ -20,7 +20,7 @@ use http::{Method, Response, StatusCode};
 use http_body_util::Either;
 use occi_engine::{Caller, EventFilter, Told};
 use occi_rendering::{MediaType, Rendered};
-use occi_store::EventRow;
+use occi_store::{EventRow, Way};
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -86,30 +86,32 @@ impl Visit<'_> {
             .map(|value| value.to_str().unwrap_or("none"))
             .filter(|last| !last.is_empty());
         let number = last.or_else(|| self.query.get("after"));
-        let number = number.map(|text| text.parse().ok().filter(|number| *number >= 0));
-        match number {
-            Some(None) => Err(Fault::bad_request(
-                "after, or Last-Event-ID, must be the number of an event",
-            )),
-            Some(number) => Ok(number),
-            None => Ok(None),
-        }
+        let number = number.map(number_of_event).transpose();
+        number.map_err(|_| Fault::bad_request("after, or Last-Event-ID, must be the number of an event"))
     }
 
     async fn page(self, filter: EventFilter, after: Option<i64>, media: MediaType) -> Result<Response<Body>, Fault> {
         let limit = self.service.page_limit();
         let number = self.query.get("number").map(str::parse::<u32>).transpose();
         let number = match number {
-            Ok(number) => number.unwrap_or_else(|| PAGE.min(limit)),
-            Err(_) => return Err(Fault::bad_request("number must be a whole number")),
+            Ok(Some(0)) | Err(_) => return Err(Fault::bad_request("number must be a whole number from 1")),
+            Ok(number) => number.unwrap_or(PAGE).min(limit),
         };
-        if number == 0 || number > limit {
-            return Err(Fault::bad_request(format!("number must be from 1 to {limit}")));
-        }
-        let told = self.service.engine.events(self.caller, &filter, after, number).await?;
-        if let Some(after) = after {
-            is_kept(after, &told)?;
-        }
+        let before = self.query.get("before").map(number_of_event).transpose();
+        let before = before.map_err(|_| Fault::bad_request("before must be the number of an event"))?;
+        let way = match (after, before) {
+            (Some(_), Some(_)) => return Err(Fault::bad_request("after and before exclude each other")),
+            (Some(after), None) => Way::After(after),
+            (None, before) => Way::Before(before.unwrap_or(i64::MAX)),
+        };
+        let told = self.service.engine.events(self.caller, &filter, way, number).await?;
+        let more = match way {
+            Way::After(after) => {
+                is_kept(after, &told)?;
+                (told.reached < told.newest).then_some(("next", "after"))
+            }
+            Way::Before(_) => (told.reached > told.oldest).then_some(("prev", "before")),
+        };
         let events = told
             .events
             .iter()
@@ -120,9 +122,9 @@ impl Visit<'_> {
             body: json!({ "events": events.collect::<Vec<_>>() }).to_string().into_bytes(),
         };
         let mut response = answer::rendered(StatusCode::OK, rendered);
-        if after.is_some() && told.upto < told.newest {
-            let next = [("after", told.upto.to_string()), ("number", number.to_string())];
-            answer::link_next(&mut response, self.manners, paths::EVENTS, self.query, &next);
+        if let Some((relation, key)) = more {
+            let keys = [(key, told.reached.to_string()), ("number", number.to_string())];
+            answer::link(&mut response, relation, self.manners, paths::EVENTS, self.query, &keys);
         }
         Ok(response)
     }
@@ -171,6 +173,10 @@ impl Visit<'_> {
         }
         Ok(response)
     }
+}
+
+fn number_of_event(text: &str) -> Result<i64, ()> {
+    text.parse().ok().filter(|number| *number >= 0).ok_or(())
 }
 
 /// Refuses a reader who has missed something that is kept no more, or who comes from another service's events.
@@ -239,7 +245,7 @@ impl Following {
             };
             // So slow that what it has not read is kept no more: it learns that when it comes back.
             is_kept(self.at, &told).ok()?;
-            self.at = told.upto;
+            self.at = told.reached;
             if let Some(last) = told.events.last() {
                 self.said = Some(last.number);
                 return Some(told.events.iter().map(|event| self.write(event)).collect());
@@ -252,7 +258,7 @@ impl Following {
         let told = self
             .service
             .engine
-            .events(&self.caller, &self.filter, Some(after), limit);
+            .events(&self.caller, &self.filter, Way::After(after), limit);
         Ok(told.await?)
     }
 

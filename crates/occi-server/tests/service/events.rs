@@ -2,9 +2,9 @@
 
 use crate::client::{Client, Raw};
 use crate::kinds::{COMPUTE, action, compute};
-use crate::occid::{Occid, Setup, wait_until};
+use crate::occid::{Occid, Setup, wait_for_all_operations, wait_until};
 use crate::postgres::on_postgres;
-use occi_store::{SqliteStore, Store};
+use occi_store::{Commit, SqliteStore, Store, Write};
 use rustix::process::Signal;
 use serde_json::Value as Json;
 use std::os::unix::net::UnixStream;
@@ -188,7 +188,14 @@ fn it_is_told_what_happens(admin: &Client) {
         link.contains(&format!("after={}", first + 1)) && link.contains("rel=\"next\""),
         "{link}"
     );
-    for bad in ["?after=x", "?number=0", "?kind=x", "?operation=x"] {
+    for bad in [
+        "?after=x",
+        "?before=x",
+        "?after=1&before=9",
+        "?number=0",
+        "?kind=x",
+        "?operation=x",
+    ] {
         json.get(&format!("/events{bad}")).expect(400);
     }
     admin.clone().with("Accept", "text/plain").get("/events").expect(406);
@@ -319,6 +326,56 @@ fn who_has_missed_what_is_kept_no_more_has_to_list_again() {
     assert!(stream.head()[0].contains(" 410 "));
     let left = json.get(&format!("/events?after={}", last - keep)).expect(200).json();
     assert_eq!(left["events"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_last_events_are_found_however_many_others_made_since() {
+    let occid = Setup::default().config("[engine]\npage_limit = 3").start();
+    let ann = occid.user("ann", &["--project", "physics"]);
+    occid.user("bob", &["--project", "chemistry"]);
+    for _ in 0..2 {
+        ann.make("/compute/", COMPUTE);
+    }
+    wait_for_all_operations(&ann);
+    let setup = occid.stop();
+    let store = SqliteStore::open(setup.data().join("occid.db")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let others = (0..110_000).map(|_| Write::ModelChanged(Some("chemistry".to_owned())));
+    let commit = Commit {
+        writes: others.collect(),
+        ..Commit::default()
+    };
+    runtime.block_on(store.commit(commit)).unwrap();
+    drop((store, runtime));
+    let occid = setup.start();
+    let ann = occid.client("ann", "ann").with("Accept", "application/json");
+    // Each as far as it looks, and the whole again from the other end.
+    let walk = |first: &str, rel: &str| -> Vec<Vec<u64>> {
+        let mut target = first.to_owned();
+        let mut pages = Vec::new();
+        loop {
+            let page = ann.get(&target).expect(200);
+            let events = page.json()["events"].as_array().unwrap().clone();
+            let number = |event: &Json| event["id"].as_str().unwrap().parse().unwrap();
+            pages.push(events.iter().map(number).collect());
+            let Some(link) = page.header("link") else { return pages };
+            let url = link.strip_prefix('<').unwrap();
+            let url = url.strip_suffix(&format!(">; rel=\"{rel}\"")).expect(link);
+            target = url[url.find("/events").unwrap()..].to_owned();
+        }
+    };
+    let mut back = walk("/events?number=1000", "prev");
+    assert!(
+        back[0].is_empty() && back.iter().all(|page| page.len() <= 3),
+        "{back:?}"
+    );
+    back.reverse();
+    let on = walk("/events?number=1000&after=0", "next");
+    assert_eq!(back.concat(), on.concat());
+    assert!(back.concat().len() > 3, "{back:?}");
 }
 
 #[test]
