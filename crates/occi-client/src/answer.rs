@@ -175,16 +175,21 @@ impl RawAnswer {
         }
     }
 
-    /// The path of the next page of a listing (RFC 8288).
+    /// The path of the next page of a listing.
     pub(crate) fn next_page(&self, endpoint: &Endpoint) -> Option<String> {
+        self.linked("next", endpoint)
+    }
+
+    /// The path of what is linked to it so (RFC 8288).
+    pub(crate) fn linked(&self, relation: &str, endpoint: &Endpoint) -> Option<String> {
         let link = self.header(header::LINK)?;
-        let next = link
-            .strip_suffix("; rel=\"next\"")?
+        let target = link
+            .strip_suffix(&format!("; rel=\"{relation}\""))?
             .strip_prefix('<')?
             .strip_suffix('>')?;
         // A server behind a proxy often calls itself by another name: it is asked where it was asked before.
-        endpoint.path_of(next).ok().or_else(|| {
-            let url = url::Url::parse(next).ok()?;
+        endpoint.path_of(target).ok().or_else(|| {
+            let url = url::Url::parse(target).ok()?;
             Some(format!("{}?{}", url.path(), url.query()?))
         })
     }

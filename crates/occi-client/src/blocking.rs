@@ -14,7 +14,7 @@ use crate::answer::{Created, Done, RawAnswer};
 use crate::client::{self, Builder};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::EventPage;
 use crate::model::Model;
 use crate::operation::Operation;
 use crate::request::{EventsOf, Listing, Request, Write};
@@ -247,11 +247,11 @@ impl Client {
         Ok(self.items(stream))
     }
 
-    /// The last events of an `occid`, at most so many, the oldest first.
+    /// The last events of an `occid`, at most so many, the oldest first; [`EventPage::more`] goes on.
     ///
     /// # Errors
     /// `Unsupported`: the server tells none.
-    pub fn events(&self, of: &EventsOf, number: u32) -> Result<Vec<Event>> {
+    pub fn events(&self, of: &EventsOf, number: u32) -> Result<EventPage> {
         self.runtime.block_on(self.client.events(of, number))
     }
 

@@ -96,7 +96,7 @@ pub use dialect::{Dialect, Version};
 pub use endpoint::Endpoint;
 pub use entity::{Entity, State};
 pub use error::{Error, ErrorKind, Result};
-pub use event::Event;
+pub use event::{Event, EventPage};
 pub use limits::Limits;
 pub use model::{Category, Model};
 pub use operation::{Operation, OperationState};

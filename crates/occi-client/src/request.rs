@@ -89,6 +89,8 @@ pub struct EventsOf {
     pub operation: Option<String>,
     /// Only what happened after the event of this number: of these the first, where there are more than were asked for.
     pub after: Option<u64>,
+    /// Only what happened before the event of this number: of these the last. A stream knows only what comes after.
+    pub before: Option<u64>,
 }
 
 impl EventsOf {
@@ -98,14 +100,17 @@ impl EventsOf {
             kind,
             operation,
             after,
+            before,
         } = self;
         let kind = kind.as_ref().map(ToString::to_string);
         let after = after.as_ref().map(ToString::to_string);
+        let before = before.as_ref().map(ToString::to_string);
         let all = [
             ("entity", entity.clone()),
             ("kind", kind),
             ("operation", operation.clone()),
             ("after", after),
+            ("before", before),
         ];
         all.into_iter()
             .filter_map(|(name, value)| Some((name, value?)))

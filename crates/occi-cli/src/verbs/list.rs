@@ -16,9 +16,9 @@ use std::str::FromStr;
 
 /// So many events are listed where nobody says how many.
 const EVENTS: usize = 100;
-/// So many are asked for at once, and so often.
+/// So many are asked for at once, and so many are looked through.
 const EVENT_PAGE: u32 = 1000;
-const EVENT_PAGES: u32 = 50;
+const EVENTS_SEEN: usize = 50_000;
 
 /// List what there is of a kind, of templates, of operations, or of what happened
 #[derive(Debug, Args)]
@@ -277,40 +277,24 @@ impl List {
             true => u32::try_from(wanted).unwrap_or(EVENT_PAGE).min(EVENT_PAGE),
             false => EVENT_PAGE,
         };
-        let mut page = session.client.events(&EventsOf::default(), number).await?;
-        let mut first = page.first().map_or(0, |event| event.number);
-        let mut is_all = page.len() < number as usize;
-        let mut found = Vec::new();
-        let (mut pages, mut span) = (1, u64::from(EVENT_PAGE));
+        let (mut found, mut seen) = (Vec::new(), 0);
+        let mut of = EventsOf::default();
         loop {
-            found.extend(page.iter().rev().map(Record::event).filter(&holds));
-            if is_all || found.len() >= wanted {
-                break;
+            let page = session.client.events(&of, number).await?;
+            // An empty page counts too, so that every server comes to an end.
+            seen += page.events.len().max(1);
+            found.extend(page.events.iter().rev().map(Record::event).filter(&holds));
+            match page.more {
+                Some(more) if found.len() < wanted => of = more,
+                _ => break,
             }
-            if pages == EVENT_PAGES {
+            if seen >= EVENTS_SEEN {
+                let first = of.before.unwrap_or_default();
                 session
                     .output
                     .note(format!("events before the number {first} have not been looked at"));
                 break;
             }
-            // Backwards, by the numbers.
-            let after = first.saturating_sub(span + 1);
-            let mut of = EventsOf::default();
-            of.after = Some(after);
-            pages += 1;
-            page = match session.client.events(&of, EVENT_PAGE).await {
-                // Those are kept no longer; younger ones may be.
-                Err(error) if error.status() == Some(410) && span > 1 => {
-                    span /= 2;
-                    page.clear();
-                    continue;
-                }
-                Err(error) if error.status() == Some(410) => break,
-                page => page?,
-            };
-            page.retain(|event| event.number < first);
-            is_all = after == 0;
-            first = after + 1;
         }
         found.truncate(wanted);
         let events = futures::stream::iter(found.into_iter().rev().map(Ok));

@@ -1,7 +1,7 @@
 //! Lists of which a part is wanted, what is watched for a time, and what is kept for the next time.
 
 use crate::person::Person;
-use crate::stub::{Seen, Stub, json, model, text, with};
+use crate::stub::{Seen, Stub, json, model, with};
 use axum::body::Body;
 use futures::StreamExt;
 use http::Response;
@@ -10,22 +10,29 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-/// An `occid` that keeps the events from 301 to 2500, of which two are old.
-fn keeps_events(seen: &Seen) -> Response<Body> {
+/// An `occid` that keeps the events from 301 on, of which 301, 400 and 20000 are old and those from 901 to 1900 others'. It tells
+/// 400 at once, and looks at no more than 600.
+fn keeps_events(newest: usize, seen: &Seen) -> Response<Body> {
     let Some(query) = seen.target.strip_prefix("/events?") else {
         return with(model(), "occid", "1");
     };
     let pairs: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let number = |name: &str| pairs.get(name).map(|number| number.parse::<usize>().unwrap());
-    let most = number("number").unwrap();
-    let numbers: Vec<_> = match number("after") {
-        _ if most > 1000 => return text(400, "too many"),
-        Some(after) if after < 300 => return with(text(410, "resync"), "occid", "1"),
-        Some(after) => (after + 1..=2500).take(most).collect(),
-        None => (2501 - most..=2500).collect(),
+    let before = number("before").unwrap_or(newest + 1);
+    let lowest = before.saturating_sub(600).max(301);
+    let own = (lowest..before).rev().filter(|number| !(901..=1900).contains(number));
+    let mut numbers: Vec<_> = own.take(number("number").unwrap().min(400)).collect();
+    numbers.reverse();
+    let reached = match numbers.len() {
+        400 => numbers[0],
+        _ => lowest,
     };
     let events = numbers.iter().map(|number| {
-        let title = if [301, 400].contains(number) { "old" } else { "new" };
+        let title = if [301, 400, 20_000].contains(number) {
+            "old"
+        } else {
+            "new"
+        };
         json!({
             "id": number.to_string(),
             "type": "occid.changed",
@@ -33,32 +40,45 @@ fn keeps_events(seen: &Seen) -> Response<Body> {
             "data": { "title": title },
         })
     });
-    with(
-        json(200, &json!({ "events": events.collect::<Vec<_>>() })),
-        "occid",
-        "1",
-    )
+    let page = json(200, &json!({ "events": events.collect::<Vec<_>>() }));
+    let page = match reached {
+        301 => page,
+        _ => with(
+            page,
+            "link",
+            &format!("</events?number=400&before={reached}>; rel=\"prev\""),
+        ),
+    };
+    with(page, "occid", "1")
 }
 
 pub(crate) async fn events() {
     let person = Person::new();
-    let stub = Stub::start(keeps_events).await;
-    for (options, count, first) in [
-        ("", 100, Some("2401")),
-        ("--limit 1", 1, Some("2500")),
-        ("--limit 1500", 1500, Some("1001")),
-        ("--limit 5000", 2200, Some("301")),
-        ("--filter title=old", 2, Some("301")),
-        ("--filter title=old --limit 1", 1, Some("400")),
-        ("--filter title=none", 0, None),
-        ("--sort number --limit 3", 3, Some("301")),
-        ("--sort -number --limit 3", 3, Some("2500")),
-        ("--sort number", 100, Some("2401")),
+    let few = Stub::start(|seen| keeps_events(2500, seen)).await;
+    let many = Stub::start(|seen| keeps_events(60_300, seen)).await;
+    for (stub, options, count, first, note) in [
+        (&few, "", 100, Some("2401"), ""),
+        (&few, "--limit 1", 1, Some("2500"), ""),
+        (&few, "--limit 700", 700, Some("801"), ""),
+        (&few, "--limit 5000", 1200, Some("301"), ""),
+        (&few, "--filter title=old", 2, Some("301"), ""),
+        (&few, "--filter title=old --limit 1", 1, Some("400"), ""),
+        (&few, "--filter title=none", 0, None, ""),
+        (&few, "--sort number --limit 3", 3, Some("301"), ""),
+        (&few, "--sort -number --limit 3", 3, Some("2500"), ""),
+        (&few, "--sort number", 100, Some("2401"), ""),
+        (&many, "--filter title=old", 1, Some("20000"), "before the number 10301"),
     ] {
         let line = format!("--endpoint {} list event {options} -o jsonpath=$[*].number", stub.url);
-        let listed = person.good(&line).await;
-        let numbers: Vec<_> = listed.lines().collect();
+        let listed = person.occi(&line).await;
+        assert_eq!(listed.code, Some(0), "{options}: {}", listed.err);
+        let numbers: Vec<_> = listed.out.lines().collect();
         assert_eq!((numbers.len(), numbers.first().copied()), (count, first), "{options}");
+        assert!(
+            listed.err.contains(note) && listed.err.is_empty() == note.is_empty(),
+            "{options}: {}",
+            listed.err
+        );
     }
 }
 

@@ -499,7 +499,7 @@ fn names() {
 }
 
 fn below() {
-    let person = Person::at(Occid::with("[http]\nbase_path = \"/occi\"\n"));
+    let person = Person::at(Occid::with("[http]\nbase_path = \"/occi\"\n[engine]\npage_limit = 2\n"));
     person.reads("occi create compute web1 --wait && occi create storage data --size 1G --wait");
     let place = person.reads("occi list -o name --filter title=web1");
     assert!(place.starts_with("/occi/compute/"), "{place}");

@@ -3,7 +3,7 @@
 use super::Client;
 use super::exchange::AsItIs;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::EventPage;
 use crate::model::Model;
 use crate::request::EventsOf;
 use crate::retry::Retries;
@@ -29,7 +29,7 @@ type Frames = BoxStream<'static, Result<Bytes>>;
 
 /// Says when it is time to look again.
 ///
-/// It says less than [`Event`]s do, and so nothing can be missed: whoever looks whenever it says so, which is first when
+/// It says less than [`Event`](crate::Event)s do, and so nothing can be missed: whoever looks whenever it says so, which is first when
 /// the server begins to tell, has seen everything. A stream that breaks is asked for again, at ever longer intervals;
 /// until it is there, and with servers that tell nothing, one has to look now and then.
 // Without `Last-Event-ID`: what was missed in between is seen by the look after the next beginning, in one question. To be
@@ -63,10 +63,11 @@ impl Debug for News {
 
 impl Client {
     /// The last events of an `occid`, at most so many, the oldest first; with [`EventsOf::after`] the first after that one.
+    /// A server has a limit of its own, and looks at so many events only: [`EventPage::more`] goes on.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]: the server tells none. [`ErrorKind::NotFound`]: it keeps none that old.
-    pub async fn events(&self, of: &EventsOf, number: u32) -> Result<Vec<Event>> {
+    pub async fn events(&self, of: &EventsOf, number: u32) -> Result<EventPage> {
         // What answers is known then.
         self.model().await?;
         let unsupported = || {
@@ -80,7 +81,7 @@ impl Client {
         let answer = self.exchange_whole(request).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Err(unsupported()),
-            _ => Event::read_list(&self.judged(answer)?, self.endpoint()),
+            _ => EventPage::read(&self.judged(answer)?, of, self.endpoint()),
         }
     }
 

@@ -478,7 +478,23 @@ async fn news() {
         .wait_for(&location, &Until::Up, &Patience::default(), |_| {})
         .await;
     assert!(up.unwrap().is_some());
-    let events = client.events(&of, 50).await.unwrap();
+    let page = client.events(&of, 5000).await.unwrap();
+    assert_eq!(page.more, None, "that is all");
+    let events = page.events;
+    let (mut asked, mut back) = (Some(of.clone()), Vec::new());
+    while let Some(of) = asked {
+        let page = client.events(&of, 1).await.unwrap();
+        back.splice(0..0, page.events);
+        asked = page.more;
+    }
+    assert_eq!(back, events);
+    of.after = Some(events[0].number);
+    let mut on = client.events(&of, 1).await.unwrap();
+    assert_eq!(on.events, events[1..2]);
+    while let Some(of) = on.more {
+        on = client.events(&of, 1).await.unwrap();
+        assert!(on.events.iter().all(|event| event.number > events[1].number));
+    }
     let first = &events[0];
     assert_eq!(
         (first.what.as_str(), first.entity.as_ref()),
