@@ -116,3 +116,41 @@ pub(crate) fn links_between_the_same_ends_are_told_apart() {
     assert!(addresses().contains("10.1.0.7"));
     assert_eq!(world.good("diff -f bare.yaml"), "nothing differs\n");
 }
+
+pub(crate) fn a_link_of_a_machine_is_none_that_stands_alone() {
+    let world = World::new();
+    world.good("create network lan --address 10.1.0.0/24 --wait");
+    let seven = "  address: 10.1.0.7\n";
+    let alone = |more: &str| format!("- networkinterface:\n  source: web1\n  target: lan\n{more}");
+    let file = |networks: &str, alone: &str| format!("- compute: web1\n  networks: [{networks}]\n{alone}");
+    world.file("web.yaml", &file("", &alone(seven)));
+    world.good("apply -f web.yaml");
+    // What the one says is not what the other takes.
+    world.file("web.yaml", &file("lan", &alone(seven)));
+    let would = world.good("apply -f web.yaml --dry-run");
+    assert!(would.contains("+     networkinterface to lan\n"), "{would}");
+    world.good("apply -f web.yaml --yes");
+    for (networks, more) in [
+        ("lan", seven),
+        ("{network: lan, address: 10.1.0.7}", ""),
+        ("{network: lan, address: 10.1.0.7}, lan", ""),
+    ] {
+        let text = file(networks, &alone(more));
+        world.file("web.yaml", &text);
+        let would = world.good("apply -f web.yaml --dry-run");
+        let expected = match networks.ends_with(", lan") {
+            true => "+ networkinterface web1 to lan\n",
+            false => "nothing differs\n",
+        };
+        assert_eq!(would, expected, "{text}");
+    }
+    // What is a link of the machine does not become what stands alone.
+    world.file("web.yaml", &file("{network: lan, address: 10.1.0.7}", ""));
+    world.good("apply -f web.yaml --yes");
+    world.file(
+        "web.yaml",
+        &file("{network: lan, address: 10.1.0.7}", &alone("  address: 10.1.0.9\n")),
+    );
+    let would = world.good("apply -f web.yaml --dry-run");
+    assert!(would.starts_with("+ networkinterface web1 to lan\n"), "{would}");
+}

@@ -32,6 +32,10 @@ fn main() -> ExitCode {
         })
     };
     let mut trials = vec![
+        trial(
+            "a_link_of_a_machine_is_none_that_stands_alone",
+            attach::a_link_of_a_machine_is_none_that_stands_alone,
+        ),
         trial("links_come_and_go_by_name", attach::links_come_and_go_by_name),
         trial(
             "what_is_missing_is_made_in_order_and_then_nothing_differs",

@@ -1,6 +1,6 @@
 //! What lies between what is there and what shall be there.
 
-use super::found::{Known, Where, location, paired};
+use super::found::{Known, location, paired};
 use super::node::Place;
 use super::thing::{Body, Link, Thing, is_template_of};
 use crate::failure::{Exit, Failure, Result};
@@ -222,10 +222,30 @@ fn body_difference(
     Ok(send)
 }
 
+/// What each link of a resource in the files could be on the server: its number, itself, and that.
+pub(super) fn could_be<'k>(
+    one: &'k Known,
+    now: &'k Entity,
+    known: &'k [Known],
+    model: &'k Model,
+) -> impl Iterator<Item = (usize, &'k Link, &'k Entity)> {
+    let links = one.thing.links.iter().zip(&one.links).enumerate();
+    links.flat_map(move |(number, (link, to))| {
+        let location = location(to, known);
+        let is_meant = move |is: &&Entity| {
+            let leads_there = location.as_deref().is_some_and(|location| leads_to(is, location));
+            leads_there && is_of(is, link.kind.as_str(), model)
+        };
+        now.links.iter().filter(is_meant).map(move |is| (number, link, is))
+    })
+}
+
 fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, change: &mut Change) -> Result<()> {
-    let could_be = |is: &Entity, link: &Link, to: &Where| {
-        let leads_there = location(to, known).is_some_and(|location| leads_to(is, &location));
-        leads_there && is_of(is, link.kind.as_str(), model)
+    // A link that stands alone in the files is wanted too, and is none of these.
+    let stands_alone = |is: &Entity| {
+        known.iter().any(|other| {
+            other.thing.ends.is_some() && other.now.as_ref().is_some_and(|now| now.location == is.location)
+        })
     };
     let refuse = |link: &Link, what: &str, is: &Entity| {
         let name = format!("{}: {}", one.thing.name(), link_name(link));
@@ -236,18 +256,15 @@ fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, c
         let body = body_difference(&link.body, is, model, &mut lines, &format!("{}: ", link_name(link)))?;
         Ok::<_, String>((lines, body))
     };
-    let wanted = || one.thing.links.iter().zip(&one.links).enumerate();
-    let choices = wanted().flat_map(|(number, (link, to))| {
-        let could_be = now.links.iter().filter(move |is| could_be(is, link, to));
-        could_be.filter_map(move |is| Some((distance(&link.body, is, model)?, number, is)))
-    });
+    let choices = could_be(one, now, known, model).filter(|(.., is)| !stands_alone(is));
+    let choices = choices.filter_map(|(number, link, is)| Some((distance(&link.body, is, model)?, number, is)));
     let paired = paired(choices.collect());
-    let is_left = |is: &&Entity| paired.values().all(|other| other.location != is.location);
+    let is_left = |is: &&Entity| !stands_alone(is) && paired.values().all(|other| other.location != is.location);
     let left: Vec<&Entity> = now.links.iter().filter(is_left).collect();
     let mut missing = Vec::new();
-    for (number, (link, to)) in wanted() {
+    for (number, link) in one.thing.links.iter().enumerate() {
         let Some(is) = paired.get(&number) else {
-            missing.push((number, link, to));
+            missing.push((number, link));
             continue;
         };
         let (lines, body) = difference(is, link).map_err(|what| refuse(link, &what, is))?;
@@ -259,9 +276,10 @@ fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, c
             });
         }
     }
-    for (number, link, to) in missing {
-        let other = left.iter().find(|is| could_be(is, link, to));
-        if let Some(is) = other
+    for (number, link) in missing {
+        let mut others = could_be(one, now, known, model).filter(|(at, ..)| *at == number);
+        let other = others.find(|(.., is)| left.iter().any(|left| left.location == is.location));
+        if let Some((.., is)) = other
             && let Err(what) = difference(is, link)
         {
             return Err(refuse(link, &what, is));
@@ -269,15 +287,8 @@ fn links_difference(one: &Known, now: &Entity, known: &[Known], model: &Model, c
         change.lines.push(link_line(link));
         change.steps.push(Step::Attach(number));
     }
-    // A link that stands alone in the files is wanted too.
-    let is_wanted = |is: &Entity| {
-        known.iter().any(|other| {
-            other.thing.ends.is_some() && other.now.as_ref().is_some_and(|now| now.location == is.location)
-        })
-    };
     for is in left {
-        let is_whole = one.thing.whole.iter().any(|kind| is_of(is, kind, model));
-        if is_whole && !is_wanted(is) {
+        if one.thing.whole.iter().any(|kind| is_of(is, kind, model)) {
             let target = is.target.as_deref().unwrap_or_default();
             let other = known
                 .iter()
@@ -320,7 +331,7 @@ fn words(name: &AttributeName, value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::apply::found::order;
+    use crate::verbs::apply::found::{Where, order};
     use crate::verbs::apply::node::Node;
     use crate::verbs::apply::reader;
     use crate::verbs::apply::thing::End;

@@ -1,15 +1,15 @@
 //! What the files name, as it is on the server, and the order in which it can be made.
 
-use super::difference::distance;
+use super::difference::{could_be, distance};
 use super::node::Place;
-use super::thing::{Body, End, Thing, at};
+use super::thing::{Body, End, Link, Thing, at};
 use crate::failure::Result;
 use crate::names::{Among, TITLE, only_with};
 use crate::session::Session;
 use crate::verbs::attach::{leads_to, links_of};
 use futures::TryStreamExt;
 use occi_client::{Entity, ErrorKind, Listing, Model, TypeId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The end of a link, found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,69 +84,34 @@ pub(super) async fn find(things: Vec<Thing>, session: &Session) -> Result<Vec<Kn
             now,
         });
     }
-    // Links are found where they start.
-    let model = session.model().await?;
-    let mut alone = Vec::new();
-    for (number, one) in known.iter().enumerate() {
-        if let Some(ends) = &one.ends {
-            alone.push((number, finding.between(ends, &one.thing, &known).await?));
-        }
-    }
-    let choices = alone.iter().flat_map(|(number, links)| {
-        let thing = &known[*number].thing;
-        let choice = |link| Some((nearness(thing, link, &model)?, *number, link));
-        links.iter().filter_map(choice)
-    });
-    for (number, link) in paired(choices.collect()) {
-        known[number].now = Some(link.clone());
-    }
-    for (number, mut links) in alone {
-        if known[number].now.is_some() {
-            continue;
-        }
-        // Of those that say nothing, each could be another.
-        let held = |link: &Entity, firmly: bool| {
-            known.iter().any(|other| {
-                let thing = &other.thing;
-                let says_nothing = thing.title.is_none() && thing.id.is_none() && thing.body == Body::default();
-                let is_it = other.now.as_ref().is_some_and(|now| now.location == link.location);
-                is_it && !(firmly && says_nothing)
-            })
-        };
-        if links.iter().all(|link| held(link, false)) {
-            continue;
-        }
-        links.retain(|link| !held(link, true));
-        if links.len() > 1 {
-            let thing = &known[number].thing;
-            let message = format!("{} could be any of {} between its ends", thing.name(), links.len());
-            let mut failure = thing.place.refuse(message);
-            failure.hints = links.iter().map(|link| format!("- {}", link.location)).collect();
-            return Err(failure);
-        }
-        known[number].now = links.pop();
-    }
+    finding.alone(&mut known).await?;
     Ok(known)
 }
 
 /// Which link each has, and each is that of one: first of the choices that are least.
-pub(super) fn paired<K: Ord>(mut choices: Vec<(K, usize, &Entity)>) -> BTreeMap<usize, &Entity> {
+pub(super) fn paired<K: Ord, W: Ord>(mut choices: Vec<(K, W, &Entity)>) -> BTreeMap<W, &Entity> {
     choices.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-    let mut paired = BTreeMap::<usize, &Entity>::new();
-    for (_, number, link) in choices {
-        if paired.values().all(|other| other.location != link.location) {
-            paired.entry(number).or_insert(link);
+    let (mut paired, mut taken) = (BTreeMap::new(), HashSet::new());
+    for (_, whose, link) in choices {
+        if !paired.contains_key(&whose) && taken.insert(link.location.as_str()) {
+            paired.insert(whose, link);
         }
     }
     paired
 }
 
-/// How well a link is that of a thing, the least best: by its id, by its title, or because it is as it shall be. If by none,
-/// it may be another's.
-fn nearness(thing: &Thing, link: &Entity, model: &Model) -> Option<impl Ord + use<>> {
-    let is_by_id = thing.id.as_deref() == Some(link.id.as_str());
-    let is_by_title = thing.title.is_some() && thing.title.as_deref() == link.title();
-    let distance = distance(&thing.body, link, model);
+/// How well a link is what is looked for, the least best: by its id, by its title, or because it is as it shall be. If by
+/// none, it may be another's.
+fn nearness(
+    id: Option<&str>,
+    title: Option<&str>,
+    body: &Body,
+    is: &Entity,
+    model: &Model,
+) -> Option<impl Ord + use<>> {
+    let is_by_id = id == Some(is.id.as_str());
+    let is_by_title = title.is_some() && title == is.title();
+    let distance = distance(body, is, model);
     let is_so = distance.is_some_and(|(changes, _)| changes == 0);
     // What is named is meant, even if it cannot become so.
     (is_by_id || is_by_title || is_so).then_some((!is_by_id, !is_by_title, distance.is_none(), distance))
@@ -256,6 +221,75 @@ impl Finding<'_> {
     async fn whole(&self, mut entity: Entity) -> Result<Entity> {
         entity.links = links_of(&entity, self.session).await?;
         Ok(entity)
+    }
+
+    /// The links that stand alone, where they start. What is one of a resource's own is none of them.
+    ///
+    /// # Errors
+    /// One could be any of several.
+    async fn alone(&self, known: &mut [Known]) -> Result<()> {
+        let model = self.session.model().await?;
+        let mut alone = Vec::new();
+        for (number, one) in known.iter().enumerate() {
+            if let Some(ends) = &one.ends {
+                alone.push((number, self.between(ends, &one.thing, known).await?));
+            }
+        }
+        let mut choices = Vec::new();
+        for (number, one) in known.iter().enumerate() {
+            let own = one.now.iter().flat_map(|now| could_be(one, now, known, &model));
+            let choice = |(at, link, is): (usize, &Link, _)| {
+                Some((nearness(None, None, &link.body, is, &model)?, (number, Some(at)), is))
+            };
+            choices.extend(own.filter_map(choice));
+        }
+        for (number, links) in &alone {
+            let Thing { id, title, body, .. } = &known[*number].thing;
+            let nearness = |is| nearness(id.as_deref(), title.as_deref(), body, is, &model);
+            let choice = |is| Some((nearness(is)?, (*number, None), is));
+            choices.extend(links.iter().filter_map(choice));
+        }
+        let paired: Vec<_> = paired(choices)
+            .into_iter()
+            .map(|(whose, link)| (whose, link.clone()))
+            .collect();
+        // What is taken, and whether by what says nothing and could as well be another.
+        let mut taken = Vec::new();
+        for ((number, own), link) in paired {
+            let one = &mut known[number];
+            let Thing {
+                id, title, body, links, ..
+            } = &one.thing;
+            let says_nothing = match own {
+                Some(own) => links[own].body == Body::default(),
+                None => id.is_none() && title.is_none() && *body == Body::default(),
+            };
+            taken.push((link.location.clone(), says_nothing));
+            if own.is_none() {
+                one.now = Some(link);
+            }
+        }
+        for (number, mut links) in alone {
+            let one = &mut known[number];
+            let is_taken = |link: &Entity| taken.iter().any(|(location, _)| *location == link.location);
+            if one.now.is_some() || links.iter().all(is_taken) {
+                continue;
+            }
+            let is_anothers = |link: &Entity| {
+                let mut taken = taken.iter();
+                taken.any(|(location, says_nothing)| *location == link.location && !says_nothing)
+            };
+            links.retain(|link| !is_anothers(link));
+            if links.len() > 1 {
+                let message = format!("{} could be any of {} between its ends", one.thing.name(), links.len());
+                let mut failure = one.thing.place.refuse(message);
+                failure.hints = links.iter().map(|link| format!("- {}", link.location)).collect();
+                return Err(failure);
+            }
+            taken.extend(links.iter().map(|link| (link.location.clone(), false)));
+            one.now = links.pop();
+        }
+        Ok(())
     }
 
     /// The links of its kind between its ends.
