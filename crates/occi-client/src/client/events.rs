@@ -29,9 +29,9 @@ type Frames = BoxStream<'static, Result<Bytes>>;
 
 /// Says when it is time to look again.
 ///
-/// It says less than [`Event`](crate::Event)s do, and so nothing can be missed: whoever looks whenever it says so, which is first when
-/// the server begins to tell, has seen everything. A stream that breaks is asked for again, at ever longer intervals;
-/// until it is there, and with servers that tell nothing, one has to look now and then.
+/// It says less than [`Event`](crate::Event)s do, and so nothing can be missed: whoever looks whenever it says so, which
+/// is first when the server begins to tell, has seen everything. A stream that breaks is asked for again, at ever longer
+/// intervals; until it is there, and with servers that tell nothing, one has to look now and then.
 // Without `Last-Event-ID`: what was missed in between is seen by the look after the next beginning, in one question. To be
 // told of it instead would take the number of the last event, and the same look all the same where the server keeps so
 // much no more (410).

@@ -121,7 +121,7 @@ section! {
     operation_deadline: Span = Span::seconds(600);
     /// How often the engines are asked for what is there.
     refresh_interval: Span = Span::seconds(30);
-    /// The most entities on a page; a larger number is answered 413.
+    /// The most on a page; a larger number is answered 413, and cut where events are asked for.
     page_limit: u32 = 1000;
     /// The memory for answers that are ready to be sent, and for what must be known to send them.
     answer_cache: Size = Size(64 << 20);
