@@ -143,7 +143,9 @@ impl From<Error> for Failure {
         if let Some(operation) = error.operation() {
             failure.hints.push(format!("see: occi show {operation}"));
         }
-        if let Some(id) = error.request_id() {
+        // What is no fault of the server is in no log that it keeps unasked.
+        let is_its_fault = matches!(error.status(), Some(500 | 502 | 504 | 507));
+        if let Some(id) = error.request_id().filter(|_| is_its_fault) {
             failure.hints.push(format!("the server's log knows it as {id}"));
         }
         failure

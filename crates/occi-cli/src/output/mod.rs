@@ -248,14 +248,22 @@ impl Output {
         flushed(out, written)
     }
 
-    /// Bytes as they are; on a terminal, as lines.
+    /// Bytes as they are, on a terminal too.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        let written = match out.is_terminal() {
-            true => out.write_all(words::lines(&String::from_utf8_lossy(bytes)).as_bytes()),
-            false => out.write_all(bytes),
-        };
+        let written = out.write_all(bytes);
         flushed(out, written)
+    }
+
+    /// What a server said, as it is; on a terminal, as lines.
+    pub(crate) fn said(&self, bytes: &[u8]) -> Result<()> {
+        match std::io::stdout().is_terminal() {
+            true => {
+                let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+                self.bytes(words::lines(&text).as_bytes())
+            }
+            false => self.bytes(bytes),
+        }
     }
 }
 

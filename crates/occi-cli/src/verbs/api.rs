@@ -85,7 +85,7 @@ impl Api {
             let text = masked_answer(format!("{text}\n").as_bytes());
             session.output.text(&String::from_utf8_lossy(&text))?;
         }
-        session.output.bytes(&masked_answer(&answer.body))?;
+        session.output.said(&masked_answer(&answer.body))?;
         if answer.status.is_client_error() || answer.status.is_server_error() {
             let exit = Exit::of(ErrorKind::of_status(answer.status.as_u16()), true);
             return Err(Failure::new(exit, format!("the server answered {}", answer.status)));

@@ -93,6 +93,11 @@ fn scripts() {
     assert!(shown.wait().unwrap().success());
     terminal.shows("seen");
     assert!(!terminal.screen().contains("title"), "{:?}", terminal.screen());
+    assert!(!terminal.screen().contains('\u{fffd}'), "{:?}", terminal.screen());
+    // Unless that is asked for.
+    let mut raw = terminal.run(&world, "log web1 --raw");
+    assert!(raw.wait().unwrap().success());
+    terminal.shows("\u{1b}]0;title\u{7}seen");
 }
 
 fn terminal() {

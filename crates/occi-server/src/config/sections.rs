@@ -98,7 +98,7 @@ section! {
     filter: String = "info".to_owned();
     /// text or json.
     format: String = "text".to_owned();
-    /// A line for every request.
+    /// A line for every request, not only for those that failed.
     access: bool = false;
 }
 

@@ -592,7 +592,7 @@ impl Door for Service {
         let (head, body) = request.into_parts();
         let method = head.method.clone();
         let wishes = Wishes::read(&head.headers);
-        let path = self.access_log.then(|| head.uri.path().to_owned());
+        let uri = head.uri.clone();
         let mut trace = Trace {
             request_id: self.request_id(&head.headers),
             route: RouteClass::None,
@@ -623,13 +623,14 @@ impl Door for Service {
         }
         let took = started.elapsed();
         self.meters.answered(trace.route, &method, response.status(), took);
-        if let Some(path) = path {
+        // By this line somebody who was told the id of a failed request finds what the log says above it.
+        if self.access_log || is_failure(response.status()) {
             tracing::info!(
                 target: "occid::access",
                 principal = trace.principal.as_deref().map(|principal| principal.name.as_str()),
                 %peer,
                 %method,
-                path,
+                path = uri.path(),
                 status = response.status().as_u16(),
                 request.id = trace.request_id.to_str().unwrap_or_default(),
                 duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
@@ -638,6 +639,11 @@ impl Door for Service {
         }
         response
     }
+}
+
+/// The service or an engine failed, rather than that it will not, cannot, or has no room now.
+fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() && !matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// There are too many of `what` already.
