@@ -61,6 +61,8 @@ pub(crate) struct Failure {
     pub(crate) hints: Vec<String>,
     /// The connection ended in the middle of an answer.
     pub(crate) is_broken_off: bool,
+    /// The server does not offer this, now or later.
+    pub(crate) is_unsupported: bool,
     /// All the same the server may have done what was asked for, or has.
     pub(crate) may_have_happened: bool,
 }
@@ -72,6 +74,7 @@ impl Failure {
             message: message.into(),
             hints: Vec::new(),
             is_broken_off: false,
+            is_unsupported: false,
             may_have_happened: false,
         }
     }
@@ -122,6 +125,7 @@ impl From<Error> for Failure {
         let exit = Exit::of(error.kind(), error.status().is_some());
         let mut failure = Self::new(exit, error.message());
         failure.is_broken_off = error.is_broken_off();
+        failure.is_unsupported = error.status() == Some(501);
         failure.may_have_happened = error.may_have_happened();
         failure.hints.extend(error.hint().map(str::to_owned));
         if error.wants_authority() {

@@ -4,7 +4,8 @@ use crate::world::{World, said};
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDiGZw5z0X7x3u3o4m6vC8cM1rJq4Q6p3fC7yqz0a3bT me@example.org\n";
+pub(crate) const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDiGZw5z0X7x3u3o4m6vC8cM1rJq4Q6p3fC7yqz0a3bT me@example.org\n";
 
 /// Machines first: the order is for the program to find.
 const WEB: &str = r##"
@@ -27,6 +28,14 @@ const WEB: &str = r##"
   size: 10G
 - network: dmz
 "##;
+
+/// That of `docs/apply.md`.
+pub(crate) fn example() -> String {
+    let document = include_str!("../../../../docs/apply.md");
+    let mut parts = document.split("```");
+    let example = parts.find_map(|part| part.strip_prefix("yaml\n"));
+    example.expect("an example").to_owned()
+}
 
 /// The methods of the requests that a command sends.
 pub(crate) fn methods(world: &World, line: &str) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! `occi apply` with real machines: the qemu engine and the demonstration guest.
 
+use crate::files::KEY;
 use crate::world::World;
 use occi_backend_qemu::process::Process;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ struct Lab(World);
 impl Drop for Lab {
     fn drop(&mut self) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let _entered = runtime.enter();
         let mut left = vec![self.0.path("data")];
         while let Some(directory) = left.pop() {
             if let Ok(Some(process)) = Process::recorded(&directory) {
@@ -48,10 +50,62 @@ impl Drop for Lab {
     }
 }
 
+impl Lab {
+    fn new() -> Self {
+        let images = images().expect("images");
+        let config = format!("[backend.qemu]\nimages = [{images:?}]\n");
+        Self(World::with(&["--backend", "qemu"], &config))
+    }
+}
+
+pub(crate) fn what_the_server_cannot_change_is_left_and_the_rest_done() {
+    let lab = Lab::new();
+    let world = &lab.0;
+    world.file("id.pub", KEY);
+    let example = crate::files::example();
+    world.file("web.yaml", &example);
+    world.good("apply -f web.yaml");
+    assert_eq!(world.good("apply -f web.yaml"), "nothing differs\n");
+
+    // The ephemeral disk of the size has the name, and what is there keeps its own.
+    let wish = example.replace("volumes: [data]", "volumes: [{storage: data, device: /dev/vdb}]");
+    assert_ne!(wish, example);
+    let wish = format!(
+        "{wish}  summary: first\n- network: more\n- storage: next\n  size: 64M\n\
+         - storagelink: on\n  source: compute/web1\n  target: next\n"
+    );
+    world.file("web.yaml", &wish);
+    for far in [
+        &["  done: network more, storage next\n", "  done in part: compute web1\n"][..],
+        &["  not done: compute web1, storagelink on\n"],
+    ] {
+        let left = world.occi("apply -f web.yaml");
+        assert_eq!(left.code, Some(1), "{left:?}");
+        for words in [
+            "error: compute web1: the backend \"qemu\" does not change occi.storagelink.deviceid of an existing storagelink\n",
+            "  leave it out of the file, or take the link away and apply again: occi delete /storagelink/",
+        ]
+        .iter()
+        .chain(far)
+        {
+            assert!(left.err.contains(words), "{words}: {left:?}");
+        }
+        assert!(!left.err.contains("goes on"), "{left:?}");
+    }
+    let told = world.occi("apply -f web.yaml -o csv");
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(
+        told.out.lines().skip(1).all(|line| line.starts_with("none,")),
+        "{told:?}"
+    );
+
+    world.file("web.yaml", &wish.replace("{storage: data, device: /dev/vdb}", "data"));
+    world.good("apply -f web.yaml");
+    assert_eq!(world.good("diff -f web.yaml"), "nothing differs\n");
+}
+
 pub(crate) fn a_network_a_volume_and_two_machines_are_there_after_one_file() {
-    let images = images().expect("images");
-    let config = format!("[backend.qemu]\nimages = [{images:?}]\n");
-    let lab = Lab(World::with(&["--backend", "qemu"], &config));
+    let lab = Lab::new();
     let world = &lab.0;
     world.file("lab.yaml", LAB);
 

@@ -80,10 +80,16 @@ fn main() -> ExitCode {
     if let Some(why) = &ignored {
         println!("skipped: {why}");
     }
-    let real = trial(
-        "a_network_a_volume_and_two_machines_are_there_after_one_file",
-        machines::a_network_a_volume_and_two_machines_are_there_after_one_file,
-    );
-    trials.push(real.with_ignored_flag(ignored.is_some()));
+    let real = [
+        trial(
+            "a_network_a_volume_and_two_machines_are_there_after_one_file",
+            machines::a_network_a_volume_and_two_machines_are_there_after_one_file,
+        ),
+        trial(
+            "what_the_server_cannot_change_is_left_and_the_rest_done",
+            machines::what_the_server_cannot_change_is_left_and_the_rest_done,
+        ),
+    ];
+    trials.extend(real.map(|trial| trial.with_ignored_flag(ignored.is_some())));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

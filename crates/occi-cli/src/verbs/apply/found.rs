@@ -32,7 +32,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn refers_to(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn refers_to(&self) -> impl Iterator<Item = usize> {
         let ends = self.ends.iter().flat_map(|(source, target)| [source, target]);
         self.links.iter().chain(ends).filter_map(|end| match end {
             Where::Thing(other) => Some(*other),

@@ -50,7 +50,7 @@ A file is a list of things by kind and title:
   - compute: web1
     os: tiny
     networks: [lan]
-    volumes: [{storage: data, device: /dev/vdb}]")]
+    volumes: [data]")]
 pub(crate) struct Apply {
     #[command(flatten)]
     files: Files,

@@ -14,7 +14,8 @@ use occi_client::{AttributeName, Entity, EntityDraft, Input, TypeId, Until, Writ
 /// Carries a plan out. What is taken away is taken first: somebody else in the files may want it.
 ///
 /// # Errors
-/// Something failed: nothing more is done then, and what has been done is said.
+/// Something failed: nothing more is done then, and what has been done is said. What the server does not offer is left, with
+/// what refers to it, and fails in the end.
 pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) -> Result<()> {
     let mut work = Work {
         locations: plan
@@ -28,40 +29,45 @@ pub(super) async fn carry_out(plan: &Plan, waiting: Waiting, session: &Session) 
     };
     let is_detach = |step: &&Step| matches!(step, Step::Detach(_));
     let mut done = Done::default();
-    is_so_far(done.far(plan));
-    for (number, one, change) in plan.open() {
-        for step in change.steps.iter().filter(is_detach) {
-            let stepped = work.step(number, step).await;
-            stepped.map_err(|failure| done.stopped(plan, about(failure, one)))?;
-            done.begun(number, plan);
-        }
-        if change.steps.iter().all(|step| is_detach(&step)) {
-            done.whole(number, &work)?;
+    is_so_far(done.goes_on(plan));
+    for takes_away in [true, false] {
+        for (number, one, change) in plan.open() {
+            if done.whole.contains(&number) {
+                continue;
+            }
+            if one.refers_to().any(|other| done.left.contains(&other)) {
+                done.left.push(number);
+                continue;
+            }
+            for step in change.steps.iter().filter(|step| is_detach(step) == takes_away) {
+                match work.step(number, step).await {
+                    Ok(()) => done.begun(number, plan),
+                    Err(failure) if failure.is_unsupported => {
+                        done.left.push(number);
+                        done.refused
+                            .push(about(failure, one).with_hint(work.way_out(number, step)));
+                    }
+                    Err(failure) => return Err(done.stopped(plan, about(failure, one))),
+                }
+            }
+            let has_more = takes_away && !change.steps.iter().all(|step| is_detach(&step));
+            if !has_more && !done.left.contains(&number) {
+                done.whole(number, &work)?;
+            }
         }
     }
-    for (number, one, change) in plan.open() {
-        if done.whole.contains(&number) {
-            continue;
-        }
-        for step in change.steps.iter().filter(|step| !is_detach(step)) {
-            let stepped = work.step(number, step).await;
-            stepped.map_err(|failure| done.stopped(plan, about(failure, one)))?;
-            done.begun(number, plan);
-        }
-        done.whole(number, &work)?;
+    if !session.output.is_for_people() {
+        let told = plan.order.iter().map(|number| {
+            let change = match (&plan.known[*number].now, done.begun.contains(number)) {
+                (_, false) => "none",
+                (None, true) => "created",
+                (Some(_), true) => "changed",
+            };
+            (*number, change, work.locations[*number].as_deref())
+        });
+        plan.records(told, session)?;
     }
-    if session.output.is_for_people() {
-        return Ok(());
-    }
-    let told = plan.order.iter().map(|number| {
-        let change = match (&plan.known[*number].now, done.whole.contains(number)) {
-            (None, _) => "created",
-            (Some(_), true) => "changed",
-            (Some(_), false) => "none",
-        };
-        (*number, change, work.locations[*number].as_deref())
-    });
-    plan.records(told, session)
+    done.ended(plan)
 }
 
 /// What has been done, by numbers.
@@ -70,13 +76,17 @@ struct Done {
     whole: Vec<usize>,
     /// Of these at least one step.
     begun: Vec<usize>,
+    /// Of these the server does not offer a step, or of what they refer to.
+    left: Vec<usize>,
+    /// Why.
+    refused: Vec<Failure>,
 }
 
 impl Done {
     /// Nothing is left to do of this one.
     fn whole(&mut self, number: usize, work: &Work<'_>) -> Result<()> {
         self.whole.push(number);
-        is_so_far(self.far(work.plan));
+        is_so_far(self.goes_on(work.plan));
         let output = &work.session.output;
         if !output.is_for_people() {
             return Ok(());
@@ -90,13 +100,31 @@ impl Done {
     /// A step of this one has been done.
     fn begun(&mut self, number: usize, plan: &Plan) {
         self.begun.push(number);
-        is_so_far(self.far(plan));
+        is_so_far(self.goes_on(plan));
     }
 
     /// The same failure, with how far it came.
     fn stopped(&self, plan: &Plan, mut failure: Failure) -> Failure {
-        failure.hints.extend(self.far(plan));
+        self.refused.iter().for_each(Failure::print);
+        failure.hints.extend(self.goes_on(plan));
         failure
+    }
+
+    /// All has been done that the server offers.
+    fn ended(mut self, plan: &Plan) -> Result<()> {
+        let Some(mut last) = self.refused.pop() else {
+            return Ok(());
+        };
+        self.refused.iter().for_each(Failure::print);
+        last.hints.extend(self.far(plan));
+        Err(last)
+    }
+
+    /// How far it is, for whoever ends it here.
+    fn goes_on(&self, plan: &Plan) -> Vec<String> {
+        let mut far = self.far(plan);
+        far.push("the same command goes on from here".to_owned());
+        far
     }
 
     /// What has been done, and what has not.
@@ -118,7 +146,6 @@ impl Done {
                 far.push(format!("{words}: {names}"));
             }
         }
-        far.push("the same command goes on from here".to_owned());
         far
     }
 }
@@ -193,6 +220,21 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What to do about a step that the server does not offer.
+    fn way_out(&self, number: usize, step: &Step) -> String {
+        let link = match step {
+            Step::Update { at: Some(link), .. } => Some(link),
+            Step::Update { at: None, .. } if self.plan.known[number].ends.is_some() => self.locations[number].as_ref(),
+            _ => None,
+        };
+        match link {
+            Some(link) => {
+                format!("leave it out of the file, or take the link away and apply again: occi delete {link}")
+            }
+            None => "leave it out of the file".to_owned(),
+        }
     }
 
     /// A thing, or one of its links, as it was when the plan was made.
