@@ -33,7 +33,10 @@ const EXIT_STATUS: [(&str, &str); 9] = [
     ("5", "Not in this state, or somebody else was faster."),
     ("6", "It took too long."),
     ("7", "Nobody answers, or the server cannot do it now."),
-    ("130", "Ctrl-C."),
+    (
+        "130",
+        "Ctrl-C; where that is the usual end (occi log -f, and occi watch without --until and --for) it is 0.",
+    ),
 ];
 
 const FILES: [(&str, &str); 4] = [
