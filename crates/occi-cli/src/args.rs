@@ -7,6 +7,7 @@ use crate::output::{Color, Format};
 use crate::progress;
 use crate::terminal;
 use crate::verbs::Verb;
+use clap::error::ContextKind;
 use clap::{Args, CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use occi_model::Registry;
@@ -125,10 +126,14 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
     let args = verb_first(with_times(args));
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
             if let Some(failure) = no_verb(&error, &args) {
                 failure.print();
                 return failure.exit.into();
+            }
+            // That it would be taken after `--` is not true of what an option should have.
+            if error.kind() == clap::error::ErrorKind::UnknownArgument {
+                error.remove(ContextKind::Suggested);
             }
             let _ = error.print();
             return match error.use_stderr() {

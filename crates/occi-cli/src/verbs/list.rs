@@ -78,6 +78,9 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, String> {
         let at = text.find(['=', '~']).filter(|at| *at > 0);
         let at = at.ok_or("a filter is NAME=VALUE or NAME~PART")?;
+        if text[at..].starts_with("~=") {
+            return Err("a filter is NAME=VALUE or NAME~PART, and ~= is neither".to_owned());
+        }
         Ok(Self {
             name: text[..at].trim().to_owned(),
             operator: match &text[at..=at] {

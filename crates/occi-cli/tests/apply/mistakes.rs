@@ -57,12 +57,20 @@ pub(crate) fn a_mistake_is_called_what_it_is() {
             6,
             &[" --for 'occi.compute.cores=77'\n"],
         ),
+        (
+            "list compute --filter title~=a",
+            2,
+            &["a filter is NAME=VALUE or NAME~PART, and ~= is neither"],
+        ),
+        ("create storage s --size -1", 2, &["unexpected argument '-1' found"]),
         ("wait web1 --for gone --within 0s", 6, &[" --for gone\n"]),
     ] {
         let said = world.occi(line);
         assert_eq!(said.code, Some(code), "{line}: {said:?}");
         assert!(words.iter().all(|words| said.err.contains(words)), "{line}: {said:?}");
-        assert!(!said.err.contains("occi describe"), "{line}: {said:?}");
+        for untrue in ["occi describe", "as a value"] {
+            assert!(!said.err.contains(untrue), "{line}: {said:?}");
+        }
     }
     // Another action's words are not those of this one.
     world.good("act restart web1 -p method=cold");
