@@ -433,13 +433,22 @@ pub(crate) struct Newcomer {
 
 impl Drop for Newcomer {
     fn drop(&mut self) {
-        for collection in ["/link/", "/resource/"] {
-            let _ = self.site.delete(collection).try_status();
-        }
+        let clear = || {
+            for collection in ["/link/", "/resource/"] {
+                let _ = self.site.delete(collection).try_status();
+            }
+        };
+        clear();
         let Some(host) = &self.host else { return };
-        for command in [["user", "remove", &self.name], ["project", "remove", &self.project]] {
-            let _ = host.try_command(&command, "");
+        // An engine may still be at it, and then it is refused.
+        for _ in 0..20 {
+            if host.try_command(&["project", "remove", &self.project], "").is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+            clear();
         }
+        let _ = host.try_command(&["user", "remove", &self.name], "");
     }
 }
 

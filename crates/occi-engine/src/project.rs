@@ -3,8 +3,8 @@
 //! Engines know a project by its name only: what they keep of one would be of the next of that name.
 
 use crate::engine::{Engine, Inner};
-use crate::{EngineError, FailureKind, Result};
-use occi_backend::{Images, Scope, UploadState};
+use crate::{EngineError, FailureKind, Freshness, Result};
+use occi_backend::{Images, KindCapability, Scope, UploadState};
 use occi_store::{Audit, Commit, Write};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ impl Engine {
     /// Removes a project with all that the store knows of it; `audit` says who does.
     ///
     /// # Errors
-    /// `NotFound`. `Conflict`: it has entities, images or uploads that have not ended, or something is shared with it.
+    /// `NotFound`. `Conflict`: it has entities, also such as only an engine knows, images or uploads that have not ended, or something is shared with it.
     /// `Unavailable`: a backend cannot be asked what it keeps of it.
     pub async fn remove_project(&self, name: &str, audit: Audit) -> Result<()> {
         let (inner, name) = (self.inner.clone(), name.to_owned());
@@ -21,6 +21,7 @@ impl Engine {
         let removing = self.inner.tasks.spawn(async move {
             let _no_upload_begins = inner.removals.write().await;
             let ended = inner.uploads_without_images(&name).await?;
+            inner.refuse_if_an_engine_has_more(&name).await?;
             let commit = Commit {
                 writes: vec![Write::RemoveProject(name.clone())],
                 audit: vec![audit],
@@ -40,6 +41,30 @@ impl Engine {
 }
 
 impl Inner {
+    /// Refuses if an engine has anything in a project, and takes it in so that it can be removed: a network that came with a
+    /// compute, or what somebody made behind our back, may not be in the store yet.
+    async fn refuse_if_an_engine_has_more(self: &Arc<Self>, project: &str) -> Result<()> {
+        let scope = Scope {
+            project: project.to_owned(),
+        };
+        let (mut left, mut kinds) = (Vec::new(), Vec::new());
+        for carrier in &self.carriers {
+            for KindCapability { kind, .. } in &carrier.capabilities().kinds {
+                let count = carrier.backend.list(&scope, kind).await?.pictures.len();
+                if count > 0 {
+                    left.push(format!("{count} of kind {}", kind.term()));
+                    kinds.push(kind.clone());
+                }
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.freshen(&[scope.project], &kinds, Freshness::Now).await;
+        let message = format!("the project {project:?} still has entities: {}", left.join(", "));
+        Err(EngineError::new(FailureKind::Conflict, message).with_code("in_use"))
+    }
+
     /// The uploads of a project, all of which have ended; refused while there are others, or images.
     async fn uploads_without_images(&self, project: &str) -> Result<Vec<(Arc<dyn Images>, Uuid)>> {
         let scope = Scope {

@@ -8,10 +8,11 @@ use occi_engine::{
     Caller, EngineConfig, EventFilter, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where,
 };
 use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
-use occi_store::{Commit, EntityRow, Store, Usage, Way, Write};
+use occi_store::{Audit, Commit, EntityRow, Project, Quota, Store, Usage, Way, Write};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use uuid::Uuid;
 
 fn fresh() -> Caller {
     Caller {
@@ -428,6 +429,46 @@ async fn a_check_names_what_is_in_projects_that_nobody_knows() {
     for word in [id.as_str(), "storage", "\"green\"", "\"memory\""] {
         assert!(finding.contains(word), "{finding}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_of_which_an_engine_still_has_something_stays_and_shows_it() {
+    let on = Fixture::local().await;
+    let storage = &names::STORAGE;
+    let green = Write::InsertProject(Project {
+        name: "green".to_owned(),
+        quota: Quota::default(),
+        created_ms: 0,
+    });
+    let commit = Commit {
+        writes: vec![green],
+        ..Commit::default()
+    };
+    on.store.commit(commit).await.unwrap();
+    let audit = || Audit {
+        id: Uuid::now_v7(),
+        at_ms: 0,
+        principal: "admin".to_owned(),
+        project: None,
+        verb: "remove".to_owned(),
+        path: "/projects/green".to_owned(),
+        outcome: "accepted".to_owned(),
+        detail: String::new(),
+        request: String::new(),
+    };
+    let id = on.control.make_behind_our_back("green", storage, Attributes::new());
+    let refusal = on.engine.remove_project("green", audit()).await.unwrap_err();
+    assert_eq!(refusal.kind, FailureKind::Conflict, "{refusal:?}");
+    assert!(refusal.message.contains("1 of kind storage"), "{refusal:?}");
+    on.control.remove_behind_our_back("green", storage, &id);
+    let gone = async || on.engine.remove_project("green", audit()).await.is_ok();
+    for _ in 0..60 {
+        if gone().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the project is still there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
