@@ -2,10 +2,9 @@
 
 use crate::devices::{exists, off_with_volume};
 use crate::lab::Lab;
-use crate::world::{act, act_in, context, state, target};
-use async_trait::async_trait;
+use crate::world::{act, act_in, cancelled_by, context, state, target};
 use futures::StreamExt;
-use occi_backend::{Backend, Context, ErrorKind, Event, Interrupted, Journal, Picture};
+use occi_backend::{Backend, ErrorKind, Event};
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::qmp::{PATIENCE, Qmp};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -14,37 +13,8 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// The journal of an operation that is cancelled.
-struct Cancelled(CancellationToken);
-
-#[async_trait]
-impl Journal for Cancelled {
-    async fn accepted(&self, _picture: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn step(&self, _step: &str) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    fn progress(&self, _percent: u8) {}
-    async fn picture(&self, _picture: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn stopped(&self) -> Interrupted {
-        self.0.cancelled().await;
-        Interrupted
-    }
-}
-
-fn cancelled_by(token: &CancellationToken) -> Context {
-    Context {
-        journal: Arc::new(Cancelled(token.clone())),
-        ..context()
-    }
-}
 
 async fn becomes(what: &str, is: impl AsyncFn() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);

@@ -1,33 +1,10 @@
 //! Machines that wait for their turn to boot.
 
 use crate::lab::Lab;
-use crate::world::{act, context, deaf, target};
-use occi_backend::{Backend, Context, Create, ErrorKind, Interrupted, Journal, Picture};
+use crate::world::{act, cancelled_by, context, deaf, target};
+use occi_backend::{Backend, Create, ErrorKind, Picture};
 use occi_backend_qemu::{Qemu, QemuConfig};
-use std::sync::Arc;
-use tokio::sync::Notify;
-
-/// An operation that is told to stop.
-#[derive(Default)]
-struct Told(Notify);
-
-#[async_trait::async_trait]
-impl Journal for Told {
-    async fn accepted(&self, _: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn step(&self, _: &str) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    fn progress(&self, _: u8) {}
-    async fn picture(&self, _: &Picture) -> Result<(), Interrupted> {
-        Ok(())
-    }
-    async fn stopped(&self) -> Interrupted {
-        self.0.notified().await;
-        Interrupted
-    }
-}
+use tokio_util::sync::CancellationToken;
 
 /// One guest boots, and nobody knows when it has; so the next ones wait.
 pub(crate) async fn queue(lab: &Lab, mut config: QemuConfig) {
@@ -54,14 +31,11 @@ pub(crate) async fn queue(lab: &Lab, mut config: QemuConfig) {
 
     // Told to stop, it does not wait for its turn either, and is removed as a whole.
     let stops = deaf();
-    let told = Arc::new(Told::default());
-    let scope = Context {
-        journal: told.clone(),
-        ..context()
-    };
+    let token = CancellationToken::new();
+    let scope = cancelled_by(&token);
     let tell = async {
         made(&qemu, &stops).await;
-        told.0.notify_one();
+        token.cancel();
     };
     let (created, ()) = tokio::join!(qemu.create(&scope, &stops), tell);
     assert_eq!(created.unwrap_err().kind, ErrorKind::Interrupted);

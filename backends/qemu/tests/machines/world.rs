@@ -1,9 +1,11 @@
 //! What the tests say to an engine, and what they ask it.
 
+use async_trait::async_trait;
 use occi_backend::names::{COMPUTE, NETWORKINTERFACE, action, attribute};
 use occi_backend::suite::Silent;
 use occi_backend::{
-    Acted, Backend, Context, Create, CreateLink, Invocation, LinkEnds, Picture, Result as Done, Scope, Target,
+    Acted, Backend, Context, Create, CreateLink, Interrupted, Invocation, Journal, LinkEnds, Picture, Result as Done,
+    Scope, Target,
 };
 use occi_backend_qemu::Qemu;
 use occi_model::{Attributes, EntityId, TypeId, Value};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) fn context() -> Context {
     Context {
@@ -22,6 +25,35 @@ pub(crate) fn context() -> Context {
         attempt: 1,
         deadline: Instant::now() + Duration::from_secs(300),
         journal: Arc::new(Silent),
+    }
+}
+
+/// The journal of an operation that is cancelled.
+struct Cancelled(CancellationToken);
+
+#[async_trait]
+impl Journal for Cancelled {
+    async fn accepted(&self, _picture: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn step(&self, _step: &str) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    fn progress(&self, _percent: u8) {}
+    async fn picture(&self, _picture: &Picture) -> Result<(), Interrupted> {
+        Ok(())
+    }
+    async fn stopped(&self) -> Interrupted {
+        self.0.cancelled().await;
+        Interrupted
+    }
+}
+
+/// For an operation that is cancelled with `token`.
+pub(crate) fn cancelled_by(token: &CancellationToken) -> Context {
+    Context {
+        journal: Arc::new(Cancelled(token.clone())),
+        ..context()
     }
 }
 
