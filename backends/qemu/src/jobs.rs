@@ -22,7 +22,12 @@ pub(crate) async fn run_silently(
     silence: Duration,
 ) -> Result<(), Failure> {
     let began = Instant::now();
-    begin(qmp, id, command, arguments).await?;
+    end(qmp, id).await?;
+    match qmp.execute(command, arguments).await {
+        // It may be at it already.
+        Err(Failure::Slow { .. }) if !silence.is_zero() => {}
+        begun => drop(begun?),
+    }
     loop {
         match conclude(qmp, id).await {
             Err(Failure::Slow { .. }) if began.elapsed() < silence => {

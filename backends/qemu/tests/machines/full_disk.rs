@@ -1,18 +1,14 @@
 //! A host whose disk is full. The engine works in a process of its own, on a small file system that only it sees.
 
 use crate::lab::{Lab, console};
-use crate::world::{act, act_in, compute, context, deaf, other, shell, state, target, type_in};
+use crate::world::{act, act_in, compute, context, deaf, other, shell, state, stopped_as_it_writes, target, type_in};
 use occi_backend::names::{STORAGE, STORAGELINK, attribute};
 use occi_backend::{Backend, Context, ErrorKind, Interrupted, Journal, Picture};
-use occi_backend_qemu::process::Process;
 use occi_backend_qemu::{Qemu, QemuConfig};
-use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The sub-command of this test that is run on the small file system.
@@ -94,30 +90,11 @@ fn resize(directory: &Path, size: &str) -> bool {
     resized.unwrap().status.success()
 }
 
-/// Makes the small file system too small for what the QEMU of a machine begins to write on its root disk, and stops the QEMU
-/// for as long as that takes. In a thread of its own, as those of the engine may be busy.
-fn shrink_when_it_grows(lab: &Lab, directory: &Path, machine: &str, over: &Arc<AtomicBool>) -> JoinHandle<()> {
-    let qemu = Process::recorded(&lab.machine(machine)).unwrap().unwrap();
-    let qemu = Pid::from_raw(qemu.identity().pid).unwrap();
-    let root = lab.inside(machine).join("root.qcow2");
-    let length = move || fs::metadata(&root).unwrap().len();
-    let before = length();
-    let (directory, over) = (directory.to_owned(), over.clone());
-    std::thread::spawn(move || {
-        while length() == before {
-            if over.load(Ordering::Relaxed) {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        // It may have ended by now.
-        let _stopped = kill_process(qemu, Signal::STOP);
-        let disk = rustix::fs::statvfs(&directory).unwrap();
-        let used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
-        // The rest of a guest's memory is more than that.
-        assert!(resize(&directory, &format!("size={}", used + (8 << 20))));
-        let _goes_on = kill_process(qemu, Signal::CONT);
-    })
+/// Makes the small file system too small for the rest of a guest's memory.
+fn shrink(directory: &Path) {
+    let disk = rustix::fs::statvfs(directory).unwrap();
+    let used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
+    assert!(resize(directory, &format!("size={}", used + (8 << 20))));
 }
 
 fn filling(filler: &Path, step: &'static str) -> Context {
@@ -193,11 +170,10 @@ async fn everything(lab: &Lab, directory: &Path) {
 
     // A guest that is to be held on a disk that fills meanwhile goes on.
     let hibernate: &[_] = &[("method", "hibernate".into())];
-    let over = Arc::new(AtomicBool::new(false));
-    let shrinks = shrink_when_it_grows(lab, directory, machine.mark.as_str(), &over);
+    let place = directory.to_owned();
+    let shrinks = stopped_as_it_writes(lab, &machine, move || shrink(&place));
     let held = act(&qemu, &machine, "suspend", hibernate).await;
-    over.store(true, Ordering::Relaxed);
-    shrinks.join().unwrap();
+    shrinks.over();
     match held {
         Err(error) => assert!(is_full(&error)),
         Ok(_) => {

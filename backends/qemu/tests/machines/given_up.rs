@@ -2,13 +2,12 @@
 
 use crate::devices::{exists, off_with_volume};
 use crate::lab::Lab;
-use crate::world::{act, act_in, cancelled_by, context, state, target};
+use crate::world::{act, act_in, cancelled_by, context, state, stopped_as_it_writes, target};
 use futures::StreamExt;
 use occi_backend::{Backend, ErrorKind, Event};
 use occi_backend_qemu::process::Process;
 use occi_backend_qemu::qmp::{PATIENCE, Qmp};
 use occi_backend_qemu::{Qemu, QemuConfig};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -69,9 +68,18 @@ pub(crate) async fn given_up(lab: &Lab, config: QemuConfig) {
     }
     is_gone(&copy).await;
 
+    let hibernate = [("method", "hibernate".into())];
+    // A hibernation that takes long is none that failed, though QEMU says nothing meanwhile.
+    let slowly = stopped_as_it_writes(lab, &machine, || std::thread::sleep(PATIENCE + Duration::from_secs(1)));
+    act(&qemu, &machine, "suspend", &hibernate).await.unwrap();
+    slowly.over();
+    assert_eq!(state(&qemu, &machine).await.0, "suspended");
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "active");
+
     // A hibernation has held the guest.
     let mut events = qemu.events().unwrap();
-    let mut held = async || {
+    let held = async {
         while let Some(event) = events.next().await {
             if let Event::Changed(picture) = event
                 && picture.attributes.get("occi.compute.state") == Some(&"suspended".into())
@@ -80,26 +88,11 @@ pub(crate) async fn given_up(lab: &Lab, config: QemuConfig) {
             }
         }
     };
-    let hibernate = [("method", "hibernate".into())];
     tokio::select! {
         hibernated = act(&qemu, &machine, "suspend", &hibernate) => panic!("{hibernated:?}"),
-        () = held() => {}
+        () = held => {}
     }
     becomes("the guest goes on", async || state(&qemu, &machine).await.0 == "active").await;
-    // One that takes long is none that failed, though QEMU says nothing meanwhile.
-    let process = Process::recorded(&lab.machine(machine.mark.as_str())).unwrap().unwrap();
-    let pid = Pid::from_raw(process.identity().pid).unwrap();
-    let slowly = async {
-        held().await;
-        kill_process(pid, Signal::STOP).unwrap();
-        tokio::time::sleep(PATIENCE + Duration::from_secs(1)).await;
-        kill_process(pid, Signal::CONT).unwrap();
-    };
-    let (hibernated, ()) = tokio::join!(act(&qemu, &machine, "suspend", &hibernate), slowly);
-    hibernated.unwrap();
-    assert_eq!(state(&qemu, &machine).await.0, "suspended");
-    act(&qemu, &machine, "start", &[]).await.unwrap();
-    assert_eq!(state(&qemu, &machine).await.0, "active");
     qemu.shutdown().await;
     drop(qemu);
 

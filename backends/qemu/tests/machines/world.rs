@@ -1,5 +1,6 @@
 //! What the tests say to an engine, and what they ask it.
 
+use crate::lab::Lab;
 use async_trait::async_trait;
 use occi_backend::names::{COMPUTE, NETWORKINTERFACE, action, attribute};
 use occi_backend::suite::Silent;
@@ -8,9 +9,14 @@ use occi_backend::{
     Scope, Target,
 };
 use occi_backend_qemu::Qemu;
+use occi_backend_qemu::process::Process;
 use occi_model::{Attributes, EntityId, TypeId, Value};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -55,6 +61,46 @@ pub(crate) fn cancelled_by(token: &CancellationToken) -> Context {
         journal: Arc::new(Cancelled(token.clone())),
         ..context()
     }
+}
+
+/// Something that is done while a QEMU is stopped.
+pub(crate) struct WhileStopped {
+    over: Arc<AtomicBool>,
+    doing: JoinHandle<()>,
+}
+
+impl WhileStopped {
+    /// Waits for its end; if the QEMU has not begun to write, it is not done any more.
+    pub(crate) fn over(self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.doing.join().unwrap();
+    }
+}
+
+/// Stops the QEMU of a machine when it has begun to write a guest's memory to its root disk, for as long as `work` takes. In a
+/// thread of its own, as those of the engine may be busy.
+pub(crate) fn stopped_as_it_writes(lab: &Lab, machine: &Create, work: impl FnOnce() + Send + 'static) -> WhileStopped {
+    let qemu = Process::recorded(&lab.machine(machine.mark.as_str())).unwrap().unwrap();
+    let qemu = Pid::from_raw(qemu.identity().pid).unwrap();
+    let root = lab.inside(machine.mark.as_str()).join("root.qcow2");
+    let length = move || fs::metadata(&root).unwrap().len();
+    let before = length();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = over.clone();
+    let doing = std::thread::spawn(move || {
+        // More than what a guest that has little to do writes.
+        while length() < before + (1 << 20) {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        // It may have ended by now.
+        let _stopped = kill_process(qemu, Signal::STOP);
+        work();
+        let _goes_on = kill_process(qemu, Signal::CONT);
+    });
+    WhileStopped { over, doing }
 }
 
 pub(crate) fn compute(attributes: &[(&str, &str)]) -> Create {
