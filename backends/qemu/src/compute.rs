@@ -1,5 +1,6 @@
 //! Computes: the steps of each verb and action.
 
+use crate::bases::Frozen;
 use crate::blocking::blocking;
 use crate::command_line::{BASE, EPHEMERAL, MAX_NICS, ROOT, SEED};
 use crate::confine;
@@ -20,7 +21,7 @@ use crate::translate::{self, bytes, mib};
 use occi_backend::{
     Acted, BackendError, Change, Context, Create, CreateLink, ErrorKind, Invocation, Picture, Result, Scope, names,
 };
-use occi_model::{Attributes, infrastructure, templates as templates_of_model, userdata};
+use occi_model::{Attributes, Term, infrastructure, templates as templates_of_model, userdata};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const NEW: &str = "disk.new";
 
 /// What a client wants of a compute, in this engine's units.
 struct Wish<'a> {
-    image: Image,
+    image: &'a Image,
     cores: u32,
     memory: f64,
     ephemeral: Option<f64>,
@@ -43,11 +44,10 @@ fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     attributes.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// What `create` asks for, and whether this host can give it.
-fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> {
+/// What `create` asks for besides its image, and whether that can be.
+fn wish<'a>(image: &'a Image, create: &'a Create) -> Result<Wish<'a>> {
     let attributes = &create.attributes;
     let number = |name: &str| attributes.get(name).and_then(occi_model::Value::as_f64);
-    let image = image_of(site, scope, create)?;
     let cores = attributes
         .get("occi.compute.cores")
         .and_then(occi_model::Value::as_i64)
@@ -96,10 +96,10 @@ fn wish<'a>(site: &Site, scope: &Scope, create: &'a Create) -> Result<Wish<'a>> 
     })
 }
 
-/// The image that it boots.
-fn image_of(site: &Site, scope: &Scope, create: &Create) -> Result<Image> {
+/// The image that a compute of this project boots: the one that is asked for, or the default.
+fn image_of(site: &Site, scope: &Scope, asked: Option<&Term>) -> Result<Image> {
     let images = site.images(&scope.project);
-    let asked = create.os_template.as_ref().map(|term| term.as_str());
+    let asked = asked.map(Term::as_str);
     let wanted = asked.or(site.config.default_image.as_deref());
     let image = match asked {
         Some(name) => images.get(name),
@@ -129,7 +129,18 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
         return Ok(());
     }
     let (site, scope, create) = (site.clone(), scope.clone(), create.clone());
-    blocking(move || check(&site, &scope, &create, &wish(&site, &scope, &create)?)).await
+    blocking(move || {
+        let image = image_of(&site, &scope, create.os_template.as_ref())?;
+        check(&site, &scope, &create, &wish(&image, &create)?)
+    })
+    .await
+}
+
+/// Keeps the image as it is now that a compute is to boot.
+async fn freeze(site: &Arc<Site>, scope: &Scope, asked: Option<&Term>) -> Result<Frozen> {
+    let (library, scope, asked) = (site.clone(), scope.clone(), asked.cloned());
+    let image = blocking(move || image_of(&library, &scope, asked.as_ref())).await?;
+    Ok(site.freeze(image).await?)
 }
 
 fn check(site: &Site, scope: &Scope, create: &Create, wish: &Wish<'_>) -> Result<()> {
@@ -167,8 +178,11 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         }
         None => {
             let machine = site.host().await?.machine.clone();
+            let frozen = freeze(site, &context.scope, create.os_template.as_ref()).await?;
             let (scope, create) = (context.scope.clone(), create.clone());
-            let placed = site.place(move |site| place(site, &scope, &create, machine)).await?;
+            let placed = site
+                .place(move |site| place(site, &scope, &create, machine, &frozen))
+                .await?;
             context.step("machine recorded").await?;
             placed
         }
@@ -202,8 +216,9 @@ fn place(
     scope: &Scope,
     create: &Create,
     machine: String,
+    frozen: &Frozen,
 ) -> Result<(Arc<Machine>, Option<Reservation>)> {
-    let wish = wish(site, scope, create)?;
+    let wish = wish(&frozen.image, create)?;
     check(site, scope, create, &wish)?;
     let room = || site.reserve(create.mark.as_str(), wish.cores, mib(wish.memory));
     let room = create.bring_up.then(room).transpose()?;
@@ -216,7 +231,6 @@ fn place(
         };
         nics.push(place_nic(site, &network, link, index, &nics)?);
     }
-    let base = site.freeze(&wish.image)?;
     let mut record = MachineRecord {
         mark: create.mark.to_string(),
         project: scope.project.clone(),
@@ -228,7 +242,7 @@ fn place(
         cores: wish.cores,
         memory: wish.memory,
         template: wish.image.term.to_string(),
-        base,
+        base: frozen.base.clone(),
         ssh_user: wish.image.ssh_user().map(str::to_owned),
         machine,
         key: wish.key.map(|key| key.trim().to_owned()),
@@ -583,21 +597,24 @@ pub(crate) async fn admit_change(
     change: &Change,
 ) -> Result<()> {
     let (site, scope, machine, change) = (site.clone(), scope.clone(), machine.clone(), change.clone());
-    blocking(move || changed(&site, &scope, &machine, &change).map(drop)).await
+    blocking(move || {
+        let asked = change.os_template.as_ref();
+        let image = asked.map(|term| image_of(&site, &scope, Some(term))).transpose()?;
+        changed(&site, &scope, &machine, &change, image.as_ref()).map(drop)
+    })
+    .await
 }
 
-/// What a change makes of a machine's record, and the image of its new root disk if it gets one.
-fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<(MachineRecord, Option<Image>)> {
+/// What a change makes of a machine's record, with the image of its new root disk if it gets one.
+fn changed(
+    site: &Site,
+    scope: &Scope,
+    machine: &Machine,
+    change: &Change,
+    image: Option<&Image>,
+) -> Result<MachineRecord> {
     let now = machine.record.get();
     let mut record = MachineRecord::clone(&now);
-    let images = site.images(&scope.project);
-    let image = match &change.os_template {
-        None => None,
-        Some(term) => match images.get(term.as_str()) {
-            Some(image) => Some(image.clone()),
-            None => return refuse(ErrorKind::Invalid, no_image(&images, term.as_str())),
-        },
-    };
     let number = |name: &str| change.set.get(name).and_then(occi_model::Value::as_f64);
     if let Some(cores) = change.set.get("occi.compute.cores").and_then(occi_model::Value::as_i64) {
         record.cores = u32::try_from(cores).unwrap_or(u32::MAX);
@@ -621,7 +638,7 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
                 ..record.clone()
             };
     if is_renamed_only && !machine.is_held() {
-        return Ok((record, None));
+        return Ok(record);
     }
     if !is_off(machine) {
         return refuse(
@@ -629,7 +646,8 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
             "the compute can be changed while it is inactive; stop it first",
         );
     }
-    let booted = image.as_ref().or_else(|| images.get(&record.template));
+    let images = site.images(&scope.project);
+    let booted = image.or_else(|| images.get(&record.template));
     if let Some(booted) = booted.filter(|image| record.memory_mib() < image.min_memory_mib()) {
         return refuse(
             ErrorKind::Invalid,
@@ -642,11 +660,11 @@ fn changed(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Re
         );
     }
     site.check_room(&record.mark, record.cores, record.memory_mib())?;
-    let root = image.as_ref().map_or(0, |image| image.header.size);
+    let root = image.map_or(0, |image| image.header.size);
     let ephemeral = |record: &MachineRecord| record.ephemeral.map_or(0, bytes);
     let grown = ephemeral(&record).saturating_sub(ephemeral(&now));
     site.check_disk(root.saturating_add(grown))?;
-    Ok((record, image))
+    Ok(record)
 }
 
 /// Whether nothing of it runs or is held.
@@ -662,16 +680,27 @@ pub(crate) async fn update(
     change: &Change,
 ) -> Result<Vec<Picture>> {
     machine.look().await?;
+    let frozen = match &change.os_template {
+        Some(term) => Some(freeze(site, &context.scope, Some(term)).await?),
+        None => None,
+    };
     let (scope, own, wish) = (context.scope.clone(), machine.clone(), change.clone());
-    site.place(move |site| record_change(site, &scope, &own, &wish)).await?;
+    site.place(move |site| record_change(site, &scope, &own, &wish, frozen.as_ref()))
+        .await?;
     context.step("change recorded").await?;
     complete(site, context, machine).await?;
     Ok(translate::machine_and_links(site, machine))
 }
 
 /// Records what a compute is to be. For [`Site::place`].
-fn record_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change) -> Result<()> {
-    let (mut wanted, image) = changed(site, scope, machine, change)?;
+fn record_change(
+    site: &Site,
+    scope: &Scope,
+    machine: &Machine,
+    change: &Change,
+    frozen: Option<&Frozen>,
+) -> Result<()> {
+    let mut wanted = changed(site, scope, machine, change, frozen.map(|frozen| &frozen.image))?;
     if !is_off(machine) {
         write_seed(machine, &wanted)?;
         machine
@@ -681,10 +710,10 @@ fn record_change(site: &Site, scope: &Scope, machine: &Machine, change: &Change)
     }
     let now = machine.record.get();
     // Until its files are made anew it is not whole; whoever finds it so makes them.
-    wanted.made &= image.is_none() && wanted.hostname == now.hostname && wanted.ephemeral == now.ephemeral;
-    if let Some(image) = image {
+    wanted.made &= frozen.is_none() && wanted.hostname == now.hostname && wanted.ephemeral == now.ephemeral;
+    if let Some(Frozen { image, base, .. }) = frozen {
         wanted.fresh_root = true;
-        wanted.base = site.freeze(&image)?;
+        wanted.base = base.clone();
         wanted.template = image.term.to_string();
         wanted.ssh_user = image.ssh_user().map(str::to_owned);
     }

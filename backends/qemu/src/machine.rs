@@ -370,14 +370,21 @@ impl Machine {
         let _no_plugging = unless(saving::unwanted(wanted), self.plugging.lock()).await?;
         if let Some(live) = self.live() {
             saving::keep_state(&live, self.record.get().memory_mib(), wanted).await?;
-            let hardware = devices::plugged(&live.qmp).await?;
-            let hibernated = |record: &mut MachineRecord| {
-                record.wanted = Wanted::Hibernated;
-                record.hardware = hardware;
-            };
-            self.record.change(hibernated).await?;
+            if let Err(failure) = self.record_hibernated(&live).await {
+                saving::go_on(&live).await?;
+                return Err(failure);
+            }
         }
         self.end_alone().await
+    }
+
+    async fn record_hibernated(&self, live: &Live) -> Result<(), Failure> {
+        let hardware = devices::plugged(&live.qmp).await?;
+        let hibernated = |record: &mut MachineRecord| {
+            record.wanted = Wanted::Hibernated;
+            record.hardware = hardware;
+        };
+        self.record.change(hibernated).await.map(drop)
     }
 
     /// A guest that has just switched itself off is on its way out: its process must be gone first.

@@ -80,10 +80,15 @@ pub(crate) async fn keep_state(live: &Live, memory_mib: u64, token: &Cancellatio
     let kept = jobs::run_silently(&live.qmp, "keep", "snapshot-save", arguments, silence(memory_mib)).await;
     let kept = if_wanted(kept, token);
     if kept.is_err() {
-        forget_state(live).await;
-        live.qmp.execute("cont", json!({})).await?;
+        go_on(live).await?;
     }
     kept
+}
+
+/// Lets a guest go on whose state was, or may have been, kept.
+pub(crate) async fn go_on(live: &Live) -> Result<(), Failure> {
+    forget_state(live).await;
+    live.qmp.execute("cont", json!({})).await.map(drop)
 }
 
 /// Brings it back into a machine that has not begun.

@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -77,6 +78,8 @@ pub(crate) struct Site {
     pub(crate) looking: Semaphore,
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
+    /// The bases that are being made, or that a machine's record is about to name.
+    pub(crate) kept_bases: Mutex<BTreeMap<OsString, Arc<Mutex<()>>>>,
     /// Cores and MiB of what is about to start, by machine.
     pub(crate) reserved: Mutex<BTreeMap<String, (u32, u64)>>,
     /// The port that was given out last.
@@ -140,6 +143,7 @@ impl Site {
             beginning: Mutex::default(),
             looking: Semaphore::new(LOOKED_AT),
             placing: Arc::default(),
+            kept_bases: Mutex::default(),
             reserved: Mutex::default(),
             latest_port: Mutex::default(),
             users,
@@ -183,6 +187,7 @@ impl Site {
             let machine = Machine::new(&site, directory, record);
             lock(&site.machines).insert(machine.id.clone(), machine);
         })?;
+        site.drop_unused_bases()?;
         if !confine::has_landlock() {
             tracing::warn!(
                 "this kernel has no Landlock (Linux 5.13, `lsm=landlock,...`): a guest that breaks out of QEMU sees {}",
@@ -392,7 +397,8 @@ impl Site {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Failure::host("remove a directory")(error))
             }
-            _ => Ok(Trash(trash)),
+            // Or it would be there again after the host has lost its power.
+            _ => durable::sync(directory.parent().unwrap_or(directory)).map(|()| Trash(trash)),
         }
     }
 
@@ -583,13 +589,15 @@ fn own_users(config: &QemuConfig) -> Result<[u32; 2], Failure> {
     Ok(users)
 }
 
+/// Makes a directory for us alone, durably; fine if it is there.
 pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {
     let step = format!("make the directory {}", directory.display());
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(Failure::host(step))
+        .map_err(Failure::host(step))?;
+    durable::sync(directory.parent().unwrap_or(directory))
 }
 
 fn directories(parent: &Path) -> Result<Vec<PathBuf>, Failure> {

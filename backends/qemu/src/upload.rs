@@ -321,7 +321,6 @@ impl Site {
             refused: None,
         };
         let record = Record::create(crate::record::path(&directory), record)?;
-        durable::sync(&self.config.directory.join(UPLOADS))?;
         lock(&self.uploads).insert(id, Uploading::new(directory, record));
         Ok(())
     }

@@ -77,6 +77,13 @@ pub(crate) async fn given_up(lab: &Lab, config: QemuConfig) {
     act(&qemu, &machine, "start", &[]).await.unwrap();
     assert_eq!(state(&qemu, &machine).await.0, "active");
 
+    // One that cannot be recorded lets the guest go on.
+    let taken = lab.machine(machine.mark.as_str()).join("record.new");
+    fs::create_dir(&taken).unwrap();
+    act(&qemu, &machine, "suspend", &hibernate).await.unwrap_err();
+    fs::remove_dir(&taken).unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "active");
+
     // A hibernation has held the guest.
     let mut events = qemu.events().unwrap();
     let held = async {
