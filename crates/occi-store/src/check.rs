@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 /// Each finds sentences.
 const BROKEN: &[&str] = &[
-    "SELECT 'the source of ' || l.path || ' is missing' FROM entity l LEFT JOIN entity r ON r.id = l.source \
+    "SELECT 'the source of ' || l.folder || l.id || ' is missing' FROM entity l LEFT JOIN entity r ON r.id = l.source \
      WHERE l.source IS NOT NULL AND r.id IS NULL",
-    "SELECT 'the target of ' || l.path || ' is missing' FROM entity l LEFT JOIN entity r ON r.id = l.target_id \
+    "SELECT 'the target of ' || l.folder || l.id || ' is missing' FROM entity l LEFT JOIN entity r ON r.id = l.target_id \
      WHERE l.target_id IS NOT NULL AND r.id IS NULL",
-    "SELECT e.path || ' waits for operation ' || e.operation || ', which is not open' FROM entity e \
+    "SELECT e.folder || e.id || ' waits for operation ' || e.operation || ', which is not open' FROM entity e \
      LEFT JOIN operation o ON o.id = e.operation AND o.finished_ms IS NULL \
      WHERE e.operation IS NOT NULL AND o.id IS NULL",
     "SELECT 'operation ' || o.id || ' is open on ' || o.entity || ', which is missing' FROM operation o \
@@ -21,7 +21,7 @@ const BROKEN: &[&str] = &[
      LEFT JOIN entity e ON e.seq = m.entity_seq WHERE e.seq IS NULL",
     "SELECT 'project ' || s.project || ' shares a missing entity' FROM share s \
      LEFT JOIN entity e ON e.seq = s.entity_seq WHERE e.seq IS NULL",
-    "SELECT e.path || ' is of project ' || e.project || ', which is missing' FROM entity e \
+    "SELECT e.folder || e.id || ' is of project ' || e.project || ', which is missing' FROM entity e \
      LEFT JOIN project p ON p.name = e.project WHERE p.name IS NULL",
     "SELECT m.account || ' is a member of ' || m.project || ', which is missing' FROM member m \
      LEFT JOIN project p ON p.name = m.project WHERE p.name IS NULL",
@@ -29,7 +29,7 @@ const BROKEN: &[&str] = &[
      LEFT JOIN account a ON a.name = m.account WHERE a.name IS NULL",
     "SELECT 'event ' || e.number || ' is newer than the counter' FROM event e \
      WHERE e.number > (SELECT value FROM counter WHERE name = 'event')",
-    "SELECT e.path || ' is newer than the counter' FROM entity e \
+    "SELECT e.folder || e.id || ' is newer than the counter' FROM entity e \
      WHERE e.seq > (SELECT value FROM counter WHERE name = 'entity')",
 ];
 

@@ -7,7 +7,7 @@ use crate::row::{
 };
 use crate::tx::{Cells, Tx, params};
 use crate::{Result, StoreError};
-use occi_model::{Attributes, LinkEnd, Value};
+use occi_model::{Attributes, EntityId, LinkEnd, Value};
 
 /// The attribute that the column `title` repeats, as far as [`TITLE_CHARS`].
 pub(crate) const TITLE: &str = "occi.core.title";
@@ -16,7 +16,7 @@ pub(crate) const TITLE: &str = "occi.core.title";
 pub(crate) const TITLE_CHARS: usize = 255;
 
 /// The columns that [`stored`] and [`entity`] read, in their order.
-pub(crate) const ENTITY: &str = "seq, id, path, kind, project, owner, visibility, backend, \
+pub(crate) const ENTITY: &str = "seq, id, folder, kind, project, owner, visibility, backend, \
      native_project, native_id, mixins, attributes, source, target, target_kind, target_id, state, \
      created_ms, modified_ms, generation, operation, hidden, untouched, uses, fence_ms, missed_ms";
 
@@ -30,10 +30,11 @@ pub(crate) struct Stored {
 }
 
 pub(crate) fn entity(cells: &mut Cells<'_>) -> Result<EntityRow> {
+    let (seq, id): (_, EntityId) = (cells.int()?, cells.parse()?);
     Ok(EntityRow {
-        seq: cells.int()?,
-        id: cells.parse()?,
-        path: cells.string()?,
+        seq,
+        path: [cells.text()?, id.as_str()].concat(),
+        id,
         kind: cells.type_id()?,
         project: cells.string()?,
         owner: cells.string()?,
@@ -61,12 +62,12 @@ pub(crate) fn entity(cells: &mut Cells<'_>) -> Result<EntityRow> {
 }
 
 /// The columns that [`listed`] reads, in their order.
-pub(crate) const LISTED: &str = "seq, path, kind, generation";
+pub(crate) const LISTED: &str = "seq, folder, id, kind, generation";
 
 pub(crate) fn listed(cells: &mut Cells<'_>) -> Result<Listed> {
     Ok(Listed {
         seq: cells.int()?,
-        path: cells.string()?,
+        path: [cells.text()?, cells.text()?].concat(),
         kind: cells.type_id()?,
         generation: cells.int()?,
     })
@@ -81,7 +82,12 @@ pub(crate) fn stored(cells: &mut Cells<'_>) -> Result<Stored> {
     })
 }
 
-/// Writes a new entity at this place in the order of creation; false if its id, path or native id is taken.
+/// The folder of an entity's path, and the id with which the path ends.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.split_at(path.rfind('/').map_or(0, |slash| slash + 1))
+}
+
+/// Writes a new entity at this place in the order of creation; false if its id or native id is taken.
 pub(crate) async fn insert_entity<T: Tx>(
     tx: &mut T,
     seq: i64,
@@ -89,9 +95,14 @@ pub(crate) async fn insert_entity<T: Tx>(
     usage: &Usage,
     fence_ms: i64,
 ) -> Result<bool> {
+    let (folder, last) = split(&row.path);
+    if last != row.id.as_str() {
+        let message = format!("the path {} does not end with the id {}", row.path, row.id);
+        return Err(StoreError::Failed(message.into()));
+    }
     let inserted = tx
         .execute(
-            "INSERT INTO entity (seq, id, path, kind, project, owner, visibility, backend, native_project, native_id, \
+            "INSERT INTO entity (seq, id, folder, kind, project, owner, visibility, backend, native_project, native_id, \
              mixins, attributes, source, target, target_kind, target_id, state, created_ms, modified_ms, generation, \
              operation, hidden, untouched, title, uses, fence_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
              ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26) \
@@ -99,7 +110,7 @@ pub(crate) async fn insert_entity<T: Tx>(
             params![
                 seq,
                 &row.id,
-                &row.path,
+                folder,
                 &row.kind,
                 &row.project,
                 &row.owner,

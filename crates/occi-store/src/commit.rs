@@ -201,14 +201,14 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
             None => Err(missing("operation", operation).into()),
         },
         Require::NotTargeted(id) => {
-            let sql = "SELECT path FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT 1";
+            let sql = "SELECT folder || id FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT 1";
             match tx.row(sql, params![id], |cells| cells.string()).await? {
                 Some(by) => Err(Refused::Targeted { id: id.clone(), by }.into()),
                 None => Ok(()),
             }
         }
         Require::NotAssociated { project, mixin } => {
-            let sql = "SELECT e.path FROM entity_mixin m JOIN entity e ON e.seq = m.entity_seq \
+            let sql = "SELECT e.folder || e.id FROM entity_mixin m JOIN entity e ON e.seq = m.entity_seq \
                        WHERE m.mixin = ?1 AND e.project = ?2 AND e.hidden = 0 ORDER BY e.seq LIMIT 1";
             let by = tx
                 .row(sql, params![mixin.as_str(), project], |cells| cells.string())
@@ -279,14 +279,10 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             if writing.insert(row, *usage, writing.now_ms, OverQuota::Refuse).await? {
                 return Ok(());
             }
-            let sql = "SELECT CASE WHEN id = ?1 THEN 1 ELSE 0 END FROM entity WHERE id = ?1 OR path = ?2";
-            let same = writing
-                .tx
-                .rows(sql, params![&row.id, &row.path], |cells| cells.truth())
-                .await?;
-            Err(match same.iter().max() {
-                Some(true) => taken("id", row.id.as_str()),
-                Some(false) => taken("path", &row.path),
+            let sql = "SELECT 1 FROM entity WHERE id = ?1";
+            let same = writing.tx.row(sql, params![&row.id], |cells| cells.int()).await?;
+            Err(match same {
+                Some(_) => taken("id", row.id.as_str()),
                 None => taken("native id", row.native_id.as_deref().unwrap_or_default()),
             }
             .into())
@@ -668,7 +664,7 @@ async fn remove_project<T: Tx>(writing: &mut Writing<'_, T>, name: &str) -> Resu
         return Err(Refused::NotEmpty(name.to_owned()).into());
     }
     // Who makes a project of that name again is to find nothing there.
-    let sql = "SELECT e.path FROM share s JOIN entity e ON e.seq = s.entity_seq WHERE s.project = ?1 \
+    let sql = "SELECT e.folder || e.id FROM share s JOIN entity e ON e.seq = s.entity_seq WHERE s.project = ?1 \
                ORDER BY e.seq LIMIT 1";
     if let Some(path) = writing.tx.row(sql, params![name], |cells| cells.string()).await? {
         let project = name.to_owned();

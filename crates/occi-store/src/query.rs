@@ -1,7 +1,7 @@
 //! Readings.
 
 use crate::row::EventRow;
-use occi_model::{EntityId, TypeId, Value};
+use occi_model::{TypeId, Value};
 
 /// Whose eyes a reading has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +69,6 @@ impl EntityQuery {
 pub struct OperationQuery {
     /// Only these projects; empty means all.
     pub projects: Vec<String>,
-    /// Only of this entity.
-    pub entity: Option<EntityId>,
     /// Only the parts of this one.
     pub parent: Option<uuid::Uuid>,
     /// Only open ones.

@@ -20,27 +20,29 @@ const LOOKED_AT: i64 = 10_000;
 const LIMIT: u32 = 500;
 
 pub(crate) async fn entity<T: Tx>(tx: &mut T, id: &EntityId) -> Result<Option<EntityRow>> {
-    const SQL: &str = "WHERE e.id = ?1";
-    one_entity(tx, SQL, id.as_str()).await
+    let sql = format!("SELECT {ENTITY} FROM entity e WHERE e.id = ?1");
+    tx.row(&sql, params![id], codec::entity).await
 }
 
 pub(crate) async fn entity_at<T: Tx>(tx: &mut T, path: &str) -> Result<Option<EntityRow>> {
-    const SQL: &str = "WHERE e.path = ?1";
-    one_entity(tx, SQL, path).await
+    let (folder, id) = codec::split(path);
+    let sql = format!("SELECT {ENTITY} FROM entity e WHERE e.id = ?1 AND e.folder = ?2");
+    tx.row(&sql, params![id, folder], codec::entity).await
 }
 
 /// One statement: a reading begins and ends once, which costs as much as finding a row.
 static WITH_LINKS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT 0, {ENTITY} FROM entity e WHERE e.path = ?1 UNION ALL SELECT 1, {ENTITY} FROM entity e \
-         WHERE e.source = (SELECT s.id FROM entity s WHERE s.path = ?1) AND e.hidden = 0"
+        "SELECT 0, {ENTITY} FROM entity e WHERE e.id = ?1 AND e.folder = ?2 UNION ALL \
+         SELECT 1, {ENTITY} FROM entity e WHERE e.source = ?1 AND e.hidden = 0"
     )
 });
 
 pub(crate) async fn entity_at_with_links<T: Tx>(tx: &mut T, path: &str) -> Result<Option<(EntityRow, Vec<EntityRow>)>> {
     let mut found = None;
     let mut links = Vec::new();
-    let params = params![path];
+    let (folder, id) = codec::split(path);
+    let params = params![id, folder];
     let rows = tx.rows(&WITH_LINKS, params, |cells| Ok((cells.truth()?, codec::entity(cells)?)));
     for (is_link, row) in rows.await? {
         match is_link {
@@ -50,11 +52,6 @@ pub(crate) async fn entity_at_with_links<T: Tx>(tx: &mut T, path: &str) -> Resul
     }
     links.sort_by_key(|link| link.seq);
     Ok(found.map(|row| (row, links)))
-}
-
-async fn one_entity<T: Tx>(tx: &mut T, condition: &str, key: &str) -> Result<Option<EntityRow>> {
-    let sql = format!("SELECT {ENTITY} FROM entity e {condition}");
-    tx.row(&sql, params![key], codec::entity).await
 }
 
 pub(crate) async fn entities<T: Tx>(tx: &mut T, ids: &[EntityId]) -> Result<Vec<EntityRow>> {
@@ -139,7 +136,6 @@ pub(crate) async fn operation<T: Tx>(tx: &mut T, id: Uuid) -> Result<Option<Oper
 pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Result<Vec<OperationRow>> {
     let OperationQuery {
         projects,
-        entity,
         parent,
         open,
         before,
@@ -152,10 +148,6 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         let list = in_list(&mut params, projects.iter().map(Param::from));
         sql.push_str(&format!(" AND project IN {list}"));
     }
-    if let Some(entity) = entity {
-        params.push(entity.into());
-        sql.push_str(&format!(" AND entity = ?{}", params.len()));
-    }
     if let Some(parent) = parent {
         params.push((*parent).into());
         sql.push_str(&format!(" AND parent = ?{}", params.len()));
@@ -163,7 +155,7 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
     let mut order = "id";
     if *open {
         sql.push_str(" AND finished_ms IS NULL");
-        if entity.is_none() && parent.is_none() {
+        if parent.is_none() {
             // Open ones are few: their index leads, and they are sorted afterwards.
             params.push(i64::MIN.into());
             sql.push_str(&format!(" AND due_ms > ?{}", params.len()));

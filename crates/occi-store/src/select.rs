@@ -247,12 +247,23 @@ impl<'q> Statement<'q> {
             where_.equal(&[(column, value)]);
         }
         for (end, place) in &self.ends {
-            let number = where_.push(*place);
-            let ids = format!("IN (SELECT p.id FROM entity p WHERE p.id = ?{number} OR p.path = ?{number})");
-            match end {
-                End::Source => where_.lead(&format!("e.source {ids}")),
-                End::Target if place.contains("://") => where_.add(&format!("e.target = ?{number}")),
-                End::Target => where_.lead(&format!("e.target_id {ids}")),
+            if let (End::Target, true) = (end, place.contains("://")) {
+                let number = where_.push(*place);
+                where_.add(&format!("e.target = ?{number}"));
+                continue;
+            }
+            let column = match end {
+                End::Source => "e.source",
+                End::Target => "e.target_id",
+            };
+            let (folder, id) = codec::split(place);
+            let number = where_.push(id);
+            where_.lead(&format!("{column} = ?{number}"));
+            if !folder.is_empty() {
+                let folder = where_.push(folder);
+                where_.add(&format!(
+                    "EXISTS (SELECT 1 FROM entity p WHERE p.id = ?{number} AND p.folder = ?{folder})"
+                ));
             }
         }
         if let Whose::SharedWith(seen) = whose {
@@ -295,13 +306,13 @@ impl<'q> Statement<'q> {
             }
         }
         if let Some(below) = self.query.below.as_deref().filter(|below| *below != "/") {
-            // All texts that start with `below` are smaller than this one: '0' follows '/'.
+            // The folder of a path that starts with `below` does too. All texts that start with it are smaller than this one: '0' follows '/'.
             let (low, high) = (
                 where_.push(below),
                 where_.push(format!("{}0", below.trim_end_matches('/'))),
             );
-            let path = if where_.led { "e.path || ''" } else { "e.path" };
-            where_.lead(&format!("{path} >= ?{low} AND {path} < ?{high}"));
+            let folder = if where_.led { "e.folder || ''" } else { "e.folder" };
+            where_.lead(&format!("{folder} >= ?{low} AND {folder} < ?{high}"));
         }
         if let Some(kind) = self.target_kind {
             let number = where_.push(kind);
@@ -451,6 +462,14 @@ mod tests {
                     ..one()
                 },
                 "entity_state (kind=? AND state=? AND seq>?)",
+            ),
+            (
+                "a source",
+                EntityQuery {
+                    attributes: vec![("occi.core.source".to_owned(), Value::from("/compute/x"))],
+                    ..one()
+                },
+                "entity_source (source=? AND seq>?)",
             ),
             (
                 "an id",

@@ -3,8 +3,8 @@
 use crate::fixture::*;
 use occi_model::{Attributes, LinkEnd, Value};
 use occi_store::{
-    Audit, AuditQuery, Change, Commit, EventQuery, IdempotencyRow, OverQuota, Quota, Refused, Require, Sees, Usage,
-    Visibility, Way, Write,
+    Audit, AuditQuery, Change, Commit, EventQuery, IdempotencyRow, OverQuota, Quota, Refused, Require, Sees,
+    StoreError, Usage, Visibility, Way, Write,
 };
 use uuid::Uuid;
 
@@ -76,11 +76,16 @@ async fn ids_paths_and_native_ids_are_unique(store: Shared) {
     };
 
     assert_eq!(refused(write(&store, [insert(compute("a"))]).await), taken("id", "a"));
+    let mut elsewhere = compute("a");
+    elsewhere.path = "/elsewhere/a".into();
+    assert_eq!(refused(write(&store, [insert(elsewhere)]).await), taken("id", "a"));
+    assert_eq!(store.entity_at("/elsewhere/a").await.unwrap(), None);
     let mut other = compute("b");
     other.path = "/compute/a".into();
-    assert_eq!(
-        refused(write(&store, [insert(other)]).await),
-        taken("path", "/compute/a")
+    let nameless = write(&store, [insert(other)]).await;
+    assert!(
+        matches!(nameless, Err(StoreError::Failed(_))),
+        "a path ends with its id"
     );
     let mut other = compute("b");
     other.native_id = Some("n-a".into());

@@ -7,6 +7,7 @@ use occi_store::{Change, Cursor, EntityQuery, Listed, Sees, Visibility, Write};
 behaviours![
     a_reader_sees_own_shared_and_public_entities,
     filters_hold_together_and_compare_by_type,
+    what_lies_below_a_path_is_found_at_any_depth,
     pages_are_stable_while_entities_come_and_go,
     links_are_found_by_their_ends,
     a_reader_of_many_projects_sees_them_in_one_order,
@@ -314,6 +315,35 @@ async fn filters_hold_together_and_compare_by_type(store: Shared) {
             .await,
             [""; 0]
         );
+    }
+}
+
+async fn what_lies_below_a_path_is_found_at_any_depth(store: Shared) {
+    let at = |path: &str, name: &str| {
+        let mut row = compute(name);
+        row.path = format!("{path}{name}");
+        insert(row)
+    };
+    let all = [
+        at("/my/", "a"),
+        at("/my/vms/", "b"),
+        at("/my0/", "c"),
+        at("/my/vms/x/", "d"),
+        at("/m/", "e"),
+    ];
+    write(&store, all).await.unwrap();
+    for base in [EntityQuery::new(Sees::All), seen_by(&["alpha"])] {
+        let below = async |path: &str| {
+            let query = EntityQuery {
+                below: Some(path.to_owned()),
+                ..base.clone()
+            };
+            let found = store.select(&query).await.unwrap();
+            found.iter().map(|row| row.path.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(below("/my/").await, ["/my/a", "/my/vms/b", "/my/vms/x/d"]);
+        assert_eq!(below("/my/vms/").await, ["/my/vms/b", "/my/vms/x/d"]);
+        assert_eq!(below("/my/a/").await, [""; 0]);
     }
 }
 
