@@ -200,14 +200,19 @@ impl Inner {
             };
             let made = recorded.made.clone();
             let is_carried_out = recorded.operation.is_some();
-            let operation = self.wait(caller, recorded).await.or_failure()?;
-            let found = match is_carried_out && !caller.answers_at_once() {
-                // The engine has made something of what was asked for.
-                true => self.show_all(caller, self.store.entities(&ids).await?).await?,
-                false => {
-                    let (rows, links) = made.iter().cloned().partition(|row| ids.contains(&row.id));
+            let mut heard = self.wait(caller, recorded).await;
+            let changed = std::mem::take(&mut heard.changed);
+            let operation = heard.or_failure()?;
+            let since = |id: &EntityId| changed.iter().flat_map(|rows| rows.iter()).find(|row| row.id == *id);
+            let is_at_hand = !is_carried_out || caller.answers_at_once() || ids.iter().all(|id| since(id).is_some());
+            let found = match is_at_hand {
+                true => {
+                    let rows = made.iter().map(|row| since(&row.id).unwrap_or(row).clone());
+                    let (rows, links) = rows.partition(|row| ids.contains(&row.id));
                     self.show_with_links(caller, rows, links).await?
                 }
+                // The engine has made something of what was asked for, and goes on.
+                false => self.show_all(caller, self.store.entities(&ids).await?).await?,
             };
             return Ok(Created::of(found, operation, false));
         }

@@ -99,6 +99,8 @@ pub(crate) struct Heard {
     pub(crate) operation: Option<Uuid>,
     /// The first failure.
     pub(crate) failure: Option<EngineError>,
+    /// What the ends of operations have changed that this process has ended, as it is since then.
+    pub(crate) changed: Vec<Arc<[EntityRow]>>,
 }
 
 impl Inner {
@@ -310,17 +312,20 @@ impl Inner {
         }
         let phases = waiter.leave().await;
         let goes_on = phases.iter().any(|(_, phase)| !matches!(phase, Phase::Ended(_)));
-        let failure = phases
-            .into_iter()
-            .filter_map(|(id, phase)| match phase {
-                Phase::Ended(Err(error)) if !caller.answers_at_once() => Some(error.with_operation(id)),
-                _ => None,
-            })
-            // What was undone because another part failed is not the reason.
-            .min_by_key(|error| error.code == Some("cancelled"));
+        let (mut failures, mut changed) = (Vec::new(), Vec::new());
+        for (id, phase) in phases {
+            match phase {
+                Phase::Ended(_) if caller.answers_at_once() => {}
+                Phase::Ended(Ok(rows)) => changed.push(rows),
+                Phase::Ended(Err(error)) => failures.push(error.with_operation(id)),
+                Phase::Recorded | Phase::Accepted => {}
+            }
+        }
         Heard {
             operation: operation.filter(|_| goes_on || caller.answers_at_once()),
-            failure,
+            // What was undone because another part failed is not the reason.
+            failure: failures.into_iter().min_by_key(|error| error.code == Some("cancelled")),
+            changed,
         }
     }
 
@@ -356,7 +361,7 @@ impl Inner {
             return;
         }
         let mut outcome = match (row.state, &row.error) {
-            (OperationState::Succeeded, _) | (_, None) => Ok(()),
+            (OperationState::Succeeded, _) | (_, None) => Ok(Arc::default()),
             (_, Some(error)) => Err(EngineError::from_json(error, operation)),
         };
         // What another process could not make is still shown there, for nobody knew that the answer could be a refusal.
@@ -364,7 +369,7 @@ impl Inner {
             && let Some(entity) = &row.entity
             && matches!(self.store.entity(entity).await, Ok(Some(left)) if !left.hidden)
         {
-            outcome = Ok(());
+            outcome = Ok(Arc::default());
         }
         self.waiting.ended(operation, outcome);
         if let Some(entity) = &row.entity {

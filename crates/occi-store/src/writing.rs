@@ -44,6 +44,7 @@ pub(crate) struct Writing<'t, T> {
     events: Vec<EventRow>,
     heard: Vec<Heard>,
     generations: BTreeMap<EntityId, i64>,
+    changed: BTreeMap<EntityId, EntityRow>,
     /// Sources of links that were written: they are rendered with their links.
     sources: BTreeSet<EntityId>,
     /// Entities whose generation is new anyway.
@@ -63,6 +64,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             events: Vec::new(),
             heard: Vec::new(),
             generations: BTreeMap::new(),
+            changed: BTreeMap::new(),
             sources: BTreeSet::new(),
             grown: BTreeSet::new(),
             expected: 0,
@@ -192,6 +194,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.sources
                 .extend([&was.source, &now.source].into_iter().flatten().cloned());
         }
+        self.changed.insert(was.id.clone(), new.row);
         Ok(())
     }
 
@@ -212,6 +215,7 @@ impl<'t, T: Tx> Writing<'t, T> {
                 self.dissociate(mixin, row.seq).await?;
             }
             self.unshare(&row).await?;
+            self.changed.remove(&row.id);
             self.account(&row.project, usage, Usage::default(), None).await?;
             if bury {
                 self.bury(&row).await?;
@@ -429,6 +433,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             if let Some(Stored { row, .. }) = self.tx.row(&sql, params![&id], stored).await? {
                 self.tell("changed", &row);
                 self.note(&row);
+                self.changed.insert(id, row);
             }
         }
         Ok(())
@@ -459,6 +464,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             Committed {
                 event: last,
                 generations: self.generations,
+                changed: self.changed,
             },
             self.events,
         ))

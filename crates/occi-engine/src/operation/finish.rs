@@ -1,5 +1,6 @@
 //! How operations end: what they made is written down, what failed is undone or explained.
 
+use super::waiting::Outcome as Ended;
 use super::worker::{Run, unreadable};
 use super::{Intent, Task, blank};
 use crate::engine::Inner;
@@ -159,10 +160,11 @@ impl Run {
             }
             commit.writes.splice(0..0, writes);
             match self.inner().commit_patiently(commit, PATIENCE).await {
-                Ok(_) => {
+                Ok(committed) => {
                     self.inner().scopes.explain(&self.intent.entity, false);
                     self.inner().scopes.settle(&pictures);
-                    self.inner().ended(&self.row, Ok(())).await;
+                    let changed = committed.changed.into_values().collect();
+                    self.inner().ended(&self.row, Ok(changed)).await;
                     return "succeeded";
                 }
                 Err(StoreError::Refused(Refused::Generation { .. } | Refused::NoEntity(_))) => {}
@@ -243,7 +245,7 @@ impl Run {
         match self.inner().commit_patiently(commit, PATIENCE).await {
             Ok(_) => {
                 self.inner().scopes.explain(&self.intent.entity, false);
-                self.inner().ended(&self.row, Ok(())).await;
+                self.inner().ended(&self.row, Ok(Arc::default())).await;
                 "succeeded"
             }
             Err(error) => self.lost(&error),
@@ -626,7 +628,7 @@ impl Inner {
     }
 
     /// An operation has ended: those who wait learn it, and the operation of its collection ends with its last part.
-    pub(crate) async fn ended(&self, row: &OperationRow, outcome: Result<(), EngineError>) {
+    pub(crate) async fn ended(&self, row: &OperationRow, outcome: Ended) {
         self.waiting.ended(row.id, outcome);
         if let Some(entity) = &row.entity {
             self.look_again(entity).await;
@@ -682,6 +684,7 @@ impl Inner {
             Ok(_) | Err(StoreError::Refused(Refused::LeaseLost(_))) => {}
             Err(error) => tracing::error!(operation.id = %parent, %error, "failed to end the operation"),
         }
-        self.waiting.ended(parent, error.map_or(Ok(()), Err));
+        self.waiting
+            .ended(parent, error.map_or_else(|| Ok(Arc::default()), Err));
     }
 }

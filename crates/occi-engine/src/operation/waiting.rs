@@ -2,6 +2,7 @@
 //! nobody waits.
 
 use crate::EngineError;
+use occi_store::EntityRow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -16,8 +17,12 @@ pub(crate) enum Phase {
     /// The engine has taken responsibility.
     Accepted,
     /// Ended, well or not.
-    Ended(Result<(), EngineError>),
+    Ended(Outcome),
 }
+
+/// How an operation ended: with the entities that its end has changed, as they are since then, if this process has ended it;
+/// or with its failure.
+pub(crate) type Outcome = Result<Arc<[EntityRow]>, EngineError>;
 
 /// The open operations of this process.
 pub(crate) struct Waiting {
@@ -125,7 +130,7 @@ impl Waiting {
     }
 
     /// Tells those who wait how it ended.
-    pub(crate) fn ended(&self, operation: Uuid, outcome: Result<(), EngineError>) {
+    pub(crate) fn ended(&self, operation: Uuid, outcome: Outcome) {
         if let Some(open) = self.lock().remove(&operation) {
             open.phase.send_replace(Phase::Ended(outcome));
         }
@@ -136,7 +141,7 @@ impl Waiting {
     pub(crate) fn missing(&self, operation: Uuid) {
         let is_ours = self.verb(operation).is_some();
         if !is_ours {
-            self.ended(operation, Ok(()));
+            self.ended(operation, Ok(Arc::default()));
         }
     }
 
@@ -290,7 +295,7 @@ mod tests {
             waiting.missing(operation);
         }
         let phases = waiter.leave().await;
-        assert!(matches!(phases[..], [(_, Phase::Recorded), (_, Phase::Ended(Ok(())))]));
+        assert!(matches!(phases[..], [(_, Phase::Recorded), (_, Phase::Ended(Ok(_)))]));
     }
 
     #[tokio::test]
