@@ -382,7 +382,7 @@ impl Inner {
         };
         if let Some(operation) = row.operation {
             let same = self.store.operation(operation).await?;
-            if same.is_some_and(|open| open.intent == intent.to_json()) {
+            if same.is_some_and(|open| Intent::from_row(&open).is_ok_and(|open| open == intent)) {
                 return Ok(Plan {
                     joins: vec![operation],
                     ..Plan::default()

@@ -159,7 +159,7 @@ impl Inner {
             let carrier = row.backend.as_deref().and_then(|name| self.carrier_named(name));
             accept_wait = accept_wait.max(self.accept_wait(&row));
             let permit = carrier.and_then(|carrier| Some((carrier, self.carriers[carrier].permit()?)));
-            let json = intent.to_json();
+            let text = intent.to_text();
             ids.push(row.id);
             match permit {
                 Some((carrier, permit)) => {
@@ -178,7 +178,7 @@ impl Inner {
                 None => left.push(row.backend.clone()),
             }
             self.waiting.opened(row.id, &row.verb);
-            writes.push(Write::InsertOperation(Box::new(OperationRow { intent: json, ..row })));
+            writes.push(Write::InsertOperation(Box::new(OperationRow { intent: text, ..row })));
         }
         if let Some(parent) = &parent {
             self.waiting.opened(parent.id, &parent.verb);

@@ -238,7 +238,7 @@ fn create() -> Commit {
         principal: "ann".into(),
         backend: Some("local".into()),
         verb: "create".into(),
-        intent: serde_json::json!({"cores": 2, "memory": 2.0, "image": "debian", "size": "small"}),
+        intent: serde_json::json!({"cores": 2, "memory": 2.0, "image": "debian", "size": "small"}).to_string(),
         state: OperationState::Accepted,
         step: None,
         progress: 0,

@@ -142,7 +142,7 @@ pub(crate) async fn operations<T: Tx>(tx: &mut T, query: &OperationQuery) -> Res
         limit,
     } = query;
     let mut params = Vec::new();
-    let columns = OPERATION.replace("intent", "'null'");
+    let columns = OPERATION.replace("intent", "''");
     let mut sql = format!("SELECT {columns} FROM operation WHERE 1 = 1");
     if !projects.is_empty() {
         let list = in_list(&mut params, projects.iter().map(Param::from));

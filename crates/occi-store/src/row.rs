@@ -153,8 +153,8 @@ pub struct OperationRow {
     pub backend: Option<String>,
     /// `create`, `update`, `delete`, or an action's term.
     pub verb: String,
-    /// Everything that a worker needs to run it again, as JSON; the engine's own form.
-    pub intent: serde_json::Value,
+    /// Everything that a worker needs to run it again; the engine's own form. Empty for a parent.
+    pub intent: String,
     /// Where it is.
     pub state: OperationState,
     /// The last durable step, for people.

@@ -585,7 +585,7 @@ impl Inner {
                 principal: created.principal.clone(),
                 backend: created.backend.clone(),
                 verb: removal.task.verb().to_owned(),
-                intent: removal.to_json(),
+                intent: removal.to_text(),
                 created_ms: now_ms,
                 deadline_ms: now_ms.saturating_add(self.deadline_ms()),
                 ..blank((self.config.source.operation)())

@@ -131,7 +131,7 @@ impl Intent {
     }
 
     /// The form that the store keeps.
-    pub(crate) fn to_json(&self) -> Json {
+    pub(crate) fn to_text(&self) -> String {
         let Self {
             entity,
             kind,
@@ -144,12 +144,12 @@ impl Intent {
             native_project: native_project.clone(),
             task: TaskForm::of(task),
         };
-        serde_json::to_value(form).unwrap_or(Json::Null)
+        serde_json::to_string(&form).unwrap_or_default()
     }
 
-    /// Reads what [`Intent::to_json`] wrote.
+    /// Reads what [`Intent::to_text`] wrote.
     pub(crate) fn from_row(row: &OperationRow) -> Result<Self, String> {
-        let form: Form = serde_json::from_value(row.intent.clone()).map_err(|error| error.to_string())?;
+        let form: Form = serde_json::from_str(&row.intent).map_err(|error| error.to_string())?;
         Ok(Self {
             entity: parse(&form.entity)?,
             kind: parse(&form.kind)?,
@@ -594,7 +594,7 @@ mod tests {
                 task,
             };
             let row = OperationRow {
-                intent: serde_json::from_str(&intent.to_json().to_string()).unwrap(),
+                intent: intent.to_text(),
                 ..crate::operation::blank(Uuid::nil())
             };
             assert_eq!(Intent::from_row(&row).unwrap(), intent);

@@ -29,7 +29,7 @@ pub(crate) fn blank(id: Uuid) -> OperationRow {
         principal: String::new(),
         backend: None,
         verb: String::new(),
-        intent: serde_json::Value::Null,
+        intent: String::new(),
         state: OperationState::Accepted,
         step: None,
         progress: 0,

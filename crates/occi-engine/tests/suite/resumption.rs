@@ -119,7 +119,7 @@ fn what_nobody_can_read_is_given_up_and_holds_nothing() {
                 principal: "ann".into(),
                 backend: Some("memory".into()),
                 verb: verb.into(),
-                intent: serde_json::json!({ "written by": "another version" }),
+                intent: "written by another version".to_owned(),
                 state: OperationState::Accepted,
                 step: None,
                 progress: 0,

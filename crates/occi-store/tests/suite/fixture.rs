@@ -115,7 +115,7 @@ pub(crate) fn operation(entity: &str) -> OperationRow {
         principal: "ann".into(),
         backend: Some("local".into()),
         verb: "start".into(),
-        intent: serde_json::json!({"action": "start"}),
+        intent: "start it".to_owned(),
         state: OperationState::Accepted,
         step: None,
         progress: 0,
