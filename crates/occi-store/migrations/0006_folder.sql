@@ -52,6 +52,7 @@ CREATE INDEX entity_title ON entity (title, seq) WHERE hidden = 0 AND title IS N
 CREATE INDEX entity_source ON entity (source, seq) WHERE source IS NOT NULL;
 CREATE INDEX entity_target ON entity (target_id, seq) WHERE target_id IS NOT NULL;
 CREATE INDEX entity_scope ON entity (backend, native_project, kind, seq) WHERE hidden = 0 AND backend IS NOT NULL;
-CREATE UNIQUE INDEX entity_native ON entity (backend, kind, native_id, native_project) WHERE native_id IS NOT NULL;
+-- Many have their id as native id too, and are found by that.
+CREATE UNIQUE INDEX entity_native ON entity (backend, kind, native_id, native_project) WHERE native_id <> id;
 -- Nobody asks for the operations of one entity.
 DROP INDEX operation_entity;

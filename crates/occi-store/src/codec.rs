@@ -82,6 +82,15 @@ pub(crate) fn stored(cells: &mut Cells<'_>) -> Result<Stored> {
     })
 }
 
+/// Selects entities by their native ids and other conditions. Those that have their id as native id too are found by that:
+/// the index of native ids is of the others.
+pub(crate) fn by_native_id(columns: &str, native_id: &str, conditions: &str) -> String {
+    format!(
+        "SELECT {columns} FROM entity e WHERE {conditions} AND e.native_id {native_id} AND e.native_id <> e.id \
+         UNION ALL SELECT {columns} FROM entity e WHERE e.id {native_id} AND e.native_id = e.id AND {conditions}"
+    )
+}
+
 /// The folder of an entity's path, and the id with which the path ends.
 pub(crate) fn split(path: &str) -> (&str, &str) {
     path.split_at(path.rfind('/').map_or(0, |slash| slash + 1))

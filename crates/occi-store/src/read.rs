@@ -77,8 +77,7 @@ pub(crate) async fn natives<T: Tx>(
     for some in native_ids.chunks(IDS) {
         let mut params = vec![backend.into(), kind.into()];
         let list = in_list(&mut params, some.iter().map(Param::from));
-        let sql =
-            format!("SELECT {ENTITY} FROM entity e WHERE e.backend = ?1 AND e.kind = ?2 AND e.native_id IN {list}");
+        let sql = codec::by_native_id(ENTITY, &format!("IN {list}"), "e.backend = ?1 AND e.kind = ?2");
         rows.append(&mut tx.rows(&sql, &params, codec::entity).await?);
     }
     Ok(rows)

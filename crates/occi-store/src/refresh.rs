@@ -5,7 +5,7 @@
 //! its fence: the listing began before.
 
 use crate::Result;
-use crate::codec::{ENTITY, Stored, stored};
+use crate::codec::{ENTITY, Stored, by_native_id, stored};
 use crate::command::{Observation, OverQuota, Refresh, Refreshed};
 use crate::row::EventRow;
 use crate::tx::{Command, Locks, READING, Tx, params};
@@ -138,10 +138,8 @@ impl Refresh {
         if by_id.is_some() {
             return Ok(by_id);
         }
-        let sql = format!(
-            "SELECT {ENTITY} FROM entity e WHERE e.backend = ?1 AND e.native_project = ?2 AND e.kind = ?3 \
-             AND e.native_id = ?4"
-        );
+        let place = "e.backend = ?1 AND e.native_project = ?2 AND e.kind = ?3";
+        let sql = by_native_id(ENTITY, "= ?4", place);
         let native_id = observation.row.native_id.as_ref();
         writing
             .tx

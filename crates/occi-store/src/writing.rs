@@ -1,6 +1,8 @@
 //! The writes of entities in one transaction, and the events that tell of them.
 
-use crate::codec::{self, ENTITY, Stored, insert_event, shares, stored, title, write_usage, write_visibility};
+use crate::codec::{
+    self, ENTITY, Stored, by_native_id, insert_event, shares, stored, title, write_usage, write_visibility,
+};
 use crate::command::{Committed, OverQuota};
 use crate::error::Refused;
 use crate::json::{write_attributes, write_types};
@@ -109,6 +111,18 @@ impl<'t, T: Tx> Writing<'t, T> {
     ) -> Result<bool> {
         let limits = self.quota_of(&row.project).await?;
         let limits = (quota == OverQuota::Refuse).then_some(limits);
+        if row.native_id.is_some() {
+            let sql = by_native_id("1", "= ?1", "e.backend = ?2 AND e.kind = ?3 AND e.native_project = ?4");
+            let params = params![
+                row.native_id.as_ref(),
+                row.backend.as_ref(),
+                &row.kind,
+                &row.native_project
+            ];
+            if self.tx.row(&sql, params, |cells| cells.int()).await?.is_some() {
+                return Ok(false);
+            }
+        }
         let seq = self.next_place().await?;
         if !codec::insert_entity(self.tx, seq, row, &usage, fence_ms).await? {
             return Ok(false);
@@ -137,14 +151,14 @@ impl<'t, T: Tx> Writing<'t, T> {
             if let Some(native_id) = native_id {
                 // A violated index would break the transaction.
                 let at = params.len();
-                sql.push_str(&format!(
-                    " AND NOT EXISTS (SELECT 1 FROM entity e WHERE e.backend = ?{} AND e.kind = ?{} \
-                     AND e.native_id = ?{} AND e.native_project = ?{} AND e.seq <> ?{at})",
+                let others = format!(
+                    "e.backend = ?{} AND e.kind = ?{} AND e.native_project = ?{} AND e.seq <> ?{at}",
                     at + 1,
                     at + 2,
-                    at + 3,
                     at + 4
-                ));
+                );
+                let others = by_native_id("1", &format!("= ?{}", at + 3), &others);
+                sql.push_str(&format!(" AND NOT EXISTS ({others})"));
                 let taken_by: [Param<'_>; 4] = [
                     now.backend.as_ref().into(),
                     (&now.kind).into(),

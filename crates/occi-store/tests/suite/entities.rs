@@ -96,6 +96,25 @@ async fn ids_paths_and_native_ids_are_unique(store: Shared) {
     other.native_project = "another".into();
     write(&store, [insert(other)]).await.unwrap();
 
+    // Many engines call a thing as we do.
+    let named = |name: &str, native_id: &str| {
+        let mut row = compute(name);
+        row.native_id = Some(native_id.into());
+        insert(row)
+    };
+    write(&store, [named("same", "same"), named("f", "g")]).await.unwrap();
+    for (name, native_id) in [("d", "same"), ("g", "g"), ("h", "g")] {
+        let second = refused(write(&store, [named(name, native_id)]).await);
+        assert_eq!(second, taken("native id", native_id));
+    }
+    let row = get(&store, "same").await;
+    let (backend, kind) = (row.backend.as_deref().unwrap(), &row.kind);
+    let natives = ["g", "n-a", "none", "same"].map(str::to_owned);
+    let mut found = store.natives(backend, kind, &natives).await.unwrap();
+    found.sort_by_key(|row| row.seq);
+    let found: Vec<_> = found.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(found, ["a", "b", "same", "f"]);
+
     let mut unknown = compute("c");
     unknown.native_id = None;
     write(&store, [insert(unknown)]).await.unwrap();
@@ -103,10 +122,10 @@ async fn ids_paths_and_native_ids_are_unique(store: Shared) {
         native_id: Some(native_id.map(Into::into)),
         ..Change::default()
     };
-    assert_eq!(
-        refused(write(&store, [update("c", native(Some("n-a")))]).await),
-        taken("native id", "n-a")
-    );
+    for native_id in ["n-a", "same"] {
+        let second = write(&store, [update("c", native(Some(native_id)))]).await;
+        assert_eq!(refused(second), taken("native id", native_id));
+    }
     write(&store, [update("a", native(None)), update("c", native(Some("n-a")))])
         .await
         .unwrap();
