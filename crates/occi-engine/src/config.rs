@@ -81,6 +81,8 @@ pub struct EngineConfig {
     pub refresh_interval: Duration,
     /// Whether users may make mixins. Default true.
     pub user_mixins: bool,
+    /// The most mixins that the users of a project may make. Default 1000.
+    pub user_mixin_limit: u32,
     /// Whether transitional states are shown as `waiting`. Default false.
     pub states_extended: bool,
     /// Whether size attributes that contradict the resource template are refused. Default false: the template wins.
@@ -106,6 +108,7 @@ impl Default for EngineConfig {
             cache_bytes: 64 << 20,
             refresh_interval: Duration::from_secs(60),
             user_mixins: true,
+            user_mixin_limit: 1000,
             states_extended: false,
             strict_templates: false,
             extension: Vec::new(),

@@ -24,7 +24,7 @@ pub enum FailureKind {
     Conflict,
     /// If-Match failed. 412
     PreconditionFailed,
-    /// A page larger than the server's limit. 413
+    /// A page larger than the server's limit, or more of something than a request or an entity may have. 413
     TooLarge,
     /// The idempotency key was used for another request. 422
     KeyReused,
@@ -307,7 +307,7 @@ impl From<Violation> for EngineError {
             ViolationKind::Forbidden => FailureKind::Forbidden,
             ViolationKind::Conflict => FailureKind::Conflict,
             ViolationKind::Unsupported => FailureKind::Unsupported,
-            ViolationKind::TooLarge => FailureKind::Invalid,
+            ViolationKind::TooLarge => FailureKind::TooLarge,
         };
         Self::new(kind, message).at(&path)
     }

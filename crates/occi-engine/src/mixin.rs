@@ -15,7 +15,8 @@ impl Engine {
     /// Makes user mixins in the caller's project, all or none. The same definition again is no fault.
     ///
     /// # Errors
-    /// As the model says. `Conflict`: the identifier or the location is taken. `Unsupported`: users may not make mixins.
+    /// As the model says. `Conflict`: the identifier or the location is taken. `QuotaExceeded`: the
+    /// project has as many as it may have. `Unsupported`: users may not make mixins.
     pub async fn add_mixins(&self, caller: &Caller, drafts: Vec<MixinDraft>) -> Result<()> {
         let inner = &self.inner;
         self.may_have_mixins(caller)?;
@@ -25,10 +26,13 @@ impl Engine {
         let project = caller.effective_project();
         let owner = &caller.principal.name;
         let model = inner.model_for(caller).await?;
-        let mut registry = model.registry.as_ref().clone();
         let mut plan = Plan::default();
-        for draft in &drafts {
-            let NewMixin::New(mixin) = registry.check_mixin(draft, project, owner)? else {
+        let mut added = Vec::new();
+        for (at, draft) in drafts.iter().enumerate() {
+            if drafts[..at].contains(draft) {
+                continue;
+            }
+            let NewMixin::New(mixin) = model.registry.check_mixin(draft, project, owner)? else {
                 continue;
             };
             if self.is_taken(&mixin).await? {
@@ -44,12 +48,18 @@ impl Engine {
                 depends: mixin.depends.clone(),
                 created_ms: inner.now_ms(),
             }));
-            registry = registry
-                .with([mixin])
-                .map_err(|error| EngineError::new(FailureKind::Conflict, error.to_string()))?;
+            added.push(mixin);
         }
-        if !plan.writes.is_empty() {
+        if !added.is_empty() {
+            plan.require.push(Require::RoomForMixins {
+                project: project.to_owned(),
+                limit: inner.config.user_mixin_limit,
+                more: u32::try_from(added.len()).unwrap_or(u32::MAX),
+            });
             plan.writes.push(Write::ModelChanged(Some(project.to_owned())));
+            // They must suit each other, too.
+            let together = model.registry.with(added);
+            together.map_err(|error| EngineError::new(FailureKind::Conflict, error.to_string()))?;
         }
         self.record_mixins(caller, "add mixin", plan).await
     }

@@ -275,19 +275,17 @@ impl Inner {
             default_os.push(default);
         }
         mixins.extend(inputs.mixins.iter().map(user_mixin));
-        let registry = match self.base.with(mixins.iter().cloned()) {
-            Ok(registry) => registry,
-            Err(_) => {
-                // Whatever clashes is left out; the rest is served.
-                let mut registry = self.base.as_ref().clone();
-                for mixin in mixins {
-                    match registry.with([mixin]) {
-                        Ok(more) => registry = more,
-                        Err(error) => tracing::warn!(project, %error, "a mixin is left out of the model"),
-                    }
-                }
-                registry
-            }
+        // Whatever clashes with what comes before it is left out; the rest is served.
+        let registry = loop {
+            let error = match self.base.with(mixins.iter().cloned()) {
+                Ok(registry) => break registry,
+                Err(error) => error,
+            };
+            let Some(at) = mixins.iter().rposition(|mixin| mixin.id == error.id) else {
+                return Err(error);
+            };
+            tracing::warn!(project, %error, "a mixin is left out of the model");
+            mixins.remove(at);
         };
         offered.retain(|id, _| registry.mixin(id.as_str()).is_some());
         Ok(ProjectModel {

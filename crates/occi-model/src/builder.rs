@@ -163,6 +163,7 @@ impl RegistryBuilder {
         for mixin in registry.mixins() {
             registry.check_mixin_at_load(mixin, &types)?;
         }
+        registry.check_dependencies()?;
         for action in registry.actions() {
             check_names(&action.id, &action.attributes)?;
             if !self.standard.contains(&action.id) {
@@ -351,9 +352,6 @@ impl Registry {
         for depended in &mixin.depends {
             if !by_user && self.mixin(depended.as_str()).is_none() {
                 return refuse(id, format!("depends on {depended}, which is not defined"));
-            }
-            if self.depends_closure(depended.as_str()).iter().any(|m| m.id == *id) {
-                return refuse(id, format!("depends on itself through {depended}"));
             }
         }
         if let Some(kind) = mixin.applies.iter().find(|kind| self.kind(kind.as_str()).is_none()) {

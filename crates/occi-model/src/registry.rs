@@ -1,7 +1,10 @@
 //! Everything that a service offers, found by identifier and by location.
 
+use crate::check::MAX_DEPENDS;
 use crate::table::{ActionRow, AttributeRow, KindRow, MixinRow};
-use crate::{Action, Category, Class, IdentError, Kind, Lifecycle, Location, Mixin, RegistryBuilder, TypeId, core};
+use crate::{
+    Action, Category, Class, IdentError, Kind, Lifecycle, Location, Mixin, Origin, RegistryBuilder, TypeId, core,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -147,6 +150,7 @@ impl Registry {
         for mixin in &added {
             registry.check_mixin_at_load(mixin, &types)?;
         }
+        registry.check_dependencies()?;
         Ok(registry)
     }
 
@@ -281,35 +285,76 @@ impl Registry {
 
     /// `mixin` and all that it depends on, the depended-on first and each once. What is unknown is left out.
     pub fn depends_closure(&self, mixin: &str) -> Vec<&Arc<Mixin>> {
-        let mut closure = Vec::new();
-        self.add_closure(mixin, &mut closure);
-        closure
+        self.mixin(mixin)
+            .map(|mixin| self.closure_of([&mixin.id]))
+            .unwrap_or_default()
     }
 
     /// The closures of several mixins in one list, each mixin once.
     pub(crate) fn closure_of<'a>(&self, mixins: impl IntoIterator<Item = &'a TypeId>) -> Vec<&Arc<Mixin>> {
         let mut closure = Vec::new();
+        let mut seen = HashSet::new();
+        // The way down, each mixin with how many of those it depends on are done. No recursion: users chain mixins as they like.
+        let mut way: Vec<(&Arc<Mixin>, usize)> = Vec::new();
+        let mut first = |id: &str| self.mixin(id).filter(|mixin| seen.insert(&mixin.id));
         for mixin in mixins {
-            self.add_closure(mixin.as_str(), &mut closure);
+            way.extend(first(mixin.as_str()).map(|mixin| (mixin, 0)));
+            while let Some((mixin, done)) = way.last_mut() {
+                match mixin.depends.get(*done) {
+                    Some(depended) => {
+                        *done += 1;
+                        way.extend(first(depended.as_str()).map(|mixin| (mixin, 0)));
+                    }
+                    None => {
+                        closure.push(*mixin);
+                        way.pop();
+                    }
+                }
+            }
         }
         closure
     }
 
-    fn add_closure<'r>(&'r self, mixin: &str, closure: &mut Vec<&'r Arc<Mixin>>) {
-        /// What is on the way down comes into the list on the way up; a cycle, which loading refuses, ends here.
-        fn visit<'r>(registry: &'r Registry, id: &str, path: &mut Vec<&'r TypeId>, closure: &mut Vec<&'r Arc<Mixin>>) {
-            let Some(mixin) = registry.mixin(id) else { return };
-            if closure.iter().any(|seen| seen.id == mixin.id) || path.contains(&&mixin.id) {
-                return;
+    /// Refuses a mixin that depends on itself, and one of a user that depends on too many.
+    pub(crate) fn check_dependencies(&self) -> Result<(), ModelError> {
+        let refuse = |mixin: &Mixin, reason| {
+            let id = mixin.id.clone();
+            Err(ModelError { id, reason })
+        };
+        let closure = self.closure_of(self.mixins.iter().map(|mixin| &mixin.id));
+        let place: HashMap<_, _> = closure.iter().enumerate().map(|(at, mixin)| (&mixin.id, at)).collect();
+        for (at, mixin) in closure.iter().enumerate() {
+            // Where there is no circle, what is depended on comes before.
+            if let Some(depended) = mixin
+                .depends
+                .iter()
+                .find(|id| place.get(id).is_some_and(|place| *place >= at))
+            {
+                return refuse(mixin, format!("depends on itself through {depended}"));
             }
-            path.push(&mixin.id);
-            for depended in &mixin.depends {
-                visit(registry, depended.as_str(), path, closure);
+            if matches!(mixin.origin, Origin::User { .. }) && self.depends_on_more_than(MAX_DEPENDS, mixin) {
+                return refuse(
+                    mixin,
+                    format!("depends on more than {MAX_DEPENDS} mixins, directly or not"),
+                );
             }
-            path.pop();
-            closure.push(mixin);
         }
-        visit(self, mixin, &mut Vec::new(), closure);
+        Ok(())
+    }
+
+    pub(crate) fn depends_on_more_than(&self, most: usize, mixin: &Mixin) -> bool {
+        let mut found: Vec<&TypeId> = mixin.depends.iter().collect();
+        let mut next = 0;
+        while next < found.len() && found.len() <= most {
+            let further = self.mixin(found[next].as_str()).map_or(&[][..], |mixin| &mixin.depends);
+            for id in further {
+                if !found.contains(&id) {
+                    found.push(id);
+                }
+            }
+            next += 1;
+        }
+        found.len() > most
     }
 
     /// Whether `mixin` is `parent` or depends on it, directly or not.

@@ -16,6 +16,8 @@ pub const MAX_CATEGORIES: usize = 64;
 pub const MAX_ATTRIBUTES: usize = 256;
 /// The most links that one entity may bring along.
 pub const MAX_LINKS: usize = 256;
+/// The most entities that one request may describe, their links included.
+pub const MAX_ENTITIES: usize = 1000;
 /// The most entities that one request may name.
 pub const MAX_LOCATIONS: usize = 100_000;
 

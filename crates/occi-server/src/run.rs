@@ -200,6 +200,7 @@ fn engine_config(config: &Config) -> EngineConfig {
         cache_bytes: engine.cache_of_entities(),
         refresh_interval: engine.refresh_interval.0,
         user_mixins: engine.user_mixins,
+        user_mixin_limit: engine.user_mixin_limit,
         states_extended: engine.states_extended,
         strict_templates: engine.strict_templates,
         retention: Retention {

@@ -63,6 +63,15 @@ pub enum Require {
         /// The mixin.
         mixin: TypeId,
     },
+    /// The project has room for so many more user mixins. Refused with [`crate::Refused::Quota`].
+    RoomForMixins {
+        /// The project.
+        project: String,
+        /// The most that it may have.
+        limit: u32,
+        /// How many are to be added.
+        more: u32,
+    },
     /// Nothing has happened after the event of this number.
     NothingSince(i64),
 }

@@ -73,6 +73,7 @@ fn locks(commit: &Commit) -> Locks {
             | Require::NotCancelled(operation) => {
                 locks.operations.push(operation.to_string());
             }
+            Require::RoomForMixins { project, .. } => locks.projects.push(project.clone()),
             Require::NotAssociated { project: _, mixin: _ } | Require::NothingSince(_) => {}
         }
     }
@@ -221,6 +222,24 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
                 .into()),
                 None => Ok(()),
             }
+        }
+        Require::RoomForMixins { project, limit, more } => {
+            let sql = "SELECT COUNT(*) FROM user_mixin WHERE project = ?1";
+            let used = tx
+                .row(sql, params![project], |cells| cells.int())
+                .await?
+                .unwrap_or_default();
+            let (limit, asked) = (i64::from(*limit), i64::from(*more));
+            if used + asked <= limit {
+                return Ok(());
+            }
+            Err(Refused::Quota {
+                what: "user mixins",
+                limit,
+                used,
+                asked,
+            }
+            .into())
         }
         // Looked at when the events are numbered.
         Require::NothingSince(_) => Ok(()),

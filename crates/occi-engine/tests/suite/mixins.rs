@@ -164,6 +164,36 @@ async fn http_49_a_removed_mixin_leaves_its_entities() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn http_70_a_project_has_no_more_mixins_than_it_may_have_and_an_entity_no_more_categories() {
+    let config = EngineConfig {
+        user_mixin_limit: 70,
+        ..EngineConfig::default()
+    };
+    let on = Fixture::new(Config::local(), config).await;
+    let tags: Vec<_> = (0..71).map(|number| tag(&format!("t{number}"))).collect();
+    on.engine.add_mixins(&caller(), tags[..64].to_vec()).await.unwrap();
+    refused(
+        on.engine.add_mixins(&caller(), tags[64..].to_vec()).await,
+        FailureKind::QuotaExceeded,
+    );
+    let mut twice = tags[64..70].to_vec();
+    twice.push(tags[64].clone());
+    on.engine.add_mixins(&caller(), twice).await.unwrap();
+    // What is there already needs no room.
+    on.engine.add_mixins(&caller(), tags[..64].to_vec()).await.unwrap();
+    on.engine.add_mixins(&blue(), tags[64..].to_vec()).await.unwrap();
+
+    let path = on.made(storage()).await.location.clone();
+    let add = async |tag: &MixinDraft| on.engine.associate(&caller(), &tag.id, vec![path.clone()]).await;
+    for tag in &tags[..63] {
+        add(tag).await.unwrap();
+    }
+    refused(add(&tags[63]).await, FailureKind::TooLarge);
+    add(&tags[0]).await.unwrap();
+    assert_eq!(on.seen(&path).await.mixins.len(), 63);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http_83_what_is_switched_off_is_not_supported() {
     let config = EngineConfig {
         user_mixins: false,

@@ -1,12 +1,17 @@
 //! Mixins: where they may go, which exclude each other, and those that users make.
 
-use super::Violation;
+use super::{MAX_CATEGORIES, Violation, ViolationKind};
 use crate::builder::{RESERVED_SCHEME, is_reserved_path};
 use crate::infrastructure::canonical_path;
 use crate::{Class, Entity, EntityDraft, Location, Mixin, MixinDraft, Origin, Registry, TypeId};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
+
+/// The most mixins that a mixin of a user may depend on, directly or not: whoever has it has them all.
+pub const MAX_DEPENDS: usize = 16;
+/// The longest that the names and the title of a mixin of a user may be, all together: every model of its project has them.
+pub const MAX_MIXIN_BYTES: usize = 8 << 10;
 
 /// When a mixin comes to an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,13 @@ impl Registry {
                 .parse()
                 .map_err(|error: crate::IdentError| Violation::invalid("location", error.to_string()))?,
         };
+        let words = [&draft.title, &draft.location].into_iter().flatten().map(String::len);
+        let ids = draft.depends.iter().chain([id]).map(|id| id.as_str().len());
+        let size: usize = words.chain(ids).sum();
+        if size > MAX_MIXIN_BYTES {
+            let message = format!("a mixin has {size} bytes of names and title; {MAX_MIXIN_BYTES} are the most");
+            return Err(Violation::new(ViolationKind::TooLarge, "title", message));
+        }
         let mut depends = Vec::new();
         for depended in &draft.depends {
             let known = self.resolve_id(depended, Some(Class::Mixin)).map(crate::Category::id);
@@ -120,19 +132,19 @@ impl Registry {
             };
         }
         self.check_user_location(&mixin.location)?;
-        for depended in &mixin.depends {
-            if depended == id || self.depends_on(depended.as_str(), id.as_str()) {
-                return Err(Violation::invalid(
-                    "rel",
-                    format!("{id} would depend on itself through {depended}"),
-                ));
-            }
-            if self.is_exclusive(depended.as_str()) || self.family(depended).is_some() {
-                return Err(Violation::forbidden(
-                    "rel",
-                    format!("{depended} is for templates, which the provider makes"),
-                ));
-            }
+        if mixin.depends.contains(id) {
+            return Err(Violation::invalid("rel", format!("{id} would depend on itself")));
+        }
+        let closure = self.closure_of(&mixin.depends);
+        if let Some(parent) = closure.iter().find(|parent| self.is_exclusive(parent.id.as_str())) {
+            return Err(Violation::forbidden(
+                "rel",
+                format!("{} is for templates, which the provider makes", parent.id),
+            ));
+        }
+        if self.depends_on_more_than(MAX_DEPENDS, &mixin) {
+            let message = format!("{id} would depend on more than {MAX_DEPENDS} mixins, directly or not");
+            return Err(Violation::new(ViolationKind::TooLarge, "rel", message));
         }
         Ok(NewMixin::New(mixin))
     }
@@ -198,6 +210,13 @@ impl Registry {
             .cloned()
             .partition(|id| replaced(id) || omitted(id));
         result.extend(added.iter().cloned());
+        if !added.is_empty() && result.len() >= MAX_CATEGORIES {
+            let message = format!(
+                "it would have {} mixins; an entity may have {MAX_CATEGORIES} categories, its kind included",
+                result.len()
+            );
+            return Err(Violation::new(ViolationKind::TooLarge, "mixins", message));
+        }
         Ok(MixinPlan {
             named,
             added,

@@ -29,5 +29,5 @@ mod violation;
 pub use change::Change;
 pub use create::{NewEntity, NewLink, NewShape};
 pub use given::{MAX_ATTRIBUTES, MAX_CATEGORIES};
-pub use mixins::{NewMixin, Stage};
+pub use mixins::{MAX_DEPENDS, MAX_MIXIN_BYTES, NewMixin, Stage};
 pub use violation::{Violation, ViolationKind};

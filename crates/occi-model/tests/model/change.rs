@@ -1,7 +1,7 @@
 //! What may be changed, and what a change is.
 
 use crate::common::*;
-use occi_model::ViolationKind::{Conflict, Forbidden, Invalid};
+use occi_model::ViolationKind::{Conflict, Forbidden, Invalid, TooLarge};
 use occi_model::{Change, Entity, EntityDraft, Input, LinkEnd, Registry, Shape, Violation, production, templates};
 use rstest::rstest;
 
@@ -457,4 +457,27 @@ fn http_41_dissociation_takes_the_attributes_along() {
     );
     assert!(without(VLAN).unwrap().is_empty(), "it is not in there");
     assert_eq!(without(SMALL).unwrap_err().kind, Conflict);
+}
+
+#[test]
+fn http_70_an_entity_has_no_more_categories_however_they_come() {
+    let tag = |number: usize| format!("http://cloud.example.org/many#t{number}");
+    let tags = (0..70).map(|number| mixin(&tag(number), &format!("/many/{number}/")));
+    let model = model().with(tags).unwrap();
+    let named = |numbers: std::ops::Range<usize>| EntityDraft {
+        mixins: numbers.map(|number| id(&tag(number))).collect(),
+        ..EntityDraft::default()
+    };
+    let mut entity = create(&model, &draft(NETWORK, &[], &[]));
+    entity.mixins = named(0..63).mixins;
+    let one_more = model.check_update(&entity, &named(63..64)).unwrap_err();
+    assert_eq!(one_more.kind, TooLarge);
+    assert!(model.check_update(&entity, &named(0..63)).unwrap().is_empty());
+    let others = model.check_replace(&entity, &named(1..64), |_| false).unwrap();
+    assert_eq!(others.mixins_added, named(63..64).mixins);
+
+    // What has more by other ways can still lose some.
+    entity.mixins = named(0..70).mixins;
+    assert!(model.check_replace(&entity, &named(0..60), |_| false).is_ok());
+    assert!(model.check_dissociation(&entity, &id(&tag(0))).is_ok());
 }

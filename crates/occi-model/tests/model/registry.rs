@@ -2,10 +2,11 @@
 
 use crate::common::*;
 use occi_model::builder::is_reserved_path;
+use occi_model::check::{MAX_DEPENDS, MAX_MIXIN_BYTES};
 use occi_model::infrastructure::{self, canonical_path};
 use occi_model::{
     Action, Attributes, Class, Input, Kind, Mixin, MixinDraft, NewMixin, Origin, Registry, RegistryBuilder,
-    ResolveError, Value, ValueType, ViolationKind, core as occi_core, production, templates,
+    ResolveError, TypeId, Value, ValueType, ViolationKind, core as occi_core, production, templates,
 };
 use rstest::rstest;
 
@@ -492,6 +493,55 @@ fn http_45_and_http_48_a_user_adds_a_mixin_with_an_unknown_relation() {
     ));
     let by_another = model.check_mixin(&user_mixin(), "research", "bob").unwrap_err();
     assert_eq!(by_another.kind, ViolationKind::Conflict, "http_47");
+}
+
+#[test]
+fn http_70_a_users_mixin_depends_on_few_others_however_they_come() {
+    let name = |number: usize| id(&format!("http://example.org/chain#m{number}"));
+    // Each depends on the next.
+    let link = |number: usize| {
+        let mut link = mixin(name(number).as_str(), &format!("/chain/{number}/"));
+        link.depends = vec![name(number + 1)];
+        link.origin = occi_model::Origin::User {
+            project: "research".to_owned(),
+            owner: "ann".to_owned(),
+        };
+        link
+    };
+    let reason = |model: &Registry, numbers: std::ops::Range<usize>| {
+        let error = model.with(numbers.map(link)).unwrap_err();
+        error.reason
+    };
+    let standard = Registry::standard();
+    let model = standard.with((1..=MAX_DEPENDS).map(link)).unwrap();
+    assert_eq!(model.depends_closure(name(1).as_str()).len(), MAX_DEPENDS);
+    let checked = |depends: Vec<TypeId>, title: &str| {
+        let draft = MixinDraft {
+            depends,
+            title: Some(title.to_owned()),
+            ..user_mixin()
+        };
+        let checked = model.check_mixin(&draft, "research", "ann");
+        checked.map(drop).map_err(|violation| violation.kind)
+    };
+    assert_eq!(checked(vec![name(1)], ""), Err(ViolationKind::TooLarge));
+    assert_eq!(checked(vec![name(2)], ""), Ok(()));
+    let unknown = |count: usize| (100..100 + count).map(name).collect();
+    assert_eq!(checked(unknown(MAX_DEPENDS + 1), ""), Err(ViolationKind::TooLarge));
+    assert_eq!(checked(unknown(MAX_DEPENDS), ""), Ok(()));
+    assert_eq!(
+        checked(Vec::new(), &"x".repeat(MAX_MIXIN_BYTES)),
+        Err(ViolationKind::TooLarge)
+    );
+
+    // The end of the chain is made last: who has depended on what was unknown would depend on too many.
+    assert!(reason(&model, 17..18).contains("more than 16"));
+    // One that is much too long is refused, too, and does no harm.
+    assert!(reason(&standard, 0..20_000).contains("more than 16"));
+    let mut back = link(5);
+    back.depends = vec![name(1)];
+    let circle = standard.with((1..5).map(link).chain([back])).unwrap_err();
+    assert!(circle.reason.contains("depends on itself"));
 }
 
 #[rstest]

@@ -2,15 +2,15 @@
 
 use super::node::Node;
 use crate::request::{
-    ActionDraft, Incoming, MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_LINKS, add_attribute, add_category, check_limit,
-    known_kind, last_of_each,
+    ActionDraft, Incoming, MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_ENTITIES, MAX_LINKS, add_attribute, add_category,
+    check_limit, known_kind, last_of_each,
 };
 use crate::resolve::{self, require};
 use crate::{ParseError, ParseErrorKind};
 use occi_model::{
     AttributeName, Class, EntityDraft, IdentError, Input, LinkDraft, MixinDraft, Registry, TypeId, ValueType,
 };
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -157,8 +157,11 @@ pub(crate) fn mixins(incoming: &Incoming<'_>) -> Result<Vec<MixinDraft>, ParseEr
     let Some(document) = document(incoming)? else {
         return Ok(Vec::new());
     };
+    let mut read = 0;
     items(&document, &["mixins"], |item, path| {
         path.object(item)?;
+        read += 1;
+        check_limit("categories", read, MAX_CATEGORIES, String::new)?;
         let id = category_id(item, path)?;
         let brings = |name| match item.get(name) {
             None | Some(Node::Null) => false,
@@ -285,6 +288,8 @@ struct Reader<'a> {
     incoming: &'a Incoming<'a>,
     /// The attributes whose value is an object, so that it is not taken for a nested name.
     hashes: OnceCell<HashSet<&'a str>>,
+    /// How many entities were read.
+    entities: Cell<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -292,6 +297,7 @@ impl<'a> Reader<'a> {
         Self {
             incoming,
             hashes: OnceCell::new(),
+            entities: Cell::default(),
         }
     }
 
@@ -322,6 +328,8 @@ impl<'a> Reader<'a> {
     /// An entity, with those of the links beside it that it names.
     fn entity(&self, node: &Node, beside: &mut Beside<'_>, path: &Path<'_>) -> Result<EntityDraft, ParseError> {
         path.object(node)?;
+        self.entities.update(|read| read + 1);
+        check_limit("entities", self.entities.get(), MAX_ENTITIES, String::new)?;
         let incoming = self.incoming;
         let registry = incoming.registry;
         let mut draft = EntityDraft::default();

@@ -470,6 +470,25 @@ fn json_19_malformed_and_excessive_json_is_refused() {
     );
     let many: Json = (0..257).map(|n| (format!("a{n}"), Json::from(n))).collect();
     assert_eq!(refusal(&json!({"attributes": many})).0, ParseErrorKind::TooLarge);
+
+    // A resource and 255 links, and so on: links are entities too.
+    let resource = |links: usize| json!({"kind": COMPUTE, "links": vec![json!({"target": "/storage/x"}); links]});
+    let mut all = vec![resource(255); 3];
+    all.push(resource(231));
+    assert_eq!(read_all(&Json::from(all.clone())).unwrap().len(), 4);
+    all.push(resource(0));
+    let (kind, _) = refusal(&Json::from(all.clone()));
+    assert_eq!(kind, ParseErrorKind::TooLarge);
+    assert_eq!(refusal(&json!({"resources": all})).0, ParseErrorKind::TooLarge);
+
+    let tags = |count| {
+        let tag =
+            |n| json!({"term": format!("t{n}"), "scheme": "http://example.com/tags#", "location": format!("/t/{n}/")});
+        let body = json!({"mixins": (0..count).map(tag).collect::<Vec<_>>()}).to_string();
+        request::mixins(&incoming(MediaType::OcciJson, body.as_bytes(), &registry, &base))
+    };
+    assert_eq!(tags(64).unwrap().len(), 64);
+    assert_eq!(tags(65).unwrap_err().kind, ParseErrorKind::TooLarge);
 }
 
 #[test]

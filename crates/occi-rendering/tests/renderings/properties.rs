@@ -365,6 +365,12 @@ fn http_70_hostile_bodies_take_time_in_proportion() {
             "{}]}",
         ),
         fill("{\"kinds\":[", "\"http://a/b#c\",", "1]}"),
+        fill("{\"mixins\":[", "{\"term\":\"a\",\"scheme\":\"b:c#\"},", "{}]}"),
+        fill(
+            "{\"mixins\":[{\"term\":\"a\",\"scheme\":\"b:c#\",\"depends\":[",
+            "\"b:c#d\",",
+            "\"b:c#d\"]}]}",
+        ),
     ];
     let run = |media, body: &[u8]| {
         let start = std::time::Instant::now();
@@ -378,6 +384,8 @@ fn http_70_hostile_bodies_take_time_in_proportion() {
         };
         let _ = request::entities(&incoming);
         let _ = request::locations(&incoming);
+        let _ = request::mixins(&incoming);
+        let _ = request::category_refs(&incoming);
         let answer = Answer {
             status: 200,
             fields: &[("Content-Type", media.as_str().as_bytes())],

@@ -113,6 +113,8 @@ section! {
     autostart: bool = true;
     /// Whether users may add mixins of their own.
     user_mixins: bool = true;
+    /// How many mixins the users of a project may add, all together; more are refused (403).
+    user_mixin_limit: u32 = 1000;
     /// Whether states outside of OCCI 1.2 (waiting, ...) are shown.
     states_extended: bool = false;
     /// Whether a size that contradicts the resource template is refused (409) instead of ignored.

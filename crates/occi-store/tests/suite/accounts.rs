@@ -3,8 +3,8 @@
 use crate::fixture::*;
 use occi_model::TypeId;
 use occi_store::{
-    Change, EntityRow, EventQuery, IdempotencyRow, Limits, Observation, OperationRow, OperationState, Quota, Refresh,
-    Refused, Role, Sees, Usage, User, UserMixinRow, Visibility, Write,
+    Change, Commit, EntityRow, EventQuery, IdempotencyRow, Limits, Observation, OperationRow, OperationState, Quota,
+    Refresh, Refused, Require, Role, Sees, Usage, User, UserMixinRow, Visibility, Write,
 };
 
 behaviours![
@@ -16,6 +16,7 @@ behaviours![
     one_operator_stays,
     what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
+    a_project_has_no_more_mixins_than_it_may_have,
     a_removed_mixin_leaves_its_entities,
 ];
 
@@ -447,6 +448,36 @@ async fn user_mixins_are_unique_in_their_project(store: Shared) {
     );
     assert_eq!(store.user_mixins(Some("alpha")).await.unwrap(), [row]);
     assert_eq!(store.user_mixins(None).await.unwrap().len(), 2);
+}
+
+async fn a_project_has_no_more_mixins_than_it_may_have(store: Shared) {
+    let add = |terms: &'static [&'static str], project: &'static str| {
+        let store = Shared::clone(&store);
+        let rows = terms.iter().map(|term| mixin(term, project, &format!("/{term}/")));
+        let commit = Commit {
+            require: vec![Require::RoomForMixins {
+                project: project.into(),
+                limit: 3,
+                more: u32::try_from(terms.len()).unwrap(),
+            }],
+            writes: rows.map(Write::InsertUserMixin).collect(),
+            ..Commit::default()
+        };
+        async move { store.commit(commit).await }
+    };
+    add(&["a", "b"], "alpha").await.unwrap();
+    add(&["a", "b", "c"], "beta").await.unwrap();
+    let full = Refused::Quota {
+        what: "user mixins",
+        limit: 3,
+        used: 2,
+        asked: 2,
+    };
+    assert_eq!(refused(add(&["c", "d"], "alpha").await), full);
+    // Of two at once only one finds room.
+    let (one, other) = tokio::join!(add(&["e"], "alpha"), add(&["f"], "alpha"));
+    assert_ne!(one.is_ok(), other.is_ok(), "{one:?}, {other:?}");
+    assert_eq!(store.user_mixins(Some("alpha")).await.unwrap().len(), 3);
 }
 
 async fn a_removed_mixin_leaves_its_entities(store: Shared) {
