@@ -17,10 +17,11 @@ use occi_store::{EntityRow, Require, Usage, Write};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
+use uuid::Uuid;
 
 /// How much of an entity a request describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(crate) enum Extent {
     /// What changes.
     Part,
     /// Everything.
@@ -97,7 +98,7 @@ impl Inner {
                     model.registry.check_replace(&found.entity, draft, keeps)?
                 }
             };
-            let plan = self.plan_asked(caller, &model, &row, draft, change).await;
+            let plan = self.plan_asked(caller, &model, &row, (draft, extent), change).await;
             let Some(plan) = self.outwait(began, plan).await? else {
                 continue;
             };
@@ -124,23 +125,47 @@ impl Inner {
 
     /// The change that a draft makes of an entity, ready to be recorded.
     ///
-    /// While an operation runs, what is shown of the engine's need not be what stays: then a draft that names any of it
-    /// waits or is refused also where it changes nothing that is shown.
+    /// While an operation runs, what is shown of the engine's need not be what stays, nor what the operation is to write
+    /// of the store's: then a draft that names any of it waits or is refused also where it changes nothing that is shown.
     pub(crate) async fn plan_asked(
         self: &Arc<Self>,
         caller: &Caller,
         model: &ProjectModel,
         row: &EntityRow,
-        draft: &EntityDraft,
+        (draft, extent): (&EntityDraft, Extent),
         change: occi_model::Change,
     ) -> Result<Plan> {
         let plan = self.plan_change(caller, model, row, change).await?;
         match row.operation {
-            Some(operation) if plan.joins.is_empty() && self.names_engines(model, row, draft) => {
+            Some(operation)
+                if plan.joins.is_empty()
+                    && (self.names_engines(model, row, draft)
+                        || self.names_coming(operation, draft, extent).await?) =>
+            {
                 Err(self.busy(row, operation).await)
             }
             _ => Ok(plan),
         }
+    }
+
+    /// Whether a draft speaks of what an open operation writes of the store's half at its end: what is written later must
+    /// not be overwritten by what was asked for earlier.
+    async fn names_coming(&self, operation: Uuid, draft: &EntityDraft, extent: Extent) -> Result<bool> {
+        let open = self.store.operation(operation).await?;
+        let intent = open.and_then(|open| Intent::from_row(&open).ok());
+        let Some(Task::Update { then, .. }) = intent.map(|intent| intent.task) else {
+            return Ok(false);
+        };
+        let coming = |name: &AttributeName| then.set.get(name.as_str()).is_some() || then.unset.contains(name);
+        Ok(match extent {
+            Extent::Whole => !then.is_empty(),
+            Extent::Part => {
+                draft.attributes.iter().any(|(name, _)| coming(name))
+                    || [&then.mixins_added, &then.mixins_removed]
+                        .iter()
+                        .any(|mixins| mixins.iter().any(|mixin| draft.mixins.contains(mixin)))
+            }
+        })
     }
 
     /// Whether a draft speaks of what a backend carries out.
@@ -204,10 +229,6 @@ impl Inner {
                 .and_then(|(end, row)| row.as_ref().map(|row| &row.kind).or(end.kind.as_ref()));
             model.registry.check_ends(&row.kind, source_kind, target_kind)?;
         }
-        let mixins = (!mixins_added.is_empty() || !mixins_removed.is_empty()).then(|| {
-            let kept = row.mixins.iter().filter(|mixin| !mixins_removed.contains(mixin));
-            kept.chain(&mixins_added).cloned().collect::<Vec<_>>()
-        });
         let half = self
             .carriers_half(model, row, &set, &unset, &mixins_added, &mixins_removed, (&source, &to))
             .await?;
@@ -217,7 +238,9 @@ impl Inner {
         let then = Amendment {
             set,
             unset,
-            mixins,
+            mixins_added,
+            mixins_removed,
+            mixins: None,
             source: source.as_ref().map(|row| row.id.clone()),
             target: to.map(|(end, row)| match row {
                 Some(row) => (link_end(&row), Some(row.id)),
@@ -235,7 +258,7 @@ impl Inner {
                 let (_, quota) = quota::reserved(quota::usage(&row.kind, &row.attributes), used);
                 plan.writes.push(Write::UpdateEntity {
                     id: row.id.clone(),
-                    change: Box::new(then.into_change()),
+                    change: Box::new(then.into_change(&row.mixins)),
                     usage: Some((used, quota)),
                 });
             }

@@ -1,5 +1,6 @@
 //! Mixins' collections: who is in them (GFD.223, section 5.7).
 
+use crate::change::Extent;
 use crate::engine::{Engine, Inner};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{Caller, EngineError, FailureKind, ProjectModel, Result, Selection, Where, place, policy};
@@ -104,7 +105,9 @@ impl Inner {
                 };
                 let change = model.registry.check_update(&entity, &draft);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
-                let one = self.plan_asked(caller, &model, row, &draft, change).await;
+                let one = self
+                    .plan_asked(caller, &model, row, (&draft, Extent::Part), change)
+                    .await;
                 let Some(one) = self.outwait(began, one).await? else {
                     continue 'plan;
                 };

@@ -2,13 +2,13 @@
 //! saved.
 
 use crate::create::unsupported;
-use crate::engine::Engine;
-use crate::model::Offered;
+use crate::engine::{Engine, Inner};
+use crate::model::{Offered, template_scheme};
 use crate::plan::{Admitted, Plan, Request, lost_key, restless};
 use crate::{Caller, EngineError, FailureKind, Result, policy};
 use occi_backend::Scope;
 use occi_model::{Mixin, MixinDraft, NewMixin, Origin, TypeId};
-use occi_store::{Commit, EntityQuery, Require, Role, Sees, UserMixinRow, Write};
+use occi_store::{Commit, EntityQuery, Require, Role, Sees, StoreError, UserMixinRow, Write};
 use serde_json::json;
 
 impl Engine {
@@ -207,5 +207,26 @@ impl Engine {
             Admitted::PlanAgain => Err(restless("the model")),
             Admitted::Repeated => self.inner.replay_done(caller).await?.ok_or_else(lost_key).map(drop),
         }
+    }
+}
+
+impl Inner {
+    /// Leaves out the user mixins that have been removed from a project since they were asked for.
+    pub(crate) async fn retain_known(
+        &self,
+        project: &str,
+        mixins: &mut Vec<TypeId>,
+    ) -> std::result::Result<(), StoreError> {
+        if mixins.is_empty() {
+            return Ok(());
+        }
+        let users = self.store.user_mixins(Some(project)).await?;
+        let schemes = ["os_tpl", "resource_tpl"].map(|parent| template_scheme(&self.config.site, parent));
+        mixins.retain(|id| {
+            self.base.mixin(id.as_str()).is_some()
+                || schemes.iter().any(|scheme| scheme == id.scheme())
+                || users.iter().any(|user| user.id == *id)
+        });
+        Ok(())
     }
 }

@@ -88,12 +88,7 @@ pub(crate) fn show_state(change: &mut Change, kind: &TypeId, state: Option<&str>
 /// nothing, because an engine need not tell how a thing was made.
 pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -> Change {
     let owned = carrier.kind(&row.kind).map(|kind| kind.owned.as_slice());
-    let added: Vec<_> = picture
-        .mixins
-        .iter()
-        .filter(|mixin| !row.mixins.contains(mixin))
-        .cloned()
-        .collect();
+    let added = picture.mixins.iter().filter(|mixin| !row.mixins.contains(mixin));
     Change {
         set: picture.attributes.clone(),
         unset: owned
@@ -102,7 +97,7 @@ pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -
             .filter(|name| picture.attributes.get(name.as_str()).is_none())
             .cloned()
             .collect(),
-        mixins: (!added.is_empty()).then(|| row.mixins.iter().cloned().chain(added).collect()),
+        mixins_added: added.cloned().collect(),
         native_id: Some(Some(picture.native_id.clone())),
         state: state_in(&row.kind, &picture.attributes),
         ..Change::default()
@@ -112,7 +107,7 @@ pub(crate) fn change_of(carrier: &Carrier, row: &EntityRow, picture: &Picture) -
 /// Whether `picture` says of an entity only what its row says already.
 pub(crate) fn says(carrier: &Carrier, row: &EntityRow, picture: &Picture) -> bool {
     let change = change_of(carrier, row, picture);
-    change.mixins.is_none()
+    change.mixins_added.is_empty()
         && change.native_id == Some(row.native_id.clone())
         && (change.state.is_none() || change.state == row.state)
         && (picture.ends.is_none() || row.target.is_some())

@@ -459,7 +459,8 @@ fn apply(to: &mut Stored, change: &Change) {
     let Change {
         set,
         unset,
-        mixins,
+        mixins_removed,
+        mixins_added,
         native_id,
         state,
         source,
@@ -476,7 +477,12 @@ fn apply(to: &mut Stored, change: &Change) {
     for (name, value) in set {
         row.attributes.set(name, value);
     }
-    row.mixins = mixins.unwrap_or_else(|| std::mem::take(&mut row.mixins));
+    row.mixins.retain(|mixin| !mixins_removed.contains(mixin));
+    for mixin in mixins_added {
+        if !row.mixins.contains(&mixin) {
+            row.mixins.push(mixin);
+        }
+    }
     row.native_id = native_id.unwrap_or_else(|| row.native_id.take());
     row.state = state.or_else(|| row.state.take());
     row.source = source.or_else(|| row.source.take());

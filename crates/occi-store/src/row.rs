@@ -99,8 +99,10 @@ pub struct Change {
     pub set: Attributes,
     /// Attributes to remove.
     pub unset: Vec<AttributeName>,
-    /// The whole new list of mixins.
-    pub mixins: Option<Vec<TypeId>>,
+    /// Mixins to take away.
+    pub mixins_removed: Vec<TypeId>,
+    /// Mixins to add after the others, where they are missing.
+    pub mixins_added: Vec<TypeId>,
     /// The native id: known now, or of something that is no longer there.
     pub native_id: Option<Option<String>>,
     /// The state, for the index.

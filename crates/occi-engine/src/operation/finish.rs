@@ -139,16 +139,11 @@ impl Run {
             let mut writes = Vec::new();
             for row in rows.iter() {
                 let picture = own.iter().find(|picture| row::is_of(row, picture)).copied();
-                let Some((change, usage)) = self.settled(row, picture).await else {
-                    continue;
+                let (change, usage) = match self.settled(row, picture).await {
+                    Ok(Some(settled)) => settled,
+                    Ok(None) => continue,
+                    Err(error) => return self.lost(&error),
                 };
-                if change.mixins.is_some() {
-                    // The whole list is written: nothing may come between.
-                    commit.require.push(Require::Generation {
-                        id: row.id.clone(),
-                        generation: row.generation,
-                    });
-                }
                 writes.push(Write::UpdateEntity {
                     id: row.id.clone(),
                     change: Box::new(change),
@@ -167,7 +162,7 @@ impl Run {
                     self.inner().ended(&self.row, Ok(changed)).await;
                     return "succeeded";
                 }
-                Err(StoreError::Refused(Refused::Generation { .. } | Refused::NoEntity(_))) => {}
+                Err(StoreError::Refused(Refused::NoEntity(_))) => {}
                 Err(StoreError::Refused(Refused::Cancelled(_))) => return self.undo().await,
                 Err(error) => return self.lost(&error),
             }
@@ -189,26 +184,30 @@ impl Run {
         &self,
         row: &EntityRow,
         picture: Option<&Picture>,
-    ) -> Option<(Change, Option<(Usage, OverQuota)>)> {
+    ) -> Result<Option<(Change, Option<(Usage, OverQuota)>)>, StoreError> {
         if row.operation != Some(self.row.id) {
-            return None;
+            return Ok(None);
         }
         let mut change = match &self.intent.task {
-            Task::Update { then, .. } if row.id == self.intent.entity => then.as_ref().clone().into_change(),
+            Task::Update { then, .. } if row.id == self.intent.entity => {
+                let mut change = then.as_ref().clone().into_change(&row.mixins);
+                self.inner()
+                    .retain_known(&row.project, &mut change.mixins_added)
+                    .await?;
+                change
+            }
             _ => Change::default(),
         };
         change.unset.push(row::message_attribute(&row.kind));
         if let Some(picture) = picture {
-            let amended = EntityRow {
-                mixins: change.mixins.clone().unwrap_or_else(|| row.mixins.clone()),
-                ..row.clone()
-            };
-            let shown = row::change_of(&self.inner().carriers[self.claimed.carrier], &amended, picture);
+            let shown = row::change_of(&self.inner().carriers[self.claimed.carrier], row, picture);
             for (name, value) in shown.set {
                 change.set.set(name, value);
             }
             change.unset.extend(shown.unset);
-            change.mixins = shown.mixins.or(change.mixins);
+            // What is taken away is not shown any more; if it is, it is there.
+            change.mixins_removed.retain(|mixin| !picture.mixins.contains(mixin));
+            change.mixins_added.extend(shown.mixins_added);
             change.native_id = shown.native_id;
             change.state = shown.state;
             if row.target.is_none()
@@ -222,7 +221,7 @@ impl Run {
         }
         change.operation = Some(None);
         let usage = self.used(row, &change);
-        Some((change, usage))
+        Ok(Some((change, usage)))
     }
 
     /// What a row uses after a change: while that ran, the greater of before and after was reserved. An end is never refused.
@@ -496,8 +495,6 @@ impl Run {
                 Some(picture) => row::change_of(&self.inner().carriers[self.claimed.carrier], &row, picture),
                 None => Change::default(),
             };
-            // That the list of mixins is written whole is not worth a race here.
-            change.mixins = None;
             if picture.is_none() && ended == OperationState::Failed && matches!(self.intent.task, Task::Create(_)) {
                 // Nothing of it is in the engine: no listing can miss it.
                 change.native_id = Some(None);

@@ -57,7 +57,11 @@ pub(crate) struct Amendment {
     pub(crate) set: Attributes,
     /// Attributes to remove.
     pub(crate) unset: Vec<AttributeName>,
-    /// The whole new list of mixins.
+    /// Mixins to add.
+    pub(crate) mixins_added: Vec<TypeId>,
+    /// Mixins to take away.
+    pub(crate) mixins_removed: Vec<TypeId>,
+    /// Of an operation that was recorded before the two above were kept apart: the whole new list of mixins.
     pub(crate) mixins: Option<Vec<TypeId>>,
     /// For a link: another source.
     pub(crate) source: Option<EntityId>,
@@ -84,19 +88,26 @@ impl Amendment {
         *self == Self::default()
     }
 
-    /// This as a change of a row.
-    pub(crate) fn into_change(self) -> occi_store::Change {
+    /// This as a change of a row that has the mixins `now`.
+    pub(crate) fn into_change(self, now: &[TypeId]) -> occi_store::Change {
         let Self {
             set,
             unset,
+            mut mixins_added,
+            mut mixins_removed,
             mixins,
             source,
             target,
         } = self;
+        if let Some(whole) = mixins {
+            mixins_removed.extend(now.iter().filter(|mixin| !whole.contains(mixin)).cloned());
+            mixins_added.extend(whole);
+        }
         occi_store::Change {
             set,
             unset,
-            mixins,
+            mixins_added,
+            mixins_removed,
             source,
             target,
             ..occi_store::Change::default()
@@ -236,6 +247,11 @@ struct ChangeForm {
 struct AmendmentForm {
     set: Json,
     unset: Vec<String>,
+    #[serde(default)]
+    mixins_added: Vec<String>,
+    #[serde(default)]
+    mixins_removed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     mixins: Option<Vec<String>>,
     source: Option<String>,
     target: Option<LinkEndForm>,
@@ -476,6 +492,8 @@ impl AmendmentForm {
         let Amendment {
             set,
             unset,
+            mixins_added,
+            mixins_removed,
             mixins,
             source,
             target,
@@ -483,6 +501,8 @@ impl AmendmentForm {
         Self {
             set: set.to_json(),
             unset: texts(unset),
+            mixins_added: texts(mixins_added),
+            mixins_removed: texts(mixins_removed),
             mixins: mixins.as_deref().map(texts),
             source: source.as_ref().map(ToString::to_string),
             target: target.as_ref().map(|(LinkEnd { location, kind }, id)| LinkEndForm {
@@ -504,6 +524,8 @@ impl AmendmentForm {
         Ok(Amendment {
             set: attributes(&self.set)?,
             unset: parse_all(&self.unset)?,
+            mixins_added: parse_all(&self.mixins_added)?,
+            mixins_removed: parse_all(&self.mixins_removed)?,
             mixins: self.mixins.as_deref().map(parse_all).transpose()?,
             source: parse_some(self.source.as_ref())?,
             target: self.target.as_ref().map(target).transpose()?,
@@ -560,7 +582,9 @@ mod tests {
         let amendment = Amendment {
             set: values.clone(),
             unset: vec![],
-            mixins: Some(vec![names::SSH_KEY.clone()]),
+            mixins_added: vec![names::SSH_KEY.clone()],
+            mixins_removed: vec![names::USER_DATA.clone()],
+            mixins: None,
             source: Some(id("c")),
             target: Some((
                 LinkEnd {
@@ -599,5 +623,17 @@ mod tests {
             };
             assert_eq!(Intent::from_row(&row).unwrap(), intent);
         }
+    }
+
+    #[test]
+    fn a_list_of_mixins_that_was_kept_whole_is_still_read() {
+        let (kept, gone) = (names::SSH_KEY.to_string(), names::USER_DATA.clone());
+        let form = serde_json::json!({
+            "set": {}, "unset": [], "mixins": [kept], "source": null, "target": null,
+        });
+        let form: AmendmentForm = serde_json::from_value(form).unwrap();
+        let change = form.read().unwrap().into_change(std::slice::from_ref(&gone));
+        assert_eq!(change.mixins_added, std::slice::from_ref(&*names::SSH_KEY));
+        assert_eq!(change.mixins_removed, [gone]);
     }
 }

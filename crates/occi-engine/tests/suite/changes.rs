@@ -4,7 +4,7 @@ use crate::fixture::*;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
-use occi_model::{EntityDraft, Input, TypeId};
+use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
 use occi_store::{Commit, Limits, OverQuota, Store, Usage, Write};
 
 fn part(attributes: &[(&str, &str)]) -> EntityDraft {
@@ -383,4 +383,73 @@ async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
     assert_eq!(refused(again, FailureKind::Conflict).operation, larger.operation);
     on.settled().await;
     assert!(on.seen(&path).await.mixins.contains(&profile("large")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_a_change_runs_outlasts_it() {
+    let slow = Config {
+        latency_ms: 200,
+        ..Config::local()
+    };
+    let on = Fixture::new(slow, EngineConfig::default()).await;
+    let tag = |term: &str| MixinDraft {
+        id: format!("http://example.com/tags#{term}").parse().unwrap(),
+        title: None,
+        depends: Vec::new(),
+        location: Some(format!("/tags/{term}/")),
+        has_capabilities: false,
+    };
+    let [mine, coming, gone, theirs] = ["mine", "coming", "gone", "theirs"].map(tag);
+    let all = [&mine, &coming, &gone, &theirs].map(Clone::clone);
+    on.engine.add_mixins(&caller(), all.to_vec()).await.unwrap();
+    let mut medium = compute();
+    medium
+        .mixins
+        .extend([profile("medium"), gone.id.clone(), theirs.id.clone()]);
+    let path = on.made(medium).await.location.clone();
+    let mut larger = part(&[("occi.core.title", "larger")]);
+    larger
+        .mixins
+        .extend([profile("large"), coming.id.clone(), mine.id.clone()]);
+    let running = on.engine.update(&soon(), &path, larger, &NONE).await.unwrap().operation;
+    // What another client writes meanwhile stays.
+    let tagged = vec![path.clone()];
+    on.engine.dissociate(&done(), &theirs.id, Some(tagged)).await.unwrap();
+    on.engine
+        .remove_mixins(&caller(), vec![gone.id.clone(), coming.id.clone()])
+        .await
+        .unwrap();
+    on.engine.add_mixins(&caller(), vec![tag("late")]).await.unwrap();
+    on.engine
+        .associate(&done(), &tag("late").id, vec![path.clone()])
+        .await
+        .unwrap();
+    on.update(&path, part(&[("occi.core.summary", "kept")])).await.unwrap();
+    // What the change itself is to write is busy.
+    for overwritten in [
+        on.update(&path, part(&[("occi.core.title", "mine")])).await,
+        on.replace(&path, draft(&names::COMPUTE, &[("occi.compute.hostname", "vm")]))
+            .await,
+    ] {
+        assert_eq!(refused(overwritten, FailureKind::Conflict).operation, running);
+    }
+    let again = on.engine.associate(&done(), &mine.id, vec![path.clone()]).await;
+    assert_eq!(refused(again, FailureKind::Conflict).operation, running);
+    assert!(
+        on.get(&path).await.unwrap().entity.mixins.contains(&profile("medium")),
+        "it still runs"
+    );
+    on.settled().await;
+    let seen = on.seen(&path).await;
+    let tags: Vec<_> = seen
+        .mixins
+        .iter()
+        .filter(|id| id.scheme() == mine.id.scheme())
+        .collect();
+    assert_eq!(tags, [&tag("late").id, &mine.id]);
+    assert!(seen.mixins.contains(&profile("large")) && !seen.mixins.contains(&profile("medium")));
+    assert_eq!(
+        (shown(&seen, "occi.core.title"), shown(&seen, "occi.core.summary")),
+        ("larger".into(), "kept".into())
+    );
 }
