@@ -233,8 +233,10 @@ impl Run {
 
     /// The object is gone: so are its rows.
     async fn gone(&mut self) -> &'static str {
-        if let Err(error) = self.outlive_call().await {
-            return self.fail(error).await;
+        match self.outlive_call().await {
+            Ok(()) => {}
+            Err(Some(error)) => return self.fail(error).await,
+            Err(None) => return self.stopped().await,
         }
         let mut commit = self.end(OperationState::Succeeded, None, None);
         match self.removals().await {
@@ -265,25 +267,25 @@ impl Run {
             .collect())
     }
 
-    /// While a native call of an interrupted create may still have its effect, what it makes is removed again.
-    async fn outlive_call(&mut self) -> Result<(), BackendError> {
+    /// While a native call of an interrupted create may still have its effect, what it makes is removed again. The errors
+    /// are those of [`Run::remove`].
+    async fn outlive_call(&mut self) -> Result<(), Option<BackendError>> {
         while let Some(until) = self.in_flight_until_ms {
             let is_last = self.inner().now_ms() >= until;
-            let mut targets = vec![self.target().await?];
-            let rows = self.own_rows().await.map_err(unreadable)?;
+            let mut targets = vec![self.target().await.map_err(Some)?];
+            let rows = self.own_rows().await.map_err(|error| Some(unreadable(error)))?;
             let links = rows.into_iter().filter(|row| row.id != self.intent.entity);
             targets.extend(links.filter(|row| row.backend.is_some()).map(|row| row::target(&row)));
             for target in targets {
                 if let Ok(Some(_)) = self.carrier().backend.find(&self.scope(), &target).await {
-                    let context = self.context(self.row.attempt, Instant::now() + self.window());
-                    self.carrier().backend.delete(&context, &target).await?;
+                    self.remove(target, Instant::now() + self.window()).await?;
                 }
             }
             if is_last {
                 self.in_flight_until_ms = None;
                 return Ok(());
             }
-            let _ = self.claimed.sign().await;
+            self.claimed.sign().await.map_err(|_| None)?;
             tokio::time::sleep((self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
         }
         Ok(())
@@ -392,28 +394,27 @@ impl Run {
     }
 
     /// Has the engine remove what a create has made, whole or in part. Nobody else will, so a refusal is not believed at
-    /// once. None of what was left: the server goes down, and another process, or the next start, goes on from here.
+    /// once. None of what was left: the server goes down, or somebody else has the operation, and goes on from here.
     async fn clean_up(&mut self) -> Result<(), Option<BackendError>> {
         let give_up = Instant::now() + self.inner().config.operation_deadline;
         let mut pause = Duration::from_millis(100);
         let mut refusals = 0;
         loop {
             let mut outcome = match self.target().await {
-                Ok(target) => {
-                    let context = self.context(self.row.attempt, give_up);
-                    self.carrier().backend.delete(&context, &target).await
-                }
-                Err(error) => Err(error),
+                Ok(target) => self.remove(target, give_up).await,
+                Err(error) => Err(Some(error)),
             };
             if outcome.is_ok() {
                 outcome = self.outlive_call().await;
             }
-            let Err(left) = outcome else { return Ok(()) };
+            let left = match outcome {
+                Ok(()) => return Ok(()),
+                Err(left) => left.ok_or(None)?,
+            };
             refusals += u32::from(!left.is_temporary());
             if refusals >= REFUSALS || Instant::now() + pause >= give_up {
                 return Err(Some(left));
             }
-            let _ = self.claimed.sign().await;
             tokio::select! {
                 () = self.inner().stopping.cancelled() => return Err(None),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
@@ -423,7 +424,7 @@ impl Run {
 
     /// Ends a create whose remains could not be removed: they stay, in `error`, and need attention.
     async fn end_uncleaned(&mut self, error: EngineError, left: Option<BackendError>) -> &'static str {
-        let Some(left) = left else { return "put back" };
+        let Some(left) = left else { return "lost" };
         let message = format!("{error}; what was made could not be removed: {left}");
         let state = OperationState::NeedsAttention;
         self.end_shown(error, state, None, Some("error"), &message).await

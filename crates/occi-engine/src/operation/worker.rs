@@ -8,7 +8,7 @@ use crate::create::targets;
 use crate::engine::Inner;
 use crate::plan::TRIES;
 use crate::{EngineError, row};
-use occi_backend::{BackendError, Context, ErrorKind, Locality, Outcome, Picture, Scope, Target};
+use occi_backend::{BackendError, Context, ErrorKind, Journal, Locality, Outcome, Picture, Scope, Target};
 use occi_store::{Change, Claim, Commit, EntityRow, OperationRow, OperationState, Refused, Require, StoreError, Write};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -352,10 +352,33 @@ impl Run {
         error.is_temporary() && !ignored
     }
 
-    /// One call of the verb, with its lease kept and its journal heeded.
+    /// One call of the verb.
     async fn call(&mut self, attempt: u32, deadline: Instant) -> occi_backend::Result<Effect> {
         let context = self.context(attempt, deadline);
         let verb = perform(self.inner().clone(), self.claimed.carrier, context, self.intent.clone());
+        self.attend(verb, deadline).await
+    }
+
+    /// Has the engine remove something that this operation has made.
+    ///
+    /// # Errors
+    /// None: this worker was told to stop, or does not hold the operation any more. What happens to it is another's affair.
+    pub(crate) async fn remove(&mut self, target: Target, deadline: Instant) -> Result<(), Option<BackendError>> {
+        self.claimed.sign().await.map_err(|_| None)?;
+        let backend = self.carrier().backend.clone();
+        let context = self.context(self.row.attempt, deadline);
+        let removed = self
+            .attend(async move { backend.delete(&context, &target).await }, deadline)
+            .await;
+        removed.map_err(|error| Some(error).filter(|error| error.kind != ErrorKind::Interrupted))
+    }
+
+    /// Waits for what a backend does, with the lease kept and the journal heeded.
+    async fn attend<T>(
+        &mut self,
+        verb: impl Future<Output = occi_backend::Result<T>>,
+        deadline: Instant,
+    ) -> occi_backend::Result<T> {
         tokio::pin!(verb);
         let mut notice = tokio::time::interval(NOTICE);
         notice.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -373,7 +396,7 @@ impl Run {
                         stop_at.get_or_insert_with(|| Instant::now() + GRACE);
                     }
                 }
-                () = self.claimed.stop.cancelled(), if stop_at.is_none() => stop_at = Some(Instant::now() + GRACE),
+                _ = self.claimed.stopped(), if stop_at.is_none() => stop_at = Some(Instant::now() + GRACE),
                 () = tokio::time::sleep_until(wake.into()) => {
                     if stop_at.is_some() {
                         break None;
@@ -564,7 +587,7 @@ impl Run {
 
     /// The verb was interrupted: by the end of this process, by another operation, by a cancellation, or because another
     /// worker has the operation.
-    async fn stopped(&mut self) -> &'static str {
+    pub(crate) async fn stopped(&mut self) -> &'static str {
         if self.inner().stopping.is_cancelled() {
             let written = match self.back(None, 0).await {
                 Ok(commit) => self.inner().commit(commit).await.map(drop),
@@ -576,7 +599,13 @@ impl Run {
             return "put back";
         }
         match self.inner().store.operation(self.row.id).await {
-            Ok(Some(now)) if now.cancelled && now.lease_owner.as_ref() == Some(&self.inner().node) => self.undo().await,
+            Ok(Some(now))
+                if now.cancelled
+                    && now.lease_owner.as_ref() == Some(&self.inner().node)
+                    && now.attempt == self.row.attempt =>
+            {
+                self.undo().await
+            }
             _ => {
                 tracing::warn!("another worker has the operation, or it could not be written: its lease will end");
                 "lost"

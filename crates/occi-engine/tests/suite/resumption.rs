@@ -2,10 +2,11 @@
 
 use crate::agreement::{Step, agrees, config, step, take};
 use crate::fixture::*;
+use occi_backend::layers::Faults;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Where};
-use occi_store::{Change, Commit, EntityQuery, OperationRow, OperationState, Sees, Store, Write};
+use occi_store::{Change, Commit, EntityQuery, OperationQuery, OperationRow, OperationState, Sees, Store, Write};
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -253,6 +254,84 @@ fn a_key_is_remembered_by_the_next_process() {
             [path]
         );
     });
+}
+
+/// The operation of a create that the engine refuses when a part of it is made, and who waits for it.
+async fn undone(on: &Fixture) -> (OperationRow, tokio::task::JoinHandle<()>) {
+    on.control
+        .fail_after(1, Verb::Create, ErrorKind::Invalid, Outcome::Nothing);
+    let engine = on.engine.clone();
+    let asked = tokio::spawn(async move {
+        let _ = engine
+            .create(&done(), &Where::Unbound("/".into()), vec![compute()])
+            .await;
+    });
+    let creates = OperationQuery {
+        open: true,
+        limit: 10,
+        ..OperationQuery::default()
+    };
+    loop {
+        let mut open = on.store.operations(&creates).await.unwrap();
+        open.retain(|row| row.verb == "create");
+        if let Some(found) = open.pop() {
+            return (found, asked);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_undoes_a_create_keeps_its_lease_however_long_the_engine_takes() {
+    let faults = Faults::default();
+    faults.add("delete:start:hang".parse().unwrap());
+    let on = Fixture::faulty(Config::local(), EngineConfig::default(), faults).await;
+    let (begun, _) = undone(&on).await;
+    for _ in 0..250 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = on.store.operation(begun.id).await.unwrap().unwrap();
+        if now.lease_until_ms.unwrap() > begun.lease_until_ms.unwrap() + 5000 {
+            return;
+        }
+    }
+    panic!("25 s without a sign of life");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_lost_a_create_undoes_nothing_of_it() {
+    let faults = Faults::default();
+    faults.add("act:start:hang".parse().unwrap());
+    let on = Fixture::faulty(Config::local(), EngineConfig::default(), faults).await;
+    let other = on.compute().await.location.clone();
+    let hangs = on.engine.act(&soon(), &other, call("stop"), &NONE).await.unwrap();
+    // The pauses between so many failures last three seconds.
+    for _ in 0..5 {
+        on.control
+            .fail_next(Verb::Delete, ErrorKind::Unavailable, Outcome::Nothing);
+    }
+    let (lost, asked) = undone(&on).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let put_back = Write::FinishOperation {
+        operation: lost.id,
+        state: OperationState::Accepted,
+        step: None,
+        error: None,
+        result: None,
+        not_before_ms: 0,
+        at_ms: 0,
+    };
+    let commit = Commit {
+        writes: vec![put_back],
+        ..Commit::default()
+    };
+    on.store.commit(commit).await.unwrap();
+    // Whoever looks for work now finds it.
+    on.engine.cancel(&caller(), hangs.operation.unwrap()).await.unwrap();
+    asked.await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let made = on.store.entity(&lost.entity.unwrap()).await.unwrap().unwrap();
+    assert_eq!(state(&on.seen(&made.path).await), "active");
+    assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 2);
 }
 
 /// The process is killed while it does these steps, and another time while it resumes them.
