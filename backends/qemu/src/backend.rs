@@ -1,14 +1,16 @@
 //! The contract, one short method per verb.
 
-use crate::blocking::blocking;
+use crate::compute::console;
 use crate::config::QemuConfig;
-use crate::console;
 use crate::error::Failure;
+use crate::host::blocking::blocking;
+use crate::image::templates;
+use crate::image::upload::Shelf;
 use crate::links::{self, id};
-use crate::qemu_img;
+use crate::qemu::probe;
+use crate::qemu::qemu_img;
 use crate::site::{IMAGE_ROUND, Site};
-use crate::upload::Shelf;
-use crate::{capabilities, compute, networks, probe, templates, translate, volume};
+use crate::{capabilities, compute, network, translate, volume};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -99,7 +101,7 @@ impl Backend for Qemu {
     async fn admit(&self, scope: &Scope, create: &Create) -> Result<()> {
         match self.declared(&create.kind)? {
             "compute" => compute::admit(&self.site, scope, create).await,
-            "network" => networks::admit(&self.site, create),
+            "network" => network::admit(&self.site, create),
             "storage" => volume::admit(&self.site, create),
             _ => links::admit(&self.site, scope, create),
         }
@@ -112,7 +114,7 @@ impl Backend for Qemu {
             self.site.network(id(target)),
         ) {
             ("compute", Some(machine), _) => compute::admit_change(&self.site, scope, &machine, change).await,
-            ("network", _, Some(network)) => networks::admit_change(&self.site, &network, change),
+            ("network", _, Some(network)) => network::admit_change(&self.site, &network, change),
             _ => Ok(()),
         }
     }
@@ -195,7 +197,7 @@ impl Backend for Qemu {
     async fn create(&self, context: &Context, create: &Create) -> Result<Vec<Picture>> {
         match self.declared(&create.kind)? {
             "compute" => compute::create(&self.site, context, create).await,
-            "network" => networks::create(&self.site, context, create).await,
+            "network" => network::create(&self.site, context, create).await,
             "storage" => volume::create(&self.site, context, create).await,
             _ => links::create(&self.site, context, create).await,
         }
@@ -209,7 +211,7 @@ impl Backend for Qemu {
                 None => missing(target),
             },
             "network" => match site.network(id(target)) {
-                Some(network) => networks::update(site, context, &network, change).await,
+                Some(network) => network::update(site, context, &network, change).await,
                 None => missing(target),
             },
             "storage" => match site.volume(id(target)) {
@@ -235,7 +237,7 @@ impl Backend for Qemu {
                 None => missing(target),
             },
             "network" => match self.site.network(id(target)) {
-                Some(network) => networks::act(&self.site, context, &network, invocation).await,
+                Some(network) => network::act(&self.site, context, &network, invocation).await,
                 None => missing(target),
             },
             "storage" => match self.site.volume(id(target)) {
@@ -252,7 +254,7 @@ impl Backend for Qemu {
         drop(self.site.placing.lock().await);
         match kind {
             "compute" => compute::delete(&self.site, context, id(target)).await,
-            "network" => networks::delete(&self.site, context, id(target)).await,
+            "network" => network::delete(&self.site, context, id(target)).await,
             "storage" => volume::delete(&self.site, context, id(target)).await,
             _ => links::delete(&self.site, context, id(target)).await,
         }

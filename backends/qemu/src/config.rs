@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use crate::probe::Accelerator;
+use crate::qemu::probe::Accelerator;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

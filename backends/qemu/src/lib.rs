@@ -1,44 +1,21 @@
 #![doc = include_str!("../README.md")]
 
-pub mod agent;
 mod backend;
-mod bases;
-pub mod blocking;
 mod capabilities;
-mod command_line;
 mod compute;
 pub mod config;
-pub mod confine;
-mod console;
-mod devices;
-pub mod durable;
 pub mod error;
+pub mod host;
 pub mod image;
-mod jobs;
-pub mod launch;
 mod links;
-mod machine;
 mod network;
-mod networks;
 mod placing;
-pub mod probe;
-pub mod process;
-pub mod program;
-mod qcow2;
-pub mod qemu_img;
-pub mod qmp;
+pub mod qemu;
 mod record;
-mod saving;
-mod scope;
-pub mod seed;
 mod site;
-pub mod socket;
-pub mod switch;
-mod templates;
 mod translate;
-mod upload;
 mod volume;
 
 pub use backend::Qemu;
 pub use config::QemuConfig;
-pub use launch::intercept;
+pub use host::launch::intercept;

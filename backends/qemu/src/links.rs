@@ -1,11 +1,11 @@
 //! Links: interfaces and attached volumes, with their compute or later.
 
-use crate::command_line::{MAX_DISKS, MAX_NICS, disk_device};
+use crate::compute::command_line::{MAX_DISKS, MAX_NICS, disk_device};
+use crate::compute::devices;
+use crate::compute::machine::Machine;
 use crate::compute::place_nic;
-use crate::devices;
 use crate::error::refuse;
-use crate::machine::Machine;
-use crate::network::Network;
+use crate::network::processes::Network;
 use crate::record::{DiskRecord, MachineRecord, NicRecord};
 use crate::site::Site;
 use crate::translate;

@@ -1,11 +1,11 @@
 //! What is given out on this host, one at a time: addresses, ports, users, room.
 
-use crate::blocking::blocking;
 use crate::error::{Failure, refuse};
-use crate::network::Network;
+use crate::host::blocking::blocking;
+use crate::network::processes::Network;
+use crate::network::switch::Mac;
 use crate::record::{NetworkRecord, NicRecord, Wanted};
 use crate::site::{Site, lock};
-use crate::switch::Mac;
 use ipnet::Ipv4Net;
 use occi_backend::{BackendError, ErrorKind};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //! The record is written before anything is done for the object, and holds our mark and what is *wanted*; what *is*,
 //! QEMU says. Everything that must be found again after a crash hangs on these files.
 
-use crate::switch::Mac;
+use crate::network::switch::Mac;
 use crate::translate::mib;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ pub(crate) struct MachineRecord {
     /// The devices that come and go, by name, as a guest that is held on disk knows them.
     pub hardware: Vec<String>,
     /// The last restart: its operation, and who ran when it began.
-    pub restart: Option<(String, Option<crate::process::Identity>)>,
+    pub restart: Option<(String, Option<crate::host::process::Identity>)>,
 }
 
 impl MachineRecord {

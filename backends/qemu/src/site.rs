@@ -1,20 +1,20 @@
 //! Everything of this engine on this host: what exists, and where it is.
 
-use crate::blocking::blocking;
+use crate::compute::machine::{Machine, Status};
+use crate::compute::saving;
 use crate::config::QemuConfig;
-use crate::confine;
-use crate::durable::{self, Record};
 use crate::error::Failure;
+use crate::host::blocking::blocking;
+use crate::host::confine;
+use crate::host::durable::{self, Record};
+use crate::host::launch;
+use crate::image::upload::Uploading;
 use crate::image::{Images, Library};
-use crate::launch;
-use crate::machine::{Machine, Status};
-use crate::network::Network;
-use crate::probe::{self, Host};
-use crate::qemu_img::QemuImg;
+use crate::network::processes::Network;
+use crate::qemu::probe::{self, Host};
+use crate::qemu::qemu_img::QemuImg;
 use crate::record::{self, DiskRecord, MachineRecord, NetworkRecord, VolumeRecord, Wanted};
-use crate::saving;
 use crate::translate;
-use crate::upload::Uploading;
 use crate::volume::Volume;
 use occi_backend::Event;
 use rustix::fs::{FlockOperation, flock};

@@ -1,8 +1,8 @@
 //! Records and states of this engine -> OCCI. Pure.
 
-use crate::command_line;
-use crate::machine::{Machine, Status};
-use crate::network::{Network, NetworkStatus};
+use crate::compute::command_line;
+use crate::compute::machine::{Machine, Status};
+use crate::network::processes::{Network, NetworkStatus};
 use crate::record::{DiskRecord, MachineRecord, NetworkRecord, NicRecord, Wanted};
 use crate::site::Site;
 use crate::volume::Volume;

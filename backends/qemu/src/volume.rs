@@ -4,18 +4,18 @@
 //! while that changes: from before QEMU is given the file until it has opened it, while QEMU lets go of it, and while the
 //! tools work. Whoever holds it sees from QEMU itself which of the two it is.
 
-use crate::blocking::blocking;
-use crate::command_line::{INSIDE, disk_name};
-use crate::confine;
-use crate::devices;
-use crate::durable::{self, Record};
+use crate::compute::command_line::{INSIDE, disk_name};
+use crate::compute::devices;
+use crate::compute::machine::{Machine, unless};
+use crate::compute::saving::{self, unwanted};
 use crate::error::{Failure, refuse};
-use crate::jobs;
-use crate::machine::{Machine, unless};
-use crate::qemu_img::Workplace;
-use crate::qmp::Qmp;
+use crate::host::blocking::blocking;
+use crate::host::confine;
+use crate::host::durable::{self, Record};
+use crate::qemu::jobs;
+use crate::qemu::qemu_img::Workplace;
+use crate::qemu::qmp::Qmp;
 use crate::record::{DiskRecord, VolumeRecord};
-use crate::saving::{self, unwanted};
 use crate::site::Site;
 use crate::translate::{self, bytes};
 use occi_backend::{Acted, Change, Context, Create, ErrorKind, Interrupted, Invocation, Picture, Result};

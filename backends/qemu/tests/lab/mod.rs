@@ -1,7 +1,8 @@
 //! What the tests with real virtual machines share: images, a directory of their own, and cleaning up.
 
-use occi_backend_qemu::process::Process;
-use occi_backend_qemu::{QemuConfig, agent};
+use occi_backend_qemu::QemuConfig;
+use occi_backend_qemu::host::process::Process;
+use occi_backend_qemu::qemu::agent;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use crate::lab::{Lab, console};
 use crate::world::{act, compute, context, deaf, other, shell, state, target, text, type_in};
 use occi_backend::names::{NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
 use occi_backend::{Backend, Create, ErrorKind};
-use occi_backend_qemu::process::Process;
+use occi_backend_qemu::host::process::Process;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use std::cell::Cell;

@@ -4,7 +4,7 @@ use crate::lab::{self, Lab, console};
 use crate::world::{act, compute, context, target};
 use occi_backend::names::attribute;
 use occi_backend::{Backend, Change, ErrorKind, NewUpload};
-use occi_backend_qemu::qemu_img::{QemuImg, Workplace};
+use occi_backend_qemu::qemu::qemu_img::{QemuImg, Workplace};
 use occi_backend_qemu::{Qemu, QemuConfig};
 use occi_model::Value;
 use std::fs::Permissions;

@@ -3,10 +3,10 @@
 use crate::lab::Lab;
 use crate::world::{context, deaf};
 use occi_backend::Backend;
-use occi_backend_qemu::confine::{Confinement, has_landlock};
-use occi_backend_qemu::launch::{self, Order};
-use occi_backend_qemu::process::Process;
-use occi_backend_qemu::qmp::Qmp;
+use occi_backend_qemu::host::confine::{Confinement, has_landlock};
+use occi_backend_qemu::host::launch::{self, Order};
+use occi_backend_qemu::host::process::Process;
+use occi_backend_qemu::qemu::qmp::Qmp;
 use occi_backend_qemu::{Qemu, QemuConfig};
 use serde_json::json;
 use std::fs::Permissions;

@@ -5,7 +5,7 @@ use crate::world::{act, compute, context, deaf, greets, state, target, text};
 use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE};
 use occi_backend::{Backend, Target};
 use occi_backend_qemu::config::OnHostBoot;
-use occi_backend_qemu::process::{Identity, Process};
+use occi_backend_qemu::host::process::{Identity, Process};
 use occi_backend_qemu::{Qemu, QemuConfig};
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -9,7 +9,7 @@ use occi_backend::{
     Scope, Target,
 };
 use occi_backend_qemu::Qemu;
-use occi_backend_qemu::process::Process;
+use occi_backend_qemu::host::process::Process;
 use occi_model::{Attributes, EntityId, TypeId, Value};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -219,7 +219,7 @@ pub(crate) async fn shell(machine: &Path) {
 
 /// Types a line on the serial console.
 pub(crate) async fn type_in(machine: &Path, line: &str) {
-    let mut console = occi_backend_qemu::socket::connect(&machine.join("console"))
+    let mut console = occi_backend_qemu::host::socket::connect(&machine.join("console"))
         .await
         .unwrap();
     console.write_all(format!("\n{line}\n").as_bytes()).await.unwrap();

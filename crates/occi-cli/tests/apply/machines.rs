@@ -2,7 +2,7 @@
 
 use crate::files::KEY;
 use crate::world::World;
-use occi_backend_qemu::process::Process;
+use occi_backend_qemu::host::process::Process;
 use std::path::PathBuf;
 
 const LAB: &str = "

@@ -1,0 +1,302 @@
+//! Guests and disks kept for later: hibernation, and templates made of machines.
+
+use crate::compute::command_line::{AGENT, ROOT};
+use crate::compute::machine::{Live, Machine, unless};
+use crate::error::Failure;
+use crate::host::blocking::blocking;
+use crate::host::confine;
+use crate::host::durable;
+use crate::image::{self, Image};
+use crate::qemu::agent;
+use crate::qemu::jobs;
+use crate::qemu::qmp::{PATIENCE, Qmp};
+use crate::record::MachineRecord;
+use crate::site::{SAVED, Site};
+use occi_backend::Interrupted;
+use serde_json::json;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A copy that is being made, in the machine's directory.
+pub(crate) const COPY: &str = "copy.new";
+/// The name of the state of a hibernated guest, inside of its root disk.
+const STATE: &str = "hibernated";
+
+/// Does `work` in a task of its own, so that it comes to an end, and clears up, also when whoever asked for it has gone. That
+/// it is not wanted any more, as that or `stopped` says, it is told by its token.
+pub(crate) async fn apart<T, W>(
+    stopped: impl Future<Output = Interrupted>,
+    work: impl FnOnce(CancellationToken) -> W,
+) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    let unwanted = CancellationToken::new();
+    let _gone = unwanted.clone().drop_guard();
+    let mut work = tokio::spawn(work(unwanted.clone()));
+    let done = tokio::select! {
+        done = &mut work => done,
+        _ = stopped => {
+            unwanted.cancel();
+            work.await
+        }
+    };
+    done.unwrap_or_else(|error| Err(Failure::host("end what was begun")(std::io::Error::other(error))))
+}
+
+/// Returns when the work that has this token is not wanted any more.
+pub(crate) async fn unwanted(token: &CancellationToken) -> Interrupted {
+    token.cancelled().await;
+    Interrupted
+}
+
+/// What is done although nobody wants it any more has failed.
+fn if_wanted(done: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
+    match token.is_cancelled() {
+        true => done.and_then(|()| Err(Interrupted.into())),
+        false => done,
+    }
+}
+
+/// The least that the state of a guest is written or read with, in MiB per second.
+const SLOWEST: u64 = 8;
+
+/// The longest that QEMU may be silent while it writes or reads the state of a guest with so much memory.
+fn silence(memory_mib: u64) -> Duration {
+    PATIENCE + Duration::from_secs(memory_mib / SLOWEST)
+}
+
+/// Holds a guest and writes its state into its root disk; if that fails, or nobody wants it any more, it goes on. QEMU does
+/// nothing else meanwhile: nobody can break it off.
+pub(crate) async fn keep_state(live: &Live, memory_mib: u64, token: &CancellationToken) -> Result<(), Failure> {
+    live.qmp.execute("stop", json!({})).await?;
+    forget_state(live).await;
+    let arguments = json!({"job-id": "keep", "tag": STATE, "vmstate": "root", "devices": ["root"]});
+    let kept = jobs::run_silently(&live.qmp, "keep", "snapshot-save", arguments, silence(memory_mib)).await;
+    let kept = if_wanted(kept, token);
+    if kept.is_err() {
+        go_on(live).await?;
+    }
+    kept
+}
+
+/// Lets a guest go on whose state was, or may have been, kept.
+pub(crate) async fn go_on(live: &Live) -> Result<(), Failure> {
+    forget_state(live).await;
+    live.qmp.execute("cont", json!({})).await.map(drop)
+}
+
+/// Brings it back into a machine that has not begun.
+pub(crate) async fn restore_state(live: &Live, memory_mib: u64) -> Result<(), Failure> {
+    let arguments = json!({"job-id": "restore", "tag": STATE, "vmstate": "root", "devices": ["root"]});
+    jobs::run_silently(&live.qmp, "restore", "snapshot-load", arguments, silence(memory_mib)).await
+}
+
+/// Gives the space of a state back; fine if there is none.
+pub(crate) async fn forget_state(live: &Live) {
+    let arguments = json!({"job-id": "forget", "tag": STATE, "devices": ["root"]});
+    if let Err(failure) = jobs::run(&live.qmp, "forget", "snapshot-delete", arguments).await {
+        tracing::debug!(error = %failure, "no state to forget");
+    }
+}
+
+/// Copies the root disk of a machine into a new image called `term`; of a running one as it is now, its file systems
+/// at rest if the guest has an agent. Gives up when `stopped` says so.
+pub(crate) async fn save(
+    site: &Site,
+    machine: &Arc<Machine>,
+    term: &str,
+    title: &str,
+    stopped: impl Future<Output = Interrupted>,
+) -> Result<Image, Failure> {
+    let done = site.config.directory.join(SAVED).join(format!("{term}.qcow2"));
+    let description = description(&machine.record.get(), title);
+    let (machine, tools) = (machine.clone(), site.qemu_img.clone());
+    let save = |token: CancellationToken| async move {
+        let copy = machine.inside().join(COPY);
+        let _alone = unless(unwanted(&token), machine.copying.lock()).await?;
+        if !done.exists() {
+            let copied = match machine.live() {
+                Some(live) => {
+                    let channel = machine.inside().join(AGENT);
+                    let begin = jobs::begin_copy(&live.qmp, "root", COPY);
+                    let begun = agent::at_rest(&channel, &live.process, begin).await;
+                    copied_by(&live.qmp, begun, &token).await
+                }
+                None => {
+                    let place = machine.workplace();
+                    unless(unwanted(&token), tools.copy(&place, ROOT, COPY)).await.flatten()
+                }
+            };
+            settle(copied, &copy, &token).await?;
+        }
+        blocking(move || keep(&copy, &description, &done)).await
+    };
+    apart(stopped, save).await
+}
+
+/// Waits for the copy that QEMU was told to make, unless that failed. One that fails, or that nobody wants any more, QEMU
+/// does not go on with.
+pub(crate) async fn copied_by(qmp: &Qmp, begun: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
+    let copied = match begun {
+        Ok(()) => unless(unwanted(token), jobs::end_copy(qmp)).await.flatten(),
+        failed => failed,
+    };
+    if copied.is_err()
+        && let Err(failure) = jobs::give_up_copy(qmp).await
+    {
+        tracing::debug!(error = %failure, "a copy ends with its QEMU");
+    }
+    copied
+}
+
+/// Makes a copy ours, whole and on the disk, if it was made and is wanted still; else it leaves no file.
+pub(crate) async fn settle(copied: Result<(), Failure>, copy: &Path, token: &CancellationToken) -> Result<(), Failure> {
+    let settled = match copied {
+        Ok(()) => {
+            let file = copy.to_owned();
+            blocking(move || secure(&file)).await
+        }
+        failed => failed,
+    };
+    or_remove(if_wanted(settled, token), copy)
+}
+
+/// Makes an image of a copy.
+fn keep(copy: &Path, description: &str, done: &Path) -> Result<Image, Failure> {
+    if !done.exists() {
+        or_remove(publish(copy, description, done), copy)?;
+    }
+    image::read_saved(done)
+}
+
+/// Makes a file that nobody changes any more the image `done`. What is said of it is there for good before it is: an image
+/// without that would have lost whose it is.
+pub(crate) fn publish(file: &Path, description: &str, done: &Path) -> Result<(), Failure> {
+    let described = done.with_extension("toml");
+    let published = durable::write(&described, description.as_bytes()).and_then(|()| durable::rename(file, done));
+    match done.exists() {
+        true => published,
+        false => or_remove(published, &described),
+    }
+}
+
+/// Removes what a server has left in the directory of saved images that ended while it made one or took one away:
+/// descriptions of nothing, and what was to become one.
+pub(crate) fn clear_up(saved: &Path) -> Result<(), Failure> {
+    let entries = fs::read_dir(saved).map_err(Failure::host("read the saved images"))?;
+    for file in entries.flatten().map(|entry| entry.path()) {
+        let is_left = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("new") => true,
+            Some("toml") => !image::FORMATS.iter().any(|format| file.with_extension(format).exists()),
+            _ => false,
+        };
+        if is_left {
+            fs::remove_file(&file).map_err(Failure::host("remove what is left of an image"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What failed leaves no file: it may have failed for want of room.
+pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
+    if copied.is_err() {
+        let _was_not_begun = fs::remove_file(copy);
+    }
+    copied
+}
+
+/// Makes a file ours that a QEMU has written, durably.
+fn secure(file: &Path) -> Result<(), Failure> {
+    let is_file = fs::symlink_metadata(file).is_ok_and(|meta| meta.is_file());
+    if !is_file {
+        return Err(Failure::Image {
+            image: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            reason: "it is no file".to_owned(),
+        });
+    }
+    confine::give(file, rustix::process::geteuid().is_root().then_some(0))?;
+    // Nobody changes it any more.
+    let mode = fs::Permissions::from_mode(0o444);
+    let kept = fs::set_permissions(file, mode).and_then(|()| File::open(file)?.sync_all());
+    kept.map_err(Failure::host("keep a copy"))
+}
+
+fn description(record: &MachineRecord, title: &str) -> String {
+    let mut table = toml::Table::new();
+    table.insert("title".to_owned(), title.into());
+    table.insert("project".to_owned(), record.project.clone().into());
+    table.insert("ssh".to_owned(), record.ssh_user.is_some().into());
+    if let Some(user) = &record.ssh_user {
+        table.insert("default_user".to_owned(), user.clone().into());
+    }
+    table.to_string()
+}
+
+/// The name of an image that `operation` makes and a client wants to call `wish`: the same for every try, and no other's.
+pub(crate) fn term(wish: &str, operation: &str) -> String {
+    let slug: String = wish
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(40)
+        .collect();
+    let slug = slug.trim_matches('-');
+    let short: String = operation.chars().filter(char::is_ascii_alphanumeric).collect();
+    let short = short.get(short.len().saturating_sub(8)..).unwrap_or_default();
+    if slug.is_empty() {
+        format!("saved-{short}")
+    } else {
+        format!("{slug}-{short}")
+    }
+}
+
+/// Whether the file of a saved image is there.
+pub(crate) fn is_saved(site: &Site, term: &str) -> bool {
+    Path::exists(&site.config.directory.join(SAVED).join(format!("{term}.qcow2")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_went_with_its_machine_leaves_no_description() {
+        let saved = tempfile::tempdir().unwrap();
+        let done = saved.path().join("gold.qcow2");
+        assert!(keep(Path::new("/gone/copy.new"), "title = \"gold\"\n", &done).is_err());
+        assert_eq!(fs::read_dir(saved.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_description_whose_image_never_came_goes_with_the_next_start() {
+        let saved = tempfile::tempdir().unwrap();
+        let files = [
+            "gold.toml",
+            "gold.new",
+            "kept.toml",
+            "kept.qcow2",
+            "own.v2.toml",
+            "own.v2.raw",
+        ];
+        for name in files {
+            fs::write(saved.path().join(name), "").unwrap();
+        }
+        clear_up(saved.path()).unwrap();
+        let left = |name: &&&str| saved.path().join(name).exists();
+        assert_eq!(
+            files.iter().filter(left).collect::<Vec<_>>(),
+            files[2..].iter().collect::<Vec<_>>()
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! This host: processes that outlive us and what they may do, programs, sockets and files.
+
+pub mod blocking;
+pub mod confine;
+pub mod durable;
+pub mod launch;
+pub mod process;
+pub mod program;
+mod scope;
+pub mod socket;
