@@ -43,6 +43,8 @@ configured! {
     text_13_what_does_not_fit_into_headers_is_refused: "http.answer_field_limit = \"2KiB\"",
     infra_24_strict_templates_refuse_another_size: "engine.strict_templates = true",
     http_57_the_largest_page_is_a_setting: "engine.page_limit = 10",
+    infra_40_the_same_again_joins_another_is_refused_and_a_deletion_is_taken:
+        "[backend.memory]\npersonality = \"remote\"\nwork_ms = 4000\nlost_request_rate = 0.0\nlost_answer_rate = 0.0",
     infra_5_infra_19_core_24_a_cloud_that_is_late_gets_there: "[backend.memory]\npersonality = \"remote\"",
 }
 
@@ -161,6 +163,26 @@ fn infra_24_strict_templates_refuse_another_size(site: &Site) {
 fn http_57_the_largest_page_is_a_setting(site: &Site) {
     site.get("/network/?page=1&number=11").send().is(413);
     site.get("/network/?page=1&number=10").send().is(200);
+}
+
+/// Each action takes the engine seconds: what comes meanwhile comes while it runs.
+fn infra_40_the_same_again_joins_another_is_refused_and_a_deletion_is_taken(site: &Site) {
+    let compute = site.running(&[]);
+    let ask = |term: &str, prefer: &str| {
+        site.post(&format!("{}?action={term}", compute.url))
+            .header("Prefer", prefer)
+            .text(&[&action("compute", term)])
+            .send()
+    };
+    ask("stop", "wait=0").is(200);
+    ask("stop", "wait=0").is(200);
+    let joined = ask("stop", "respond-async").is(202).location();
+    assert_eq!(ask("stop", "respond-async").is(202).location(), joined);
+    ask("restart", "wait=0").is(409);
+    ask("start", "wait=0").is(409);
+    assert_eq!(compute.state(), "active", "it runs still");
+    compute.remove().is(200);
+    site.get(&compute.url).send().is(404);
 }
 
 fn infra_5_infra_19_core_24_a_cloud_that_is_late_gets_there(site: &Site) {

@@ -1,12 +1,13 @@
 //! What nobody should send: a clear refusal, and nothing changed.
 
-use crate::site::{INFRA, Site, kind, mixin, unique};
+use crate::site::{INFRA, Site, kind, unique};
 use crate::suite::cases;
+use crate::thing::Thing;
 use serde_json::json;
 
 cases!(Checklist:
     http_70_text_28_odd_bytes_on_the_wire_are_refused,
-    http_70_text_13_more_of_anything_than_is_sensible_is_refused,
+    http_70_more_of_anything_than_is_sensible_is_refused,
     text_28_json_19_odd_ids_are_nobody,
     http_70_core_35_a_refused_request_changes_nothing,
 );
@@ -38,28 +39,52 @@ fn http_70_text_28_odd_bytes_on_the_wire_are_refused(site: &Site) {
     assert_eq!(answer.status, 400);
 }
 
-fn http_70_text_13_more_of_anything_than_is_sensible_is_refused(site: &Site) {
-    let many = |line: &dyn Fn(usize) -> String, count: usize| {
-        let lines: Vec<_> = std::iter::once(kind("network")).chain((0..count).map(line)).collect();
-        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-        site.post("/network/").text(&lines).send()
+fn http_70_more_of_anything_than_is_sensible_is_refused(site: &Site) {
+    // All of it is right but for how much of it there is.
+    let title = unique("much");
+    let titled = format!("X-OCCI-Attribute: occi.core.title=\"{title}\"");
+    let (network, compute) = (kind("network"), kind("compute"));
+    let with = |first: &str, line: &str, count: usize| {
+        let lines: Vec<_> = [first, &titled].into_iter().chain((0..count).map(|_| line)).collect();
+        let at = if first == network { "/network/" } else { "/compute/" };
+        site.post(at).text(&lines).send()
     };
-    // 256 attributes, 64 categories.
-    many(&|number| format!("X-OCCI-Attribute: org.example.a{number}=1"), 300).among(&[400, 413]);
-    many(
-        &|number| mixin(&format!("http://conformance.example.org/many#m{number}")),
-        100,
-    )
-    .among(&[400, 413]);
-    let link = format!("Link: </network/none>; rel=\"{INFRA}network\"; category=\"{INFRA}networkinterface\"");
-    many(&|_| link.clone(), 2000).among(&[400, 413]);
-    let batch: Vec<_> = (0..20_000)
-        .map(|_| json!({ "kind": format!("{INFRA}network"), "mixins": ["x"] }))
+    let tag = site.tag();
+    let other = site.network(&[]);
+    let link = format!(
+        "Link: <{}>; rel=\"{INFRA}network\"; category=\"{INFRA}networkinterface\"",
+        other.path()
+    );
+    for (first, line, most) in [
+        (&network, &titled, 255),
+        (&network, &tag.line(), 63),
+        (&compute, &link, 256),
+    ] {
+        with(first, line, most + 1).is(413);
+        if *line != link {
+            Thing::new(site, with(first, line, most).is(201).location()).wait("active");
+        }
+    }
+    let batch = |mixins: usize, count: usize| {
+        let network = json!({
+            "kind": format!("{INFRA}network"), "title": title, "mixins": vec![tag.id(); mixins]
+        });
+        site.post("/network/")
+            .json(&json!({ "resources": vec![network; count] }))
+            .send()
+    };
+    batch(65, 1).is(413);
+    batch(0, 1001).is(413);
+    let mixins: Vec<_> = (0..65)
+        .map(|number| {
+            let term = format!("{title}-{number}");
+            let location = site.target(&format!("/mixin/conformance/{term}/"));
+            json!({ "term": term, "scheme": "http://conformance.example.org/occi/tag#", "location": location })
+        })
         .collect();
-    site.post("/network/")
-        .json(&json!({ "resources": batch }))
-        .send()
-        .among(&[400, 413]);
+    site.post("/-/").json(&json!({ "mixins": mixins })).send().is(413);
+    assert_eq!(site.find("/network/", &title), Vec::<String>::new());
+    assert!(!site.get("/-/").send().text().contains(&title));
 }
 
 fn text_28_json_19_odd_ids_are_nobody(site: &Site) {

@@ -2,7 +2,7 @@
 
 use crate::cases::core::{IPNETWORK, OS_TPL, PROFILE, RESOURCE_TPL, SSH_KEY, USER_DATA, id_of, members, strings};
 use crate::reading::Literal;
-use crate::site::{INFRA, Site, action, kind, mixin, unique};
+use crate::site::{INFRA, Site, kind, mixin, unique};
 use crate::suite::{cases, skip};
 use crate::thing::Thing;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ cases!(Checklist:
     infra_36_a_hostname_may_be_anything,
     infra_38_what_is_made_comes_up_by_itself,
     infra_39_a_first_start_is_welcome,
-    infra_40_the_same_again_joins_and_a_deletion_is_taken,
+    infra_40_a_deletion_is_taken_while_it_comes_up,
     infra_45_core_10_a_compute_of_the_profile_shows_its_disk,
     infra_41_user_data_runs_in_the_machine,
     infra_42_the_key_logs_in,
@@ -790,18 +790,7 @@ fn infra_39_a_first_start_is_welcome(site: &Site) {
     }
 }
 
-fn infra_40_the_same_again_joins_and_a_deletion_is_taken(site: &Site) {
-    let compute = site.running(&[]);
-    // However long it takes: the second one joins or finds it done by now.
-    let stop = || {
-        site.post(&format!("{}?action=stop", compute.url))
-            .header("Prefer", "wait=0")
-            .text(&[&action("compute", "stop")])
-            .send()
-    };
-    stop().is(200);
-    stop().among(&[200, 409]);
-    compute.wait("inactive");
+fn infra_40_a_deletion_is_taken_while_it_comes_up(site: &Site) {
     let busy = site.compute(&[]);
     busy.remove().is(200);
     site.get(&busy.url).send().is(404);

@@ -5,6 +5,7 @@ use base64::Engine;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// Sends requests, each on a connection of its own.
 #[derive(Clone)]
@@ -142,14 +143,27 @@ impl Answer {
 /// A stream that can be closed from this side.
 pub(crate) trait Wire: Read + Write + Send {
     fn end(&self) {}
+    /// How long a reading waits.
+    fn wait(&self, patience: Duration);
 }
 impl Wire for TcpStream {
+    fn wait(&self, patience: Duration) {
+        self.set_read_timeout(Some(patience)).unwrap();
+    }
     fn end(&self) {
         let _ = self.shutdown(Shutdown::Write);
     }
 }
-impl Wire for UnixStream {}
-impl Wire for rustls::StreamOwned<rustls::ClientConnection, TcpStream> {}
+impl Wire for UnixStream {
+    fn wait(&self, patience: Duration) {
+        self.set_read_timeout(Some(patience)).unwrap();
+    }
+}
+impl Wire for rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    fn wait(&self, patience: Duration) {
+        self.sock.wait(patience);
+    }
+}
 
 /// A connection for bytes.
 pub(crate) struct Raw(BufReader<Box<dyn Wire>>);
@@ -175,6 +189,14 @@ impl Raw {
     /// Writes all of it, to one that reads.
     pub(crate) fn write_all(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Nothing comes for so long, and the connection stays.
+    pub(crate) fn is_silent_for(&mut self, long: Duration) -> bool {
+        self.0.get_ref().wait(long);
+        let read = self.0.fill_buf().map(<[u8]>::len);
+        self.0.get_ref().wait(PATIENCE);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Nothing more will be written.

@@ -300,7 +300,7 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
     second.exchange(hello).expect(200);
     let mut third = occid.raw();
     third.write(hello);
-    std::thread::sleep(Duration::from_millis(200));
+    assert!(third.is_silent_for(Duration::from_millis(300)));
     drop(first);
     third.answer().unwrap().expect(200);
 }
