@@ -50,6 +50,10 @@ section! {
     header_count: usize = 512;
     /// The largest body of a request; a larger one is answered 413.
     body_limit: Size = Size(4 << 20);
+    /// The memory for what bodies of requests have beyond 64 KiB each, until they are answered; half of it for one
+    /// principal at most, and never less than twice `body_limit`. What finds none is answered 503, or 429 where the
+    /// principal has its half.
+    body_memory: Size = Size(128 << 20);
     /// The largest image that can be uploaded; a larger one is answered 413.
     image_limit: Size = Size(64 << 30);
     /// The longest header field of a text/occi answer; a longer one is answered 406.

@@ -1,4 +1,4 @@
-//! Places for the requests that are being worked on, and for what is open for long: so many in all, and no more than a share
+//! Places for the requests that are being worked on, for their bodies, and for what is open for long: so many in all, and no more than a share
 //! of them for one principal, who could take them from everybody else by waiting.
 
 use std::collections::HashMap;

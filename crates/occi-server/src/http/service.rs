@@ -5,7 +5,7 @@ use super::ask::{self, Ask, Manners, Query, Wishes, X_OCCI_PROJECT};
 use super::fault::Fault;
 use super::meters::{Meters, RouteClass};
 use super::paths::{self, BadPath, Route};
-use super::places::{Full, Places};
+use super::places::{Full, Place, Places};
 use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::taking_over::TakingOver;
@@ -43,6 +43,9 @@ const OCCID: HeaderName = HeaderName::from_static("occid");
 /// Above so many principals, the limiter drops those who have been quiet.
 const PRUNE_ABOVE: usize = 100_000;
 
+/// So much of each body needs no room: the places for requests bound that.
+const PIECE: usize = 64 << 10;
+
 /// So many streams of events one principal may have: each reads for itself.
 const STREAMS: usize = 16;
 
@@ -58,6 +61,8 @@ pub struct Service {
     challenge: HeaderValue,
     limiter: Option<DefaultKeyedRateLimiter<String>>,
     working: Places,
+    /// For bodies, in pieces of [`PIECE`].
+    bodies: Places,
     /// For what is open for long.
     pub(super) lasting: Places,
     /// For streams of events, each of which has one of the places above besides.
@@ -124,6 +129,7 @@ impl Service {
             challenge: challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"occid\"")),
             limiter,
             working: Places::new(config.http.requests),
+            bodies: Places::new(config.http.body_memory.0.max(2 * config.http.body_limit.0) / PIECE),
             lasting: Places::new(config.http.connections / 2),
             streams: Places::shared(config.http.connections / 2, STREAMS),
             lines: TaskTracker::new(),
@@ -410,7 +416,7 @@ impl Service {
                 }
                 about_entities => about_entities,
             };
-            let body = self.read(body).await?;
+            let (body, _room) = self.read(body, &caller.principal.name).await?;
             if is_write {
                 caller.idempotency = ask::idempotency(&head.method, target, &head.headers, &body)?;
             }
@@ -538,10 +544,11 @@ impl Service {
         order
     }
 
-    /// The whole body, within its limit, from a client that keeps sending.
-    async fn read(&self, mut body: Incoming) -> Result<Bytes, Fault> {
+    /// The whole body, within its limit, from a client that keeps sending, and the room that it takes until it is answered.
+    async fn read(&self, mut body: Incoming, principal: &str) -> Result<(Bytes, Vec<Place>), Fault> {
+        let mut room = Vec::new();
         if body.is_end_stream() {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), room));
         }
         let limit = self.http.body_limit.0;
         let close = |fault: Fault| fault.with(header::CONNECTION, HeaderValue::from_static("close"));
@@ -561,11 +568,19 @@ impl Service {
             let frame = tokio::time::timeout_at(silence.min(end), body.frame())
                 .await
                 .map_err(|_| close(Fault::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")))?;
-            let Some(frame) = frame else { return Ok(whole.freeze()) };
+            let Some(frame) = frame else {
+                return Ok((whole.freeze(), room));
+            };
             let frame = frame.map_err(|_| close(Fault::bad_request("the body is broken")))?;
             if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > limit {
+                let size = whole.len() + data.len();
+                if size > limit {
                     return Err(too_large());
+                }
+                // By what has come, not by what was announced: who says much and sends little takes nobody's room.
+                while room.len() < size.saturating_sub(1) / PIECE {
+                    let piece = self.bodies.take(principal);
+                    room.push(piece.map_err(|full| close(no_place(full, "large bodies that are on their way")))?);
                 }
                 whole.extend_from_slice(&data);
             }

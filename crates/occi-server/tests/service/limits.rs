@@ -222,6 +222,49 @@ fn http_70_a_body_over_the_limit_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn http_70_large_bodies_have_so_much_memory_and_no_more_and_small_ones_do_not_notice() {
+    let config = "[http]\nbody_limit = \"320 KiB\"\nbody_memory = \"1 MiB\"";
+    let occid = Setup::default().config(config).start();
+    let [admin, ann, bob] = [occid.admin(), occid.user("ann", &[]), occid.user("bob", &[])];
+    let large = format!(
+        "{COMPUTE}X-OCCI-Attribute: occi.core.summary=\"{}\"\n",
+        "x".repeat(310 << 10)
+    );
+    // 512 KiB of the one MiB are one principal's: two such bodies are held, and the third is turned away.
+    let fill = |client: &Client| {
+        let mut held = Vec::new();
+        let refused = crate::occid::wait_until("a refusal", || {
+            let mut slow = occid.raw();
+            slow.write(format!(
+                "POST /compute/ HTTP/1.1\r\n{}Content-Length: 327680\r\n\r\n{}",
+                client.head(),
+                " ".repeat(310 << 10)
+            ));
+            if slow.is_silent_for(Duration::from_millis(200)) {
+                held.push(slow);
+                return None;
+            }
+            slow.answer()
+        });
+        assert!(held.len() <= 2, "{} are held", held.len());
+        assert!(refused.header("retry-after").is_some(), "{refused:?}");
+        assert_eq!(refused.header("connection"), Some("close"));
+        (held, refused.status)
+    };
+    let (held, status) = fill(&ann);
+    assert_eq!(status, 429);
+    ann.post("/compute/", COMPUTE).expect(201);
+    admin.post("/compute/", &large).expect(201);
+    let (_others, _) = fill(&admin);
+    let refused = bob.post("/compute/", &large).expect(503);
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    bob.post("/compute/", COMPUTE).expect(201);
+    drop(held);
+    let again = || (ann.post("/compute/", &large).status == 201).then_some(());
+    crate::occid::wait_until("room for the body", again);
+}
+
+#[test]
 fn clients_that_stall_are_cut_off() {
     let occid = Setup::default()
         .config("[http]\nheader_timeout = \"400ms\"\nbody_timeout = \"300ms\"")
