@@ -8,6 +8,7 @@ mod discovery;
 mod entity;
 mod events;
 mod fault;
+mod foreign;
 mod images;
 pub mod listen;
 mod meters;

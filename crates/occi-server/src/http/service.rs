@@ -10,7 +10,7 @@ use super::ready::{Answers, Reading};
 use super::serve::{Body, Door, Peer};
 use super::taking_over::TakingOver;
 use super::visit::Visit;
-use super::{collection, discovery, entity, operation};
+use super::{collection, discovery, entity, foreign, operation};
 use crate::auth::origin::origin;
 use crate::auth::{Authenticator, Refusal, Visitor, owners};
 use crate::config::{self, Config};
@@ -384,6 +384,7 @@ impl Service {
         let is_write = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let answered = async {
             if is_write {
+                foreign::refuse(&head.headers, &manners.base)?;
                 ask::means_one_project(&query, &head.headers)?;
             }
             self.engine.enter(&caller).await?;

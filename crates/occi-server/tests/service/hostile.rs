@@ -37,6 +37,48 @@ fn refused(answer: &crate::client::Answer, statuses: &[u16]) {
 }
 
 #[test]
+fn a_page_of_another_site_changes_nothing_with_the_login_that_a_browser_remembers() {
+    unharmed(Setup::default(), |_, admin, machine| {
+        for (name, value) in [
+            ("Origin", "https://evil.example"),
+            ("Origin", "http://127.0.0.1:1"),
+            ("Origin", "null"),
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Site", "same-site"),
+        ] {
+            let page = admin.clone().with(name, value);
+            // What a form can send: text/plain needs nobody's leave.
+            refused(&page.post("/compute/", COMPUTE), &[403]);
+            refused(&page.post(&format!("{machine}?action=stop"), &action("stop")), &[403]);
+            refused(&page.put(machine, COMPUTE), &[403]);
+            refused(&page.delete(machine), &[403]);
+            refused(&page.delete("/compute/"), &[403]);
+            refused(&page.send("POST", "/-/images", ""), &[403]);
+            page.get(machine).expect(200);
+        }
+    });
+    // The service's own pages, also behind a proxy that says where it is, or that changes the name of the server.
+    let occid = Occid::start();
+    let admin = occid.admin();
+    let own = format!("http://{}", admin.address);
+    admin
+        .clone()
+        .with("Origin", &own)
+        .post("/compute/", COMPUTE)
+        .expect(201);
+    let proxied = admin.clone().with("Origin", "https://cloud.example.org");
+    let told = proxied.clone().with("Sec-Fetch-Site", "same-origin");
+    told.post("/compute/", COMPUTE).expect(201);
+    refused(&proxied.post("/compute/", COMPUTE), &[403]);
+    let public = "[http]\npublic_url = \"https://cloud.example.org\"";
+    let occid = Setup::default().config(public).start();
+    let proxied = occid.admin().with("Origin", "https://cloud.example.org");
+    proxied.post("/compute/", COMPUTE).expect(201);
+    let stranger = occid.admin().with("Origin", "https://example.org");
+    refused(&stranger.post("/compute/", COMPUTE), &[403]);
+}
+
+#[test]
 fn what_may_mean_several_things_is_refused() {
     unharmed(Setup::default(), |_, admin, machine| {
         let plain = admin.clone().with("Content-Type", "text/plain");
