@@ -26,6 +26,7 @@ use occi_rendering::MediaType;
 use serde_json::{Value, json};
 use std::ops::Bound;
 use std::time::Duration;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -159,26 +160,29 @@ impl Visit<'_> {
             caller.idempotency = ask::idempotency(self.method, self.target, self.headers, &said.join(&b'\n'))?;
             return Ok(self.begun(&engine.begin_upload(&caller, new).await?));
         }
-        let id = new.id;
-        engine.begin_upload(self.caller, new).await?;
         let part = Part {
             offset: 0,
             length: Ok(length),
             is_complete,
             sha256: None,
         };
-        let received = self.receive(id, part, body).await;
-        match received {
-            Ok(Received::Part(upload)) => Ok(self.begun(&upload)),
-            Ok(Received::Image(image)) => Ok(self.created(&image)),
-            Err(fault) => {
-                // Nobody was told where it is.
-                if let Err(error) = engine.abandon_upload(self.caller, id).await {
-                    tracing::debug!(%error, "an upload that nobody knows of stays until it expires");
-                }
-                Err(fault)
+        let (service, caller, limit) = (self.service.clone(), self.caller.clone(), self.limit(None));
+        let receiving = tokio::spawn(async move {
+            let id = new.id;
+            service.engine.begin_upload(&caller, new).await?;
+            let received = receive(&service, &caller, id, part, body, limit).await;
+            // Nobody was told where it is. Here, and not where it is answered: whoever breaks off takes the answer away.
+            if received.is_err()
+                && let Err(error) = service.engine.abandon_upload(&caller, id).await
+            {
+                tracing::debug!(%error, "an upload that nobody knows of stays until it expires");
             }
-        }
+            received
+        });
+        Ok(match ended_well(receiving.await)? {
+            Received::Part(upload) => self.begun(&upload),
+            Received::Image(image) => self.created(&image),
+        })
     }
 
     fn begun(&self, upload: &Upload) -> Response<Body> {
@@ -215,7 +219,10 @@ impl Visit<'_> {
             is_complete,
             sha256: digest(headers)?,
         };
-        match self.receive(id, part, body).await? {
+        let (service, caller, limit) = (self.service.clone(), self.caller.clone(), self.limit(None));
+        // What came is kept also if this is dropped.
+        let receiving = tokio::spawn(async move { receive(&service, &caller, id, part, body, limit).await });
+        match ended_well(receiving.await)? {
             Received::Part(upload) => {
                 let mut response = answer::empty(StatusCode::NO_CONTENT);
                 self.tell(&mut response, &upload);
@@ -252,52 +259,6 @@ impl Visit<'_> {
             answer::set(&mut response, header::LOCATION, &url);
         }
         Ok(response)
-    }
-
-    /// Takes the body, and makes the image if that was all. What came is kept also if this is dropped or fails.
-    async fn receive(&self, id: Uuid, part: Part, mut body: Incoming) -> Result<Received, Fault> {
-        let (service, caller) = (self.service.clone(), self.caller.clone());
-        let limit = self.limit(None);
-        let receiving = tokio::spawn(async move {
-            let engine = &service.engine;
-            {
-                let turn = service.uploads.take_over(id);
-                let appending = engine.append_to_upload(&caller, id).await;
-                let mut append = appending.map_err(|error| match error.kind {
-                    FailureKind::Conflict => ended(),
-                    _ => error.into(),
-                })?;
-                let there = append.offset();
-                if part.offset != there {
-                    let message = format!("the next byte is that at {there}");
-                    return Err(Fault::new(StatusCode::CONFLICT, message)
-                        .problem(MISMATCHING_OFFSET)
-                        .with(UPLOAD_OFFSET, HeaderValue::from(there)));
-                }
-                // Only now: what a request brings for another place says nothing of the whole.
-                if let Some(length) = part.length? {
-                    append.announce(length).await.map_err(refused_bytes)?;
-                }
-                let pump = Pump {
-                    most: service.image_limit(),
-                    limit,
-                    patience: service.patience(),
-                    turn: &turn,
-                };
-                let pumped = pump.run(&mut body, append.as_mut()).await;
-                // However it ended.
-                let synced = append.sync().await;
-                pumped?;
-                synced.map_err(occi_engine::of_bytes)?;
-            }
-            if !part.is_complete {
-                return Ok(Received::Part(Box::new(engine.upload(&caller, id).await?)));
-            }
-            let image = finish(&service, &caller, id, part.sha256).await?;
-            Ok(Received::Image(Box::new(image)))
-        });
-        let received = receiving.await;
-        received.map_err(|_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the service"))?
     }
 
     /// How long the whole will be, if the request says: by name, or because its end is the end.
@@ -530,6 +491,58 @@ enum Received {
     Part(Box<Upload>),
     /// The last one.
     Image(Box<ProjectImage>),
+}
+
+/// Takes the body, and makes the image if that was all. What came is kept also if this fails.
+async fn receive(
+    service: &Service,
+    caller: &Caller,
+    id: Uuid,
+    part: Part,
+    mut body: Incoming,
+    limit: String,
+) -> Result<Received, Fault> {
+    let engine = &service.engine;
+    {
+        let turn = service.uploads.take_over(id);
+        let appending = engine.append_to_upload(caller, id).await;
+        let mut append = appending.map_err(|error| match error.kind {
+            FailureKind::Conflict => ended(),
+            _ => error.into(),
+        })?;
+        let there = append.offset();
+        if part.offset != there {
+            let message = format!("the next byte is that at {there}");
+            return Err(Fault::new(StatusCode::CONFLICT, message)
+                .problem(MISMATCHING_OFFSET)
+                .with(UPLOAD_OFFSET, HeaderValue::from(there)));
+        }
+        // Only now: what a request brings for another place says nothing of the whole.
+        if let Some(length) = part.length? {
+            append.announce(length).await.map_err(refused_bytes)?;
+        }
+        let pump = Pump {
+            most: service.image_limit(),
+            limit,
+            patience: service.patience(),
+            turn: &turn,
+        };
+        let pumped = pump.run(&mut body, append.as_mut()).await;
+        // However it ended.
+        let synced = append.sync().await;
+        pumped?;
+        synced.map_err(occi_engine::of_bytes)?;
+    }
+    if !part.is_complete {
+        return Ok(Received::Part(Box::new(engine.upload(caller, id).await?)));
+    }
+    let image = finish(service, caller, id, part.sha256).await?;
+    Ok(Received::Image(Box::new(image)))
+}
+
+/// What a task of its own has received.
+fn ended_well(received: Result<Result<Received, Fault>, JoinError>) -> Result<Received, Fault> {
+    received.map_err(|_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of the service"))?
 }
 
 /// Makes an upload an image.

@@ -53,7 +53,7 @@ fn a_page_of_another_site_changes_nothing_with_the_login_that_a_browser_remember
             refused(&page.put(machine, COMPUTE), &[403]);
             refused(&page.delete(machine), &[403]);
             refused(&page.delete("/compute/"), &[403]);
-            refused(&page.send("POST", "/-/images", ""), &[403]);
+            refused(&page.send("POST", "/-/image/?name=x", ""), &[403]);
             page.get(machine).expect(200);
         }
     });

@@ -701,6 +701,30 @@ fn an_upload_outlives_connections_that_break_or_hang() {
 }
 
 #[test]
+fn an_upload_in_one_request_that_breaks_off_leaves_nothing() {
+    let occid = setup().start();
+    let bytes = raw(1 << 20);
+    // More than a user may have open.
+    for _ in 0..9 {
+        let mut broken = occid.raw();
+        broken.write_all(format!(
+            "POST /-/image/?name=x HTTP/1.1\r\n{}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            occid.admin().head(),
+            bytes.len()
+        ));
+        assert_eq!(broken.answer().unwrap().status, 100);
+        broken.write_all(&bytes[..1000]);
+    }
+    let admin = occid.admin();
+    wait_until("the end of what nobody knows of", || {
+        let listed = admin.get("/-/image/").expect(200).json();
+        listed["uploads"].as_array().unwrap().is_empty().then_some(())
+    });
+    assert_eq!(files(&occid), [""; 0]);
+    upload(&admin, "x", &bytes).expect(201);
+}
+
+#[test]
 fn no_byte_that_was_acknowledged_is_lost_when_the_service_is_killed() {
     let occid = setup().start();
     let admin = occid.admin();
