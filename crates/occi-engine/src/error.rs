@@ -231,7 +231,10 @@ impl From<StoreError> for EngineError {
                 retry_after: Some(Duration::from_secs(10)),
                 ..Self::new(FailureKind::Unavailable, "the database cannot be used now")
             },
-            other @ (StoreError::Newer { .. } | StoreError::Locked | StoreError::Corrupt(_)) => Self::internal(other),
+            other @ (StoreError::Unsettled(_)
+            | StoreError::Newer { .. }
+            | StoreError::Locked
+            | StoreError::Corrupt(_)) => Self::internal(other),
         }
     }
 }

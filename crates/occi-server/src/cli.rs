@@ -8,6 +8,7 @@ use crate::lock::DataLock;
 use crate::run::{database, open_store, run};
 use clap::{Args, Parser, Subcommand};
 use http::Method;
+use occi_store::StoreError;
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -308,10 +309,12 @@ async fn execute(cli: Cli) -> Result<(), ConfigError> {
             let _lock = DataLock::take(&data_dir)?;
             occi_store::sqlite::restore(&file, &database(&data_dir)).map_err(|error| {
                 let problem = crate::admin::with_sources(&error);
-                ConfigError::new(
-                    format!("{} cannot be restored: {problem}", file.display()),
-                    "nothing was changed; name a file that occid backup wrote",
-                )
+                let help = match error {
+                    StoreError::Unsettled(_) => "the store was replaced; run sync before anything else",
+                    StoreError::Full(_) => "nothing was changed; make room",
+                    _ => "nothing was changed; name a file that occid backup wrote",
+                };
+                ConfigError::new(format!("{} cannot be restored: {problem}", file.display()), help)
             })
         }
         Some(Command::Migrate) => {

@@ -58,7 +58,7 @@ fn remedy(error: &StoreError) -> &'static str {
         StoreError::Newer { .. } => "what was started is older than what wrote it: the version is occid --version",
         StoreError::Locked => "stop the other one, or name another --data-dir",
         StoreError::Corrupt(_) => "restore a backup (occid restore FILE), or name another --data-dir",
-        StoreError::Refused(_) | StoreError::Failed(_) => {
+        StoreError::Refused(_) | StoreError::Unsettled(_) | StoreError::Failed(_) => {
             "look whether the user of the service may write there and whether the disk is well, or name another --data-dir"
         }
     }

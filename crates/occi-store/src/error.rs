@@ -113,6 +113,9 @@ pub enum StoreError {
     /// No space is left: readings go on, writes come back when there is space.
     #[error("no space is left for the database")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What was copied is in its place, and after a power cut it may not be: its directory could not be forced to the disk.
+    #[error("the copy is in its place, but its directory could not be forced to the disk")]
+    Unsettled(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database was written by a newer version.
     #[error(
         "the database has schema {found}, this program knows up to {known}: use the newer program, or restore a backup"

@@ -1,9 +1,9 @@
 //! Whole copies: backup, restore, integrity.
 
-use super::engine::{APPLICATION, failure, open_reader, pragma};
+use super::engine::{APPLICATION, connect, failure, open_reader, pragma};
 use crate::{Result, StoreError, schema};
-use rusqlite::Connection;
 use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub(super) fn backup(from: &Connection, file: &Path) -> Result<()> {
 /// there is gone.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] if `file` is no whole backup, [`StoreError::Newer`] if a newer version wrote it: then `into`
-/// is as it was.
+/// [`StoreError::Corrupt`] if `file` is no whole backup, [`StoreError::Newer`] if a newer version wrote it, and others: `into`
+/// has what it had. Only after [`StoreError::Unsettled`] it has what `file` has.
 pub fn restore(file: &Path, into: &Path) -> Result<()> {
     let from = open_reader(file)?;
     if pragma::<i64>(&from, "application_id")? != APPLICATION {
@@ -36,15 +36,38 @@ pub fn restore(file: &Path, into: &Path) -> Result<()> {
     }
     let part = beside(into, ".part");
     copy(&from, &part).inspect_err(|_| drop(fs::remove_file(&part)))?;
-    // The log of the old store would be taken for the new one's. The last commits are in it: it goes when all that may
-    // fail for want of room is done, its index first.
+    let replaced = fold(into).and_then(|()| settle(&part, into));
+    if replaced.is_err() {
+        // Where it has gone into its place there is none any more.
+        drop(fs::remove_file(&part));
+    }
+    replaced
+}
+
+/// Brings what the log of a store has into its file, and ends the log, which would be taken for that of the next file of this
+/// name. The last commits are in it: whatever happens from now on, the old store has them.
+fn fold(store: &Path) -> Result<()> {
+    if !store.exists() {
+        return Ok(());
+    }
+    let checkpointed = connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|old| {
+        let is_busy: bool = old
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+            .map_err(failure)?;
+        if is_busy { Err(StoreError::Locked) } else { Ok(()) }
+    });
+    match checkpointed {
+        // It may be why there is a restore.
+        Ok(()) | Err(StoreError::Corrupt(_)) => {}
+        Err(error) => return Err(error),
+    }
     for log in ["-shm", "-wal"] {
-        match fs::remove_file(beside(into, log)) {
+        match fs::remove_file(beside(store, log)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
         }
     }
-    settle(&part, into)
+    Ok(())
 }
 
 /// What SQLite finds damaged.
@@ -89,7 +112,8 @@ fn settle(part: &Path, file: &Path) -> Result<()> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| StoreError::Unsettled(error.into()))
 }
 
 fn beside(file: &Path, suffix: &str) -> PathBuf {
@@ -102,5 +126,35 @@ fn io(error: std::io::Error) -> StoreError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.into()),
         _ => StoreError::Failed(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_whose_log_is_gone_before_its_file_is_replaced_has_its_last_commits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, store) = (folder.path().join("live.db"), folder.path().join("store.db"));
+        let writer = Connection::open(&live).unwrap();
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE entity (id); INSERT INTO entity VALUES ('a');")
+            .unwrap();
+        // As a crash leaves it: all of it is in the log.
+        for log in ["", "-wal"] {
+            fs::copy(beside(&live, log), beside(&store, log)).unwrap();
+        }
+        fold(&store).unwrap();
+        assert!(!beside(&store, "-wal").exists() && !beside(&store, "-shm").exists());
+        let found: String = Connection::open(&store)
+            .unwrap()
+            .query_row("SELECT id FROM entity", (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(found, "a");
+
+        fold(&folder.path().join("nothing.db")).unwrap();
+        fs::write(&store, "no database at all".repeat(100)).unwrap();
+        fold(&store).unwrap();
     }
 }
