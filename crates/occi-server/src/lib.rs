@@ -7,6 +7,7 @@ pub mod backends;
 pub mod cli;
 pub mod config;
 pub mod http;
+mod keep;
 pub mod lock;
 pub mod networks;
 pub mod run;

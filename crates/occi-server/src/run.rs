@@ -9,6 +9,7 @@ use crate::http::listen::{Asks, Listener};
 use crate::http::serve::{self, Limits};
 use crate::http::service::Service;
 use crate::http::tls::Tls;
+use crate::keep;
 use crate::lock::DataLock;
 use crate::telemetry;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -16,7 +17,6 @@ use occi_engine::{Engine, EngineConfig, Retention};
 use occi_store::{SqliteStore, Store, StoreError};
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,22 +162,11 @@ async fn unasked(key: &str, address: &Address) -> Option<Listener> {
 async fn first_start(accounts: &Accounts, data_dir: &Path) -> Result<Option<String>, ConfigError> {
     let failed =
         |problem: String| ConfigError::new(format!("the first operator cannot be made: {problem}"), "see the log");
-    let keep = |password: &str| {
-        let file = data_dir.join(PASSWORD_FILE);
-        // One that is there is of a start that came to nothing, and may be open to others.
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = std::fs::File::options()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(file)?;
-        writeln!(file, "{password}")?;
-        file.sync_all()
+    let note = |password: &str| {
+        let line = format!("{password}\n");
+        keep::write(&data_dir.join(PASSWORD_FILE), line.as_bytes(), 0o600)
     };
-    accounts.found(keep).await.map_err(|error| failed(error.to_string()))
+    accounts.found(note).await.map_err(|error| failed(error.to_string()))
 }
 
 const PASSWORD_FILE: &str = "initial-admin-password";

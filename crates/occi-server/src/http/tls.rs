@@ -1,12 +1,11 @@
 //! Certificates: the operator's, or one of our own that is kept in the data directory.
 
 use crate::config::{ConfigError, Http};
+use crate::keep;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -88,13 +87,10 @@ fn own_certificate(data_dir: &Path, mut names: Vec<String>) -> Result<(PathBuf, 
     names.sort();
     names.dedup();
     let made = rcgen::generate_simple_self_signed(names).map_err(|error| failed(error.to_string()))?;
-    let write = |file: &Path, text: String, mode: u32| {
-        let mut options = std::fs::File::options();
-        let file = options.create(true).truncate(true).write(true).mode(mode).open(file);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-    };
-    write(&key, made.signing_key.serialize_pem(), 0o600)
-        .and_then(|()| write(&certificate, made.cert.pem(), 0o644))
+    // Of the two, the one that is left over does not suit the other.
+    keep::remove(&certificate)
+        .and_then(|()| keep::write(&key, made.signing_key.serialize_pem().as_bytes(), 0o600))
+        .and_then(|()| keep::write(&certificate, made.cert.pem().as_bytes(), 0o644))
         .map_err(|error| failed(error.to_string()))?;
     Ok((certificate, key))
 }
