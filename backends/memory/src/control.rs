@@ -73,6 +73,11 @@ impl Control {
         self.client.engine(|engine| engine.keys(project, kind).len())
     }
 
+    /// Whether the engine works on a resource still, of what it was last asked for.
+    pub fn is_at_work(&self, project: &str, kind: &TypeId, id: &str) -> bool {
+        self.client.engine(|engine| engine.is_busy(&key(project, kind, id)))
+    }
+
     fn turn(&self, project: &str, id: &str, state: State, message: Option<&str>) {
         self.client.engine(|engine| {
             let key = key(project, &occi_backend::names::COMPUTE, id);

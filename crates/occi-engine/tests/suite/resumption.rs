@@ -176,7 +176,7 @@ fn what_nobody_can_read_is_given_up_and_holds_nothing() {
 #[test]
 fn links_follow_a_compute_whose_action_was_resumed() {
     let ground = Arc::new(Ground::new(Config {
-        work_ms: 150,
+        work_ms: 300,
         lost_request_rate: 0.0,
         lost_answer_rate: 0.0,
         ..Config::remote()
@@ -190,7 +190,11 @@ fn links_follow_a_compute_whose_action_was_resumed() {
         on.act_with(&path, "stop", "poweroff").await.unwrap();
         on.engine.act(&soon(), &path, call("start"), &NONE).await.unwrap();
         // The engine has the request, and nobody will hear its answer.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let row = on.store.entity_at(&path).await.unwrap().unwrap();
+        let native = row.native_id.unwrap();
+        while !on.control.is_at_work(PROJECT, &names::COMPUTE, &native) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         told.send(path).unwrap();
         std::future::pending::<()>().await;
     });

@@ -91,14 +91,21 @@ fn requests_beyond_those_that_can_be_worked_on_are_turned_away() {
     let occid = Setup::default().config("[http]\nrequests = 1").start();
     let admin = occid.admin();
     admin.get("/compute/").expect(200);
-    // One that takes its time occupies the only place.
-    let mut slow = occid.raw();
-    slow.write(format!(
-        "POST /compute/ HTTP/1.1\r\n{}Content-Length: 100\r\n\r\n",
-        admin.head()
-    ));
-    std::thread::sleep(Duration::from_millis(300));
-    let refused = admin.get("/compute/").expect(503);
+    // One that takes its time occupies the only place, once it has come before who asks whether it does.
+    let request = format!("POST /compute/ HTTP/1.1\r\n{}Content-Length: 100\r\n\r\n", admin.head());
+    let mut slow = None;
+    let refused = crate::occid::wait_until("the only place to be taken", || {
+        let held = slow.get_or_insert_with(|| {
+            let mut slow = occid.raw();
+            slow.write(&request);
+            slow
+        });
+        if !held.is_silent_for(Duration::from_millis(20)) {
+            slow = None;
+        }
+        let answer = admin.get("/compute/");
+        (answer.status == 503).then_some(answer)
+    });
     assert_eq!(refused.header("retry-after"), Some("1"));
     occid.anonymous().get("/healthz").expect(200);
     drop(slow);
