@@ -45,7 +45,7 @@ configured! {
     http_57_the_largest_page_is_a_setting: "engine.page_limit = 10",
     infra_40_the_same_again_joins_another_is_refused_and_a_deletion_is_taken:
         "[backend.memory]\npersonality = \"remote\"\nwork_ms = 4000\nlost_request_rate = 0.0\nlost_answer_rate = 0.0",
-    infra_5_infra_19_core_24_a_cloud_that_is_late_gets_there: "[backend.memory]\npersonality = \"remote\"",
+    infra_5_infra_19_a_cloud_that_is_late_gets_there: "[backend.memory]\npersonality = \"remote\"",
 }
 
 fn http_2_http_4_text_26_below_a_path_everything_has_it(site: &Site) {
@@ -185,7 +185,7 @@ fn infra_40_the_same_again_joins_another_is_refused_and_a_deletion_is_taken(site
     site.get(&compute.url).send().is(404);
 }
 
-fn infra_5_infra_19_core_24_a_cloud_that_is_late_gets_there(site: &Site) {
+fn infra_5_infra_19_a_cloud_that_is_late_gets_there(site: &Site) {
     let (network, storage) = (site.network(&[]), site.storage(&[]));
     let compute = site.running(&[]);
     let interface = site.link("networkinterface", &compute, &network, &[]);

@@ -490,6 +490,7 @@ fn core_24_an_id_is_unique_and_the_end_of_the_location(site: &Site) {
         );
         ids.push(id);
     }
+    ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 3);
 }

@@ -18,7 +18,7 @@ cases!(Checklist:
     http_24_a_replacement_removes_what_it_leaves_out,
     http_25_http_26_a_replacement_leaves_links_alone,
     http_27_a_replacement_may_be_repeated,
-    http_28_http_80_an_unknown_path_can_be_chosen,
+    http_28_http_80_core_24_an_unknown_path_can_be_chosen_and_no_id_that_is_taken,
     http_29_reserved_paths_cannot_be_chosen,
     http_30_a_deleted_entity_is_gone_and_cannot_be_deleted_again,
     http_31_http_32_an_action_is_named_twice_and_answers_with_the_entity,
@@ -296,7 +296,7 @@ fn http_27_a_replacement_may_be_repeated(site: &Site) {
     assert_eq!(String::from_utf8_lossy(&once), String::from_utf8_lossy(&twice));
 }
 
-fn http_28_http_80_an_unknown_path_can_be_chosen(site: &Site) {
+fn http_28_http_80_core_24_an_unknown_path_can_be_chosen_and_no_id_that_is_taken(site: &Site) {
     let network = site.network(&[]);
     let id = unique("chosen");
     let path = site.target(&format!("/network/{id}"));

@@ -5,12 +5,12 @@ use crate::suite::cases;
 use crate::thing::Thing;
 
 cases!(Checklist:
-    http_68_core_24_an_operation_tells_how_far_it_is,
+    http_68_an_operation_tells_how_far_it_is,
     http_14_a_create_that_is_repeated_with_its_key_is_one_create,
     http_69_core_20_a_generation_grows_with_what_can_be_seen,
 );
 
-fn http_68_core_24_an_operation_tells_how_far_it_is(site: &Site) {
+fn http_68_an_operation_tells_how_far_it_is(site: &Site) {
     let answer = site
         .post("/network/")
         .header("Prefer", "respond-async")

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 cases!(Pocci:
     http_1_http_51_core_5_pocci_discovery,
     http_35_http_52_http_20_pocci_read,
-    http_14_core_24_http_30_pocci_create_and_delete,
+    http_14_http_30_pocci_create_and_delete,
     http_24_http_26_core_37_pocci_update,
     http_31_http_67_pocci_action,
     http_14_infra_37_pocci_infrastructure,
@@ -370,7 +370,7 @@ fn http_35_http_52_http_20_pocci_read(site: &Site) {
     }
 }
 
-fn http_14_core_24_http_30_pocci_create_and_delete(site: &Site) {
+fn http_14_http_30_pocci_create_and_delete(site: &Site) {
     let own = site.own_project();
     for media in MEDIA {
         let pocci = Pocci { site: &own.site, media };

@@ -70,7 +70,7 @@ async fn infra_39_only_the_first_start_joins_a_creation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn infra_40_the_same_action_joins_and_another_conflicts() {
+async fn infra_40_the_same_action_joins_another_conflicts_and_a_deletion_is_taken() {
     let memory = Config {
         latency_ms: 0,
         work_ms: 300,

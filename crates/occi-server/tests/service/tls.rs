@@ -43,7 +43,7 @@ fn is_served(occid: &Occid, root: &Path) -> bool {
 }
 
 #[test]
-fn an_address_that_others_reach_is_encrypted_with_a_certificate_of_its_own() {
+fn http_61_an_address_that_others_reach_is_encrypted_with_a_certificate_of_its_own() {
     let occid = Setup::default().flags(&["--listen", "0.0.0.0:0"]).start();
     assert!(occid.url.starts_with("https://0.0.0.0:"), "{}", occid.url);
     let data = occid.setup.data();
