@@ -2,7 +2,8 @@
 //!
 //! It reads every line with one regular expression whose parts stand in a fixed order, takes only the first of repeated
 //! headers and splits it at every `,`, follows locations that begin with its endpoint, and writes `;` without a space,
-//! an id of its own making, and no newline at the end.
+//! an id of its own making, and no newline at the end. Attributes are a tree for it: of `x.state` and `x.state.message` it
+//! keeps the one that comes later.
 
 use crate::answer::Answer;
 use crate::site::{INFRA, Site, unique};
@@ -19,7 +20,7 @@ cases!(Rocci:
     text_31_rocci_escapes_as_ruby_does,
 );
 
-const AGENT: &str = "rOCCI-core/4.3.6 rOCCI-api/4.3.9 OCCI/1.1 ruby-x86_64-linux/2.3.3p222";
+const AGENT: &str = "rOCCI-core/4.3.6 rOCCI-api/4.3.14 OCCI/1.1 ruby-x86_64-linux/2.3.3p222";
 /// What the command line sends as Accept and as Content-Type unless it is told otherwise.
 const PLAIN: &str = "text/plain,text/occi";
 const OCCI: &str = "text/occi";
@@ -42,7 +43,7 @@ fn category_line() -> regex::Regex {
         "^Category:\\s*(?P<term>[A-Za-z0-9][A-Za-z0-9_-]*);\\s*scheme=\"(?P<scheme>[^\"\\s]+#)\";\\s*\
          class=\"?(?P<class>action|mixin|kind)\"?(;\\s*title={STRING})?(;\\s*rel=\"{ID}(\\s+{ID})*\")?\
          (;\\s*location=\"(?P<location>[^\"\\s]*)\")?\
-         (;\\s*attributes=\"{ATTRIBUTE}{FLAGS}(\\s+{ATTRIBUTE}{FLAGS})*\")?(;\\s*actions=\"{ID}(\\s+{ID})*\")?;?$"
+         (;\\s*attributes=\"(?P<attributes>{ATTRIBUTE}{FLAGS}(\\s+{ATTRIBUTE}{FLAGS})*)\")?(;\\s*actions=\"{ID}(\\s+{ID})*\")?;?$"
     ))
 }
 
@@ -65,10 +66,18 @@ fn attribute_line() -> regex::Regex {
 struct Seen {
     /// Identifier, class and location.
     categories: Vec<(String, String, String)>,
+    /// The names of the attributes that any category defines.
+    defined: Vec<String>,
     attributes: Vec<(String, String)>,
     /// Target and self.
     links: Vec<(String, String)>,
     actions: Vec<String>,
+}
+
+/// Takes out of a tree what has no place in it beside `name`: what is above it, and what is below.
+fn make_room<T>(tree: &mut Vec<T>, name: &str, known: impl Fn(&T) -> &String) {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    tree.retain(|one| !is_below(name, known(one)) && !is_below(known(one), name));
 }
 
 impl Seen {
@@ -115,12 +124,21 @@ impl<'a> Rocci<'a> {
                 let id = format!("{}{}", &found["scheme"], &found["term"]);
                 seen.categories
                     .push((id, part(&found, "class"), part(&found, "location")));
+                let mut defined = Vec::new();
+                for definition in part(&found, "attributes").split_whitespace() {
+                    let name = definition.split('{').next().unwrap_or_default().to_owned();
+                    make_room(&mut defined, &name, |known| known);
+                    defined.push(name);
+                }
+                seen.defined.append(&mut defined);
             } else if line.starts_with("X-OCCI-Attribute:") {
                 let found = attribute
                     .captures(&line)
                     .unwrap_or_else(|| panic!("it cannot read {line:?}"));
                 let value = [part(&found, "string"), part(&found, "number"), part(&found, "bool")].concat();
-                seen.attributes.push((part(&found, "name"), value));
+                let name = part(&found, "name");
+                make_room(&mut seen.attributes, &name, |(known, _)| known);
+                seen.attributes.push((name, value));
             } else if line.starts_with("Link:") {
                 let found = link
                     .captures(&line)
@@ -188,6 +206,15 @@ impl<'a> Rocci<'a> {
         Thing::new(self.site, url)
     }
 
+    /// What `--wait-for-active` does, and the probe of EGI's monitoring.
+    fn wait(&self, thing: &Thing, attribute: &str, state: &str) {
+        let begin = std::time::Instant::now();
+        while self.describe(&thing.url).get(attribute) != Some(state) {
+            assert!(begin.elapsed() < thing.patience(), "it waits in vain for {state}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
     fn list(&self, kind: &str) -> Vec<String> {
         let at = self.location(kind);
         let answer = self
@@ -236,11 +263,12 @@ fn own_id() -> String {
     format!("X-OCCI-Attribute: occi.core.id=\"{}\"", uuid::Uuid::new_v4())
 }
 
+/// An inline link of what will not get the id that the client made up for it.
 fn own_link(target: &Thing, to: &str, category: &str) -> String {
-    let id = uuid::Uuid::new_v4();
+    let (id, source) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     format!(
-        "Link: <{target}>;rel=\"{INFRA}{to}\";self=\"/link/{category}/{id}\";category=\"{INFRA}{category}\";\
-         occi.core.id=\"{id}\";occi.core.target=\"{target}\"",
+        "Link: <{target}>;rel=\"{INFRA}{to}\";self=\"/{category}/{id}\";category=\"{INFRA}{category}\";\
+         occi.core.id=\"{id}\";occi.core.target=\"{target}\";occi.core.source=\"/compute/{source}\"",
         target = target.path()
     )
 }
@@ -261,6 +289,9 @@ fn http_11_http_13_text_2_rocci_reads_the_model(site: &Site) {
         // A kind's location without a slash at its end raises, also that of entity.
         for (id, class, location) in &model.categories {
             assert!(class != "kind" || location.ends_with('/'), "{id}: {location:?}");
+        }
+        for name in ["occi.compute.state", "occi.core.target"] {
+            assert!(model.defined.iter().any(|known| known == name), "{name} is lost");
         }
     }
     // Which media type it takes if it is not told, it reads from the server's Accept: not JSON, which it knows only
@@ -285,10 +316,10 @@ fn http_17_http_18_http_20_infra_28_rocci_plain_from_create_to_delete(site: &Sit
             kind("storage"),
             own_id(),
             title("data"),
-            "X-OCCI-Attribute: occi.storage.size=1.0".to_owned(),
+            "X-OCCI-Attribute: occi.storage.size=1".to_owned(),
         ],
     );
-    storage.wait("online");
+    rocci.wait(&storage, "occi.storage.state", "online");
     let network = rocci.create("network", &[kind("network"), own_id(), title("inner")]);
     network.wait("active");
     let compute = rocci.create(
@@ -311,8 +342,7 @@ fn http_17_http_18_http_20_infra_28_rocci_plain_from_create_to_delete(site: &Sit
         ],
     );
     assert!(rocci.list("compute").contains(&compute.url));
-    // `--wait-for-active` looks every five seconds for active or online.
-    compute.wait("active");
+    rocci.wait(&compute, "occi.compute.state", "active");
     let seen = rocci.describe(&compute.url);
     assert_eq!(seen.get("occi.core.id"), Some(compute.id()));
     assert_eq!(seen.get("occi.core.title"), Some("build node"));
@@ -382,7 +412,7 @@ fn text_12_http_79_rocci_headers_from_create_to_delete(site: &Site) {
             own_link(&network, "network", "networkinterface"),
         ],
     );
-    compute.wait("active");
+    rocci.wait(&compute, "occi.compute.state", "active");
     let seen = rocci.describe(&compute.url);
     // Split at commas without more ado: kind, both templates, every attribute, every link.
     assert!(seen.categories.len() >= 3, "{seen:?}");

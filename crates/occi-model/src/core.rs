@@ -51,8 +51,8 @@ pub static TABLE: Table = Table {
             location: "/link/",
             attributes: &[
                 attribute(SOURCE, Uri).required(),
-                attribute(TARGET, Uri).required(),
                 attribute(TARGET_KIND, String),
+                attribute(TARGET, Uri).required(),
             ],
             base: true,
             ..KindRow::NONE

@@ -107,13 +107,13 @@ pub static TABLE: Table = Table {
                 attribute("occi.compute.share", at_least(0)),
                 attribute("occi.compute.speed", POSITIVE),
                 attribute("occi.compute.memory", POSITIVE),
+                attribute("occi.compute.state.message", String).immutable(),
                 attribute(
                     "occi.compute.state",
                     one_of(&["active", "inactive", "suspended", "error"]),
                 )
                 .immutable()
                 .default(Word("inactive")),
-                attribute("occi.compute.state.message", String).immutable(),
             ],
             action_scheme: COMPUTE_ACTION,
             actions: &[
@@ -178,10 +178,10 @@ pub static TABLE: Table = Table {
                     },
                 ),
                 attribute("occi.network.label", String),
+                attribute("occi.network.state.message", String).immutable(),
                 attribute("occi.network.state", ACTIVE_INACTIVE)
                     .immutable()
                     .default(Word("inactive")),
-                attribute("occi.network.state.message", String).immutable(),
             ],
             action_scheme: NETWORK_ACTION,
             actions: &[
@@ -209,10 +209,10 @@ pub static TABLE: Table = Table {
             location: "/storage/",
             attributes: &[
                 attribute("occi.storage.size", POSITIVE).required(),
+                attribute("occi.storage.state.message", String).immutable(),
                 attribute("occi.storage.state", one_of(&["online", "offline", "error"]))
                     .immutable()
                     .default(Word("offline")),
-                attribute("occi.storage.state.message", String).immutable(),
             ],
             action_scheme: STORAGE_ACTION,
             actions: &[
@@ -251,10 +251,10 @@ pub static TABLE: Table = Table {
                     .immutable()
                     .creation_only(),
                 attribute("occi.networkinterface.mac", Mac),
+                attribute("occi.networkinterface.state.message", String).immutable(),
                 attribute("occi.networkinterface.state", ACTIVE_INACTIVE)
                     .immutable()
                     .default(Word("inactive")),
-                attribute("occi.networkinterface.state.message", String).immutable(),
             ],
             action_scheme: NETWORKINTERFACE_ACTION,
             actions: &[
@@ -287,10 +287,10 @@ pub static TABLE: Table = Table {
             attributes: &[
                 attribute("occi.storagelink.deviceid", String),
                 attribute("occi.storagelink.mountpoint", String),
+                attribute("occi.storagelink.state.message", String).immutable(),
                 attribute("occi.storagelink.state", ACTIVE_INACTIVE)
                     .immutable()
                     .default(Word("inactive")),
-                attribute("occi.storagelink.state.message", String).immutable(),
             ],
             action_scheme: STORAGELINK_ACTION,
             actions: &[

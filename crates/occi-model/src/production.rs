@@ -116,10 +116,10 @@ pub static TABLE: Table = Table {
                 attribute("occi.ipreservation.used", Boolean)
                     .immutable()
                     .default(DefaultRow::Boolean(false)),
+                attribute("occi.ipreservation.state.message", String).immutable(),
                 attribute("occi.ipreservation.state", ACTIVE_INACTIVE)
                     .immutable()
                     .default(Word("inactive")),
-                attribute("occi.ipreservation.state.message", String).immutable(),
             ],
             action_scheme: "http://schemas.ogf.org/occi/infrastructure/ipreservation/action#",
             actions: &[
@@ -149,8 +149,8 @@ pub static TABLE: Table = Table {
                 attribute("occi.securitygroup.rules", List)
                     .required()
                     .checked(security_rules),
-                attribute("occi.securitygroup.state", ACTIVE_INACTIVE).immutable(),
                 attribute("occi.securitygroup.state.message", String).immutable(),
+                attribute("occi.securitygroup.state", ACTIVE_INACTIVE).immutable(),
             ],
             states: Some(StatesRow {
                 prefix: "occi.securitygroup",
@@ -167,8 +167,8 @@ pub static TABLE: Table = Table {
             parent: Some(core::LINK),
             location: "/securitygrouplink/",
             attributes: &[
-                attribute("occi.securitygrouplink.state", ACTIVE_INACTIVE).immutable(),
                 attribute("occi.securitygrouplink.state.message", String).immutable(),
+                attribute("occi.securitygrouplink.state", ACTIVE_INACTIVE).immutable(),
             ],
             states: Some(StatesRow {
                 prefix: "occi.securitygrouplink",

@@ -25,6 +25,8 @@ pub(crate) struct KindRow {
     pub(crate) title: &'static str,
     pub(crate) parent: Option<&'static str>,
     pub(crate) location: &'static str,
+    /// In the order in which they are rendered. A name that begins another one (`x.state`, `x.state.message`) comes after
+    /// it: rOCCI-core 4 keeps attributes as a tree, where `x.state` would be lost with all that is below it put there later.
     pub(crate) attributes: &'static [AttributeRow],
     /// The scheme of the actions; empty without actions.
     pub(crate) action_scheme: &'static str,

@@ -134,6 +134,25 @@ fn core_1_and_core_39_the_built_in_model_is_that_of_the_samples() {
     }
 }
 
+#[test]
+fn a_name_that_begins_another_one_comes_after_it() {
+    let model = Registry::builder()
+        .table(&occi_model::core::TABLE)
+        .table(&templates::TABLE)
+        .table(&infrastructure::TABLE)
+        .table(&occi_model::production::TABLE)
+        .build()
+        .unwrap();
+    for kind in model.kinds() {
+        let definitions = model.definitions(kind.id.as_str(), []);
+        let names: Vec<_> = definitions.iter().map(|one| one.attribute.name.as_str()).collect();
+        for (at, name) in names.iter().enumerate() {
+            let below = format!("{name}.");
+            assert!(!names[at..].iter().any(|later| later.starts_with(&below)), "{names:?}");
+        }
+    }
+}
+
 /// An attribute as the text renderings show it.
 fn marked(definition: &AttributeDefinition) -> String {
     let flags: Vec<_> = [(!definition.mutable, "immutable"), (definition.required, "required")]
@@ -258,9 +277,9 @@ fn infra_29_the_profile_is_claimed_as_far_as_it_is_served() {
 }
 
 #[rstest]
-#[case("ipreservation", &["address", "used{immutable}", "state{immutable}", "state.message{immutable}"])]
-#[case("securitygroup", &["rules{required}", "state{immutable}", "state.message{immutable}"])]
-#[case("securitygrouplink", &["state{immutable}", "state.message{immutable}"])]
+#[case("ipreservation", &["address", "used{immutable}", "state.message{immutable}", "state{immutable}"])]
+#[case("securitygroup", &["rules{required}", "state.message{immutable}", "state{immutable}"])]
+#[case("securitygrouplink", &["state.message{immutable}", "state{immutable}"])]
 fn infra_32_the_kinds_in_production_use_are_there(#[case] term: &str, #[case] attributes: &[&str]) {
     let model = Registry::standard();
     let kind = model

@@ -189,7 +189,6 @@ fn each_attribute(entity: &Entity, view: &View<'_>, mut write: impl FnMut(&str, 
     named("occi.core.summary");
     if let Shape::Link { source, target } = &entity.shape {
         write("occi.core.source", &Quoted(&view.path(&source.location).to_string()));
-        write("occi.core.target", &Quoted(&view.path(&target.location).to_string()));
         // What the target is, is known from asking it, if it is ours.
         if let LinkEnd {
             location,
@@ -199,6 +198,7 @@ fn each_attribute(entity: &Entity, view: &View<'_>, mut write: impl FnMut(&str, 
         {
             write("occi.core.target.kind", &Quoted(kind.as_str()));
         }
+        write("occi.core.target", &Quoted(&view.path(&target.location).to_string()));
     }
     for (name, value) in view.ordered(&entity.attributes) {
         write(name.as_str(), &Typed(value));
