@@ -1,7 +1,8 @@
 //! jOCCI-api and jOCCI-core, on Apache's HttpClient, in text/plain (its default) and text/occi.
 //!
 //! Its model parser stops at a kind without a location and at a `rel` that nobody has; its entity parser wants the kind
-//! first and skips attributes that it does not understand; a link without attributes ends it.
+//! first and skips attributes that it does not understand; a link without attributes ends it. What it read it can only
+//! write again (to replace it, or to show it) if the kind came with its location.
 
 use crate::answer::Answer;
 use crate::site::{INFRA, Site};
@@ -88,15 +89,13 @@ impl<'a> Jocci<'a> {
         model
     }
 
-    /// The attributes and links of an entity.
-    fn describe(&self, url: &str) -> (Vec<(String, String)>, Vec<String>) {
+    /// The kind's location, the attributes and the links of an entity.
+    fn describe(&self, url: &str) -> (String, Vec<(String, String)>, Vec<String>) {
         let answer = self.ask("GET", url).send().is(200);
         let lines = self.lines(&answer);
-        let first = category(lines.first().map_or("", String::as_str));
-        assert!(
-            first.is_some_and(|first| first.class == "kind"),
-            "the kind does not come first: {lines:?}"
-        );
+        let first = category(lines.first().map_or("", String::as_str)).filter(|first| first.class == "kind");
+        let first = first.unwrap_or_else(|| panic!("the kind does not come first: {lines:?}"));
+        assert!(!first.location.is_empty(), "{} has no location", first.id);
         let attribute = super::regex(&format!(
             "^{NAME}=(\"[^\"\\\\]*\"|[0-9]+\\.[0-9]+|[0-9]+|true|false);?$"
         ));
@@ -120,7 +119,7 @@ impl<'a> Jocci<'a> {
             }
         }
         assert!(attributes.iter().any(|(name, _)| name == "occi.core.id"), "no id");
-        (attributes, links)
+        (first.location, attributes, links)
     }
 
     /// Where something is, as it finds it in an answer.
@@ -185,27 +184,28 @@ fn http_14_http_20_http_32_jocci_from_create_to_delete(site: &Site) {
             &[
                 kind("storage"),
                 format!("X-OCCI-Attribute: occi.core.id=\"{}\"", uuid::Uuid::new_v4()),
-                "X-OCCI-Attribute: occi.storage.size=\"1.0\"".to_owned(),
+                "X-OCCI-Attribute: occi.storage.size=1.0".to_owned(),
             ],
         );
         storage.wait("online");
+        let (link, own) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
         let link = format!(
-            "Link: <{}>;rel=\"{INFRA}storage\";category=\"{INFRA}storagelink\";occi.core.id=\"{}\"",
-            storage.path(),
-            uuid::Uuid::new_v4()
+            "Link: <{storage}>;rel=\"{INFRA}storage\";self=\"/storagelink/{link}\";category=\"{INFRA}storagelink\";\
+             occi.core.id=\"{link}\";occi.core.source=\"/compute/{own}\";occi.core.target=\"{storage}\";",
+            storage = storage.path()
         );
         let compute = jocci.create(
             location(&model, "compute"),
             &[
                 kind("compute"),
-                format!("X-OCCI-Attribute: occi.core.id=\"{}\"", uuid::Uuid::new_v4()),
+                "X-OCCI-Attribute: occi.compute.cores=1".to_owned(),
+                format!("X-OCCI-Attribute: occi.core.id=\"{own}\""),
                 "X-OCCI-Attribute: occi.core.title=\"jOCCI\"".to_owned(),
-                "X-OCCI-Attribute: occi.compute.cores=\"1\"".to_owned(),
                 link,
             ],
         );
         compute.wait("active");
-        let (attributes, links) = jocci.describe(&compute.url);
+        let (_, attributes, links) = jocci.describe(&compute.url);
         assert!(
             attributes.contains(&("occi.core.title".to_owned(), "jOCCI".to_owned())),
             "{attributes:?}"
@@ -219,8 +219,8 @@ fn http_14_http_20_http_32_jocci_from_create_to_delete(site: &Site) {
             let listed = jocci.locations(&jocci.ask("GET", location(&model, "compute")).send().is(200));
             assert!(listed.contains(&compute.url));
         }
-        let stop =
-            "Category: stop;scheme=\"http://schemas.ogf.org/occi/infrastructure/compute/action#\";class=\"action\"";
+        let stop = "Category: stop;scheme=\"http://schemas.ogf.org/occi/infrastructure/compute/action#\";class=\"action\";\
+                    title=\"Stop the compute\";attributes=\"method\";";
         let lines = [stop.to_owned(), "X-OCCI-Attribute: method=\"poweroff\"".to_owned()];
         jocci
             .write("POST", &format!("{}?action=stop", compute.url), &lines)
@@ -239,23 +239,28 @@ fn http_24_text_26_jocci_updates_by_replacing(site: &Site) {
         site: &own.site,
         media: "text/occi",
     };
-    let model = jocci.connect();
-    let at = location(&model, "network");
-    let network = jocci.create(
-        at,
-        &[
-            kind("network"),
-            "X-OCCI-Attribute: occi.core.title=\"before\"".to_owned(),
-        ],
-    );
-    let lines = [
-        kind("network"),
-        format!("X-OCCI-Attribute: occi.core.id=\"{}\"", network.id()),
-        "X-OCCI-Attribute: occi.core.title=\"after\"".to_owned(),
-    ];
+    jocci.connect();
+    let compute = own.site.running(&["X-OCCI-Attribute: occi.core.title=\"before\""]);
+    let (at, attributes, _) = jocci.describe(&compute.url);
+    // Everything that it read, with a semicolon behind each link and each action link among them.
+    let answer = jocci.ask("GET", &compute.url).send().is(200);
+    let mut lines = vec![kind("compute")];
+    lines.extend(jocci.lines(&answer).iter().skip(1).filter_map(|line| {
+        let mixin = category(line)?;
+        let (scheme, term) = mixin.id.split_at(mixin.id.find('#')? + 1);
+        Some(format!("Category: {term};scheme=\"{scheme}\";class=\"mixin\""))
+    }));
+    for (name, value) in &attributes {
+        let bare = value.parse::<f64>().is_ok();
+        let value = if name == "occi.core.title" { "after" } else { value };
+        let value = if bare { value.to_owned() } else { format!("\"{value}\"") };
+        lines.push(format!("X-OCCI-Attribute: {name}={value}"));
+    }
+    let links = jocci.lines(&answer).into_iter().filter(|line| line.starts_with('<'));
+    lines.extend(links.map(|link| format!("Link: {};", link.replace("; ", ";"))));
     let answer = jocci
-        .write("PUT", &format!("{at}{}", network.id()), &lines)
+        .write("PUT", &format!("{at}{}", compute.id()), &lines)
         .among(&[200, 201]);
-    assert_eq!(jocci.locations(&answer), [network.url.as_str()]);
-    assert_eq!(network.get("occi.core.title").as_deref(), Some("after"));
+    assert_eq!(jocci.locations(&answer), [compute.url.as_str()]);
+    assert_eq!(compute.get("occi.core.title").as_deref(), Some("after"));
 }

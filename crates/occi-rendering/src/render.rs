@@ -258,7 +258,8 @@ impl LocationWriter {
     /// In any other rendering.
     pub fn new(media: MediaType) -> Result<Self, RenderError> {
         let (prefix, after) = match media {
-            // No newline after the last line: clients take what follows the last `/` of such a body for an id.
+            // No newline after the last line: Infrastructure Manager takes what follows the last `/` of such a body for an
+            // id, and a network from any of its lines, which it splits at newlines. All others that we know allow one.
             MediaType::TextPlain | MediaType::TextOcciPlain => ("X-OCCI-Location: ", ""),
             // LF alone: rOCCI-api 4 keeps a CR as part of the URI.
             MediaType::UriList => ("", "\n"),

@@ -84,9 +84,11 @@ impl Writer {
 
     pub(crate) fn entity(&mut self, entity: &Entity, view: &View<'_>) {
         let path = view.path(&entity.location);
-        self.field(Field::Category, short(&entity.kind, Class::Kind));
-        for mixin in &entity.mixins {
-            self.field(Field::Category, short(mixin, Class::Mixin));
+        let kind = view.registry.kind(entity.kind.as_str());
+        self.category(&entity.kind, Class::Kind, kind.map(|kind| &kind.location), view);
+        for id in &entity.mixins {
+            let mixin = view.registry.mixin(id.as_str());
+            self.category(id, Class::Mixin, mixin.map(|mixin| &mixin.location), view);
         }
         each_attribute(entity, view, |name, value| {
             self.field(Field::Attribute, format_args!("{name}={value}"));
@@ -102,6 +104,15 @@ impl Writer {
             let term = action.term();
             self.field(Field::Link, format_args!("<{path}?action={term}>; rel=\"{action}\""));
         }
+    }
+
+    /// A category of an entity. jOCCI finds in it where the entity's kind is, and writes no entity without.
+    fn category(&mut self, id: &TypeId, class: Class, location: Option<&Location>, view: &View<'_>) {
+        let mut text = short(id, class);
+        if let Some(location) = location {
+            put_location(&mut text, location, view);
+        }
+        self.field(Field::Category, text);
     }
 
     fn link(&mut self, link: &Entity, view: &View<'_>) {

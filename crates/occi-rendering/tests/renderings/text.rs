@@ -337,7 +337,10 @@ fn text_12_there_is_one_header_per_name() {
     let names: Vec<_> = rendered.headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["Category", "X-OCCI-Attribute", "Link"]);
     let (_, categories) = &rendered.headers[0];
-    assert!(categories.contains(r#"class="kind",debian12; scheme="#), "{categories}");
+    assert!(
+        categories.contains(r#"location="/compute/",debian12; scheme="#),
+        "{categories}"
+    );
     let (_, attributes) = &rendered.headers[1];
     assert!(
         attributes.contains(r#",occi.core.title="build node",occi."#),
