@@ -4,6 +4,8 @@
 //! headers and splits it at every `,`, follows locations that begin with its endpoint, and writes `;` without a space,
 //! an id of its own making, and no newline at the end. Attributes are a tree for it: of `x.state` and `x.state.message` it
 //! keeps the one that comes later.
+//!
+//! rOCCI-core 5, of which no command line came, speaks the JSON of OCCI 1.2 and sends every default of the model back.
 
 use crate::answer::Answer;
 use crate::site::{INFRA, Site, unique};
@@ -17,6 +19,7 @@ cases!(Rocci:
     text_12_http_79_rocci_headers_from_create_to_delete,
     json_13_json_14_json_15_rocci_json_creates_links_and_acts,
     infra_22_http_22_rocci_resizes_by_a_mixin,
+    json_2_core_17_rocci_5_sends_the_defaults_of_the_model,
     text_31_rocci_escapes_as_ruby_does,
 );
 
@@ -517,6 +520,63 @@ fn infra_22_http_22_rocci_resizes_by_a_mixin(site: &Site) {
     let answer = rocci.post(&compute.path(), &[line]).among(&[200, 201, 202, 204]);
     assert!(!rocci.see(&answer).categories.is_empty());
     compute.wait_for("two cores", |reading| reading.get("occi.compute.cores") == Some("2"));
+}
+
+fn json_2_core_17_rocci_5_sends_the_defaults_of_the_model(site: &Site) {
+    let own = site.own_project();
+    let ask = |method: &str, to: &str| own.site.ask(method, to).agent("Faraday v0.17.3");
+    let json = |to: &str| ask("GET", to).accept("application/occi+json").send().is(200).json();
+    let model = json("/-/");
+    let in_model = |of: &str, fits: &dyn Fn(&serde_json::Value) -> bool| {
+        let found = model[of]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|category| fits(category));
+        found.unwrap_or_else(|| panic!("not among the {of}")).clone()
+    };
+    let depends_on = |parent: &str| {
+        let id = json!(format!("{INFRA}{parent}"));
+        in_model("mixins", &|mixin| {
+            mixin["depends"].as_array().is_some_and(|depends| depends.contains(&id))
+        })
+    };
+    let kind = in_model("kinds", &|kind| kind["term"] == "compute" && kind["scheme"] == INFRA);
+    // Its schema wants the location of every kind, and no pattern but a string.
+    for kind in model["kinds"].as_array().into_iter().flatten() {
+        assert!(kind["location"].is_string(), "{kind}");
+    }
+    assert!(!model.to_string().contains("\"pattern\":{"));
+    let templates = [depends_on("os_tpl"), depends_on("resource_tpl")];
+    let mut attributes = serde_json::Map::new();
+    for category in [&kind].into_iter().chain(&templates) {
+        for (name, definition) in category["attributes"].as_object().into_iter().flatten() {
+            if let Some(default) = definition.get("default") {
+                attributes.insert(name.clone(), default.clone());
+            }
+        }
+    }
+    attributes.insert("occi.core.title".to_owned(), json!("five"));
+    let id = |category: &serde_json::Value| {
+        let part = |name: &str| category[name].as_str().unwrap_or_default().to_owned();
+        part("scheme") + &part("term")
+    };
+    let body = json!({
+        "kind": id(&kind),
+        "mixins": templates.iter().map(id).collect::<Vec<_>>(),
+        "attributes": attributes,
+        "title": "five",
+    });
+    let answer = ask("POST", "/compute/")
+        .accept("application/occi+json")
+        .json(&body)
+        .send()
+        .is(201);
+    let compute = Thing::new(&own.site, answer.location());
+    let listed = ask("GET", "/compute/").accept("text/uri-list").send().is(200);
+    assert!(listed.text().lines().any(|line| line == compute.url));
+    let found = json("/compute/");
+    assert_eq!(found["resources"][0]["title"], "five");
 }
 
 fn text_31_rocci_escapes_as_ruby_does(site: &Site) {

@@ -127,7 +127,13 @@ impl Registry {
         let ignored = |given: &Given<'_, '_>| given.name().as_str() == core::ID || is_state(given.definition());
         for given in given.iter().filter(|given| !ignored(given)) {
             let definition = given.definition();
-            if !definition.mutable && !definition.creation_only && given.overriding().is_none() {
+            if !definition.mutable
+                && !definition.creation_only
+                && given.overriding().is_none()
+                && !given
+                    .assigned()
+                    .is_some_and(|value| self.read(given, at).as_ref() == Ok(value))
+            {
                 return Err(immutable(given.name(), at));
             }
         }

@@ -32,6 +32,10 @@ impl<'r> Given<'r, '_> {
         let chosen = self.effective.of_kind.is_some_and(|definition| definition.mutable);
         self.effective.overriding.filter(|_| chosen)
     }
+    /// What a new entity will have, as the model says it.
+    pub(super) fn assigned(&self) -> Option<&'r Value> {
+        self.effective.overriding.or(self.effective.default)
+    }
 }
 
 /// A state or its message: it moves by itself, so clients that send it back mean no harm.

@@ -10,7 +10,7 @@
 //! | mutable, given | set | set | set |
 //! | mutable, absent | default or unset; required: refused | unchanged | default or unset; required: refused |
 //! | immutable, absent | the provider's | unchanged | unchanged |
-//! | immutable, as it is | refused | ignored | ignored |
+//! | immutable, as it is or will be | ignored | ignored | ignored |
 //! | immutable, different | refused | refused | refused |
 //! | `occi.core.id`, `*.state`, `*.state.message` | ignored | as any immutable | states ignored |
 //!
