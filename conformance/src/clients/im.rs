@@ -168,6 +168,24 @@ fn text_35_http_82_infra_28_infra_38_im_launches_and_finishes(site: &Site) {
     }
     let link = format!("{base}/{}", part("self"));
 
+    // For want of a public address it links to a network: that of the only line, or of any, an empty one too.
+    let inner = site.network(&[]);
+    let networks = headers(site, "GET", "/network/").send().is(200);
+    let lines: Vec<_> = networks.text().split('\n').collect();
+    assert!(
+        lines.iter().all(|line| line.starts_with("X-OCCI-Location: ")),
+        "{lines:?}"
+    );
+    let body = format!(
+        "Category: networkinterface;scheme=\"{INFRA}\";class=\"kind\"\nX-OCCI-Attribute: occi.core.id=\"imnet.1\"\n\
+         X-OCCI-Attribute: occi.core.target=\"{base}/network/{}\"\nX-OCCI-Attribute: occi.core.source=\"{base}/compute/{id}\"",
+        inner.id()
+    );
+    let interface = post(site, &property(&model, "networkinterface", "location"), &body);
+    site.delete(&interface.send().among(&[200, 201]).location())
+        .send()
+        .is(200);
+
     // A second volume, at the advertised location of links, without a newline at the end.
     let at = property(&model, "storagelink", "location");
     let second = site.storage(&[]);

@@ -57,9 +57,7 @@ impl<'a> Pocci<'a> {
         for (name, value) in headers {
             ask = ask.header(name, value);
         }
-        // curl posts something, whatever the media type is.
         if matches!(method, "POST" | "PUT") {
-            let body = if body.is_empty() { "OK" } else { body };
             return ask.body(self.media, body).send();
         }
         ask.send()
@@ -426,13 +424,18 @@ fn http_31_http_67_pocci_action(site: &Site) {
             .iter()
             .find(|item| item.id() == id)
             .unwrap_or_else(|| panic!("no {term}"));
-        // It sends the whole definition, title and attributes included.
+        // It sends the whole definition, title and attributes included, and a location of its own making.
         let mut whole = format!(
             "{term};scheme=\"{}\";class=\"action\"",
             action.get("scheme").unwrap_or_default()
         );
-        for name in ["title", "attributes"] {
-            if let Some(value) = action.get(name) {
+        let location = format!("/{term}/");
+        for (name, value) in [
+            ("title", action.get("title")),
+            ("location", Some(location.as_str())),
+            ("attributes", action.get("attributes")),
+        ] {
+            if let Some(value) = value {
                 whole.push_str(&format!(";{name}=\"{value}\""));
             }
         }
