@@ -7,13 +7,13 @@ use futures::stream::{self, BoxStream, StreamExt};
 use occi_backend::names::{NETWORKINTERFACE, STORAGE};
 use occi_backend::suite::{Silent, Subject, SuiteConfig, failures};
 use occi_backend::{
-    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Invocation, Listing, Picture,
-    Result, Scope, Target,
+    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, Deadline, ErrorKind, Event, Invocation, Listing,
+    Picture, Result, Scope, Target,
 };
 use occi_backend_memory::{Config, Memory, Personality};
 use occi_model::TypeId;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 /// One sentence of the contract, broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Backend for Broken {
                 scope: scope.clone(),
                 operation: uuid::Uuid::new_v4(),
                 attempt: 1,
-                deadline: Instant::now(),
+                deadline: Deadline::new(Duration::ZERO),
                 journal: Arc::new(Silent),
             };
             self.inner.create(&context, create).await?;

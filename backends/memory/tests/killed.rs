@@ -6,13 +6,13 @@
 use occi_backend::layers::{Faults, Layered};
 use occi_backend::names::{COMPUTE, NETWORKINTERFACE};
 use occi_backend::suite::Silent;
-use occi_backend::{Backend, Context, Create, CreateLink, Scope, Target};
+use occi_backend::{Backend, Context, Create, CreateLink, Deadline, Scope, Target};
 use occi_backend_memory::{Config, Memory, Personality};
 use occi_model::Attributes;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where the killed process finds its cloud.
 const CLOUD: &str = "MEMORY_TEST_CLOUD";
@@ -24,7 +24,7 @@ fn context(attempt: u32) -> Context {
         },
         operation: uuid::Uuid::nil(),
         attempt,
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Deadline::new(Duration::from_secs(60)),
         journal: Arc::new(Silent),
     }
 }

@@ -6,12 +6,12 @@ use futures::StreamExt;
 use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE, action, attribute};
 use occi_backend::suite::Silent;
 use occi_backend::{
-    Backend, Context, Create, CreateLink, ErrorKind, Event, Invocation, Outcome, Picture, Scope, Target, Verb,
+    Backend, Context, Create, CreateLink, Deadline, ErrorKind, Event, Invocation, Outcome, Picture, Scope, Target, Verb,
 };
 use occi_backend_memory::{Config, Memory};
 use occi_model::{Attributes, EntityId};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn scope() -> Scope {
     Scope {
@@ -24,7 +24,7 @@ fn context(attempt: u32) -> Context {
         scope: scope(),
         operation: uuid::Uuid::new_v4(),
         attempt,
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Deadline::new(Duration::from_secs(60)),
         journal: Arc::new(Silent),
     }
 }

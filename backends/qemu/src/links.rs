@@ -208,11 +208,11 @@ async fn settle(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, mar
         && let Some(network) = site.network(&nic.network)
     {
         network.settle(site).await?;
-        devices::settle(site, machine, context.stopped()).await?;
+        devices::settle(site, machine, Some(context)).await?;
         // The switch finds the socket at once, instead of at its next round.
         network.settle(site).await?;
     } else {
-        devices::settle(site, machine, context.stopped()).await?;
+        devices::settle(site, machine, Some(context)).await?;
     }
     Ok(())
 }
@@ -239,7 +239,7 @@ async fn unlink(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, lin
     context.step("link on its way out").await?;
     // Decided before the device goes: a guest that is let go on meanwhile is asked again below.
     let held = machine.is_held();
-    devices::settle(site, machine, context.stopped()).await?;
+    devices::settle(site, machine, Some(context)).await?;
     context.step("device unplugged").await?;
     let own = mark.to_owned();
     let forget = move |record: &mut MachineRecord| {

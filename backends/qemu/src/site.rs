@@ -528,7 +528,7 @@ async fn revive(site: Arc<Site>) {
     let start = async |machine: Arc<Machine>| {
         if machine.record.get().wanted == Wanted::Running
             && machine.status() == Status::Off
-            && let Err(failure) = machine.power_on(std::future::pending()).await
+            && let Err(failure) = machine.power_on(None).await
         {
             tracing::warn!(machine = machine.id, error = %crate::error::chain(&failure), "not started after the host's boot");
         }

@@ -6,19 +6,18 @@
 
 use crate::compute::command_line::{INSIDE, disk_name};
 use crate::compute::devices;
-use crate::compute::machine::{Machine, unless};
-use crate::compute::saving::{self, unwanted};
+use crate::compute::machine::{Live, Machine};
+use crate::compute::saving;
 use crate::error::{Failure, refuse};
 use crate::host::blocking::blocking;
 use crate::host::confine;
 use crate::host::durable::{self, Record};
 use crate::qemu::jobs;
 use crate::qemu::qemu_img::Workplace;
-use crate::qemu::qmp::Qmp;
 use crate::record::{DiskRecord, VolumeRecord};
 use crate::site::Site;
 use crate::translate::{self, bytes};
-use occi_backend::{Acted, Change, Context, Create, ErrorKind, Interrupted, Invocation, Picture, Result};
+use occi_backend::{Acted, Change, Context, Create, ErrorKind, Invocation, Picture, Result};
 use occi_model::Value;
 use serde_json::json;
 use std::path::PathBuf;
@@ -80,7 +79,7 @@ enum Worker {
     /// The QEMU of this machine, which has it open under this name.
     Qemu {
         machine: Arc<Machine>,
-        qmp: Qmp,
+        live: Live,
         node: String,
     },
     /// The image tools, here.
@@ -162,14 +161,14 @@ impl Volume {
     }
 
     /// Who is to work on its file, which is held for that.
-    async fn worker(&self, site: &Site) -> Result<(OwnedMutexGuard<()>, Worker)> {
+    async fn worker(&self, site: &Site, asker: &Context) -> Result<(OwnedMutexGuard<()>, Worker)> {
         loop {
             // Connects to a process that lives, and waits for one that is being started or ended. Not while the file is
             // held, for which whoever starts it may wait.
             if let Some((machine, _)) = site.attachment(&self.id) {
                 machine.look().await?;
             }
-            let held = self.busy.clone().lock_owned().await;
+            let held = asker.wait(self.busy.clone().lock_owned()).await?;
             let Some((machine, disk)) = site.attachment(&self.id) else {
                 return Ok((held, Worker::Tools(self.workplace(site)?)));
             };
@@ -181,10 +180,7 @@ impl Volume {
                 return Ok((held, Worker::Tools(self.workplace(site)?)));
             };
             match devices::has_node(&live.qmp, &node).await {
-                Ok(true) => {
-                    let qmp = live.qmp;
-                    return Ok((held, Worker::Qemu { machine, qmp, node }));
-                }
+                Ok(true) => return Ok((held, Worker::Qemu { machine, live, node })),
                 Ok(false) => return Ok((held, Worker::Tools(self.workplace(site)?))),
                 // It ends.
                 Err(Failure::Disconnected(_)) => {}
@@ -251,7 +247,7 @@ async fn set_online(site: &Arc<Site>, context: &Context, volume: &Volume, online
     };
     volume.record.change(set).await?;
     if let Some((machine, _)) = site.attachment(&volume.id) {
-        devices::settle(site, &machine, context.stopped()).await?;
+        devices::settle(site, &machine, Some(context)).await?;
         site.publish_machine(&machine);
     }
     site.publish_volume(volume);
@@ -284,7 +280,7 @@ async fn set_offline(site: &Arc<Site>, context: &Context, volume: &Volume) -> Re
 }
 
 /// Makes it `gib` large, also while a guest uses it. Never smaller.
-async fn resize(site: &Site, volume: &Volume, gib: f64) -> Result<()> {
+async fn resize(site: &Site, volume: &Volume, gib: f64, asker: &Context) -> Result<()> {
     let now = volume.record.get().size;
     if gib < now {
         return refuse(
@@ -294,11 +290,11 @@ async fn resize(site: &Site, volume: &Volume, gib: f64) -> Result<()> {
     }
     let size = bytes(gib);
     site.check_disk(size.saturating_sub(bytes(now)))?;
-    let (_held, worker) = volume.worker(site).await?;
+    let (_held, worker) = volume.worker(site, asker).await?;
     match worker {
-        Worker::Qemu { qmp, node, .. } => {
+        Worker::Qemu { live, node, .. } => {
             let arguments = json!({"node-name": node, "size": size});
-            qmp.execute("block_resize", arguments).await.map(drop)?;
+            live.qmp.execute("block_resize", arguments).await.map(drop)?;
         }
         Worker::Tools(place) => site.qemu_img.resize(&place, FILE, size).await?,
     }
@@ -307,12 +303,12 @@ async fn resize(site: &Site, volume: &Volume, gib: f64) -> Result<()> {
 }
 
 /// Keeps the present content inside of the volume's file, under the operation's name.
-async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
-    let (_held, worker) = volume.worker(site).await?;
+async fn snapshot(site: &Site, volume: &Volume, name: &str, asker: &Context) -> Result<()> {
+    let (_held, worker) = volume.worker(site, asker).await?;
     match worker {
-        Worker::Qemu { qmp, node, .. } => {
+        Worker::Qemu { live, node, .. } => {
             let arguments = json!({"device": node, "name": name});
-            match qmp.execute("blockdev-snapshot-internal-sync", arguments).await {
+            match live.qmp.execute("blockdev-snapshot-internal-sync", arguments).await {
                 // An earlier attempt of the same operation.
                 Err(Failure::Refused { said, .. }) if said.contains("already exists") => Ok(()),
                 other => Ok(other.map(drop)?),
@@ -323,34 +319,39 @@ async fn snapshot(site: &Site, volume: &Volume, name: &str) -> Result<()> {
     }
 }
 
-/// Copies the present content into a file of its own beside the volume's. Gives up when `stopped` says so.
-async fn backup(site: &Site, volume: &Volume, name: &str, stopped: impl Future<Output = Interrupted>) -> Result<()> {
+/// Copies the present content into a file of its own beside the volume's. Gives up when `asker` is told to stop.
+async fn backup(site: &Site, volume: &Volume, name: &str, asker: &Context) -> Result<()> {
     let done = volume.directory.join(format!("backup-{name}.qcow2"));
     if done.exists() {
         return Ok(());
     }
     site.check_disk(std::fs::metadata(volume.file()).map_or(0, |meta| meta.len()))?;
-    let (held, worker) = volume.worker(site).await?;
-    let tools = site.qemu_img.clone();
+    let (held, worker) = volume.worker(site, asker).await?;
+    let alone = match &worker {
+        Worker::Qemu { machine, .. } => Some(asker.wait(machine.copying.clone().lock_owned()).await?),
+        Worker::Tools(_) => None,
+    };
+    let (tools, told) = (site.qemu_img.clone(), asker.clone());
     let copy = |token: CancellationToken| async move {
-        let _held = held;
+        let _alone = (held, alone);
         match worker {
-            Worker::Qemu { machine, qmp, node } => {
-                let _alone = unless(unwanted(&token), machine.copying.lock()).await?;
+            Worker::Qemu { machine, live, node } => {
                 let copy = machine.inside().join(saving::COPY);
-                let begun = jobs::begin_copy(&qmp, &node, saving::COPY).await;
-                saving::settle(saving::copied_by(&qmp, begun, &token).await, &copy, &token).await?;
+                let begun = jobs::begin_copy(&live, &node, saving::COPY).await;
+                let copied = saving::copied_by(&live, begun, &token, &told).await;
+                saving::settle(copied, &copy, &token).await?;
                 blocking(move || durable::rename(&copy, &done)).await
             }
             Worker::Tools(place) => {
                 let copy = place.directory.join(saving::COPY);
-                let copied = unless(unwanted(&token), tools.copy(&place, FILE, saving::COPY)).await;
+                let copied = tools.copy(&place, FILE, saving::COPY, &told);
+                let copied = saving::if_wanted(&token, copied).await;
                 saving::settle(copied.flatten(), &copy, &token).await?;
                 blocking(move || durable::rename(&copy, &done)).await
             }
         }
     };
-    Ok(saving::apart(stopped, copy).await?)
+    Ok(saving::apart(asker.stopped(), copy).await?)
 }
 
 pub(crate) async fn act(
@@ -372,9 +373,9 @@ pub(crate) async fn act(
     match term {
         "online" => set_online(site, context, volume, true).await?,
         "offline" => set_offline(site, context, volume).await?,
-        "resize" => resize(site, volume, size(invocation.parameters.get("size"))?).await?,
-        "snapshot" => snapshot(site, volume, &operation).await?,
-        "backup" => backup(site, volume, &operation, context.stopped()).await?,
+        "resize" => resize(site, volume, size(invocation.parameters.get("size"))?, context).await?,
+        "snapshot" => snapshot(site, volume, &operation, context).await?,
+        "backup" => backup(site, volume, &operation, context).await?,
         _ => {
             return refuse(
                 ErrorKind::Unsupported,
@@ -401,7 +402,7 @@ pub(crate) async fn update(
 ) -> Result<Vec<Picture>> {
     let _alone = volume.work.lock().await;
     if change.set.get("occi.storage.size").is_some() {
-        resize(site, volume, size(change.set.get("occi.storage.size"))?).await?;
+        resize(site, volume, size(change.set.get("occi.storage.size"))?, context).await?;
         context.step("volume resized").await?;
     }
     Ok(vec![translate::volume(volume)])

@@ -1,9 +1,8 @@
 //! What a running verb knows about its operation, and tells it.
 
-use crate::{BackendError, ErrorKind, Picture};
+use crate::{BackendError, Deadline, ErrorKind, Picture};
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// On whose behalf, and where in the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +59,8 @@ pub struct Context {
     pub operation: uuid::Uuid,
     /// 1 for the first try; more after a crash or a temporary failure. From 2 on the verb first looks for its mark.
     pub attempt: u32,
-    /// When the operation gives up.
-    pub deadline: Instant,
+    /// When it is given up, unless it comes further. What is told by the methods below renews it.
+    pub deadline: Deadline,
     /// Where to write.
     pub journal: Arc<dyn Journal>,
 }
@@ -69,10 +68,12 @@ pub struct Context {
 impl Context {
     /// See [`Journal::step`].
     pub async fn step(&self, step: &str) -> crate::Result<()> {
+        self.goes_on();
         Ok(self.journal.step(step).await?)
     }
     /// See [`Journal::accepted`].
     pub async fn accepted(&self, picture: &Picture) -> crate::Result<()> {
+        self.goes_on();
         Ok(self.journal.accepted(picture).await?)
     }
     /// See [`Journal::stopped`].
@@ -81,6 +82,30 @@ impl Context {
     }
     /// See [`Journal::picture`].
     pub async fn picture(&self, picture: &Picture) -> crate::Result<()> {
+        self.goes_on();
         Ok(self.journal.picture(picture).await?)
+    }
+    /// It has come further, and is so far now, in per cent. What takes long says so again and again, and only when it
+    /// has seen that it does come further: otherwise it is given up at its deadline.
+    pub fn progress(&self, percent: u8) {
+        self.goes_on();
+        self.journal.progress(percent);
+    }
+    /// It has come further, and nobody knows how far.
+    pub fn goes_on(&self) {
+        self.deadline.renew();
+    }
+    /// What `work` gives, which waits until others have come to their end: as long as it does the verb is not the one that
+    /// stands still. Gives up when it is told to stop.
+    pub async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
+        let mut work = std::pin::pin!(work);
+        let mut stopped = std::pin::pin!(self.stopped());
+        loop {
+            tokio::select! {
+                done = &mut work => break Ok(done),
+                stop = &mut stopped => break Err(stop),
+                () = self.deadline.nears() => self.goes_on(),
+            }
+        }
     }
 }

@@ -118,6 +118,9 @@ pub struct Acted {
 ///   a verb is called its operation is durable, with the marks of all that it makes; its end is durable before anybody
 ///   hears of it. A step need not be when the call returns: it is with the end, or within a second if the verb goes on, and
 ///   after a crash the last ones are lost (decision 0012). So a verb keeps what it has to know again in the native object.
+/// - **Time.** A verb is dropped that has not come further until its deadline ([`Context::deadline`]). Every step renews it.
+///   What takes long between two steps says that it comes further ([`Context::progress`], [`Context::goes_on`]) when it
+///   has seen so, and what waits for others does it by [`Context::wait`].
 /// - **Dropping.** A verb's future may be dropped at any `await` (a time-out does); that leaves what a crash there would.
 /// - **Scope.** A link is in the project of its source. A verb gives the pictures of what is in its scope; what it changes
 ///   in another project (links that lead to a network of this one) the engine above looks at by itself.

@@ -9,6 +9,7 @@ pub mod capability;
 pub mod console;
 pub mod context;
 pub mod contract;
+pub mod deadline;
 pub mod error;
 pub mod images;
 pub mod layers;
@@ -25,6 +26,7 @@ pub use capability::{
 pub use console::{Consoles, Line, LogPart};
 pub use context::{Context, Interrupted, Journal, Scope};
 pub use contract::{Acted, Backend, Change, Create, CreateLink, Invocation, LinkEnds};
+pub use deadline::Deadline;
 pub use error::{BackendError, ErrorKind, Outcome};
 pub use images::{Append, Image, ImageFormat, Images, NewUpload, ReadImage, Sha256, Upload, UploadState};
 pub use native::{Catalogue, Event, Listing, NativeEnds, NativeId, NativeRef, Picture, Target, Template, TemplateKind};

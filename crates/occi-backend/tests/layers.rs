@@ -3,20 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use occi_backend::layers::{
-    Breaker, Effect, Fault, Faults, Layer, LayerConfig, Layered, Metrics, Point, Queue, Retry, TimeLimit, standard,
+    Breaker, Call, Effect, Fault, Faults, Layer, LayerConfig, Layered, Metrics, Point, Queue, Retry, TimeLimit,
+    standard,
 };
 use occi_backend::names::{COMPUTE, action};
 use occi_backend::{
-    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, ErrorKind, Event, Interrupted,
-    Invocation, Journal, KindCapability, Listing, Locality, Outcome, Picture, Result, Scope, Target, Verb,
+    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, Deadline, ErrorKind, Event,
+    Interrupted, Invocation, Journal, KindCapability, Listing, Locality, Outcome, Picture, Result, Scope, Target, Verb,
 };
 use occi_model::{Attributes, TypeId};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// Answers as told, then well.
@@ -164,7 +166,7 @@ fn until(deadline: Duration) -> Context {
         scope: scope(),
         operation: uuid::Uuid::nil(),
         attempt: 1,
-        deadline: Instant::now() + deadline,
+        deadline: Deadline::new(deadline),
         journal: Arc::new(Steps::default()),
     }
 }
@@ -286,6 +288,42 @@ async fn what_takes_too_long_ends_and_what_a_write_did_is_unknown() {
     let error = backend.health().await.unwrap_err();
     assert_eq!((error.kind, error.outcome), (ErrorKind::Timeout, Outcome::Nothing));
     let error = backend.create(&context(), &compute()).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Timeout, Outcome::Unknown));
+}
+
+/// An engine at work: tells an hour long that it comes further, waits an hour for others, then stands still for so long.
+struct Works {
+    stands_still: Duration,
+}
+
+impl Layer for Works {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, Result<T>> + Send + Sync + 'a,
+    {
+        let context = call.context.unwrap();
+        for percent in 1..=60 {
+            sleep(Duration::from_secs(60)).await;
+            context.progress(percent);
+        }
+        context.wait(sleep(Duration::from_secs(3600))).await?;
+        sleep(self.stands_still).await;
+        send(None).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_further_takes_its_time_and_what_stands_still_ends() {
+    let create = async |stands_still| {
+        let stub = Stub::prompt([]);
+        let works = Arc::new(layered(&stub, Works { stands_still }));
+        Layered::new(works, TimeLimit::default())
+            .create(&context(), &compute())
+            .await
+    };
+    create(Duration::from_secs(599)).await.unwrap();
+    let error = create(Duration::from_secs(601)).await.unwrap_err();
     assert_eq!((error.kind, error.outcome), (ErrorKind::Timeout, Outcome::Unknown));
 }
 

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::engine::{Engine, Inner};
 use crate::operation::has_ended;
 use occi_backend::Scope;
-use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationState, Sees};
+use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationRow, OperationState, Sees};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Engine {
@@ -15,7 +15,8 @@ impl Engine {
     pub async fn check(&self) -> Result<Vec<String>> {
         let inner = &self.inner;
         let mut findings = inner.store.check().await?;
-        for operation in inner.store.operations(&all_operations()).await? {
+        let operations = inner.store.operations(&all_operations()).await?;
+        for operation in &operations {
             match operation.state {
                 OperationState::NeedsAttention => {
                     // Of a collection the parts tell, and once the entity is gone nothing is left to clean up.
@@ -26,10 +27,12 @@ impl Engine {
                         findings.push(format!("operation {id} ({verb} of {}) needs attention", left.path));
                     }
                 }
-                state if !has_ended(state) && operation.deadline_ms < inner.now_ms() => findings.push(format!(
-                    "operation {} ({}) is open past its deadline",
-                    operation.id, operation.verb
-                )),
+                state if !has_ended(state) && deadline_ms(operation, &operations) < inner.now_ms() => {
+                    findings.push(format!(
+                        "operation {} ({}) is open past its deadline",
+                        operation.id, operation.verb
+                    ))
+                }
                 _ => {}
             }
         }
@@ -53,6 +56,13 @@ impl Engine {
         }
         Ok(findings)
     }
+}
+
+/// When it will be given up; that of a collection with the last of its parts.
+fn deadline_ms(operation: &OperationRow, all: &[OperationRow]) -> i64 {
+    let parts = all.iter().filter(|part| part.parent == Some(operation.id));
+    let last = parts.map(|part| part.deadline_ms).max();
+    last.unwrap_or(operation.deadline_ms)
 }
 
 fn all_operations() -> OperationQuery {

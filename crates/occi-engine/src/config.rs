@@ -69,7 +69,8 @@ pub struct EngineConfig {
     pub site: String,
     /// Whether what is created comes up by itself. Default true.
     pub autostart: bool,
-    /// How long an accepted operation is tried. Default 10 minutes.
+    /// How long an operation may stand still before it is given up, and how long one that fails for the moment is tried
+    /// again. One that comes further may take any time. Default 10 minutes.
     pub operation_deadline: Duration,
     /// The term of the OS template for a compute that names none; none takes the backend's own default.
     pub default_os: Option<String>,

@@ -203,9 +203,10 @@ impl Inner {
         (self.config.source.now_ms)()
     }
 
-    /// How long an operation is tried, in milliseconds.
-    pub(crate) fn deadline_ms(&self) -> i64 {
-        i64::try_from(self.config.operation_deadline.as_millis()).unwrap_or(i64::MAX)
+    /// The time after `pause`.
+    pub(crate) fn ms_in(&self, pause: Duration) -> i64 {
+        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        self.now_ms().saturating_add(pause)
     }
 
     /// The backend of this name, by its place in the list.
@@ -331,6 +332,7 @@ impl Inner {
                     error: row.error,
                     result: None,
                     not_before_ms: 0,
+                    deadline_ms: None,
                     at_ms: self.now_ms(),
                 };
                 let release = Commit {

@@ -115,7 +115,7 @@ impl Inner {
             backend: row.backend.clone(),
             verb: intent.task.verb().to_owned(),
             created_ms: now_ms,
-            deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+            deadline_ms: self.ms_in(self.config.operation_deadline),
             ..blank((self.config.source.operation)())
         };
         Opening { row, intent }
@@ -235,7 +235,7 @@ impl Inner {
             principal: request.caller.principal.name.clone(),
             verb: request.verb.to_owned(),
             created_ms: now_ms,
-            deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+            deadline_ms: self.ms_in(self.config.operation_deadline),
             ..blank((self.config.source.operation)())
         };
         for part in parts {

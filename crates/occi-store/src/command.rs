@@ -122,6 +122,8 @@ pub enum Write {
         engine_accepted: bool,
         /// Keeps the lease this much longer, in milliseconds.
         lease_ms: i64,
+        /// When it will be given up.
+        deadline_ms: i64,
     },
     /// The operation ended (or goes back to the queue, with `not_before_ms`).
     FinishOperation {
@@ -137,6 +139,8 @@ pub enum Write {
         result: Option<serde_json::Value>,
         /// Not to be claimed before, when put back.
         not_before_ms: i64,
+        /// When it will be given up, when put back, if that is another time now.
+        deadline_ms: Option<i64>,
         /// When.
         at_ms: i64,
     },

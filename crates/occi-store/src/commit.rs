@@ -330,6 +330,7 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             progress,
             engine_accepted,
             lease_ms,
+            deadline_ms,
         } => {
             let until = writing.now_ms.saturating_add(*lease_ms);
             let sql = "SELECT step, progress, engine_accepted FROM operation WHERE id = ?1";
@@ -348,9 +349,16 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             let sql = "UPDATE operation SET step = ?2, progress = COALESCE(?3, progress), \
                        engine_accepted = CASE WHEN ?4 = 1 THEN 1 ELSE engine_accepted END, \
                        lease_until_ms = CASE WHEN lease_owner IS NULL THEN lease_until_ms ELSE ?5 END, \
-                       due_ms = CASE WHEN lease_owner IS NULL THEN due_ms ELSE ?5 END \
-                       WHERE id = ?1 AND finished_ms IS NULL";
-            let params = params![*operation, step, progress.map(i64::from), *engine_accepted, until];
+                       due_ms = CASE WHEN lease_owner IS NULL THEN due_ms ELSE ?5 END, \
+                       deadline_ms = ?6 WHERE id = ?1 AND finished_ms IS NULL";
+            let params = params![
+                *operation,
+                step,
+                progress.map(i64::from),
+                *engine_accepted,
+                until,
+                *deadline_ms
+            ];
             let heard = written(writing, *operation, OperationState::Running, sql, params).await?;
             if is_further {
                 writing.hear(heard);
@@ -364,6 +372,7 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
             error,
             result,
             not_before_ms,
+            deadline_ms,
             at_ms,
         } => {
             let (error, result) = (
@@ -374,9 +383,10 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                 OperationState::Accepted | OperationState::Running => {
                     let sql = "UPDATE operation SET state = 'accepted', error = ?2, result = ?3, not_before_ms = ?4, \
                                step = COALESCE(?5, step), lease_owner = NULL, lease_until_ms = NULL, \
+                               deadline_ms = COALESCE(?6, deadline_ms), \
                                due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE ?4 END \
                                WHERE id = ?1 AND finished_ms IS NULL";
-                    let params = params![*operation, error, result, *not_before_ms, step.as_ref()];
+                    let params = params![*operation, error, result, *not_before_ms, step.as_ref(), *deadline_ms];
                     written(writing, *operation, OperationState::Accepted, sql, params).await?
                 }
                 OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention => {

@@ -179,7 +179,7 @@ pub struct OperationRow {
     pub created_ms: i64,
     /// When it ended.
     pub finished_ms: Option<i64>,
-    /// When it gives up.
+    /// When it will be given up.
     pub deadline_ms: i64,
     /// Why it failed, as JSON; the engine's own form.
     pub error: Option<serde_json::Value>,

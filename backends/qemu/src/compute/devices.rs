@@ -7,14 +7,14 @@ use crate::compute::command_line::{
     MAX_DISKS, disk_file, disk_name, empty_name, empty_node, nic_device, nic_name, nic_socket, volume_device,
     volume_node,
 };
-use crate::compute::machine::{Live, Machine, unless};
+use crate::compute::machine::{Live, Machine, wait};
 use crate::error::Failure;
 use crate::host::confine;
 use crate::qemu::qmp::Qmp;
 use crate::record::{DiskRecord, MachineRecord};
 use crate::site::Site;
 use crate::volume::{self, Hindrance};
-use occi_backend::Interrupted;
+use occi_backend::Context;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -32,33 +32,19 @@ const ENDING: Duration = Duration::from_secs(5);
 /// Plugs what is missing and unplugs what should not be there; nothing to do while there is no process. A guest that is
 /// held can let go of nothing: what is taken from it then is an empty shell, unplugged when it goes on.
 ///
-/// Waits for image tools that work on a volume until `stopped` says that nobody wants it any more.
-pub(crate) async fn settle(
-    site: &Site,
-    machine: &Arc<Machine>,
-    stopped: impl Future<Output = Interrupted>,
-) -> Result<(), Failure> {
+/// Waits for image tools that work on a volume, as long as whoever asked for it, if somebody did, still wants it.
+pub(crate) async fn settle(site: &Site, machine: &Arc<Machine>, asker: Option<&Context>) -> Result<(), Failure> {
     // A start that read the record before it became what it is now has come to its end after this.
     machine.look().await?;
-    agree(site, machine, stopped, true).await
+    agree(site, machine, asker, true).await
 }
 
 /// Plugs what is missing, as [`settle`] does.
-pub(crate) async fn plug(
-    site: &Site,
-    machine: &Machine,
-    stopped: impl Future<Output = Interrupted>,
-) -> Result<(), Failure> {
-    agree(site, machine, stopped, false).await
+pub(crate) async fn plug(site: &Site, machine: &Machine, asker: Option<&Context>) -> Result<(), Failure> {
+    agree(site, machine, asker, false).await
 }
 
-async fn agree(
-    site: &Site,
-    machine: &Machine,
-    stopped: impl Future<Output = Interrupted>,
-    unplugs: bool,
-) -> Result<(), Failure> {
-    let mut stopped = std::pin::pin!(stopped);
+async fn agree(site: &Site, machine: &Machine, asker: Option<&Context>, unplugs: bool) -> Result<(), Failure> {
     while let Some(live) = machine.live() {
         let try_it = async {
             let _alone = machine.plugging.lock().await;
@@ -75,7 +61,7 @@ async fn agree(
         let Some(busy) = while_it_lives(&live, try_it).await? else {
             break;
         };
-        let idle = async { unless(&mut stopped, busy.idle()).await.map(Some) };
+        let idle = async { wait(asker, busy.idle()).await.map(Some) };
         if while_it_lives(&live, idle).await?.is_none() {
             break;
         }

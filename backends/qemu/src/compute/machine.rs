@@ -14,7 +14,7 @@
 use crate::compute::command_line::{self, BASE, INSIDE, LOG, MONITOR};
 use crate::compute::console;
 use crate::compute::devices;
-use crate::compute::saving;
+use crate::compute::saving::{self, if_wanted};
 use crate::config::OnHostBoot;
 use crate::error::Failure;
 use crate::host::confine::Confinement;
@@ -28,7 +28,7 @@ use crate::qemu::qmp::{Qmp, QmpEvent};
 use crate::record::{MachineRecord, Wanted};
 use crate::site::{Site, Turn};
 use crate::volume::{self, Hindrance};
-use occi_backend::Interrupted;
+use occi_backend::Context;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,7 +117,7 @@ pub(crate) struct Machine {
     /// Held by whoever plugs devices.
     pub(crate) plugging: tokio::sync::Mutex<()>,
     /// Held by whoever copies one of its disks: of the file of a copy, and of its job, there is one.
-    pub(crate) copying: tokio::sync::Mutex<()>,
+    pub(crate) copying: Arc<tokio::sync::Mutex<()>>,
     clearing_up: Mutex<Option<AbortOnDropHandle<()>>>,
     /// We are ending the process ourselves, although the machine is wanted.
     quitting: AtomicBool,
@@ -141,7 +141,7 @@ impl Machine {
             status: watch::Sender::new(status),
             work: tokio::sync::Mutex::default(),
             plugging: tokio::sync::Mutex::default(),
-            copying: tokio::sync::Mutex::default(),
+            copying: Arc::default(),
             clearing_up: Mutex::default(),
             quitting: AtomicBool::new(false),
         })
@@ -291,26 +291,25 @@ impl Machine {
         self.site.upgrade().ok_or_else(gone)
     }
 
-    /// Starts it, or lets it go on; fine if it runs. Gives up waiting for its turn, or for volumes on which somebody works,
-    /// when `stopped` says so.
-    pub(crate) async fn power_on(self: &Arc<Self>, stopped: impl Future<Output = Interrupted>) -> Result<(), Failure> {
+    /// Starts it, or lets it go on; fine if it runs. Waits for its turn, and for volumes on which somebody works, as long as
+    /// whoever asked for it, if somebody did, still wants it.
+    pub(crate) async fn power_on(self: &Arc<Self>, asker: Option<&Context>) -> Result<(), Failure> {
         let site = self.site()?;
-        let mut stopped = std::pin::pin!(stopped);
         let hibernated = self.record.get().wanted == Wanted::Hibernated;
         let mut turn = None;
         loop {
             let may_launch = turn.is_some();
-            let goes_on = self.go_on(turn.take()).await;
+            let goes_on = self.go_on(turn.take(), asker).await;
             // Whoever stops or removes it does not wait for what this waits for; nor do others that want to boot.
             match goes_on {
                 Ok(true) if may_launch => break,
                 Ok(true) => return Ok(()),
-                Ok(false) => turn = Some(unless(&mut stopped, site.turn_to_boot()).await?),
-                Err(Hindrance::Busy(volume)) => unless(&mut stopped, volume.idle()).await?,
+                Ok(false) => turn = Some(wait(asker, site.turn_to_boot()).await?),
+                Err(Hindrance::Busy(volume)) => wait(asker, volume.idle()).await?,
                 Err(Hindrance::Failed(failure)) => return Err(failure),
             }
         }
-        devices::plug(&site, self, stopped).await?;
+        devices::plug(&site, self, asker).await?;
         if hibernated {
             self.clear_up(&site);
         }
@@ -318,7 +317,7 @@ impl Machine {
     }
 
     /// Lets it go on; what has to boot for that is started if there is a `turn`. Whether it runs now.
-    async fn go_on(self: &Arc<Self>, turn: Option<Turn>) -> Result<bool, Hindrance> {
+    async fn go_on(self: &Arc<Self>, turn: Option<Turn>, asker: Option<&Context>) -> Result<bool, Hindrance> {
         let _alone = self.work.lock().await;
         let site = self.site()?;
         if site.machine(&self.id).is_none() {
@@ -352,24 +351,25 @@ impl Machine {
             _ => {}
         }
         match turn {
-            Some(turn) => self.launch(&site, turn).await.map(|()| true),
+            Some(turn) => self.launch(&site, turn, asker).await.map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Keeps the guest's state on its disk and ends the process. If `stopped` says so, or whoever asked goes away, the guest
-    /// goes on as soon as QEMU answers again.
-    pub(crate) async fn hibernate(self: &Arc<Self>, stopped: impl Future<Output = Interrupted>) -> Result<(), Failure> {
-        let machine = self.clone();
-        saving::apart(stopped, |token| async move { machine.hibernate_if(&token).await }).await
+    /// Keeps the guest's state on its disk and ends the process. If `asker` is told to stop, or goes away, the guest goes on as
+    /// soon as QEMU answers again.
+    pub(crate) async fn hibernate(self: &Arc<Self>, asker: &Context) -> Result<(), Failure> {
+        let (machine, told) = (self.clone(), asker.clone());
+        let hibernate = |token| async move { machine.hibernate_if(&token, &told).await };
+        saving::apart(asker.stopped(), hibernate).await
     }
 
-    async fn hibernate_if(self: &Arc<Self>, wanted: &CancellationToken) -> Result<(), Failure> {
-        let _alone = unless(saving::unwanted(wanted), self.work.lock()).await?;
+    async fn hibernate_if(self: &Arc<Self>, wanted: &CancellationToken, asker: &Context) -> Result<(), Failure> {
+        let _alone = if_wanted(wanted, self.work.lock()).await?;
         self.look_alone().await?;
-        let _no_plugging = unless(saving::unwanted(wanted), self.plugging.lock()).await?;
+        let _no_plugging = if_wanted(wanted, self.plugging.lock()).await?;
         if let Some(live) = self.live() {
-            saving::keep_state(&live, self.record.get().memory_mib(), wanted).await?;
+            saving::keep_state(&live, self.record.get().memory_mib(), wanted, asker).await?;
             if let Err(failure) = self.record_hibernated(&live).await {
                 saving::go_on(&live).await?;
                 return Err(failure);
@@ -395,7 +395,7 @@ impl Machine {
         Ok(())
     }
 
-    async fn launch(self: &Arc<Self>, site: &Arc<Site>, turn: Turn) -> Result<(), Hindrance> {
+    async fn launch(self: &Arc<Self>, site: &Arc<Site>, turn: Turn, asker: Option<&Context>) -> Result<(), Hindrance> {
         let host = site.host().await?;
         let before = self.record.get();
         // If one of them is busy nothing has begun.
@@ -447,7 +447,7 @@ impl Machine {
             return Err(failure.into());
         }
         if let (true, Some(live)) = (hibernated, self.live()) {
-            saving::restore_state(&live, self.record.get().memory_mib()).await?;
+            saving::restore_state(&live, self.record.get().memory_mib(), asker).await?;
             self.record.change(|record| record.wanted = Wanted::Running).await?;
             live.qmp.execute("cont", json!({})).await?;
             saving::forget_state(&live).await;
@@ -499,7 +499,7 @@ impl Machine {
     async fn end_left_copy(&self) -> Result<(), Failure> {
         let _alone = self.copying.lock().await;
         match self.live() {
-            Some(live) => jobs::give_up_copy(&live.qmp).await?,
+            Some(live) => jobs::give_up_copy(&live).await?,
             // Nobody can tell it.
             None if self.has_process()? => return Ok(()),
             None => {}
@@ -523,7 +523,7 @@ impl Machine {
     pub(crate) fn clear_up(self: &Arc<Self>, site: &Arc<Site>) {
         let (machine, site) = (self.clone(), site.clone());
         let task = tokio::spawn(async move {
-            if let Err(failure) = devices::settle(&site, &machine, std::future::pending()).await
+            if let Err(failure) = devices::settle(&site, &machine, None).await
                 && machine.status().has_process()
             {
                 let error = crate::error::chain(&failure);
@@ -684,14 +684,11 @@ impl Machine {
     }
 }
 
-/// What `work` gives, unless whoever asked for it does not want it any more.
-pub(crate) async fn unless<T>(
-    stopped: impl Future<Output = Interrupted>,
-    work: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    tokio::select! {
-        done = work => Ok(done),
-        interrupted = stopped => Err(interrupted.into()),
+/// What `work` gives, which waits for others; or that whoever asked for it, if somebody did, does not want it any more.
+pub(crate) async fn wait<T>(asker: Option<&Context>, work: impl Future<Output = T>) -> Result<T, Failure> {
+    match asker {
+        Some(asker) => Ok(asker.wait(work).await?),
+        None => Ok(work.await),
     }
 }
 

@@ -196,7 +196,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
     complete(site, context, &machine).await?;
     context.accepted(&translate::machine(&machine)).await?;
     if create.bring_up && machine.status() != Status::Running {
-        machine.power_on(context.stopped()).await?;
+        machine.power_on(Some(context)).await?;
         context.step("machine started").await?;
     } else {
         machine.look().await?;
@@ -487,7 +487,7 @@ pub(crate) async fn act(
                 complete(site, context, machine).await?;
                 let to_start = !machine.status().has_process();
                 let _room = to_start.then(|| reserve(site, machine)).transpose()?;
-                machine.power_on(context.stopped()).await?;
+                machine.power_on(Some(context)).await?;
                 context.step("machine started").await?;
             }
         }
@@ -534,7 +534,7 @@ pub(crate) async fn act(
 async fn hibernate(site: &Site, context: &Context, machine: &Arc<Machine>) -> Result<()> {
     let room = bytes(machine.record.get().memory);
     site.check_disk(room)?;
-    let kept = machine.hibernate(context.stopped()).await;
+    let kept = machine.hibernate(context).await;
     if matches!(&kept, Err(failure) if !matches!(failure, Failure::Interrupted(_))) {
         // QEMU only says that it could not write. If there is no room now, it was that.
         site.check_disk(room)?;
@@ -575,7 +575,7 @@ async fn save(
         ask_off(site, machine, true).await?;
         context.step("machine stopped").await?;
     }
-    let saved = saving::save(site, machine, &term, name.unwrap_or(&term), context.stopped()).await;
+    let saved = saving::save(site, machine, &term, name.unwrap_or(&term), context).await;
     if saved.is_ok() {
         context.step("image saved").await?;
     }
@@ -587,7 +587,7 @@ async fn save(
         .as_ref()
         .is_some_and(|(by, _)| *by == context.operation.to_string());
     if stopped_for_this && !machine.status().has_process() {
-        machine.power_on(context.stopped()).await?;
+        machine.power_on(Some(context)).await?;
         context.step("machine started").await?;
     }
     Ok(Acted {
@@ -808,7 +808,7 @@ async fn restart(site: &Arc<Site>, context: &Context, machine: &Arc<Machine>, me
             }
             context.step("machine stopped").await?;
         }
-        machine.power_on(context.stopped()).await?;
+        machine.power_on(Some(context)).await?;
         context.step("machine started").await?;
     }
     // What was noted stays: whoever does not get to know that this is done asks once more.

@@ -1,7 +1,7 @@
 //! Guests and disks kept for later: hibernation, and templates made of machines.
 
 use crate::compute::command_line::{AGENT, ROOT};
-use crate::compute::machine::{Live, Machine, unless};
+use crate::compute::machine::{Live, Machine};
 use crate::error::Failure;
 use crate::host::blocking::blocking;
 use crate::host::confine;
@@ -9,10 +9,10 @@ use crate::host::durable;
 use crate::image::{self, Image};
 use crate::qemu::agent;
 use crate::qemu::jobs;
-use crate::qemu::qmp::{PATIENCE, Qmp};
+use crate::qemu::qmp::PATIENCE;
 use crate::record::MachineRecord;
 use crate::site::{SAVED, Site};
-use occi_backend::Interrupted;
+use occi_backend::{Context, Interrupted};
 use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -49,14 +49,14 @@ where
     done.unwrap_or_else(|error| Err(Failure::host("end what was begun")(std::io::Error::other(error))))
 }
 
-/// Returns when the work that has this token is not wanted any more.
-pub(crate) async fn unwanted(token: &CancellationToken) -> Interrupted {
-    token.cancelled().await;
-    Interrupted
+/// What `work` gives, unless it is not wanted any more.
+pub(crate) async fn if_wanted<T>(token: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let done = token.run_until_cancelled(work).await;
+    done.ok_or_else(|| Interrupted.into())
 }
 
 /// What is done although nobody wants it any more has failed.
-fn if_wanted(done: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
+fn failed_if_unwanted(done: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
     match token.is_cancelled() {
         true => done.and_then(|()| Err(Interrupted.into())),
         false => done,
@@ -73,12 +73,25 @@ fn silence(memory_mib: u64) -> Duration {
 
 /// Holds a guest and writes its state into its root disk; if that fails, or nobody wants it any more, it goes on. QEMU does
 /// nothing else meanwhile: nobody can break it off.
-pub(crate) async fn keep_state(live: &Live, memory_mib: u64, token: &CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn keep_state(
+    live: &Live,
+    memory_mib: u64,
+    token: &CancellationToken,
+    asker: &Context,
+) -> Result<(), Failure> {
     live.qmp.execute("stop", json!({})).await?;
     forget_state(live).await;
     let arguments = json!({"job-id": "keep", "tag": STATE, "vmstate": "root", "devices": ["root"]});
-    let kept = jobs::run_silently(&live.qmp, "keep", "snapshot-save", arguments, silence(memory_mib)).await;
-    let kept = if_wanted(kept, token);
+    let kept = jobs::run_silently(
+        live,
+        "keep",
+        "snapshot-save",
+        arguments,
+        silence(memory_mib),
+        Some(asker),
+    )
+    .await;
+    let kept = failed_if_unwanted(kept, token);
     if kept.is_err() {
         go_on(live).await?;
     }
@@ -92,63 +105,70 @@ pub(crate) async fn go_on(live: &Live) -> Result<(), Failure> {
 }
 
 /// Brings it back into a machine that has not begun.
-pub(crate) async fn restore_state(live: &Live, memory_mib: u64) -> Result<(), Failure> {
+pub(crate) async fn restore_state(live: &Live, memory_mib: u64, asker: Option<&Context>) -> Result<(), Failure> {
     let arguments = json!({"job-id": "restore", "tag": STATE, "vmstate": "root", "devices": ["root"]});
-    jobs::run_silently(&live.qmp, "restore", "snapshot-load", arguments, silence(memory_mib)).await
+    jobs::run_silently(live, "restore", "snapshot-load", arguments, silence(memory_mib), asker).await
 }
 
 /// Gives the space of a state back; fine if there is none.
 pub(crate) async fn forget_state(live: &Live) {
     let arguments = json!({"job-id": "forget", "tag": STATE, "devices": ["root"]});
-    if let Err(failure) = jobs::run(&live.qmp, "forget", "snapshot-delete", arguments).await {
+    if let Err(failure) = jobs::run(live, "forget", "snapshot-delete", arguments).await {
         tracing::debug!(error = %failure, "no state to forget");
     }
 }
 
 /// Copies the root disk of a machine into a new image called `term`; of a running one as it is now, its file systems
-/// at rest if the guest has an agent. Gives up when `stopped` says so.
+/// at rest if the guest has an agent. Gives up when `asker` is told to stop.
 pub(crate) async fn save(
     site: &Site,
     machine: &Arc<Machine>,
     term: &str,
     title: &str,
-    stopped: impl Future<Output = Interrupted>,
+    asker: &Context,
 ) -> Result<Image, Failure> {
     let done = site.config.directory.join(SAVED).join(format!("{term}.qcow2"));
     let description = description(&machine.record.get(), title);
-    let (machine, tools) = (machine.clone(), site.qemu_img.clone());
+    let alone = asker.wait(machine.copying.clone().lock_owned()).await?;
+    let (machine, tools, told) = (machine.clone(), site.qemu_img.clone(), asker.clone());
     let save = |token: CancellationToken| async move {
+        let _alone = alone;
         let copy = machine.inside().join(COPY);
-        let _alone = unless(unwanted(&token), machine.copying.lock()).await?;
         if !done.exists() {
             let copied = match machine.live() {
                 Some(live) => {
                     let channel = machine.inside().join(AGENT);
-                    let begin = jobs::begin_copy(&live.qmp, "root", COPY);
+                    let begin = jobs::begin_copy(&live, "root", COPY);
                     let begun = agent::at_rest(&channel, &live.process, begin).await;
-                    copied_by(&live.qmp, begun, &token).await
+                    copied_by(&live, begun, &token, &told).await
                 }
                 None => {
                     let place = machine.workplace();
-                    unless(unwanted(&token), tools.copy(&place, ROOT, COPY)).await.flatten()
+                    let copied = tools.copy(&place, ROOT, COPY, &told);
+                    if_wanted(&token, copied).await.flatten()
                 }
             };
             settle(copied, &copy, &token).await?;
         }
         blocking(move || keep(&copy, &description, &done)).await
     };
-    apart(stopped, save).await
+    apart(asker.stopped(), save).await
 }
 
 /// Waits for the copy that QEMU was told to make, unless that failed. One that fails, or that nobody wants any more, QEMU
 /// does not go on with.
-pub(crate) async fn copied_by(qmp: &Qmp, begun: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn copied_by(
+    live: &Live,
+    begun: Result<(), Failure>,
+    token: &CancellationToken,
+    asker: &Context,
+) -> Result<(), Failure> {
     let copied = match begun {
-        Ok(()) => unless(unwanted(token), jobs::end_copy(qmp)).await.flatten(),
+        Ok(()) => if_wanted(token, jobs::end_copy(live, asker)).await.flatten(),
         failed => failed,
     };
     if copied.is_err()
-        && let Err(failure) = jobs::give_up_copy(qmp).await
+        && let Err(failure) = jobs::give_up_copy(live).await
     {
         tracing::debug!(error = %failure, "a copy ends with its QEMU");
     }
@@ -164,7 +184,7 @@ pub(crate) async fn settle(copied: Result<(), Failure>, copy: &Path, token: &Can
         }
         failed => failed,
     };
-    or_remove(if_wanted(settled, token), copy)
+    or_remove(failed_if_unwanted(settled, token), copy)
 }
 
 /// Makes an image of a copy.

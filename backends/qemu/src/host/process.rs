@@ -84,6 +84,8 @@ impl Identity {
 /// The fields of `/proc/PID/stat` that matter here.
 struct Stat {
     state: char,
+    /// Clock ticks in which it was on a processor, in its own code and in the kernel's.
+    work: u64,
     start: u64,
 }
 
@@ -93,12 +95,15 @@ impl Stat {
     }
 
     /// The program's name is in parentheses and may hold anything, so the fields are counted from the last `)`:
-    /// state is field 3, the start time field 22 (proc(5)).
+    /// state is field 3, the two times at work fields 14 and 15, the start time field 22 (proc(5)).
     fn parse(stat: &str) -> Option<Self> {
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
-        let start = fields.nth(18)?.parse().ok()?;
-        Some(Self { state, start })
+        let own: u64 = fields.nth(10)?.parse().ok()?;
+        let kernel: u64 = fields.next()?.parse().ok()?;
+        let start = fields.nth(6)?.parse().ok()?;
+        let work = own.saturating_add(kernel);
+        Some(Self { state, work, start })
     }
 }
 
@@ -160,6 +165,11 @@ impl Process {
         &self.identity
     }
 
+    /// How long it has been on a processor, in clock ticks. What does not grow stands still.
+    pub fn work(&self) -> Option<u64> {
+        Stat::read(self.identity.pid).map(|stat| stat.work)
+    }
+
     /// Whether one of its threads waits for a disk: then it is at work, however silent it is.
     pub fn waits_for_disk(&self) -> bool {
         let threads = fs::read_dir(format!("/proc/{}/task", self.identity.pid));
@@ -198,7 +208,7 @@ mod tests {
     #[test]
     fn a_program_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let stat = Stat::parse("77 (a) b (c) S 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 424242 99 1").unwrap();
-        assert_eq!((stat.state, stat.start), ('S', 424_242));
+        assert_eq!((stat.state, stat.work, stat.start), ('S', 11, 424_242));
     }
 
     #[tokio::test]

@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What is kept of each of its outputs.
-const OUTPUT: u64 = 1 << 20;
+const OUTPUT: usize = 1 << 20;
 
 /// How a program ended.
 #[derive(Debug)]
@@ -32,6 +32,21 @@ pub async fn run<S: AsRef<OsStr>>(
     directory: &Path,
     limit: Duration,
 ) -> Result<Ended, Failure> {
+    let run = run_as_long_as_it_takes(program, package, args, directory, |_| {});
+    tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+        let step = format!("run {}", program.display());
+        Err(Failure::Slow { step, limit })
+    })
+}
+
+/// The same without a limit; `hear` is told what it says on its standard output.
+async fn run_as_long_as_it_takes<S: AsRef<OsStr>>(
+    program: &Path,
+    package: &'static str,
+    args: impl IntoIterator<Item = S>,
+    directory: &Path,
+    hear: impl FnMut(&[u8]),
+) -> Result<Ended, Failure> {
     let step = || format!("run {}", program.display());
     let mut child = tokio::process::Command::new(program)
         .args(args)
@@ -42,33 +57,34 @@ pub async fn run<S: AsRef<OsStr>>(
         .kill_on_drop(true)
         .spawn()
         .map_err(Failure::spawn(program, package))?;
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let finish = async {
-        let read_out = async {
-            match out {
-                Some(out) => out.take(OUTPUT).read_to_end(&mut stdout).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        let read_err = async {
-            match err {
-                Some(err) => err.take(OUTPUT).read_to_end(&mut stderr).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        tokio::try_join!(read_out, read_err)?;
-        child.wait().await
+        let (stdout, stderr) = tokio::try_join!(read(out, hear), read(err, |_| {}))?;
+        Ok((child.wait().await?, stdout, stderr))
     };
-    let status = tokio::time::timeout(limit, finish)
-        .await
-        .map_err(|_| Failure::Slow { step: step(), limit })?
-        .map_err(Failure::host(step()))?;
+    let (status, stdout, stderr) = finish.await.map_err(Failure::host(step()))?;
     Ok(Ended {
         status,
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     })
+}
+
+/// All that comes from one of its outputs, of which the beginning is kept.
+async fn read(output: Option<impl AsyncRead + Unpin>, mut hear: impl FnMut(&[u8])) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let Some(mut output) = output else { return Ok(kept) };
+    let mut part = [0; 4096];
+    loop {
+        let length = output.read(&mut part).await?;
+        let said = part.get(..length).unwrap_or_default();
+        if said.is_empty() {
+            return Ok(kept);
+        }
+        hear(said);
+        let room = OUTPUT.saturating_sub(kept.len());
+        kept.extend_from_slice(said.get(..room).unwrap_or(said));
+    }
 }
 
 /// [`run`], and a bad exit status is [`Failure::Program`].
@@ -82,7 +98,25 @@ pub async fn run_well<S: AsRef<OsStr>>(
     directory: &Path,
     limit: Duration,
 ) -> Result<Ended, Failure> {
-    let ended = run(program, package, args, directory, limit).await?;
+    well(program, run(program, package, args, directory, limit).await?)
+}
+
+/// [`run_well`] without a limit; `hear` is told what it says on its standard output.
+///
+/// # Errors
+/// As [`run`], but for [`Failure::Slow`].
+pub async fn run_heard<S: AsRef<OsStr>>(
+    program: &Path,
+    package: &'static str,
+    args: impl IntoIterator<Item = S>,
+    directory: &Path,
+    hear: impl FnMut(&[u8]),
+) -> Result<Ended, Failure> {
+    let ended = run_as_long_as_it_takes(program, package, args, directory, hear).await?;
+    well(program, ended)
+}
+
+fn well(program: &Path, ended: Ended) -> Result<Ended, Failure> {
     if ended.status.success() {
         return Ok(ended);
     }

@@ -4,6 +4,7 @@ use crate::error::Failure;
 use crate::host::confine::Confinement;
 use crate::host::program;
 use crate::image::Header;
+use occi_backend::Context;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,8 +18,6 @@ const SHORT: Duration = Duration::from_secs(30);
 const LEAKS: i32 = 3;
 /// How it ends that found damage.
 const DAMAGED: i32 = 2;
-/// How long a copy may take.
-const LONG: Duration = Duration::from_secs(3600);
 
 /// `qemu-img`. It works in a directory on files that a guest, or a QEMU that a guest has taken over, may have written;
 /// so it is kept to that directory.
@@ -39,6 +38,14 @@ pub struct Workplace {
     pub read: Vec<PathBuf>,
     /// The user, where we are root.
     pub user: Option<u32>,
+}
+
+/// The per cent of `    (12.34/100%)`.
+fn percent(said: &[u8]) -> u8 {
+    let said = String::from_utf8_lossy(said);
+    let last = said.rsplit_once('(').map_or("", |(_, last)| last);
+    let whole = last.split(|c: char| !c.is_ascii_digit()).next();
+    whole.and_then(|whole| whole.parse().ok()).unwrap_or_default()
 }
 
 impl QemuImg {
@@ -93,13 +100,16 @@ impl QemuImg {
         self.run(place, SHORT, &args).await.map(drop)
     }
 
-    /// Copies the whole content of `image` into `target`, which depends on nothing.
+    /// Copies the whole content of `image` into `target`, which depends on nothing; tells `asker` of each per cent.
     ///
     /// # Errors
     /// As [`QemuImg::overlay`].
-    pub async fn copy(&self, place: &Workplace, image: &str, target: &str) -> Result<(), Failure> {
-        let args = ["convert", "-q", "-f", "qcow2", "-O", "qcow2", image, target];
-        self.run(place, LONG, &args).await.map(drop)
+    pub async fn copy(&self, place: &Workplace, image: &str, target: &str, asker: &Context) -> Result<(), Failure> {
+        let args = ["convert", "-p", "-f", "qcow2", "-O", "qcow2", image, target];
+        let words = Self::bounds(place).command(&self.program, args)?;
+        let tell = |said: &[u8]| asker.progress(percent(said));
+        let copied = program::run_heard(&self.launcher, PACKAGE, words, &place.directory, tell);
+        copied.await.map(drop)
     }
 
     /// What is wrong with `image`, of this engine's own format, if something is. One that takes longer than `limit` is.

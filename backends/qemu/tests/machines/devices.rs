@@ -262,7 +262,7 @@ pub(crate) async fn offline_or_used(lab: &Lab, config: QemuConfig) {
 }
 
 /// A machine that is off, a volume, and the link that attaches it.
-pub(crate) async fn off_with_volume(qemu: &Qemu) -> (Create, Create, Create) {
+pub(crate) async fn off_with_volume(qemu: &impl Backend) -> (Create, Create, Create) {
     let (mut machine, mut volume) = (deaf(), other(&STORAGE, None));
     machine.bring_up = false;
     volume.attributes.set(attribute("occi.storage.size"), 0.0625);

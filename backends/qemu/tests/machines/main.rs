@@ -154,6 +154,10 @@ fn main() -> ExitCode {
             |lab, config| Box::pin(given_up::given_up(lab, config)),
         ),
         trial(
+            "a_copy_that_comes_further_takes_its_time_and_one_that_stands_still_is_given_up",
+            |lab, config| Box::pin(given_up::slow(lab, config)),
+        ),
+        trial(
             "sizes_that_no_host_has_are_refused_and_hardware_addresses_are_a_networks_own",
             |lab, config| Box::pin(network::bounds_and_addresses(lab, config)),
         ),

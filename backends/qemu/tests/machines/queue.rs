@@ -1,9 +1,12 @@
 //! Machines that wait for their turn to boot.
 
 use crate::lab::Lab;
-use crate::world::{act, cancelled_by, context, deaf, target};
+use crate::world::{act, cancelled_by, context, deaf, target, within};
+use occi_backend::layers::{Layered, TimeLimit};
 use occi_backend::{Backend, Create, ErrorKind, Picture};
 use occi_backend_qemu::{Qemu, QemuConfig};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// One guest boots, and nobody knows when it has; so the next ones wait.
@@ -39,10 +42,15 @@ pub(crate) async fn queue(lab: &Lab, mut config: QemuConfig) {
     };
     let (created, ()) = tokio::join!(qemu.create(&scope, &stops), tell);
     assert_eq!(created.unwrap_err().kind, ErrorKind::Interrupted);
-    for create in [&stops, &boots] {
-        qemu.delete(&context(), &target(create)).await.unwrap();
+
+    // As long as it waits for others it is not the one that stands still.
+    let patient = deaf();
+    let backend = Layered::new(Arc::new(qemu), TimeLimit::default());
+    backend.create(&within(Duration::from_secs(2)), &patient).await.unwrap();
+    for create in [&stops, &boots, &patient] {
+        backend.delete(&context(), &target(create)).await.unwrap();
     }
-    qemu.shutdown().await;
+    backend.shutdown().await;
 }
 
 /// Returns when a machine is there in full.

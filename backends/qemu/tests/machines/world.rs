@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use occi_backend::names::{COMPUTE, NETWORKINTERFACE, action, attribute};
 use occi_backend::suite::Silent;
 use occi_backend::{
-    Acted, Backend, Context, Create, CreateLink, Interrupted, Invocation, Journal, LinkEnds, Picture, Result as Done,
-    Scope, Target,
+    Acted, Backend, Context, Create, CreateLink, Deadline, Interrupted, Invocation, Journal, LinkEnds, Picture,
+    Result as Done, Scope, Target,
 };
 use occi_backend_qemu::Qemu;
 use occi_backend_qemu::host::process::Process;
@@ -23,13 +23,18 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) fn context() -> Context {
+    within(Duration::from_secs(300))
+}
+
+/// For an operation that may stand still for so long.
+pub(crate) fn within(patience: Duration) -> Context {
     Context {
         scope: Scope {
             project: "lab".to_owned(),
         },
         operation: uuid::Uuid::new_v4(),
         attempt: 1,
-        deadline: Instant::now() + Duration::from_secs(300),
+        deadline: Deadline::new(patience),
         journal: Arc::new(Silent),
     }
 }
@@ -151,12 +156,12 @@ pub(crate) async fn state(qemu: &Qemu, create: &Create) -> (String, String) {
     (state.to_owned(), text(&found, "occi.compute.state.message").to_owned())
 }
 
-pub(crate) async fn act(qemu: &Qemu, create: &Create, term: &str, parameters: &[(&str, Value)]) -> Done<Acted> {
+pub(crate) async fn act(qemu: &impl Backend, create: &Create, term: &str, parameters: &[(&str, Value)]) -> Done<Acted> {
     act_in(qemu, context(), create, term, parameters).await
 }
 
 pub(crate) async fn act_in(
-    qemu: &Qemu,
+    qemu: &impl Backend,
     context: Context,
     create: &Create,
     term: &str,

@@ -4,7 +4,6 @@ use super::{Call, Layer};
 use crate::{BackendError, Context, ErrorKind, Result, Verb};
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
 
 /// Lets so many verbs that make something run at the same time, and the others wait in order: boots queue.
 ///
@@ -40,14 +39,19 @@ impl Layer for Queue {
         let Some(context) = call.context.filter(|_| waits(&call)) else {
             return send(None).await;
         };
-        let place = timeout_at(context.deadline.into(), self.places.acquire()).await;
-        // The semaphore is never closed, so a failure is the deadline.
-        let Ok(_place) = place else {
-            return Err(BackendError::new(
-                ErrorKind::Timeout,
-                format!("the {} waited for its turn until its deadline", call.verb),
-            ));
+        let place = tokio::select! {
+            biased;
+            // Never closed, so it is given in the end.
+            place = self.places.acquire() => place.ok(),
+            () = context.deadline.passed() => {
+                return Err(BackendError::new(
+                    ErrorKind::Timeout,
+                    format!("the {} waited for its turn until its deadline", call.verb),
+                ));
+            }
         };
+        let _until_done = place;
+        context.goes_on();
         send(None).await
     }
 }

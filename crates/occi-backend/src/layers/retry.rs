@@ -5,7 +5,7 @@ use crate::{BackendError, Context, ErrorKind, Outcome, Result};
 use backon::{ExponentialBuilder, Retryable};
 use futures::future::BoxFuture;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Tries a verb again, a few times and soon, when that cannot do it twice.
 ///
@@ -37,9 +37,7 @@ impl Default for Retry {
 impl Retry {
     fn wait(&self, call: &Call<'_>, error: &BackendError, planned: Option<Duration>) -> Option<Duration> {
         let wait = planned?.max(error.retry_after.unwrap_or_default());
-        let in_time = call
-            .context
-            .is_none_or(|context| Instant::now() + wait < context.deadline);
+        let in_time = call.context.is_none_or(|context| wait < context.deadline.left());
         (wait <= self.longest_wait && in_time).then_some(wait)
     }
 }

@@ -4,10 +4,10 @@ use super::{Call, Layer};
 use crate::{BackendError, Context, ErrorKind, Result};
 use futures::future::BoxFuture;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
-/// Drops a verb that takes too long: a read after `read`, a write at its operation's deadline. What a dropped write did
-/// is unknown. The time-out of a single native call is the driver's, in its client.
+/// Drops a verb that takes too long: a read after `read`, a write that has come no further until its deadline. What a
+/// dropped write did is unknown. The time-out of a single native call is the driver's, in its client.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeLimit {
     /// For verbs that read. Default: 30 s.
@@ -28,11 +28,15 @@ impl Layer for TimeLimit {
         T: Send + 'a,
         S: Fn(Option<Context>) -> BoxFuture<'a, Result<T>> + Send + Sync + 'a,
     {
-        let until = match call.context {
-            Some(context) => context.deadline.into(),
-            None => Instant::now() + self.read,
+        let done = match call.context {
+            Some(context) => tokio::select! {
+                biased;
+                done = send(None) => Some(done),
+                () = context.deadline.passed() => None,
+            },
+            None => timeout(self.read, send(None)).await.ok(),
         };
-        timeout_at(until, send(None)).await.unwrap_or_else(|_| {
+        done.unwrap_or_else(|| {
             let late = BackendError::new(ErrorKind::Timeout, format!("the {} took too long", call.verb));
             Err(if call.verb.writes() { late.ambiguous() } else { late })
         })

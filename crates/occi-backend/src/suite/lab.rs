@@ -5,8 +5,8 @@ use super::journal::Notes;
 use super::samples;
 use crate::names::{COMPUTE, NETWORKINTERFACE};
 use crate::{
-    Acted, Backend, BackendError, Change, Context, Create, ErrorKind, Event, Invocation, KindCapability, Outcome,
-    Picture, Result, Scope, Target,
+    Acted, Backend, BackendError, Change, Context, Create, Deadline, ErrorKind, Event, Invocation, KindCapability,
+    Outcome, Picture, Result, Scope, Target,
 };
 use occi_model::{Lifecycle, Registry, TypeId};
 use std::collections::{HashMap, VecDeque};
@@ -148,7 +148,7 @@ impl Lab {
             scope: self.scope(),
             operation,
             attempt,
-            deadline: Instant::now() + self.config.case_timeout,
+            deadline: Deadline::new(self.config.case_timeout),
             journal,
         }
     }

@@ -6,7 +6,7 @@ use super::{Intent, Task, blank};
 use crate::engine::Inner;
 use crate::plan::TRIES;
 use crate::{EngineError, FailureKind, quota, row};
-use occi_backend::{Acted, BackendError, ErrorKind, Outcome, Picture};
+use occi_backend::{Acted, BackendError, Deadline, ErrorKind, Outcome, Picture};
 use occi_model::EntityId;
 use occi_store::{
     Change, Commit, EntityRow, OperationQuery, OperationRow, OperationState, OverQuota, Refused, Require, StoreError,
@@ -51,6 +51,7 @@ pub(crate) fn end(
             error: error.map(EngineError::to_json),
             result,
             not_before_ms: 0,
+            deadline_ms: None,
             at_ms,
         }],
         audit: Vec::new(),
@@ -278,7 +279,7 @@ impl Run {
             targets.extend(links.filter(|row| row.backend.is_some()).map(|row| row::target(&row)));
             for target in targets {
                 if let Ok(Some(_)) = self.carrier().backend.find(&self.scope(), &target).await {
-                    self.remove(target, Instant::now() + self.window()).await?;
+                    self.remove(target, Deadline::new(self.window())).await?;
                 }
             }
             if is_last {
@@ -396,12 +397,17 @@ impl Run {
     /// Has the engine remove what a create has made, whole or in part. Nobody else will, so a refusal is not believed at
     /// once. None of what was left: the server goes down, or somebody else has the operation, and goes on from here.
     async fn clean_up(&mut self) -> Result<(), Option<BackendError>> {
-        let give_up = Instant::now() + self.inner().config.operation_deadline;
+        let patience = self.inner().config.operation_deadline;
+        let began = Instant::now();
         let mut pause = Duration::from_millis(100);
         let mut refusals = 0;
         loop {
             let mut outcome = match self.target().await {
-                Ok(target) => self.remove(target, give_up).await,
+                Ok(target) => {
+                    let deadline = self.claimed.deadline.clone();
+                    deadline.renew();
+                    self.remove(target, deadline).await
+                }
                 Err(error) => Err(Some(error)),
             };
             if outcome.is_ok() {
@@ -412,7 +418,7 @@ impl Run {
                 Err(left) => left.ok_or(None)?,
             };
             refusals += u32::from(!left.is_temporary());
-            if refusals >= REFUSALS || Instant::now() + pause >= give_up {
+            if refusals >= REFUSALS || began.elapsed() + pause >= patience {
                 return Err(Some(left));
             }
             tokio::select! {
@@ -585,7 +591,7 @@ impl Inner {
                 verb: removal.task.verb().to_owned(),
                 intent: removal.to_text(),
                 created_ms: now_ms,
-                deadline_ms: now_ms.saturating_add(self.deadline_ms()),
+                deadline_ms: self.ms_in(self.config.operation_deadline),
                 ..blank((self.config.source.operation)())
             };
             let hide = |id: &EntityId| Write::UpdateEntity {

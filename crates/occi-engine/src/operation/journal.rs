@@ -7,7 +7,7 @@
 use crate::engine::Inner;
 use crate::row;
 use async_trait::async_trait;
-use occi_backend::{Interrupted, Journal, NativeId, Picture};
+use occi_backend::{Deadline, Interrupted, Journal, NativeId, Picture};
 use occi_model::EntityId;
 use occi_store::{Change, Commit, OperationRow, Refused, Require, StoreError, Write};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -38,6 +38,8 @@ pub(crate) struct Claimed {
     compensating: AtomicBool,
     noted: Mutex<Noted>,
     progress: AtomicU8,
+    /// Until when the verb has to come further.
+    pub(crate) deadline: Deadline,
     /// Something is noted that somebody waits for.
     pub(crate) urgent: Notify,
 }
@@ -59,6 +61,7 @@ impl Claimed {
     pub(crate) fn new(inner: Arc<Inner>, carrier: usize, row: &OperationRow, entity: EntityId) -> Self {
         Self {
             stop: inner.waiting.opened(row.id, &row.verb),
+            deadline: Deadline::new(inner.config.operation_deadline),
             inner,
             carrier,
             operation: row.id,
@@ -141,6 +144,7 @@ impl Claimed {
                 progress: Some(self.progress.load(Ordering::Relaxed)),
                 engine_accepted: noted.accepted,
                 lease_ms: lease_ms(),
+                deadline_ms: self.inner.ms_in(self.deadline.left()),
             };
             (sign, noted.picture.take(), noted.accepted)
         };

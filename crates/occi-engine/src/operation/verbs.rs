@@ -23,7 +23,7 @@ impl Engine {
     }
 
     /// An operation with those of its parts that the caller may know of: a collection may span projects.
-    async fn view(&self, caller: &Caller, row: OperationRow) -> Result<OperationView> {
+    async fn view(&self, caller: &Caller, mut row: OperationRow) -> Result<OperationView> {
         let parts = if row.entity.is_none() {
             let query = OperationQuery {
                 parent: Some(row.id),
@@ -33,6 +33,9 @@ impl Engine {
             let mut parts = self.inner.store.operations(&query).await?;
             parts.retain(|part| policy::sees_operation(caller, part));
             parts.sort_by_key(|part| part.id);
+            // It is given up with the last of them.
+            let last = parts.iter().map(|part| part.deadline_ms).max();
+            row.deadline_ms = last.unwrap_or(row.deadline_ms);
             parts
         } else {
             Vec::new()

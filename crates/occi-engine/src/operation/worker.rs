@@ -8,13 +8,13 @@ use crate::create::targets;
 use crate::engine::Inner;
 use crate::plan::TRIES;
 use crate::{EngineError, row};
-use occi_backend::{BackendError, Context, ErrorKind, Journal, Locality, Outcome, Picture, Scope, Target};
+use occi_backend::{BackendError, Context, Deadline, ErrorKind, Journal, Locality, Outcome, Picture, Scope, Target};
 use occi_store::{Change, Claim, Commit, EntityRow, OperationRow, OperationState, Refused, Require, StoreError, Write};
 use serde_json::Value as Json;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -168,8 +168,9 @@ async fn run(inner: Arc<Inner>, carrier: usize, work: Work) {
     let mut run = Run {
         claimed: Arc::new(Claimed::new(inner.clone(), carrier, &row, intent.entity.clone())),
         intent,
-        row,
+        give_up: Deadline::new(time_left(&inner, &row)),
         made: Some(made),
+        row,
         in_flight_until_ms: None,
     };
     let outcome = if run.row.cancelled {
@@ -223,8 +224,26 @@ pub(crate) struct Run {
     pub(crate) row: OperationRow,
     /// What was recorded with it, as long as it may still be so.
     pub(crate) made: Option<Arc<[EntityRow]>>,
+    /// What fails for the moment is tried again until then.
+    give_up: Deadline,
     /// A native call whose outcome is unknown may still have its effect until then.
     pub(crate) in_flight_until_ms: Option<i64>,
+}
+
+/// Whether the worker before this one has put the operation back because of a failure.
+fn was_put_back(row: &OperationRow) -> bool {
+    let by = row.error.as_ref().and_then(|error| error.get(PUT_BACK)?.as_u64());
+    by.is_some_and(|by| by + 1 == u64::from(row.attempt))
+}
+
+/// How long what fails for the moment is tried again. Whoever did not fail begins with the whole time: it may have waited
+/// for a worker for long, or for the next start of this program.
+fn time_left(inner: &Inner, row: &OperationRow) -> Duration {
+    if !was_put_back(row) {
+        return inner.config.operation_deadline;
+    }
+    let left = row.deadline_ms.saturating_sub(inner.now_ms());
+    Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
 impl Run {
@@ -251,11 +270,6 @@ impl Run {
         Ok(target)
     }
 
-    fn deadline(&self) -> Instant {
-        let left = self.row.deadline_ms.saturating_sub(self.inner().now_ms());
-        Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or_default())
-    }
-
     /// Twice the time a native call may last: until then an ambiguous one may still have its effect.
     pub(crate) fn window(&self) -> Duration {
         2 * self.carrier().capabilities().call_timeout
@@ -263,7 +277,6 @@ impl Run {
 
     /// Runs the verb until it has had its effect, or has failed for good or for now.
     async fn attempt(&mut self) -> Result<Effect, Failure> {
-        let deadline = self.deadline();
         let mut attempt = self.row.attempt.max(1);
         if let Task::Delete { superseded, after, .. } = &self.intent.task {
             let (superseded, after) = (superseded.clone(), after.clone());
@@ -281,10 +294,10 @@ impl Run {
             }
         }
         if self.earlier_may_go_on() {
-            self.look_for_effect(deadline).await?;
+            self.look_for_effect().await?;
         }
         loop {
-            let error = match self.call(attempt, deadline).await {
+            let error = match self.call(attempt).await {
                 Ok(effect) => return Ok(effect),
                 Err(error) => error,
             };
@@ -301,13 +314,13 @@ impl Run {
             if error.kind == ErrorKind::InUse && self.is_being_freed().await {
                 return Err(Failure::soon(error));
             }
-            if !self.may_pass(&error) || Instant::now() >= deadline {
+            if !self.may_pass(&error) || self.give_up.left().is_zero() {
                 return Err(Failure::Final(error));
             }
             if error.outcome == Outcome::Nothing || is_over {
                 return Err(Failure::Later(error));
             }
-            self.look_for_effect(deadline).await?;
+            self.look_for_effect().await?;
             attempt += 1;
         }
     }
@@ -315,9 +328,7 @@ impl Run {
     /// Whether the worker before this one may have died in a call that goes on without it. One that put the operation
     /// back has not.
     fn earlier_may_go_on(&self) -> bool {
-        let attempt = u64::from(self.row.attempt);
-        let put_back = self.row.error.as_ref().and_then(|error| error.get(PUT_BACK)?.as_u64());
-        attempt > 1 && put_back != Some(attempt - 1) && self.carrier().capabilities().locality == Locality::Shared
+        self.row.attempt > 1 && !was_put_back(&self.row) && self.carrier().capabilities().locality == Locality::Shared
     }
 
     /// Whether what is said to be in use is being freed by a deletion. For a deletion, what has ended in the moment of the
@@ -352,9 +363,11 @@ impl Run {
         error.is_temporary() && !ignored
     }
 
-    /// One call of the verb.
-    async fn call(&mut self, attempt: u32, deadline: Instant) -> occi_backend::Result<Effect> {
-        let context = self.context(attempt, deadline);
+    /// One call of the verb. It has the whole time to come further, however late it begins.
+    async fn call(&mut self, attempt: u32) -> occi_backend::Result<Effect> {
+        let deadline = self.claimed.deadline.clone();
+        deadline.renew();
+        let context = self.context(attempt, deadline.clone());
         let verb = perform(self.inner().clone(), self.claimed.carrier, context, self.intent.clone());
         self.attend(verb, deadline).await
     }
@@ -363,10 +376,10 @@ impl Run {
     ///
     /// # Errors
     /// None: this worker was told to stop, or does not hold the operation any more. What happens to it is another's affair.
-    pub(crate) async fn remove(&mut self, target: Target, deadline: Instant) -> Result<(), Option<BackendError>> {
+    pub(crate) async fn remove(&mut self, target: Target, deadline: Deadline) -> Result<(), Option<BackendError>> {
         self.claimed.sign().await.map_err(|_| None)?;
         let backend = self.carrier().backend.clone();
-        let context = self.context(self.row.attempt, deadline);
+        let context = self.context(self.row.attempt, deadline.clone());
         let removed = self
             .attend(async move { backend.delete(&context, &target).await }, deadline)
             .await;
@@ -377,7 +390,7 @@ impl Run {
     async fn attend<T>(
         &mut self,
         verb: impl Future<Output = occi_backend::Result<T>>,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> occi_backend::Result<T> {
         tokio::pin!(verb);
         let mut notice = tokio::time::interval(NOTICE);
@@ -386,7 +399,6 @@ impl Run {
         let mut stop_at = None;
         let mut late = false;
         let outcome = loop {
-            let wake = stop_at.unwrap_or(deadline);
             tokio::select! {
                 biased;
                 outcome = &mut verb => break Some(outcome),
@@ -397,13 +409,11 @@ impl Run {
                     }
                 }
                 _ = self.claimed.stopped(), if stop_at.is_none() => stop_at = Some(Instant::now() + GRACE),
-                () = tokio::time::sleep_until(wake.into()) => {
-                    if stop_at.is_some() {
-                        break None;
-                    }
+                () = deadline.passed(), if stop_at.is_none() => {
                     late = true;
                     stop_at = Some(Instant::now() + GRACE);
                 }
+                () = tokio::time::sleep_until(stop_at.unwrap_or_else(Instant::now)), if stop_at.is_some() => break None,
             }
         };
         match outcome {
@@ -426,7 +436,7 @@ impl Run {
     }
 
     /// The context of a call.
-    pub(crate) fn context(&self, attempt: u32, deadline: Instant) -> Context {
+    pub(crate) fn context(&self, attempt: u32, deadline: Deadline) -> Context {
         Context {
             scope: self.scope(),
             operation: self.row.id,
@@ -438,7 +448,7 @@ impl Run {
 
     /// After an ambiguous outcome: looks at the object until its effect is seen, or until no native call can still be on
     /// its way. Then the verb may be called again.
-    async fn look_for_effect(&mut self, deadline: Instant) -> Result<(), Failure> {
+    async fn look_for_effect(&mut self) -> Result<(), Failure> {
         let until = Instant::now() + self.window();
         let pause = (self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1));
         let mut signed = Instant::now();
@@ -448,7 +458,7 @@ impl Run {
                 self.in_flight_until_ms = None;
                 return Ok(());
             }
-            if Instant::now() >= deadline
+            if self.give_up.left().is_zero()
                 && let Err(error) = seen
             {
                 return Err(Failure::Final(error));
@@ -547,15 +557,21 @@ impl Run {
     async fn put_back(&mut self, error: BackendError) -> &'static str {
         let doubled = PAUSE.saturating_mul(1 << self.row.attempt.clamp(1, 10).saturating_sub(1));
         let pause = error.retry_after.unwrap_or(doubled).min(PAUSE_MAX);
-        let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-        if self.inner().now_ms().saturating_add(pause_ms) >= self.row.deadline_ms {
+        let left = self.give_up.left();
+        if pause >= left {
             return self.fail(error).await;
         }
         // The store compares it with its own clock; if that cannot be read, nothing can be written either.
         let now_ms = self.inner().store.now_ms().await.unwrap_or_default();
         let mut error = EngineError::from(error).to_json();
         error[PUT_BACK] = self.row.attempt.into();
-        let written = match self.back(Some(error), now_ms.saturating_add(pause_ms)).await {
+        let pause_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let back = self.back(
+            Some(error),
+            now_ms.saturating_add(pause_ms),
+            Some(self.inner().ms_in(left)),
+        );
+        let written = match back.await {
             Ok(commit) => self.inner().commit_patiently(commit, LEASE).await.map(drop),
             Err(error) => Err(error),
         };
@@ -567,7 +583,12 @@ impl Run {
     }
 
     /// The commit that puts the operation back into the queue, with what is not written yet.
-    async fn back(&self, error: Option<Json>, not_before_ms: i64) -> Result<Commit, StoreError> {
+    async fn back(
+        &self,
+        error: Option<Json>,
+        not_before_ms: i64,
+        deadline_ms: Option<i64>,
+    ) -> Result<Commit, StoreError> {
         let mut writes = self.claimed.unwritten_look().await?;
         writes.push(Write::FinishOperation {
             operation: self.row.id,
@@ -576,6 +597,7 @@ impl Run {
             error,
             result: None,
             not_before_ms,
+            deadline_ms,
             at_ms: self.inner().now_ms(),
         });
         Ok(Commit {
@@ -589,7 +611,7 @@ impl Run {
     /// worker has the operation.
     pub(crate) async fn stopped(&mut self) -> &'static str {
         if self.inner().stopping.is_cancelled() {
-            let written = match self.back(None, 0).await {
+            let written = match self.back(None, 0, None).await {
                 Ok(commit) => self.inner().commit(commit).await.map(drop),
                 Err(error) => Err(error),
             };

@@ -43,7 +43,16 @@ impl Ground {
 
     /// A process that begins on this ground.
     pub(crate) async fn rise(&self, config: EngineConfig) -> Fixture {
-        Fixture::on(&self.folder, self.memory.clone(), config, Faults::default()).await
+        self.rise_with(config, |memory| memory).await
+    }
+
+    /// The same, with layers around its backend.
+    pub(crate) async fn rise_with(
+        &self,
+        config: EngineConfig,
+        layers: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>,
+    ) -> Fixture {
+        Fixture::on(&self.folder, self.memory.clone(), config, layers).await
     }
 }
 
@@ -82,18 +91,23 @@ impl Fixture {
     /// One whose backend fails as planned.
     pub(crate) async fn faulty(memory: Config, config: EngineConfig, faults: Faults) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut on = Self::on(&folder, memory, config, faults).await;
+        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, faults)) };
+        let mut on = Self::on(&folder, memory, config, layers).await;
         on.folder = Some(folder);
         on
     }
 
-    async fn on(folder: &TempDir, memory: Config, config: EngineConfig, faults: Faults) -> Self {
+    async fn on(
+        folder: &TempDir,
+        memory: Config,
+        config: EngineConfig,
+        layers: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>,
+    ) -> Self {
         let store = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
         projects(&*store).await;
         let memory = Memory::open(memory).unwrap();
         let control = memory.control();
-        let backends: Vec<(String, Arc<dyn Backend>)> =
-            vec![("memory".into(), Arc::new(Layered::new(Arc::new(memory), faults)))];
+        let backends = vec![("memory".to_owned(), layers(Arc::new(memory)))];
         let engine = Engine::start(config, store.clone(), backends).await.unwrap();
         Self {
             engine,

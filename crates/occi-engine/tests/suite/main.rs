@@ -7,6 +7,7 @@ mod agreement;
 mod changes;
 mod console;
 mod creation;
+mod deadline;
 mod deletion;
 mod fixture;
 mod mixins;

@@ -322,6 +322,7 @@ async fn who_has_lost_a_create_undoes_nothing_of_it() {
         error: None,
         result: None,
         not_before_ms: 0,
+        deadline_ms: None,
         at_ms: 0,
     };
     let commit = Commit {

@@ -123,7 +123,8 @@ section! {
     states_extended: bool = false;
     /// Whether a size that contradicts the resource template is refused (409) instead of ignored.
     strict_templates: bool = false;
-    /// After this time an operation gives up.
+    /// An operation that has not come further for so long is given up, and one that fails for the moment is tried again for so
+    /// long. What comes further may take any time.
     operation_deadline: Span = Span::seconds(600);
     /// How often the engines are asked for what is there.
     refresh_interval: Span = Span::seconds(30);

@@ -117,7 +117,8 @@ fn version(operation: &OperationView) -> Option<String> {
     let row = &operation.row;
     let step = row.step.as_deref().unwrap_or_default();
     let step: String = step.chars().filter(char::is_ascii_alphanumeric).collect();
-    let version = format!("{}-{}-{}-{step}", word(row.state), row.attempt, row.progress);
+    let (state, deadline) = (word(row.state), row.deadline_ms);
+    let version = format!("{state}-{}-{}-{deadline}-{step}", row.attempt, row.progress);
     operation.parts.is_empty().then_some(version)
 }
 

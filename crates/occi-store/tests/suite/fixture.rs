@@ -191,6 +191,7 @@ pub(crate) fn finish(operation: Uuid, state: OperationState) -> Write {
         error: None,
         result: None,
         not_before_ms: 0,
+        deadline_ms: None,
         at_ms: 2000,
     }
 }

@@ -61,6 +61,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
         progress: Some(40),
         engine_accepted: true,
         lease_ms: 120_000,
+        deadline_ms: 700_000,
     };
     let held = |owner: &str, attempt| Require::Lease {
         operation: row.id,
@@ -82,6 +83,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
         (after.step.as_deref(), after.progress, after.engine_accepted),
         (Some("made the disk"), 40, true)
     );
+    assert_eq!(after.deadline_ms, 700_000, "it has come further");
     assert!(after.lease_until_ms.unwrap() >= until + 60_000);
     for lost in [held("w2", 1), held("w1", 2)] {
         let commit = Commit {
@@ -98,6 +100,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
         error: Some(serde_json::json!({"message": "no"})),
         result: Some(serde_json::json!(null)),
         not_before_ms: 0,
+        deadline_ms: None,
         at_ms: 7000,
     };
     let idle = Change {
@@ -201,13 +204,14 @@ async fn what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled(store:
         error: Some(serde_json::json!("not yet")),
         result: None,
         not_before_ms: later,
+        deadline_ms: Some(650_000),
         at_ms: 0,
     };
     write(&store, [back]).await.unwrap();
     let waiting = store.operation(row.id).await.unwrap().unwrap();
     assert_eq!(
-        (waiting.state, waiting.not_before_ms),
-        (OperationState::Accepted, later)
+        (waiting.state, waiting.not_before_ms, waiting.deadline_ms),
+        (OperationState::Accepted, later, 650_000)
     );
     assert_eq!(
         (waiting.attempt, waiting.lease_owner, waiting.finished_ms),
