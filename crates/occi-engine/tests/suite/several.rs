@@ -3,8 +3,10 @@
 use crate::fixture::*;
 use occi_backend::{Backend, names};
 use occi_backend_memory::{Config, Control, Memory};
-use occi_engine::{Engine, EngineConfig, FailureKind, Selection, Where};
-use occi_model::{Action, AttributeDefinition, Category, EntityDraft, Input, Kind, TypeId, ValueType, core};
+use occi_engine::{Call, Engine, EngineConfig, FailureKind, Selection, Where};
+use occi_model::{
+    Action, AttributeDefinition, Category, EntityDraft, Input, Kind, Mixin, Origin, TypeId, ValueType, core,
+};
 use occi_store::{SqliteStore, Store};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -205,6 +207,45 @@ async fn core_39_a_kind_of_the_configuration_is_kept_by_the_store_alone() {
     let root = Where::Unbound("/".into());
     let left = on.paths(&caller(), &root).await.unwrap();
     assert!(left.iter().all(|path| path.starts_with("/network/")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_34_a_term_that_two_actions_have_is_ambiguous_and_a_category_is_not() {
+    let archive: TypeId = "http://example.com/archive/action#file".parse().unwrap();
+    let archived = Mixin {
+        id: "http://example.com/archive#archived".parse().unwrap(),
+        title: "In the archive".into(),
+        depends: vec![],
+        applies: vec![note()],
+        attributes: vec![],
+        actions: vec![archive.clone()],
+        location: "/archived/".parse().unwrap(),
+        origin: Origin::Provider { backend: String::new() },
+    };
+    let file = Action {
+        id: archive.clone(),
+        title: "File it in the archive".into(),
+        attributes: vec![],
+    };
+    let mut all = extension();
+    all.extend([Category::Mixin(Arc::new(archived)), Category::Action(Arc::new(file))]);
+    let config = EngineConfig {
+        extension: all,
+        ..EngineConfig::default()
+    };
+    let on = Fixture::new(Config::local(), config).await;
+    let mut draft = draft(&note(), &[("com.example.note.text", "buy")]);
+    draft
+        .mixins
+        .push("http://example.com/archive#archived".parse().unwrap());
+    let path = on.create(draft).await.unwrap().entities[0].location.clone();
+    let error = refused(on.act(&path, "file").await, FailureKind::Conflict);
+    assert!(error.message.contains(archive.as_str()), "{error}");
+    let named = Call {
+        action: Some(archive),
+        ..call("file")
+    };
+    on.engine.act(&done(), &path, named, &NONE).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
