@@ -81,6 +81,7 @@ impl Campaign {
         let mut report = campaign.report.clone();
         report.requests.clone_from(&campaign.journal().tally);
         report.refusals.clone_from(&campaign.journal().refusals);
+        report.looks = campaign.journal().looks;
         if campaign.plan.keep && !report.findings.is_empty() {
             campaign.keep();
         }

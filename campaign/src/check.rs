@@ -3,7 +3,7 @@
 use crate::campaign::Campaign;
 use crate::census::Native;
 use crate::client::{Answer, Client, Request};
-use crate::deed::Kind;
+use crate::deed::{Kind, tag_in};
 use crate::journal::{Journal, text};
 use crate::occid::Occid;
 use anyhow::{Context, Result};
@@ -27,6 +27,7 @@ pub(crate) struct Seen {
     path: String,
     title: Option<String>,
     attributes: Map<String, Value>,
+    tags: BTreeSet<String>,
     /// The path of the source of a link.
     source: Option<String>,
 }
@@ -45,6 +46,7 @@ impl Seen {
                 .and_then(Value::as_object)
                 .cloned()
                 .unwrap_or_default(),
+            tags: tags_of(document),
             source: source.map(ToOwned::to_owned),
             id,
         })
@@ -55,6 +57,13 @@ impl Seen {
             .get(&format!("occi.{}.state", self.kind.term()))?
             .as_str()
     }
+}
+
+/// The tags of an entity.
+pub(crate) fn tags_of(document: &Value) -> BTreeSet<String> {
+    let mixins = document.get("mixins").and_then(Value::as_array).into_iter().flatten();
+    let tags = mixins.filter_map(|mixin| tag_in(mixin.as_str()?));
+    tags.map(ToOwned::to_owned).collect()
 }
 
 impl Campaign {
@@ -173,7 +182,8 @@ impl Campaign {
 
     fn compare(&mut self, at: &str, seen: &[Seen]) {
         self.report.compared += 1;
-        let findings = compare(&mut self.journal(), seen);
+        let mut findings = compare(&mut self.journal(), seen);
+        findings.append(&mut self.journal().broken);
         for finding in findings {
             self.finding(at, finding);
         }
@@ -359,6 +369,14 @@ fn compare(journal: &mut Journal, seen: &[Seen]) -> Vec<String> {
                 ));
             }
             *values = BTreeSet::from([value]);
+        }
+        for (tag, possible) in &mut facts.tags {
+            let has = found.tags.contains(tag);
+            if !possible.contains(&has) {
+                let (has, title, path) = (if has { "has" } else { "has lost" }, &thing.title, &found.path);
+                findings.push(format!("{title} ({path}) {has} the tag {tag}"));
+            }
+            *possible = BTreeSet::from([has]);
         }
     }
     for together in std::mem::take(&mut journal.together) {

@@ -69,6 +69,8 @@ pub(crate) enum Effect {
     State(&'static str),
     /// An attribute has this value.
     Value(&'static str, Value),
+    /// It has this tag, or has it not.
+    Tag(String, bool),
 }
 
 /// A write.
@@ -143,6 +145,8 @@ pub(crate) fn action_named(kind: Kind, term: &str) -> Option<Action> {
 /// The store's own attribute that groups computes for actions on several.
 pub(crate) const SUMMARY: &str = "occi.core.summary";
 pub(crate) const CORES: &str = "occi.compute.cores";
+/// The scheme of the users' mixins that clients tag things with.
+const TAGS: &str = "http://campaign.example/tags#";
 /// Little, so that many machines fit.
 const MEMORY: &str = "occi.compute.memory";
 pub(crate) const SIZE: &str = "occi.storage.size";
@@ -259,6 +263,33 @@ impl Journal {
         }
     }
 
+    /// Another value of what the engine holds, and a tag with it: the one waits for the other.
+    pub(crate) fn update_both(&self, thing: Ref, value: Value, tag: &str) -> Deed {
+        let mut deed = self.update(thing, CORES, value);
+        if let Some(Body::Json(document)) = &mut deed.request.body {
+            document["mixins"] = json!([format!("{TAGS}{tag}")]);
+        }
+        deed.name = "update what both hold";
+        deed.effects.push((thing, Effect::Tag(tag.to_owned(), true)));
+        deed
+    }
+
+    /// Puts something into a tag's collection, or takes it out of it.
+    pub(crate) fn tag(&self, thing: Ref, tag: &str, has: bool) -> Deed {
+        let (name, method) = match has {
+            true => ("add a tag", Method::POST),
+            false => ("remove a tag", Method::DELETE),
+        };
+        let mut request = Request::new(method, format!("/tags/{tag}/"));
+        request.body = Some(Body::Uris(vec![self.path(thing)]));
+        Deed {
+            name,
+            request,
+            effects: vec![(thing, Effect::Tag(tag.to_owned(), has))],
+            made: Vec::new(),
+        }
+    }
+
     /// An action on one.
     pub(crate) fn act(&self, thing: Ref, action: Action) -> Deed {
         Deed {
@@ -331,6 +362,17 @@ impl Journal {
             .map(|thing| (thing, Effect::Gone))
             .collect()
     }
+}
+
+/// Makes a user's mixin that things can be tagged with.
+pub(crate) fn make_tag(tag: &str) -> Request {
+    let mixin = json!({ "scheme": TAGS, "term": tag, "location": format!("/tags/{tag}/") });
+    Request::new(Method::POST, "/-/").json(json!({ "mixins": [mixin] }))
+}
+
+/// The tag in a mixin's identifier.
+pub(crate) fn tag_in(mixin: &str) -> Option<&str> {
+    mixin.strip_prefix(TAGS)
 }
 
 fn create(name: &'static str, kind: Kind, document: Value, told: Vec<Ref>, made: Vec<Ref>) -> Deed {

@@ -6,7 +6,7 @@
 use crate::client::{Answer, Request};
 use crate::deed::{Deed, Effect, Kind};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A thing, by its place in the journal.
 pub(crate) type Ref = usize;
@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     pub(crate) states: BTreeSet<&'static str>,
     /// Possible values of attributes, as text.
     pub(crate) values: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Whether it may have these tags, and may not have them.
+    pub(crate) tags: BTreeMap<String, BTreeSet<bool>>,
 }
 
 impl Facts {
@@ -30,17 +32,48 @@ impl Facts {
             Effect::Gone => (after.may_exist, after.may_be_absent) = (false, true),
             Effect::State(state) => after.states = BTreeSet::from([*state]),
             Effect::Value(name, value) => drop(after.values.insert(name, BTreeSet::from([text(value)]))),
+            Effect::Tag(tag, has) => drop(after.tags.insert(tag.clone(), BTreeSet::from([*has]))),
         }
         after
     }
 
-    fn or(&mut self, other: &Self) {
-        self.may_exist |= other.may_exist;
-        self.may_be_absent |= other.may_be_absent;
-        self.states.extend(&other.states);
-        for (name, values) in &other.values {
-            self.values.entry(name).or_default().extend(values.iter().cloned());
+    /// Takes over from `other` what an effect is about; of all else other clients may have learnt more since.
+    fn become_as(&mut self, effect: &Effect, other: &Self) {
+        match effect {
+            Effect::Made | Effect::Gone => {
+                (self.may_exist, self.may_be_absent) = (other.may_exist, other.may_be_absent);
+            }
+            Effect::State(_) => self.states.clone_from(&other.states),
+            Effect::Value(name, _) => drop(
+                self.values
+                    .insert(name, other.values.get(name).cloned().unwrap_or_default()),
+            ),
+            Effect::Tag(tag, _) => drop(self.tags.insert(tag.clone(), other.tag(tag))),
         }
+    }
+
+    /// The same, as a further possibility.
+    fn or(&mut self, effect: &Effect, other: &Self) {
+        match effect {
+            Effect::Made | Effect::Gone => {
+                self.may_exist |= other.may_exist;
+                self.may_be_absent |= other.may_be_absent;
+            }
+            Effect::State(_) => self.states.extend(&other.states),
+            Effect::Value(name, _) => {
+                let others = other.values.get(name).cloned().unwrap_or_default();
+                self.values.entry(name).or_default().extend(others);
+            }
+            Effect::Tag(tag, _) => {
+                let both = self.tag(tag).union(&other.tag(tag)).copied().collect();
+                self.tags.insert(tag.clone(), both);
+            }
+        }
+    }
+
+    /// What may be true of a tag; nobody has what nobody asked for.
+    pub(crate) fn tag(&self, tag: &str) -> BTreeSet<bool> {
+        self.tags.get(tag).cloned().unwrap_or_else(|| BTreeSet::from([false]))
     }
 }
 
@@ -113,6 +146,7 @@ pub(crate) struct Begun {
 #[derive(Clone, Debug)]
 pub(crate) struct Promise {
     pub(crate) operation: String,
+    pub(crate) effects: Vec<(Ref, Effect)>,
     before: Vec<(Ref, Facts)>,
 }
 
@@ -138,6 +172,12 @@ pub(crate) struct Journal {
     pub(crate) refusals: BTreeMap<(&'static str, u16), String>,
     /// What this server does not offer.
     pub(crate) unsupported: BTreeSet<&'static str>,
+    /// What was written last, the latest first: there the next client finds an operation running.
+    pub(crate) recent: VecDeque<Ref>,
+    /// What clients saw between their writes and should not have.
+    pub(crate) broken: Vec<String>,
+    /// How often they looked.
+    pub(crate) looks: u64,
     titles: u64,
 }
 
@@ -177,14 +217,29 @@ impl Journal {
             .any(|link| link.target == Some(thing) && link.facts.may_exist)
     }
 
+    /// Whether the thing certainly has this tag, or has it not; none: both may be, or an operation is still to write it.
+    pub(crate) fn has_tag(&self, thing: Ref, tag: &str) -> Option<bool> {
+        let is_it =
+            |(at, effect): &(Ref, Effect)| *at == thing && matches!(effect, Effect::Tag(name, _) if name == tag);
+        if self.promises.iter().any(|promise| promise.effects.iter().any(is_it)) {
+            return None;
+        }
+        let may_be = self.things[thing].facts.tag(tag);
+        may_be.first().copied().filter(|_| may_be.len() == 1)
+    }
+
     /// A request is about to be sent: its effects are possible from now on.
     pub(crate) fn begin(&mut self, deed: &Deed) -> Begun {
+        if let Some((thing, _)) = deed.effects.first() {
+            self.recent.push_front(*thing);
+            self.recent.truncate(RECENT);
+        }
         let mut before = Vec::new();
         for (thing, effect) in &deed.effects {
             let facts = &mut self.things[*thing].facts;
             before.push((*thing, facts.clone()));
             let after = facts.after(effect);
-            facts.or(&after);
+            facts.or(effect, &after);
         }
         Begun { before }
     }
@@ -199,11 +254,12 @@ impl Journal {
                     self.things[*thing].path.get_or_insert_with(|| path.clone());
                 }
                 for ((thing, effect), (_, before)) in deed.effects.iter().zip(&begun.before) {
-                    self.things[*thing].facts = before.after(effect);
+                    self.things[*thing].facts.become_as(effect, &before.after(effect));
                 }
                 if let Some(operation) = operation {
                     self.promises.push(Promise {
                         operation: operation.clone(),
+                        effects: deed.effects.clone(),
                         before: begun.before,
                     });
                 }
@@ -219,8 +275,8 @@ impl Journal {
                 let is_create = deed.effects.iter().any(|(_, effect)| matches!(effect, Effect::Made));
                 // A failure of the engine may leave something behind only where nothing new was asked for.
                 if *status < 500 || *status == 501 || *status == 503 || is_create {
-                    for (thing, before) in begun.before {
-                        self.things[thing].facts = before;
+                    for ((thing, effect), (_, before)) in deed.effects.iter().zip(&begun.before) {
+                        self.things[*thing].facts.become_as(effect, before);
                     }
                 }
             }
@@ -242,8 +298,8 @@ impl Journal {
 
     /// A promise was not kept, and its operation says why: what was before may be true.
     pub(crate) fn excuse(&mut self, promise: &Promise) {
-        for (thing, before) in &promise.before {
-            self.things[*thing].facts.or(before);
+        for ((thing, effect), (_, before)) in promise.effects.iter().zip(&promise.before) {
+            self.things[*thing].facts.or(effect, before);
         }
     }
 
@@ -256,8 +312,8 @@ impl Journal {
         self.conclude(deed, begun, answer);
         match answer {
             Answer::Done { .. } | Answer::Refused(..) if has_gone => {
-                for (thing, facts) in before {
-                    self.things[thing].facts = facts;
+                for ((thing, effect), (_, facts)) in deed.effects.iter().zip(&before) {
+                    self.things[*thing].facts.become_as(effect, facts);
                 }
                 Ok(())
             }
@@ -273,6 +329,9 @@ impl Journal {
         source.iter().chain(target).any(is_gone)
     }
 }
+
+/// So much of what was written is remembered as recent.
+const RECENT: usize = 4;
 
 /// The header field of an idempotency key.
 pub(crate) const KEY: &str = "idempotency-key";

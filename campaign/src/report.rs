@@ -66,6 +66,7 @@ pub struct Report {
     pub(crate) refused_in_table: Vec<String>,
     pub(crate) requests: BTreeMap<&'static str, Tally>,
     pub(crate) refusals: BTreeMap<(&'static str, u16), String>,
+    pub(crate) looks: u64,
     /// Operations that failed, by verb, with their reasons.
     pub(crate) failures: BTreeMap<String, Vec<String>>,
     /// Operations that have been looked at.
@@ -95,6 +96,7 @@ impl Report {
             refused_in_table: Vec::new(),
             requests: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            looks: 0,
             failures: BTreeMap::new(),
             ended: BTreeSet::new(),
             skipped: BTreeSet::new(),
@@ -134,6 +136,10 @@ impl Report {
             (
                 "creates sent again with their Idempotency-Key",
                 self.repeated.to_string(),
+            ),
+            (
+                "looks of a client at what it was promised, while others write",
+                self.looks.to_string(),
             ),
             (
                 "comparisons of answers with what occid shows",

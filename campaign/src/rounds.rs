@@ -1,8 +1,9 @@
 //! Random kills: several clients write whatever comes to their minds, and `occid` is killed in the middle of it.
 
 use crate::campaign::Campaign;
+use crate::check::tags_of;
 use crate::client::{Answer, Client};
-use crate::deed::{ACTIONS, CORES, Deed, Kind, SUMMARY, action_named};
+use crate::deed::{ACTIONS, CORES, Deed, Kind, SUMMARY, action_named, make_tag};
 use crate::dice::Dice;
 use crate::journal::{Journal, Ref, with_key};
 use anyhow::Result;
@@ -14,6 +15,8 @@ use std::time::Duration;
 const LOOK: u32 = 10;
 /// The latest moment of a kill after the first requests.
 const LATEST_MS: u64 = 300;
+/// The same in the last round before a look: clients get into each other's way while nothing else disturbs them.
+const LATEST_OF_LAST_MS: u64 = 4000;
 
 impl Campaign {
     /// Kills at random.
@@ -21,11 +24,17 @@ impl Campaign {
         let occid = self.start(None).await?;
         let client = self.client(&occid);
         self.delete_everything("before the rounds", &client).await?;
-        occid.terminate().await?;
         let plugs = self.plan.engine.plugs_by_itself();
-        let mut clients: Vec<_> = (0..self.plan.clients)
-            .map(|_| Hands::new(self.dice.fork(), plugs))
-            .collect();
+        let mut clients = Vec::new();
+        for number in 0..self.plan.clients {
+            let tag = format!("client-{number}");
+            if let Answer::Done { .. } = client.send(&make_tag(&tag)).await {
+                clients.push(Hands::new(self.dice.fork(), plugs, tag));
+            } else {
+                self.finding("before the rounds", format!("the tag {tag} cannot be made"));
+            }
+        }
+        occid.terminate().await?;
         for round in 1..=self.plan.kills {
             if !self.has_time() {
                 let left = self.plan.kills - round + 1;
@@ -34,9 +43,11 @@ impl Campaign {
                     .insert(format!("{left} of {} random kills: no time", self.plan.kills));
                 break;
             }
-            self.run_round(&mut clients).await?;
+            let is_last = round % LOOK == 0 || round == self.plan.kills;
+            let latest_ms = if is_last { LATEST_OF_LAST_MS } else { LATEST_MS };
+            self.run_round(&mut clients, latest_ms).await?;
             self.report.kills += 1;
-            if round % LOOK == 0 || round == self.plan.kills {
+            if is_last {
                 let at = format!("kill {round}");
                 let occid = self.start(None).await?;
                 let seen = self.check(&at, &occid).await?;
@@ -47,7 +58,7 @@ impl Campaign {
         Ok(())
     }
 
-    async fn run_round(&mut self, clients: &mut Vec<Hands>) -> Result<()> {
+    async fn run_round(&mut self, clients: &mut Vec<Hands>, latest_ms: u64) -> Result<()> {
         let starting = self.spawn(None)?;
         if self.dice.chance(10) {
             // What resumes is interrupted too.
@@ -61,7 +72,7 @@ impl Campaign {
             .into_iter()
             .map(|hands| tokio::spawn(hands.work(client.clone(), self.journal.clone())))
             .collect();
-        tokio::time::sleep(Duration::from_millis(self.dice.below(LATEST_MS))).await;
+        tokio::time::sleep(Duration::from_millis(self.dice.below(latest_ms))).await;
         occid.kill().await?;
         for worker in workers {
             clients.push(worker.await?);
@@ -70,10 +81,12 @@ impl Campaign {
     }
 }
 
-/// A client: its dice, and what it works on. Nobody else touches its things.
+/// A client: its dice, and what it works on. Nobody else touches its things, but all of them are tagged by everybody,
+/// each client with its own tag.
 struct Hands {
     dice: Dice,
     mine: Vec<Ref>,
+    tag: String,
     /// See [`crate::Engine::plugs_by_itself`].
     plugs: bool,
 }
@@ -83,10 +96,11 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 }
 
 impl Hands {
-    fn new(dice: Dice, plugs: bool) -> Self {
+    fn new(dice: Dice, plugs: bool, tag: String) -> Self {
         Self {
             dice,
             mine: Vec::new(),
+            tag,
             plugs,
         }
     }
@@ -98,12 +112,40 @@ impl Hands {
             let begun = lock(&journal).begin(&deed);
             let answer = client.send(&deed.request).await;
             lock(&journal).conclude(&deed, begun, &answer);
-            if matches!(answer, Answer::Lost) {
+            if matches!(answer, Answer::Lost) || self.look(&client, &journal).await.is_err() {
                 return self;
             }
             // Also a client that only gets refusals leaves the others some room.
             tokio::time::sleep(Duration::from_millis(self.dice.below(5))).await;
         }
+    }
+
+    /// Looks whether something that is there is tagged as this client was promised: nobody else has a hand in that.
+    async fn look(&mut self, client: &Client, journal: &Mutex<Journal>) -> Result<()> {
+        let (path, title, promised) = {
+            let journal = lock(journal);
+            let tagged: Vec<_> = everything(&journal)
+                .filter(|thing| journal.things[*thing].facts.tags.contains_key(&self.tag))
+                .collect();
+            let picked = self.dice.pick(&tagged);
+            let Some((thing, promised)) = picked.and_then(|thing| Some((thing, journal.has_tag(thing, &self.tag)?)))
+            else {
+                return Ok(());
+            };
+            (journal.path(thing), journal.things[thing].title.clone(), promised)
+        };
+        let Some(found) = client.read(&path).await? else {
+            return Ok(());
+        };
+        let mut journal = lock(journal);
+        journal.looks += 1;
+        if tags_of(&found).contains(&self.tag) != promised {
+            let (had, tag) = (if promised { "lost" } else { "got back" }, &self.tag);
+            journal
+                .broken
+                .push(format!("{title} ({path}) has {had} the tag {tag} between two writes"));
+        }
+        Ok(())
     }
 
     fn choose(&mut self, journal: &mut Journal) -> Deed {
@@ -140,7 +182,7 @@ impl Hands {
         let computes = self.there(journal, Kind::Compute);
         let networks = self.there(journal, Kind::Network);
         let storages = self.there(journal, Kind::Storage);
-        match self.dice.below(20) {
+        match self.dice.below(30) {
             0 | 1 if storages.len() < 3 => Some(journal.create_storage()),
             2 if networks.len() < 2 => Some(journal.create_network()),
             3..=5 if computes.len() < 3 => {
@@ -215,6 +257,27 @@ impl Hands {
             }
             18 => self.dice.pick(&computes).map(|compute| journal.delete(compute)),
             19 if computes.len() > 1 => Some(journal.delete_several(&computes[..2])),
+            20..=25 => {
+                let recent: Vec<_> = journal.recent.iter().copied().collect();
+                let all: Vec<_> = everything(journal)
+                    .filter(|thing| recent.contains(thing) || self.dice.chance(10))
+                    .collect();
+                let thing = self.dice.pick(&all)?;
+                let has = journal.has_tag(thing, &self.tag)?;
+                Some(journal.tag(thing, &self.tag, !has))
+            }
+            26..=29 => {
+                let stop = action_named(Kind::Compute, "stop")?;
+                let untagged = |compute: &Ref| journal.has_tag(*compute, &self.tag) == Some(false);
+                let fitting: Vec<_> = computes.iter().copied().filter(untagged).collect();
+                let compute = self.dice.pick(&fitting)?;
+                let value = json!(1 + self.dice.below(3));
+                match journal.things[compute].state()? {
+                    "inactive" => Some(journal.update_both(compute, value, &self.tag)),
+                    "active" => Some(journal.act(compute, stop)),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -227,6 +290,14 @@ impl Hands {
     fn group(&self, journal: &mut Journal) -> String {
         journal.new_title(Kind::Compute)
     }
+}
+
+/// What is certainly there, whoever made it.
+fn everything(journal: &Journal) -> impl Iterator<Item = Ref> {
+    let things = journal.things.iter().enumerate();
+    things
+        .filter(|(_, thing)| thing.is_there() && !thing.kind.is_link())
+        .map(|(at, _)| at)
 }
 
 /// A volume can be attached once.
