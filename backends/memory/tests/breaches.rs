@@ -7,13 +7,15 @@ use futures::stream::{self, BoxStream, StreamExt};
 use occi_backend::names::{NETWORKINTERFACE, STORAGE};
 use occi_backend::suite::{Silent, Subject, SuiteConfig, failures};
 use occi_backend::{
-    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, Deadline, ErrorKind, Event, Invocation, Listing,
-    Picture, Result, Scope, Target,
+    Acted, Backend, BackendError, Capabilities, Catalogue, Change, Context, Create, Deadline, ErrorKind, Event,
+    Invocation, Listing, Picture, Result, Scope, Target,
 };
 use occi_backend_memory::{Config, Memory, Personality};
 use occi_model::TypeId;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// One sentence of the contract, broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,16 +33,31 @@ enum Breach {
     IgnoresChanges,
     DeletesWhatIsInUse,
     TellsNothing,
+    GivesUpWhatWasStopped,
 }
 
 struct Broken {
     inner: Memory,
     breach: Breach,
+    /// Operations that have begun and not ended.
+    begun: Mutex<HashSet<Uuid>>,
 }
 
 impl Broken {
     fn has(&self, breach: Breach) -> bool {
         self.breach == breach
+    }
+
+    /// What a call of an operation does, unless one before it was stopped.
+    async fn once<T>(&self, context: &Context, verb: impl Future<Output = Result<T>>) -> Result<T> {
+        if !self.begun.lock().unwrap().insert(context.operation) && self.has(Breach::GivesUpWhatWasStopped) {
+            return Err(BackendError::new(ErrorKind::Conflict, "it was stopped"));
+        }
+        let outcome = verb.await;
+        if outcome.is_ok() {
+            self.begun.lock().unwrap().remove(&context.operation);
+        }
+        outcome
     }
 }
 
@@ -60,7 +77,7 @@ impl Backend for Broken {
         if self.has(Breach::AdmissionMakesIt) {
             let context = Context {
                 scope: scope.clone(),
-                operation: uuid::Uuid::new_v4(),
+                operation: Uuid::new_v4(),
                 attempt: 1,
                 deadline: Deadline::new(Duration::ZERO),
                 journal: Arc::new(Silent),
@@ -99,13 +116,13 @@ impl Backend for Broken {
         if self.has(Breach::IgnoresChanges) {
             return Ok(Vec::new());
         }
-        self.inner.update(context, target, change).await
+        self.once(context, self.inner.update(context, target, change)).await
     }
     async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> Result<Acted> {
         if self.has(Breach::ActsLater) {
             return Ok(Acted::default());
         }
-        match self.inner.act(context, target, invocation).await {
+        match self.once(context, self.inner.act(context, target, invocation)).await {
             Err(error) if self.has(Breach::ActsInAnyState) && error.kind == ErrorKind::Conflict => Ok(Acted::default()),
             Err(error) if self.has(Breach::SaysThatAnIgnoredStopWorked) && error.kind == ErrorKind::Timeout => {
                 Ok(Acted::default())
@@ -116,7 +133,7 @@ impl Backend for Broken {
     async fn delete(&self, context: &Context, target: &Target) -> Result<()> {
         let found = self.inner.find(&context.scope, target).await?;
         if self.has(Breach::FailsToDeleteWhatIsMissing) && found.is_none() {
-            return Err(occi_backend::BackendError::new(ErrorKind::NotFound, "it is not there"));
+            return Err(BackendError::new(ErrorKind::NotFound, "it is not there"));
         }
         let up = |picture: Picture| {
             let state = picture.attributes.get("occi.compute.state")?.as_str()?.to_owned();
@@ -165,7 +182,11 @@ fn failing(breach: Breach) -> Vec<String> {
         })),
         ..SuiteConfig::default()
     };
-    let broken: Arc<dyn Backend> = Arc::new(Broken { inner, breach });
+    let broken: Arc<dyn Backend> = Arc::new(Broken {
+        inner,
+        breach,
+        begun: Mutex::default(),
+    });
     let failures = failures(Subject::new("broken", suite, async || Ok(broken))).unwrap();
     failures
         .into_iter()
@@ -220,6 +241,14 @@ fn every_breach_fails_the_case_about_it() {
         (
             Breach::TellsNothing,
             "a_guest_that_powers_itself_off_is_told".to_owned(),
+        ),
+        (
+            Breach::GivesUpWhatWasStopped,
+            "compute::stopped_actions_continue".to_owned(),
+        ),
+        (
+            Breach::GivesUpWhatWasStopped,
+            "compute::stopped_changes_continue".to_owned(),
         ),
     ];
     for (breach, case) in expected {

@@ -4,7 +4,7 @@ use super::journal::Notes;
 use super::lab::{End, Lab, Verdict, ensure, invocation, name, refused, state, target};
 use super::samples;
 use crate::names::{COMPUTE, action, attribute};
-use crate::{ActionCapability, Context, Create, ErrorKind, Invocation, Target, TemplateKind};
+use crate::{Acted, ActionCapability, Context, Create, ErrorKind, Invocation, Target, TemplateKind};
 use occi_model::{Term, TypeId, Value};
 use uuid::Uuid;
 
@@ -40,10 +40,7 @@ pub(super) async fn walk(lab: &Lab, target: &Target) -> Verdict {
         }
     }
     for action in &capability.actions {
-        let mut methods: Vec<Option<&str>> = action.methods.iter().map(|method| Some(method.method)).collect();
-        if methods.is_empty() {
-            methods.push(None);
-        }
+        let methods = methods(action);
         for state in states.iter().filter(|state| action.states.contains(&state.as_str())) {
             for method in &methods {
                 lab.go(target, state).await?;
@@ -56,9 +53,16 @@ pub(super) async fn walk(lab: &Lab, target: &Target) -> Verdict {
     Ok(())
 }
 
+/// Every declared method of an action; none, once, of one that has no methods.
+pub(super) fn methods(action: &ActionCapability) -> Vec<Option<&'static str>> {
+    match action.methods.as_slice() {
+        [] => vec![None],
+        methods => methods.iter().map(|method| Some(method.method)).collect(),
+    }
+}
+
 /// Acts, and acts again as after a crash: both times it is where the action leads.
 async fn once_and_again(lab: &Lab, target: &Target, invocation: &Invocation, reached: &str) -> Verdict {
-    let lifecycle = lab.lifecycle(&target.kind)?;
     let what = format!(
         "{} {}",
         invocation.action.term(),
@@ -69,29 +73,34 @@ async fn once_and_again(lab: &Lab, target: &Target, invocation: &Invocation, rea
     for first in [1, 2] {
         let act = async |context: &_| lab.backend.act(context, target, invocation).await;
         let acted = lab.send_with(&notes, operation, first, act).await?;
-        let Some(picture) = acted.pictures.first() else {
-            ensure!(false, "{what} returns no picture");
-            return Ok(());
-        };
-        ensure!(
-            picture.mark.as_ref() == Some(&target.mark),
-            "the first picture of {what} is not the entity's"
-        );
-        let told = state(&lifecycle, picture)?;
-        ensure!(told == reached, "{what} returns when it is {told} and not {reached}");
-        let found = lab.state(target).await?;
-        ensure!(
-            found == reached,
-            "after {what} the {} is {found} and not {reached}",
-            name(target)
-        );
+        arrived(lab, target, &what, reached, &acted).await?;
     }
     ensure!(!notes.lacks_steps(), "{what} records no step");
     Ok(())
 }
 
+/// Both the answer of an action and the engine say that it is where the action leads.
+pub(super) async fn arrived(lab: &Lab, target: &Target, what: &str, reached: &str, acted: &Acted) -> Verdict {
+    let Some(picture) = acted.pictures.first() else {
+        return Err(End::Fail(format!("{what} returns no picture")));
+    };
+    ensure!(
+        picture.mark.as_ref() == Some(&target.mark),
+        "the first picture of {what} is not the entity's"
+    );
+    let told = state(&*lab.lifecycle(&target.kind)?, picture)?;
+    ensure!(told == reached, "{what} returns when it is {told} and not {reached}");
+    let found = lab.state(target).await?;
+    ensure!(
+        found == reached,
+        "after {what} the {} is {found} and not {reached}",
+        name(target)
+    );
+    Ok(())
+}
+
 /// The parameters that actions need besides the method.
-async fn with_parameters(
+pub(super) async fn with_parameters(
     lab: &Lab,
     target: &Target,
     action: &ActionCapability,

@@ -44,6 +44,8 @@ const OF_RESOURCES: &[(&str, OfKind)] = cases!(kind:
     creation::what_is_missing_is_not_found,
     interruption::stopped_verbs_continue,
     interruption::stopped_creates_are_removed_whole,
+    interruption::stopped_actions_continue,
+    interruption::stopped_changes_continue,
     actions::actions_lead_where_the_model_says,
     updates::changes_happen_in_declared_states_only,
 );

@@ -2,7 +2,9 @@
 
 use super::journal::{How, Notes, Stop};
 use super::lab::{End, Lab, Ran, Verdict, ensure, link_targets, target};
-use crate::{Context, Create, Result};
+use super::{actions, updates};
+use crate::names::attribute;
+use crate::{Context, Create, Result, Target};
 use occi_model::TypeId;
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -20,25 +22,26 @@ fn how(number: u32) -> How {
     }
 }
 
-/// Stops a verb at each new point and calls it again, until it ends; `after` looks at what each stop left.
+/// Stops a verb at each new point and calls it again, until it ends; `after` looks at what each stop left. Returns what
+/// the last call did.
 async fn with_stops<T>(
     lab: &Lab,
     verb: impl AsyncFn(&Context) -> Result<T>,
     after: impl AsyncFn() -> Verdict,
-) -> Verdict {
+) -> Verdict<T> {
     let operation = Uuid::new_v4();
     let mut seen = HashSet::new();
     let mut failed = false;
     for attempt in 1..=POINTS_MAX {
         let notes = Arc::new(Notes::new(Stop::AtNew(seen.clone()), how(attempt)));
         match lab.run(&notes, operation, attempt, &verb).await {
-            Ok(Ran::Done(_)) => {
+            Ok(Ran::Done(done)) => {
                 // A call that finds done what a failed one did records nothing.
                 ensure!(
                     failed || !seen.is_empty(),
                     "there is no point at which it can be stopped"
                 );
-                return Ok(());
+                return Ok(done);
             }
             Ok(Ran::Stopped) => after().await?,
             Err(error) => {
@@ -85,6 +88,84 @@ pub(super) async fn stopped_verbs_continue(lab: &Lab, kind: &TypeId) -> Verdict 
         with_stops(lab, remove, async || Ok(())).await?;
         lab.gone(&create).await?;
     }
+    Ok(())
+}
+
+/// An action that is stopped at each of its points and called again leads where the model says, by every declared method;
+/// a save makes one template.
+pub(super) async fn stopped_actions_continue(lab: &Lab, kind: &TypeId) -> Verdict {
+    let capability = lab.capability(kind)?;
+    if capability.actions.is_empty() {
+        return Err(End::Skip(format!("a {} has no actions", kind.term())));
+    }
+    let create = lab.resource(kind).await?;
+    lab.create(&create).await?;
+    let target = target(&create);
+    let first = lab.picture(&target).await?.native_id;
+    for action in &capability.actions {
+        for method in actions::methods(action) {
+            let state = lab.go_to_one(&target, &action.states).await?;
+            let mut invocation = actions::with_parameters(lab, &target, action, method).await?;
+            // Other cases save at the same time.
+            let name = format!("suite-{}", &Uuid::new_v4().simple().to_string()[..8]);
+            if invocation.parameters.get("name").is_some() {
+                invocation.parameters.set(attribute("name"), name.as_str());
+            }
+            let act = async |context: &_| lab.backend.act(context, &target, &invocation).await;
+            let acted = with_stops(lab, act, async || stays(lab, &target, &first).await).await?;
+            let what = format!("after a stop at each point, {}", action.action.term());
+            let reached = lab.lifecycle(kind)?.target(&action.action).unwrap_or(state);
+            actions::arrived(lab, &target, &what, reached, &acted).await?;
+            stays(lab, &target, &first).await?;
+            let templates = lab.backend.catalogue(&lab.scope()).await?.templates;
+            let made = templates
+                .iter()
+                .filter(|template| template.title.contains(&name))
+                .count();
+            let wanted = usize::from(acted.template.is_some());
+            ensure!(made == wanted, "{what} makes {made} templates and not {wanted}");
+        }
+    }
+    Ok(())
+}
+
+/// A change that is stopped at each of its points and called again is there whole, and nothing else has changed.
+pub(super) async fn stopped_changes_continue(lab: &Lab, kind: &TypeId) -> Verdict {
+    let capability = lab.capability(kind)?;
+    if capability.update.is_empty() {
+        return Err(End::Skip(format!("nothing of a {} can be changed", kind.term())));
+    }
+    let mut create = lab.resource(kind).await?;
+    create.bring_up = false;
+    lab.create(&create).await?;
+    let target = target(&create);
+    for update in &capability.update {
+        let state = lab.go_to_one(&target, &update.states).await?;
+        let before = lab.picture(&target).await?;
+        let Some(change) = updates::sample(lab, update, &before).await? else {
+            continue;
+        };
+        let alter = async |context: &_| lab.backend.update(context, &target, &change).await;
+        with_stops(lab, alter, async || stays(lab, &target, &before.native_id).await).await?;
+        let after = lab.picture(&target).await?;
+        updates::shows(&change, &after)?;
+        let now = lab.state(&target).await?;
+        ensure!(
+            now == state && after.native_id == before.native_id,
+            "after a stop at each point a change of {} made it {now}, or another",
+            update.what
+        );
+    }
+    Ok(())
+}
+
+/// It is there, and the same.
+async fn stays(lab: &Lab, target: &Target, native_id: &str) -> Verdict {
+    let found = lab.picture(target).await?.native_id;
+    ensure!(
+        found == native_id,
+        "a stop makes another: {found} instead of {native_id}"
+    );
     Ok(())
 }
 

@@ -319,6 +319,20 @@ impl Lab {
         Ok(())
     }
 
+    /// Brings an entity to one of these states: that in which it is, if it is among them.
+    pub(super) async fn go_to_one(&self, target: &Target, wanted: &[&'static str]) -> Verdict<&'static str> {
+        let now = self.state(target).await?;
+        let ways = self.ways(&target.kind, &now)?;
+        let near = wanted.iter().filter(|state| ways.contains_key(**state));
+        let Some(nearest) = near.min_by_key(|state| ways[**state].len()) else {
+            return Err(End::Fail(format!(
+                "no declared action leads from {now} to any of {wanted:?}"
+            )));
+        };
+        self.go(target, nearest).await?;
+        Ok(nearest)
+    }
+
     /// The declared actions that lead from one state to another, and the state after each.
     fn way(&self, kind: &TypeId, from: &str, to: &str) -> Verdict<Vec<(Invocation, &'static str)>> {
         let found = self.ways(kind, from)?.remove(to);

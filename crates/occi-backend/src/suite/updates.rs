@@ -73,7 +73,7 @@ pub(super) async fn change_everywhere(lab: &Lab, target: &Target) -> Verdict {
     Ok(())
 }
 
-async fn sample(lab: &Lab, update: &UpdateCapability, now: &Picture) -> Verdict<Option<Change>> {
+pub(super) async fn sample(lab: &Lab, update: &UpdateCapability, now: &Picture) -> Verdict<Option<Change>> {
     let wanted = match update.what.as_str() {
         "resource_tpl" => TemplateKind::Resource,
         "os_tpl" => TemplateKind::Os,
@@ -107,7 +107,7 @@ async fn sample(lab: &Lab, update: &UpdateCapability, now: &Picture) -> Verdict<
     }))
 }
 
-fn shows(change: &Change, after: &Picture) -> Verdict {
+pub(super) fn shows(change: &Change, after: &Picture) -> Verdict {
     for (name, wanted) in change.set.iter() {
         let got = after.attributes.get(name.as_str());
         let enough = match (got.and_then(|got| got.as_f64()), wanted.as_f64()) {
