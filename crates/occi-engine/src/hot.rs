@@ -2,7 +2,8 @@
 //!
 //! Exact, because this process is the only writer: every write of the engine passes [`Hot::forget`] before its answer is
 //! given. An entry carries the count of its shard from *before* the row was read; a write raises that count, so an entry
-//! made from an older reading is never believed, however late it comes.
+//! made from an older reading is never believed, however late it comes. What is asked for once is not remembered: of a walk
+//! over everything nothing is looked for again.
 
 use crate::{Principal, Stamp, policy};
 use occi_model::EntityId;
@@ -10,9 +11,11 @@ use occi_store::{EntityRow, Visibility};
 use quick_cache::sync::Cache;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 const SHARDS: usize = 4096;
+/// So many entities are known to have been asked for.
+const ASKED: usize = 1 << 16;
 /// What an entry costs, with its keys; measured roughly.
 const ENTRY_BYTES: usize = 512;
 
@@ -20,6 +23,8 @@ const ENTRY_BYTES: usize = 512;
 pub(crate) struct Hot {
     entries: Cache<EntityId, Arc<Entry>>,
     counts: Box<[AtomicU64]>,
+    /// Which were asked for lately: 16 bits of the hash of the last one in each place.
+    asked: Box<[AtomicU16]>,
 }
 
 struct Entry {
@@ -31,9 +36,13 @@ struct Entry {
     count: u64,
 }
 
-/// The count of a shard before a reading.
+/// What there is to know before a reading.
 #[derive(Clone, Copy)]
-pub(crate) struct Before(u64);
+pub(crate) struct Before {
+    /// The count of the shard.
+    count: u64,
+    was_asked: bool,
+}
 
 impl Hot {
     /// A memory of about this many bytes.
@@ -41,22 +50,31 @@ impl Hot {
         Self {
             entries: Cache::new((bytes / ENTRY_BYTES).max(16)),
             counts: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
+            asked: (0..ASKED).map(|_| AtomicU16::new(0)).collect(),
         }
     }
 
     fn count(&self, id: &str) -> &AtomicU64 {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
-        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        &self.counts[shard]
+        &self.counts[place(hash(id), SHARDS)]
     }
 
-    /// To be taken before a row is read that will be remembered.
+    /// To be taken before a row is read that may be remembered.
     pub(crate) fn before(&self, id: &str) -> Before {
-        Before(self.count(id).load(Ordering::Acquire))
+        let hash = hash(id);
+        // These bits choose no place.
+        let [high, low, ..] = hash.to_be_bytes();
+        let bits = u16::from_be_bytes([high, low]);
+        Before {
+            count: self.counts[place(hash, SHARDS)].load(Ordering::Acquire),
+            was_asked: self.asked[place(hash, ASKED)].swap(bits, Ordering::Relaxed) == bits,
+        }
     }
 
-    /// Remembers what a reading found.
+    /// Remembers what a reading found, if it was asked for before.
     pub(crate) fn remember(&self, before: Before, row: &EntityRow, backend: Option<usize>) {
+        if !before.was_asked {
+            return;
+        }
         let entry = Entry {
             path: row.path.clone(),
             project: row.project.clone(),
@@ -66,7 +84,7 @@ impl Hot {
                 seq: row.seq,
                 generation: row.generation,
             },
-            count: before.0,
+            count: before.count,
         };
         self.entries.insert(row.id.clone(), Arc::new(entry));
     }
@@ -95,6 +113,15 @@ impl Hot {
     }
 }
 
+fn hash(id: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
+}
+
+/// One of so many places.
+fn place(hash: u64, places: usize) -> usize {
+    usize::try_from(hash % places as u64).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,9 +148,10 @@ mod tests {
     fn an_old_reading_is_never_believed_after_a_write() {
         let hot = Hot::new(1 << 20);
         let mut row = row("a");
-        let before = hot.before("a");
-        hot.remember(before, &row, None);
         let look = |who: &str| hot.look(&principal(who), "/compute/a", |_| true);
+        hot.remember(hot.before("a"), &row, None);
+        assert_eq!(look("p"), None, "once is not often");
+        hot.remember(hot.before("a"), &row, None);
         assert_eq!(look("p").map(|stamp| stamp.generation), Some(1));
         assert_eq!(look("q"), None, "another project");
         let late = hot.before("a");

@@ -50,8 +50,8 @@ impl Inner {
                 owned.entry(source.clone()).or_default().push(link);
             }
         }
-        let mut ends: HashMap<EntityId, LinkEnd> =
-            resources.iter().map(|row| (row.id.clone(), link_end(row))).collect();
+        let with_links = resources.iter().filter(|row| owned.contains_key(&row.id));
+        let mut ends: HashMap<EntityId, LinkEnd> = with_links.map(|row| (row.id.clone(), link_end(row))).collect();
         let missing: Vec<_> = links
             .iter()
             .filter_map(|link| link.source.clone())
