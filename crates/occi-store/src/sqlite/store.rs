@@ -2,7 +2,7 @@
 
 use super::copy;
 use super::engine::{SqliteTx, clock_ms, failure, now, open_reader, open_writer};
-use super::writer::Writer;
+use super::writer::{Writer, statement};
 use crate::command::{Claim, Commit, Committed, Refresh, Refreshed};
 use crate::query::{AuditQuery, EntityQuery, EventPage, EventQuery, OperationQuery};
 use crate::row::{Audit, EntityRow, IdempotencyRow, Listed, OperationRow, Project, Usage, User, UserMixinRow};
@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use occi_model::{EntityId, TypeId};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -33,24 +34,102 @@ pub struct SqliteStore {
 }
 
 /// Idle connections that read, the one used last on top. There are as many as were ever needed at once.
-struct Readers {
+///
+/// To begin and to end a reading costs as much as finding a row. So while nothing is written the transaction of a point
+/// reading stays open for those that follow. While something is written none does: it would keep the log from beginning anew.
+pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Reader>>,
+    /// How often a group of writes has begun or ended: odd while one is under way.
+    turns: AtomicU64,
+}
+
+struct Reader {
+    connection: Connection,
+    /// The turn in which its open transaction began, if one is open.
+    open_since: Option<u64>,
+}
+
+impl Reader {
+    /// Sees what is committed in this turn, and goes on seeing that.
+    fn stay(&mut self, turn: u64) -> Result<()> {
+        if self.open_since != Some(turn) {
+            self.leave()?;
+            statement(&self.connection, "BEGIN")?;
+            self.open_since = Some(turn);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        match self.open_since.take() {
+            Some(_) => statement(&self.connection, "COMMIT"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Readers {
-    fn with<R>(&self, read: impl FnOnce(&mut SqliteTx<'_>) -> Result<R>) -> Result<R> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            idle: Mutex::default(),
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<R>(&self, read: impl FnOnce(&mut Reader) -> Result<R>) -> Result<R> {
+        let idle = self.idle().pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader {
+                connection: open_reader(&self.path)?,
+                open_since: None,
+            },
         };
-        let result = read(&mut SqliteTx(&mut connection));
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
-        result
+        // One that failed is not used again.
+        let found = read(&mut reader)?;
+        let mut idle = self.idle();
+        let is_late = |turn| turn != self.turns.load(Ordering::Acquire);
+        if !reader.open_since.is_some_and(is_late) || reader.leave().is_ok() {
+            idle.push(reader);
+        }
+        Ok(found)
+    }
+
+    /// A reading that is done at once.
+    fn peek<R>(&self, read: impl FnOnce(&mut SqliteTx<'_>) -> Result<R>) -> Result<R> {
+        let turn = self.turns.load(Ordering::Acquire);
+        self.with(|reader| {
+            match turn % 2 {
+                0 => reader.stay(turn)?,
+                _ => reader.leave()?,
+            }
+            read(&mut SqliteTx(&mut reader.connection))
+        })
+    }
+
+    /// A reading that may last.
+    fn read<R>(&self, read: impl FnOnce(&mut SqliteTx<'_>) -> Result<R>) -> Result<R> {
+        self.with(|reader| {
+            reader.leave()?;
+            read(&mut SqliteTx(&mut reader.connection))
+        })
+    }
+
+    /// A group of writes begins: no idle connection sees what was before it.
+    pub(super) fn write_begins(&self) {
+        self.turns.fetch_add(1, Ordering::AcqRel);
+        self.idle().retain_mut(|reader| reader.leave().is_ok());
+    }
+
+    /// It is committed, or nothing of it is left.
+    pub(super) fn write_ended(&self) {
+        self.turns.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -62,21 +141,17 @@ impl SqliteStore {
     /// [`StoreError::Full`] if there is no space for it, [`StoreError::Corrupt`] if it is no store.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let writer = Writer::start(open_writer(path)?)?;
-        let readers = Readers {
-            path: path.to_owned(),
-            idle: Mutex::default(),
-        };
+        let readers = Arc::new(Readers::new(path));
         Ok(Self {
-            writer,
-            readers: Arc::new(readers),
+            writer: Writer::start(open_writer(path)?, Arc::clone(&readers))?,
+            readers,
             long_readings: Arc::new(Semaphore::new(LONG_READINGS)),
         })
     }
 
     /// A reading that is done at once.
     fn peek<R>(&self, read: impl FnOnce(&mut SqliteTx<'_>) -> Result<R>) -> Result<R> {
-        self.readers.with(read)
+        self.readers.peek(read)
     }
 
     /// A reading that may last.
@@ -90,7 +165,7 @@ impl SqliteStore {
             .await
             .map_err(|e| StoreError::Failed(e.into()))?;
         tokio::task::spawn_blocking(move || {
-            let result = readers.with(read);
+            let result = readers.read(read);
             drop(turn);
             result
         })

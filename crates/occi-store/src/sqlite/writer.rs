@@ -7,11 +7,13 @@
 //! begin with savepoints.
 
 use super::engine::{SqliteTx, failure, now};
+use super::store::Readers;
 use crate::codec::insert_audit;
 use crate::tx::Command;
 use crate::{Result, StoreError};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,11 +33,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self> {
+    pub(super) fn start(connection: Connection, readers: Arc<Readers>) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("occi-store-write".to_owned())
-            .spawn(move || work(connection, jobs))
+            .spawn(move || work(connection, jobs, &readers))
             .map_err(|error| StoreError::Failed(error.into()))?;
         Ok(Self {
             queue: Some(queue),
@@ -153,7 +155,8 @@ fn in_savepoint<R>(connection: &mut Connection, run: impl FnOnce(&mut Connection
     result
 }
 
-fn statement(connection: &Connection, sql: &str) -> Result<()> {
+/// Carries out a statement that gives nothing back.
+pub(super) fn statement(connection: &Connection, sql: &str) -> Result<()> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(()))
@@ -161,15 +164,17 @@ fn statement(connection: &Connection, sql: &str) -> Result<()> {
         .map_err(failure)
 }
 
-fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, readers: &Readers) {
     let mut careful = 0;
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
+        readers.write_begins();
         let committed = transaction(&mut connection, &mut group, &mut jobs, careful > 0);
         careful = match group.iter().any(|job| job.error().is_some()) {
             true => CAREFUL,
             false => careful.saturating_sub(1),
         };
+        readers.write_ended();
         for job in &mut group {
             job.finish(committed.as_ref().copied());
         }
@@ -243,7 +248,6 @@ mod tests {
     use crate::sqlite::engine::open_writer;
     use crate::tx::{Tx, params};
     use crate::{Audit, Refused};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use uuid::Uuid;
 
@@ -307,9 +311,11 @@ mod tests {
     #[tokio::test]
     async fn who_is_refused_again_soon_is_carried_out_once() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = open_writer(&folder.path().join("store.db")).unwrap();
+        let file = folder.path().join("store.db");
+        let connection = open_writer(&file).unwrap();
         connection.execute_batch("CREATE TABLE numbers (n INTEGER)").unwrap();
-        let writer = Writer::start(connection).unwrap();
+        let readers = Arc::new(Readers::new(&file));
+        let writer = Writer::start(connection, readers).unwrap();
         let refuse = async || {
             let runs = Arc::new(AtomicU32::new(0));
             writer.carry_out(Refusal(runs.clone())).await.unwrap_err();
