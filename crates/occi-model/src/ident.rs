@@ -267,7 +267,8 @@ impl FromStr for TypeId {
 
 impl PartialEq for TypeId {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        // Equal ones mostly are copies of one.
+        Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
     }
 }
 impl Eq for TypeId {}
@@ -283,7 +284,10 @@ impl PartialOrd for TypeId {
 }
 impl Ord for TypeId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.text.cmp(&other.text)
+        match Arc::ptr_eq(&self.text, &other.text) {
+            true => std::cmp::Ordering::Equal,
+            false => self.text.cmp(&other.text),
+        }
     }
 }
 impl std::borrow::Borrow<str> for TypeId {
