@@ -196,7 +196,7 @@ pub(crate) fn changed(
     }
     let memory_gib = |object: &Object| object.number("occi.compute.memory");
     if let Some(now) = engine.get(key).filter(|now| memory_gib(now) < memory_gib(&object)) {
-        engine.check_memory(memory_gib(&object) - memory_gib(now))?;
+        engine.check_memory(memory_gib(&object), memory_gib(now))?;
     }
     Ok(object)
 }

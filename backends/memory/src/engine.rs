@@ -509,11 +509,16 @@ impl Engine {
         offset(Ipv4Addr::new(198, 18, 0, 0).into(), u128::from(self.next % (1 << 17)))
     }
 
-    /// Refuses a compute for which there is no memory.
-    pub(crate) fn check_memory(&self, more_gib: f64) -> Result<()> {
+    /// Refuses a compute of `wanted_gib`, of which it has some, for which there is no memory.
+    pub(crate) fn check_memory(&self, wanted_gib: f64, has_gib: f64) -> Result<()> {
         let Some(limit) = self.memory_gib else {
             return Ok(());
         };
+        if wanted_gib > limit {
+            let message = format!("a compute can have at most {limit} GiB of memory here");
+            return Err(BackendError::new(ErrorKind::TooLarge, message));
+        }
+        let more_gib = wanted_gib - has_gib;
         let used: f64 = self
             .objects
             .iter()

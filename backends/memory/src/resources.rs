@@ -74,7 +74,7 @@ pub(crate) fn check_compute(engine: &Engine, personality: Personality, project: 
             ));
         }
     }
-    engine.check_memory(wanted_gib)
+    engine.check_memory(wanted_gib, 0.0)
 }
 
 /// What a size stands for; without one, a core and 1 GiB.

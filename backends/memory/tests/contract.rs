@@ -41,10 +41,14 @@ fn subject(
 }
 
 fn main() -> ExitCode {
+    let bounded = Config {
+        memory_gib: Some(64.0),
+        ..Config::local()
+    };
     let plain = |memory| Arc::new(memory) as Arc<dyn Backend>;
     let layered = |memory| standard("memory", Arc::new(memory), LayerConfig::default());
     run(vec![
-        subject("local", Config::local(), plain),
+        subject("local", bounded, plain),
         subject("remote", Config::remote(), plain),
         subject("layered", Config::remote(), layered),
     ])

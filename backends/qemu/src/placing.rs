@@ -21,6 +21,8 @@ const CODE_CACHE_MIB: u64 = 128;
 const HOST_MIB: u64 = 256;
 /// Free disk space below which nothing new is made, in bytes.
 const LEAST_FREE: u64 = 256 << 20;
+/// What QEMU gives a machine without more ado.
+const MOST_CORES: u32 = 255;
 
 impl Site {
     /// Gives something out and records who has it, while nobody else does so. Done in full, also if the caller goes away.
@@ -193,10 +195,52 @@ impl Site {
         }
     }
 
-    /// What a machine of this size costs, in MiB.
-    fn cost_mib(&self, memory_mib: u64) -> u64 {
-        let own = OVERHEAD_MIB + if self.has_kvm() { 0 } else { CODE_CACHE_MIB };
-        memory_mib.saturating_add(own)
+    /// What a machine costs besides the guest's memory, in MiB.
+    fn own_mib(&self) -> u64 {
+        OVERHEAD_MIB + if self.has_kvm() { 0 } else { CODE_CACHE_MIB }
+    }
+
+    /// The cores that all machines have together.
+    fn all_cores(&self) -> u32 {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+        processors.saturating_mul(self.config.cores_ratio)
+    }
+
+    /// Refuses a machine that this host never has room for, whatever else runs on it.
+    pub(crate) fn check_size(&self, cores: u32, memory_mib: u64) -> Result<(), BackendError> {
+        let most = self.all_cores().min(MOST_CORES);
+        if cores > most {
+            return refuse(
+                ErrorKind::TooLarge,
+                format!("a compute can have at most {most} cores here"),
+            );
+        }
+        let most = memory_of_host().map_or(u64::MAX, |(total, _)| total.saturating_sub(HOST_MIB + self.own_mib()));
+        if memory_mib > most {
+            return refuse(
+                ErrorKind::TooLarge,
+                format!("a compute can have at most {most} MiB of memory here"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses what the disk never has room for, however empty it is.
+    pub(crate) fn check_disk_size(&self, bytes: u64) -> Result<(), BackendError> {
+        let Ok(disk) = rustix::fs::statvfs(&self.config.directory) else {
+            return Ok(());
+        };
+        // Some of it may be kept for root.
+        let blocks = disk.f_blocks.saturating_sub(disk.f_bfree.saturating_sub(disk.f_bavail));
+        let most = blocks.saturating_mul(disk.f_frsize).saturating_sub(LEAST_FREE);
+        if bytes <= most {
+            return Ok(());
+        }
+        refuse(
+            ErrorKind::TooLarge,
+            format!("there can be at most {} MiB of disks here", most >> 20),
+        )
     }
 
     /// Keeps room for the machine `id`, which is to start, until it runs: whoever asks meanwhile finds it taken.
@@ -240,10 +284,7 @@ impl Site {
         let full = |message: String, left: String| {
             Err(BackendError::new(ErrorKind::CapacityExhausted, message).with_context(left))
         };
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let most_cores = u32::try_from(processors)
-            .unwrap_or(1)
-            .saturating_mul(self.config.cores_ratio);
+        let most_cores = self.all_cores();
         let (mut cores_in_use, mut memory_in_use) = (0_u32, 0_u64);
         let mut takers = reserved.clone();
         for machine in self.machines() {
@@ -255,7 +296,7 @@ impl Site {
         takers.remove(id);
         for (cores, memory_mib) in takers.into_values() {
             cores_in_use = cores_in_use.saturating_add(cores);
-            memory_in_use = memory_in_use.saturating_add(self.cost_mib(memory_mib));
+            memory_in_use = memory_in_use.saturating_add(memory_mib).saturating_add(self.own_mib());
         }
         if cores_in_use.saturating_add(cores) > most_cores {
             return full(
@@ -266,7 +307,7 @@ impl Site {
         let Some((total, available)) = memory_of_host() else {
             return Ok(());
         };
-        let cost = self.cost_mib(memory_mib);
+        let cost = memory_mib.saturating_add(self.own_mib());
         let most = total.saturating_sub(HOST_MIB);
         if memory_in_use.saturating_add(cost) > most || cost > available {
             return full(

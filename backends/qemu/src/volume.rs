@@ -199,7 +199,9 @@ fn size(value: Option<&Value>) -> Result<f64> {
 }
 
 pub(crate) fn admit(site: &Site, create: &Create) -> Result<()> {
-    site.check_disk(bytes(size(create.attributes.get("occi.storage.size"))?))
+    let size = bytes(size(create.attributes.get("occi.storage.size"))?);
+    site.check_disk_size(size)?;
+    site.check_disk(size)
 }
 
 pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create) -> Result<Vec<Picture>> {
@@ -289,6 +291,7 @@ async fn resize(site: &Site, volume: &Volume, gib: f64, asker: &Context) -> Resu
         );
     }
     let size = bytes(gib);
+    site.check_disk_size(size)?;
     site.check_disk(size.saturating_sub(bytes(now)))?;
     let (_held, worker) = volume.worker(site, asker).await?;
     match worker {

@@ -32,6 +32,7 @@ cases!(Checklist:
     core_21_infra_24_the_default_of_a_mixin_beats_that_of_the_kind,
     core_22_an_unknown_attribute_is_refused,
     core_23_infra_9_infra_11_infra_16_a_wrong_value_is_refused,
+    core_23_a_size_that_never_fits_is_the_clients_fault,
     core_24_an_id_is_unique_and_the_end_of_the_location,
     core_25_http_19_a_link_begins_at_a_resource_of_this_server,
     core_26_json_3_a_link_may_lead_elsewhere,
@@ -411,6 +412,23 @@ fn core_22_an_unknown_attribute_is_refused(site: &Site) {
     network.replace(&[&kind("network"), unknown]).is(400);
     // Known elsewhere is not known here.
     network.update(&["X-OCCI-Attribute: occi.storage.size=1"]).is(400);
+}
+
+fn core_23_a_size_that_never_fits_is_the_clients_fault(site: &Site) {
+    for (path, term, size) in [
+        ("/compute/", "compute", "occi.compute.memory=1000000000.0"),
+        ("/compute/", "compute", "occi.compute.cores=1000000000"),
+        ("/storage/", "storage", "occi.storage.size=1000000000.0"),
+    ] {
+        let lines = [kind(term), format!("X-OCCI-Attribute: {size}")];
+        // An engine without bounds takes it, and over a quota it is 403. Nobody is told to come again.
+        let answer = site
+            .post(path)
+            .text(&[&lines[0], &lines[1]])
+            .send()
+            .among(&[201, 400, 403]);
+        let _made = (answer.status == 201).then(|| Thing::new(site, answer.location()));
+    }
 }
 
 fn core_23_infra_9_infra_11_infra_16_a_wrong_value_is_refused(site: &Site) {

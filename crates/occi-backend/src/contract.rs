@@ -149,6 +149,8 @@ pub trait Backend: Send + Sync + 'static {
     /// # Behavior
     /// - No effects. Success promises nothing.
     /// - What it refuses, `create` would refuse too.
+    /// - For what there is no room now and might be: [`crate::ErrorKind::CapacityExhausted`]; for what there never is:
+    ///   [`crate::ErrorKind::TooLarge`].
     async fn admit(&self, scope: &Scope, create: &Create) -> Result<()>;
 
     /// The cheap check of a change of `target`, as [`Backend::admit`].

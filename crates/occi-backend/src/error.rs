@@ -21,8 +21,10 @@ pub enum ErrorKind {
     Invalid,
     /// The capability is absent; the message names who does not support what.
     Unsupported,
-    /// No room: memory, disk space, hosts.
+    /// No room now: memory, disk space, hosts. It comes when somebody gives something back.
     CapacityExhausted,
+    /// More than the engine has in all, so that no waiting helps. The message names the most that there can be.
+    TooLarge,
     /// The engine throttles us.
     RateLimited,
     /// The engine cannot be reached, or failed inside.
@@ -48,6 +50,7 @@ impl ErrorKind {
             Self::Invalid => "invalid",
             Self::Unsupported => "unsupported",
             Self::CapacityExhausted => "capacity_exhausted",
+            Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
@@ -74,7 +77,7 @@ pub struct BackendError {
     pub kind: ErrorKind,
     /// What may have happened all the same.
     pub outcome: Outcome,
-    /// For the user: one sentence, no credentials, no host paths, not what a host has or has left.
+    /// For the user: one sentence, no credentials, no host paths, not what others use or leave.
     pub message: String,
     /// For the operator: native code, native request id, the step that failed. Never shown to users.
     pub context: Option<String>,

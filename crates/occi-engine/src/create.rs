@@ -325,9 +325,16 @@ impl Inner {
             here.learn(&admitted);
             match admitted {
                 Ok(()) => return Ok(self.planned(caller, row, Some(create), links)),
-                Err(error) if matches!(error.kind, ErrorKind::CapacityExhausted | ErrorKind::Unavailable) => {
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::CapacityExhausted | ErrorKind::TooLarge | ErrorKind::Unavailable
+                    ) =>
+                {
                     // How much there is of a quota is the user's to know, how much room is not.
                     self.check_quota(&row).await?;
+                    // What may fit later somewhere is tried again.
+                    refusal = refusal.filter(|refusal: &EngineError| !refusal.is_too_large());
                     refusal.get_or_insert_with(|| error.into());
                 }
                 Err(error) => return Err(self.refusal(error, &create).await),

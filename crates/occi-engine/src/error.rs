@@ -64,11 +64,18 @@ pub struct EngineError {
 
 /// The code of a failure for want of room.
 const OUT_OF_ROOM: &str = "capacity_exhausted";
+/// The code of a size for which there never is room.
+const TOO_LARGE: &str = "too_large";
 
 impl EngineError {
     /// Whether an engine has no room for what was asked for: nothing is wrong with it.
     pub fn is_out_of_room(&self) -> bool {
         self.code == Some(OUT_OF_ROOM)
+    }
+
+    /// Whether an engine never has room for what was asked for; another one may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.code == Some(TOO_LARGE)
     }
 
     /// A failure of this kind.
@@ -126,9 +133,10 @@ impl FailureKind {
 }
 
 /// The codes that errors carry; the durable form names one of them.
-const CODES: [&str; 5] = [
+const CODES: [&str; 6] = [
     "quota_exceeded",
     "capacity_exhausted",
+    "too_large",
     "in_use",
     "rate_limited",
     "cancelled",
@@ -193,6 +201,7 @@ impl From<BackendError> for EngineError {
             ErrorKind::Invalid => (FailureKind::Invalid, None),
             ErrorKind::Unsupported => (FailureKind::Unsupported, None),
             ErrorKind::CapacityExhausted => (FailureKind::Unavailable, Some(OUT_OF_ROOM)),
+            ErrorKind::TooLarge => (FailureKind::Invalid, Some(TOO_LARGE)),
             ErrorKind::RateLimited => (FailureKind::Unavailable, Some("rate_limited")),
             // The service's own credentials: nothing that the caller could mend by logging in again.
             ErrorKind::Unavailable | ErrorKind::Unauthenticated => (FailureKind::Unavailable, None),

@@ -150,10 +150,12 @@ async fn freeze(site: &Arc<Site>, scope: &Scope, asked: Option<&Term>) -> Result
 }
 
 fn check(site: &Site, scope: &Scope, create: &Create, wish: &Wish<'_>) -> Result<()> {
-    site.check_room(create.mark.as_str(), wish.cores, mib(wish.memory))?;
     // As for a volume: its guest may fill them.
-    let ephemeral = wish.ephemeral.map_or(0, bytes);
-    site.check_disk(wish.image.header.size.saturating_add(ephemeral))?;
+    let disks = wish.image.header.size.saturating_add(wish.ephemeral.map_or(0, bytes));
+    site.check_size(wish.cores, mib(wish.memory))?;
+    site.check_disk_size(disks)?;
+    site.check_room(create.mark.as_str(), wish.cores, mib(wish.memory))?;
+    site.check_disk(disks)?;
     let nics = create
         .links
         .iter()
@@ -665,10 +667,14 @@ fn changed(
             ),
         );
     }
-    site.check_room(&record.mark, record.cores, record.memory_mib())?;
     let root = image.map_or(0, |image| image.header.size);
     let ephemeral = |record: &MachineRecord| record.ephemeral.map_or(0, bytes);
     let grown = ephemeral(&record).saturating_sub(ephemeral(&now));
+    site.check_size(record.cores, record.memory_mib())?;
+    if grown > 0 || root > 0 {
+        site.check_disk_size(root.saturating_add(ephemeral(&record)))?;
+    }
+    site.check_room(&record.mark, record.cores, record.memory_mib())?;
     site.check_disk(root.saturating_add(grown))?;
     Ok(record)
 }

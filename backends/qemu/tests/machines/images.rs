@@ -91,8 +91,8 @@ pub(crate) async fn vast(config: QemuConfig) {
     machine.bring_up = false;
     machine.os_template = Some("vast".parse().unwrap());
     let refused = qemu.create(&context(), &machine).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
-    assert!(refused.to_string().contains("no room on the disk"), "{refused}");
+    assert_eq!(refused.kind, ErrorKind::TooLarge, "{refused:?}");
+    assert!(refused.to_string().contains("MiB of disks"), "{refused}");
 
     // Its ephemeral disk counts like its root disk, at its creation and when it grows.
     let vast = (attribute("occi.compute.ephemeral_storage.size"), Value::from(1e5));
@@ -100,14 +100,14 @@ pub(crate) async fn vast(config: QemuConfig) {
     let mut with_disk = machine.clone();
     with_disk.attributes.set(vast.0.clone(), vast.1.clone());
     let refused = qemu.create(&context(), &with_disk).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+    assert_eq!(refused.kind, ErrorKind::TooLarge, "{refused:?}");
     qemu.create(&context(), &machine).await.unwrap();
     let change = Change {
         set: [vast].into_iter().collect(),
         ..Change::default()
     };
     let refused = qemu.update(&context(), &target(&machine), &change).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+    assert_eq!(refused.kind, ErrorKind::TooLarge, "{refused:?}");
     qemu.delete(&context(), &target(&machine)).await.unwrap();
     qemu.shutdown().await;
 }

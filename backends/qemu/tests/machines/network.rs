@@ -240,7 +240,8 @@ pub(crate) async fn bounds_and_addresses(_lab: &Lab, config: QemuConfig) {
     let scope = context().scope;
     let is_refused = async |create: &Create| {
         let refused = qemu.admit(&scope, create).await.unwrap_err();
-        assert_eq!(refused.kind, ErrorKind::CapacityExhausted, "{refused:?}");
+        assert_eq!(refused.kind, ErrorKind::TooLarge, "{refused:?}");
+        assert!(refused.message.contains("at most"), "{refused:?}");
     };
     let first = {
         let mut create = deaf();

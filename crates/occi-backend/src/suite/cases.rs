@@ -38,6 +38,7 @@ const OF_BACKEND: &[(&str, OfBackend)] = cases!(backend:
     images::what_is_no_image_becomes_none,
 );
 const OF_COMPUTES: &[(&str, OfKind)] = cases!(kind: creation::an_unknown_system_is_refused);
+const OF_SIZES: &[(&str, OfKind)] = cases!(kind: creation::what_never_fits_is_too_large);
 const OF_RESOURCES: &[(&str, OfKind)] = cases!(kind:
     creation::made_twice_is_made_once,
     creation::admission_has_no_effect,
@@ -86,6 +87,7 @@ impl Case {
             }
         };
         of_kinds(&[&COMPUTE], OF_COMPUTES);
+        of_kinds(&[&COMPUTE, &STORAGE], OF_SIZES);
         of_kinds(
             &[&COMPUTE, &NETWORK, &STORAGE, &IPRESERVATION, &SECURITYGROUP],
             OF_RESOURCES,

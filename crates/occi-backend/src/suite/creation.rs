@@ -1,7 +1,7 @@
 //! Making and removing: once, or not at all.
 
 use super::journal::Notes;
-use super::lab::{Lab, Verdict, ensure, link_targets, name, refused, state, target};
+use super::lab::{End, Lab, Verdict, ensure, link_targets, name, refused, state, target};
 use super::samples;
 use crate::names::{COMPUTE, attribute};
 use crate::{Change, ErrorKind, Outcome, Picture, Target};
@@ -139,6 +139,41 @@ pub(super) async fn an_unknown_system_is_refused(lab: &Lab, kind: &TypeId) -> Ve
             error.outcome == Outcome::Nothing,
             "a refusal says that something may be there"
         ),
+    }
+    lab.gone(&create).await
+}
+
+/// What there never is room for is no want of room, which would pass: nobody asks again for it.
+pub(super) async fn what_never_fits_is_too_large(lab: &Lab, kind: &TypeId) -> Verdict {
+    let size = match *kind == *COMPUTE {
+        true => "occi.compute.memory",
+        false => "occi.storage.size",
+    };
+    let mut create = lab.resource(kind).await?;
+    create.attributes.set(attribute(size), 1e9);
+    let Err(refusal) = lab.backend.admit(&lab.scope(), &create).await else {
+        return Err(End::Skip("any size is admitted".to_owned()));
+    };
+    let made = lab
+        .send(async |context| lab.backend.create(context, &create).await)
+        .await;
+    let Err(failure) = made else {
+        ensure!(false, "what is not admitted is made");
+        return Ok(());
+    };
+    for error in [refusal, failure] {
+        ensure!(
+            matches!(
+                error.kind,
+                ErrorKind::TooLarge | ErrorKind::Invalid | ErrorKind::QuotaExceeded
+            ),
+            "a size that never fits is refused as {:?}: {error}",
+            error.kind
+        );
+        ensure!(
+            error.outcome == Outcome::Nothing,
+            "a refusal says that something may be there"
+        );
     }
     lab.gone(&create).await
 }

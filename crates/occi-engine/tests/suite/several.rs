@@ -59,6 +59,27 @@ impl Two {
     }
 }
 
+#[tokio::test]
+async fn what_never_fits_here_may_fit_there_and_is_refused_for_good_where_it_fits_nowhere() {
+    let of = |gib| Config {
+        memory_gib: Some(gib),
+        ..Config::local()
+    };
+    let on = two(of(1.0), of(4.0), EngineConfig::default()).await;
+    let sized = |gib| draft(&names::COMPUTE, &[("occi.compute.memory", gib)]);
+    let large = on.create(sized("4.0")).await.unwrap();
+    assert_eq!(on.backend_of(&large).await, "two");
+    // There may be room again.
+    refused(on.create(sized("2.0")).await, FailureKind::Unavailable);
+    let error = refused(on.create(sized("5.0")).await, FailureKind::Invalid);
+    assert!(
+        error.message.contains("at most") && error.retry_after.is_none(),
+        "{error:?}"
+    );
+    on.first.set_down(true);
+    refused(on.create(sized("5.0")).await, FailureKind::Unavailable);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_backend_that_has_room_gets_it() {
     let small = Config {

@@ -276,7 +276,7 @@ fn a_quota_holds_until_something_is_deleted() {
 }
 
 #[test]
-fn a_quota_has_its_word_before_the_room_of_the_host_of_which_nobody_learns() {
+fn a_quota_has_its_word_before_the_room_of_the_host_of_which_nobody_learns_what_is_free() {
     let path = std::env::var("PATH").unwrap();
     let engine = Setup::default().flags(&["--backend", "qemu"]).variable("PATH", &path);
     let occid = engine.start();
@@ -302,15 +302,31 @@ fn a_quota_has_its_word_before_the_room_of_the_host_of_which_nobody_learns() {
         ),
     ];
     for (target, body) in &too_much {
-        let refused = ann.post(target, body).expect(503);
-        assert!(refused.body.contains("no room"), "{refused:?}");
-        // What was asked for may be said again.
-        let mut numbers = refused.body.split(|c: char| !c.is_ascii_digit());
-        assert!(
-            numbers.all(|number| ["", "90000", "921600000"].contains(&number)),
-            "{refused:?}"
-        );
+        let refused = ann.post(target, body).expect(400);
+        assert!(refused.body.contains("at most"), "{refused:?}");
+        assert!(refused.header("retry-after").is_none(), "{refused:?}");
     }
+    // What would fit a host on which nothing else is, as its limit says, is asked for again some time.
+    let refused = ann.post(too_much[2].0, &too_much[2].1).expect(400);
+    let limit: f64 = refused
+        .body
+        .split(|c: char| !c.is_ascii_digit())
+        .find(|number| !number.is_empty())
+        .unwrap()
+        .parse()
+        .unwrap();
+    let body = format!(
+        "{COMPUTE}{os}X-OCCI-Attribute: occi.compute.memory={}\n",
+        limit / 1024.0
+    );
+    let refused = ann.post("/compute/", &body).expect(503);
+    assert!(refused.body.contains("no room"), "{refused:?}");
+    // What was asked for may be said again.
+    let mut numbers = refused.body.split(|c: char| !c.is_ascii_digit());
+    assert!(
+        numbers.all(|number| number.is_empty() || number.parse() == Ok(limit)),
+        "{refused:?}"
+    );
     let limits = ["--volume-gib", "2", "--cores", "2", "--memory-mib", "2048"];
     let quota = [&["project", "quota", "physics"][..], &limits].concat();
     occid.setup.run(&quota).good();
