@@ -78,6 +78,10 @@ fn main() -> ExitCode {
             |lab, config| Box::pin(network::neighbours(lab, config)),
         ),
         trial(
+            "a_guest_that_is_twice_on_a_network_is_reached_at_both_addresses",
+            |lab, config| Box::pin(network::twice(lab, config)),
+        ),
+        trial(
             "guests_of_two_projects_reach_each_other_on_a_shared_network_and_nowhere_else",
             |lab, config| Box::pin(network::strangers(lab, config)),
         ),

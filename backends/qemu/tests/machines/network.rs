@@ -11,6 +11,41 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
+/// A guest with two interfaces on one network, and one that looks at it.
+pub(crate) async fn twice(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let mut double = compute(&[]);
+    double.links.push(CreateLink {
+        mark: deaf().mark,
+        ..double.links[0].clone()
+    });
+    let made = qemu.create(&context(), &double).await.unwrap();
+    let [first, second] = [1, 2].map(|link| text(&made[link], "occi.networkinterface.address").to_owned());
+    console(&lab.inside(double.mark.as_str()), 0, "GUEST-READY").await;
+    let (_, login) = state(&qemu, &double).await;
+    assert!(greets(&login).await);
+
+    let script = format!(
+        "#!/bin/sh\nfor address in {first} {second}; do\n\
+         ping -c 3 -w 9 $address >/dev/null && echo reached-$address\n\
+         echo | nc -w 5 $address 22 | grep -q SSH && echo greeted-by-$address\ndone\ntrue\n"
+    );
+    let looks = compute(&[(infrastructure::USERDATA, &script)]);
+    qemu.create(&context(), &looks).await.unwrap();
+    let serial = lab.inside(looks.mark.as_str());
+    console(&serial, 0, "GUEST-USERDATA-DONE 0").await;
+    let log = std::fs::read_to_string(serial.join("console.log")).unwrap();
+    for address in [&first, &second] {
+        for seen in ["reached-", "greeted-by-"] {
+            assert!(log.contains(&format!("ud| {seen}{address}")), "{log}");
+        }
+    }
+    for create in [&double, &looks] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
+    qemu.shutdown().await;
+}
+
 /// Two guests on the default network of their project.
 pub(crate) async fn neighbours(lab: &Lab, config: QemuConfig) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The hardware address of an interface.
@@ -65,11 +65,17 @@ impl From<Mac> for String {
 pub(crate) struct Port {
     /// Its hardware address; what comes from another one is dropped.
     pub(crate) mac: Mac,
-    /// Its address: what DHCP gives it, and the only one it may use, in IPv4 and ARP; nothing else passes. None: it may use
-    /// any and send anything, and gets none from us.
+    /// Its address: what DHCP gives it. In IPv4 and ARP it may use this, and those of its guest's other interfaces on this
+    /// network; nothing else passes. None: it may use any and send anything, and gets none from us.
     pub(crate) address: Option<Ipv4Addr>,
-    /// The socket on which the guest's QEMU listens.
+    /// The socket on which the guest's QEMU listens. Those of one guest are in one directory.
     pub(crate) socket: PathBuf,
+}
+
+impl Port {
+    fn guest(&self) -> Option<&Path> {
+        self.socket.parent()
+    }
 }
 
 /// The whole network.
@@ -133,7 +139,7 @@ impl Plan {
             return Verdict::Drop;
         };
         if let Sender::Port(port) = from {
-            if !is_own(port, frame) {
+            if !self.is_own(port, frame) {
                 return Verdict::Drop;
             }
             if let Some(packet) = frame.ipv4()
@@ -194,24 +200,39 @@ impl Plan {
         let own = self.subnet.is_some_and(|subnet| subnet.contains(&to));
         !(reserved || own || to.is_broadcast())
     }
-}
 
-/// Whether a frame says that it is from whom it is from. Of a guest with an address that is known only of IPv4 and ARP:
-/// IPv6, and what bears the tag of a VLAN, which systems take off and look at what is in it, are nobody's.
-fn is_own(port: &Port, frame: Frame<'_>) -> bool {
-    let claim_is_true = match (port.address, frame.ipv4(), frame.arp_sender()) {
-        (None, ..) => true,
-        (Some(own), Some(packet), _) => {
-            let asks_for_one =
-                packet.source().is_unspecified() && packet.transport() == (Transport::Udp { port: dhcp::SERVER });
-            // Only we give addresses.
-            (packet.source() == own || asks_for_one) && packet.udp_source() != Some(dhcp::SERVER)
-        }
-        // Who makes sure that an address is free claims none.
-        (Some(own), None, Some((mac, claimed))) => mac == port.mac && (claimed == own || claimed.is_unspecified()),
-        (Some(_), None, None) => false,
-    };
-    frame.source() == port.mac && claim_is_true
+    /// Whether a frame says that it is from whom it is from. Of a guest with an address that is known only of IPv4 and ARP:
+    /// IPv6, and what bears the tag of a VLAN, which systems take off and look at what is in it, are nobody's.
+    fn is_own(&self, port: &Port, frame: Frame<'_>) -> bool {
+        let claim_is_true = match (port.address, frame.ipv4(), frame.arp_sender()) {
+            (None, ..) => true,
+            (Some(own), Some(packet), _) => {
+                let asks_for_one = packet.transport() == (Transport::Udp { port: dhcp::SERVER });
+                let is_own = match packet.source() {
+                    source if source == own => true,
+                    source if source.is_unspecified() => asks_for_one,
+                    // The answer would be for the interface that has the address.
+                    source => !asks_for_one && self.is_of_same_guest(port, source),
+                };
+                // Only we give addresses.
+                is_own && packet.udp_source() != Some(dhcp::SERVER)
+            }
+            // Who makes sure that an address is free claims none.
+            (Some(own), None, Some((mac, claimed))) => {
+                let is_own = claimed == own || claimed.is_unspecified() || self.is_of_same_guest(port, claimed);
+                is_own && mac == port.mac
+            }
+            (Some(_), None, None) => false,
+        };
+        frame.source() == port.mac && claim_is_true
+    }
+
+    /// Whether another interface of the guest behind `port` has this address. A system answers for all its addresses on each
+    /// of its interfaces, and sends by the one that its routes say.
+    fn is_of_same_guest(&self, port: &Port, address: Ipv4Addr) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|other| other.address == Some(address) && other.guest() == port.guest())
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +243,7 @@ mod tests {
         let port = |last: u8| Port {
             mac: Mac([0x52, 0x54, 0, 0, 0, last]),
             address: Some(Ipv4Addr::new(10, 213, 1, last)),
-            socket: "nic".into(),
+            socket: format!("vm{last}/nic0").into(),
         };
         Plan {
             subnet: Some("10.213.1.0/24".parse().unwrap()),
@@ -394,6 +415,38 @@ mod tests {
         for length in 0..to_second.len() {
             plan.decide(Sender::Port(first), &to_second[..length]);
         }
+    }
+
+    #[test]
+    fn a_guest_has_all_its_addresses_on_each_of_its_interfaces() {
+        let mut plan = plan();
+        let third = Port {
+            mac: Mac([0x52, 0x54, 0, 0, 0, 18]),
+            address: Some(Ipv4Addr::new(10, 213, 1, 18)),
+            socket: "vm16/nic1".into(),
+        };
+        plan.ports.push(third.clone());
+        // From the address of the guest's first interface, by the other one.
+        let by_third = |mut frame: Vec<u8>| {
+            frame[6..12].copy_from_slice(&third.mac.0);
+            frame
+        };
+        let verdict = |frame: &[u8]| plan.decide(Sender::Port(&third), frame);
+        let to_second = by_third(frame([0x52, 0x54, 0, 0, 0, 17], "10.213.1.17", 6, &tcp(22, 2)));
+        assert_eq!(verdict(&to_second), Verdict::Port(plan.ports[1].mac));
+        let mut arp = [[0xFF; 6], third.mac.0].concat();
+        arp.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
+        arp.extend(third.mac.0);
+        arp.extend([10, 213, 1, 16, 0, 0, 0, 0, 0, 0, 10, 213, 1, 1]);
+        assert_eq!(verdict(&arp), Verdict::Flood { uplink: true });
+        // Another guest's is another's, and a lease is of one interface.
+        arp[31] = 17;
+        assert_eq!(verdict(&arp), Verdict::Drop);
+        let mut spoofed = to_second;
+        spoofed[29] = 17;
+        assert_eq!(verdict(&spoofed), Verdict::Drop);
+        let renewal = by_third(frame(GATEWAY, "10.213.1.1", 17, &bootp(3, &[50, 4, 10, 213, 1, 16])));
+        assert_eq!(verdict(&renewal), Verdict::Drop);
     }
 
     fn bootp(message: u8, options: &[u8]) -> Vec<u8> {
