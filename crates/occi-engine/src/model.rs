@@ -51,7 +51,6 @@ const CATALOGUE_WAIT: Duration = Duration::from_secs(10);
 /// The models of all projects.
 pub(crate) struct Models {
     known: Mutex<Known>,
-    building: tokio::sync::Mutex<()>,
     epoch: AtomicU64,
 }
 
@@ -61,6 +60,8 @@ struct Known {
     /// How often something has changed that a project's model is made of, for each project and for all.
     changes: HashMap<String, u64>,
     changes_of_all: u64,
+    /// Whose turn it is to build a project's model. Each has its own: an engine may be long in telling one of its catalogue.
+    turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl Known {
@@ -91,13 +92,16 @@ impl Models {
     pub(crate) fn new(now_ms: i64) -> Self {
         Self {
             known: Mutex::default(),
-            building: tokio::sync::Mutex::default(),
             epoch: AtomicU64::new(u64::try_from(now_ms).unwrap_or_default()),
         }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, project: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.known().turns.entry(project.to_owned()).or_default().clone()
     }
 
     /// What was built last, however old.
@@ -174,7 +178,7 @@ impl Inner {
         let Some(built) = self.models.current(project) else {
             return self.build(project, None).await;
         };
-        if built.at.elapsed() > CATALOGUE_AGE && self.models.building.try_lock().is_ok() {
+        if built.at.elapsed() > CATALOGUE_AGE && self.models.turn(project).try_lock().is_ok() {
             let (inner, project) = (self.clone(), project.to_owned());
             self.tasks.spawn(async move {
                 if let Err(error) = inner.build(&project, Some(built.at)).await {
@@ -187,7 +191,8 @@ impl Inner {
 
     /// Builds the model of a project, unless another one was built meanwhile (than that of `seen`) and is current.
     async fn build(&self, project: &str, seen: Option<Instant>) -> Result<Arc<ProjectModel>> {
-        let _one = self.models.building.lock().await;
+        let turn = self.models.turn(project);
+        let _one = turn.lock().await;
         if let Some(built) = self.models.current(project)
             && seen.is_none_or(|seen| built.at > seen)
         {

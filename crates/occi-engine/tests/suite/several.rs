@@ -1,7 +1,12 @@
 //! Several backends at once, and what no backend carries out.
 
 use crate::fixture::*;
-use occi_backend::{Backend, names};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use occi_backend::{
+    Acted, Backend, Capabilities, Catalogue, Change, Context, Create, Event, Invocation, Listing, Picture, Scope,
+    Target, names,
+};
 use occi_backend_memory::{Config, Control, Memory};
 use occi_engine::{Call, Engine, EngineConfig, FailureKind, Selection, Where};
 use occi_model::{
@@ -144,6 +149,76 @@ async fn a_link_of_an_engine_has_both_ends_in_it() {
     // The first has no room and the disk is there.
     let with_disk = with_links(compute(), vec![link(&names::STORAGELINK, &disk.location)]);
     refused(on.create(with_disk).await, FailureKind::Unavailable);
+}
+
+/// An engine that does not come to telling one project of its templates.
+struct Deaf {
+    inner: Memory,
+    to: &'static str,
+    asked: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl Backend for Deaf {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+    async fn catalogue(&self, scope: &Scope) -> occi_backend::Result<Catalogue> {
+        if scope.project == self.to {
+            self.asked.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.inner.catalogue(scope).await
+    }
+    async fn health(&self) -> occi_backend::Result<()> {
+        self.inner.health().await
+    }
+    async fn admit(&self, scope: &Scope, create: &Create) -> occi_backend::Result<()> {
+        self.inner.admit(scope, create).await
+    }
+    async fn list(&self, scope: &Scope, kind: &TypeId) -> occi_backend::Result<Listing> {
+        self.inner.list(scope, kind).await
+    }
+    async fn find(&self, scope: &Scope, target: &Target) -> occi_backend::Result<Option<Picture>> {
+        self.inner.find(scope, target).await
+    }
+    async fn create(&self, context: &Context, create: &Create) -> occi_backend::Result<Vec<Picture>> {
+        self.inner.create(context, create).await
+    }
+    async fn update(&self, context: &Context, target: &Target, change: &Change) -> occi_backend::Result<Vec<Picture>> {
+        self.inner.update(context, target, change).await
+    }
+    async fn act(&self, context: &Context, target: &Target, invocation: &Invocation) -> occi_backend::Result<Acted> {
+        self.inner.act(context, target, invocation).await
+    }
+    async fn delete(&self, context: &Context, target: &Target) -> occi_backend::Result<()> {
+        self.inner.delete(context, target).await
+    }
+    fn events(&self) -> Option<BoxStream<'static, Event>> {
+        self.inner.events()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_the_model_of_another_project() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path().join("store.db")).unwrap());
+    projects(&*store).await;
+    let deaf = Arc::new(Deaf {
+        inner: Memory::open(Config::local()).unwrap(),
+        to: PROJECT,
+        asked: tokio::sync::Notify::new(),
+    });
+    let backends: Vec<(String, Arc<dyn Backend>)> = vec![("deaf".into(), deaf.clone())];
+    let engine = Engine::start(EngineConfig::default(), store, backends).await.unwrap();
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.model(&caller()).await }
+    });
+    deaf.asked.notified().await;
+    engine.model(&blue()).await.unwrap();
+    assert!(!waiting.is_finished());
+    waiting.abort();
 }
 
 fn note() -> TypeId {
