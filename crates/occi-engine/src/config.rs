@@ -72,6 +72,9 @@ pub struct EngineConfig {
     /// How long an operation may stand still before it is given up, and how long one that fails for the moment is tried
     /// again. One that comes further may take any time. Default 10 minutes.
     pub operation_deadline: Duration,
+    /// How long a request waits for the end of a creation or deletion that alone is in its way (decision 0007). Default 30 s:
+    /// half of the shortest time-out that clients and proxies have.
+    pub outwait: Duration,
     /// The term of the OS template for a compute that names none; none takes the backend's own default.
     pub default_os: Option<String>,
     /// The largest page a client may ask for. Default 1000.
@@ -104,6 +107,7 @@ impl Default for EngineConfig {
             site: "http://occid.local".to_owned(),
             autostart: true,
             operation_deadline: Duration::from_secs(600),
+            outwait: Duration::from_secs(30),
             default_os: None,
             page_max: 1000,
             cache_bytes: 64 << 20,

@@ -396,8 +396,7 @@ impl Inner {
     }
 
     /// What was planned; none if it has to be planned anew, because what it is about was still being made, or what it needs
-    /// was still being taken away, and now is. That is waited for as long as one may wait for an answer, from `began` on
-    /// (decision 0007).
+    /// was still being taken away, and now is. That is waited for, at most `outwait` from `began` on.
     ///
     /// # Errors
     /// Those of the plan; of one that such an operation is in the way of, after that time.
@@ -409,14 +408,15 @@ impl Inner {
         let Some(operation) = error.operation else {
             return Err(error);
         };
+        let until = began + self.config.outwait;
         let mut pause = Duration::from_millis(10);
         loop {
-            let until = match self.store.operation(operation).await? {
+            match self.store.operation(operation).await? {
                 Some(open) if !matches!(open.verb.as_str(), "create" | "delete") => return Err(error),
-                Some(open) if !has_ended(open.state) => began + self.accept_wait(&open),
+                Some(open) if !has_ended(open.state) => {}
                 // The end of an operation frees its entities in the same transaction.
                 _ => return Ok(None),
-            };
+            }
             if Instant::now() >= until {
                 return Err(error);
             }
