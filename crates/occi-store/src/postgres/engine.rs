@@ -167,6 +167,10 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<()> {
         .fetch_one(&mut *connection)
         .await
         .map_err(failure)?;
+    if found > 0 {
+        // What another process writes meanwhile would be in no table that is made again.
+        run(connection, "LOCK TABLE entity IN ACCESS EXCLUSIVE MODE").await?;
+    }
     for (number, migration) in schema::pending(found)? {
         run(connection, &adapted(migration)).await?;
         run(connection, &format!("UPDATE schema_number SET number = {number}")).await?;

@@ -42,17 +42,26 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     let _: String = connection
         .query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))
         .map_err(failure)?;
-    // Savepoints keep the pages that they change: in memory, and not in a file per transaction. The log is brought in when
-    // it has 16 MiB: pages of indexes, which many commits change, are written once for all of them.
+    // The log is brought in when it has 16 MiB: pages of indexes, which many commits change, are written once for all of them.
     connection
-        .execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;")
+        .execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
+        )
         .map_err(failure)?;
     for (number, migration) in pending {
+        if found > 0 {
+            tracing::info!("bringing the store to its schema {number}; with many entities that takes minutes");
+        }
         let sql = format!(
             "BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {number}; PRAGMA application_id = {APPLICATION}; COMMIT;"
         );
         connection.execute_batch(&sql).map_err(failure)?;
     }
+    // Savepoints keep the pages that they change: in memory, and not in a file per transaction. What a migration keeps is as
+    // large as the store.
+    connection
+        .execute_batch("PRAGMA temp_store = MEMORY")
+        .map_err(failure)?;
     Ok(connection)
 }
 
