@@ -168,10 +168,11 @@ impl Inner {
                     row.attempt = 1;
                     row.lease_owner = Some(self.node.clone());
                     row.lease_until_ms = Some(lease_until_ms);
+                    let own = |one: &&EntityRow| one.operation == Some(row.id);
                     let work = Work {
+                        made: made.iter().filter(own).cloned().collect(),
                         row: row.clone(),
                         intent,
-                        made: made.clone(),
                     };
                     begun.push((carrier, work, permit));
                 }

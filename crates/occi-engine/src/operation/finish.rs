@@ -94,7 +94,7 @@ impl Run {
         self.inner().store.entities(&self.intent.entities()).await
     }
 
-    /// The same; those that were recorded with it as they were then. What may have changed since is either told to this
+    /// The same; what it was recorded to make is as it was then. What may have changed since is either told to this
     /// operation as a cancellation, or a precondition of what is written.
     async fn rows_to_settle(&mut self) -> Result<Arc<[EntityRow]>, StoreError> {
         match self.made.take().filter(|made| !made.is_empty()) {

@@ -71,7 +71,7 @@ pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
 pub(crate) struct Work {
     pub(crate) row: OperationRow,
     pub(crate) intent: Intent,
-    /// The entities that were recorded with it, if that was just now.
+    /// The entities that were recorded for it to make, if that was just now.
     pub(crate) made: Arc<[EntityRow]>,
 }
 
@@ -222,7 +222,7 @@ pub(crate) struct Run {
     pub(crate) claimed: Arc<Claimed>,
     pub(crate) intent: Intent,
     pub(crate) row: OperationRow,
-    /// What was recorded with it, as long as it may still be so.
+    /// What was recorded for it to make, as long as it may still be so.
     pub(crate) made: Option<Arc<[EntityRow]>>,
     /// What fails for the moment is tried again until then.
     give_up: Deadline,

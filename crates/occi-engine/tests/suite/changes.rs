@@ -295,6 +295,24 @@ async fn a_link_comes_with_an_update() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_and_what_the_engine_owns_change_in_one_request() {
+    let on = Fixture::local().await;
+    let storage = on.made(storage()).await;
+    let path = on.compute().await.location.clone();
+    on.act(&path, "stop").await.unwrap();
+    let mut more = part(&[("occi.core.title", "with a disk"), ("occi.compute.cores", "2")]);
+    more.links.push(link(&names::STORAGELINK, &storage.location));
+    on.update(&path, more).await.unwrap();
+    on.settled().await;
+    let seen = on.seen(&path).await;
+    assert_eq!(links(&seen).len(), 2);
+    assert_eq!(shown(&seen, "occi.core.title"), "with a disk");
+    assert_eq!(shown(&seen, "occi.compute.cores"), "2");
+    on.act(&path, "start").await.unwrap();
+    assert_eq!(on.engine.check().await.unwrap(), [""; 0]);
+}
+
 fn storage() -> EntityDraft {
     crate::fixture::storage()
 }
