@@ -235,7 +235,7 @@ pub struct Committed {
     pub event: i64,
     /// The new generation of every entity that was written.
     pub generations: BTreeMap<EntityId, i64>,
-    /// The entities among them that were there before, as they are since then.
+    /// The entities among them that [`Write::UpdateEntity`] named, as they are since then.
     pub changed: BTreeMap<EntityId, EntityRow>,
 }
 

@@ -462,7 +462,9 @@ async fn update_entity<T: Tx>(
     new.row.modified_ms = writing.now_ms;
     new.fence_ms = writing.now_ms;
     new.missed_ms = None;
-    writing.update(&old, new, quota).await
+    let row = writing.update(&old, new, quota).await?;
+    writing.changed.insert(id.clone(), row);
+    Ok(())
 }
 
 fn apply(to: &mut Stored, change: &Change) {

@@ -353,7 +353,7 @@ impl Refresh {
     async fn take_in<T: Tx>(&self, writing: &mut Writing<'_, T>, observation: &Observation) -> Result<()> {
         match self.find(writing, observation).await? {
             Some(known) => match self.picture(&known, observation) {
-                Some(new) => writing.update(&known, new, OverQuota::Count).await,
+                Some(new) => writing.update(&known, new, OverQuota::Count).await.map(drop),
                 None => Ok(()),
             },
             None if observation.adopt => self.adopt(writing, observation).await,
@@ -374,7 +374,7 @@ impl Refresh {
                     missed_ms: Some(self.began_ms),
                     ..known.clone()
                 };
-                writing.update(&known, missed, OverQuota::Count).await
+                writing.update(&known, missed, OverQuota::Count).await.map(drop)
             }
         }
     }

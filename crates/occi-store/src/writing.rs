@@ -46,7 +46,8 @@ pub(crate) struct Writing<'t, T> {
     events: Vec<EventRow>,
     heard: Vec<Heard>,
     generations: BTreeMap<EntityId, i64>,
-    changed: BTreeMap<EntityId, EntityRow>,
+    /// What was changed by a write of its own: of what a listing or a mixin changes there may be very much.
+    pub(crate) changed: BTreeMap<EntityId, EntityRow>,
     /// Sources of links that were written: they are rendered with their links.
     sources: BTreeSet<EntityId>,
     /// Entities whose generation is new anyway.
@@ -139,8 +140,8 @@ impl<'t, T: Tx> Writing<'t, T> {
         Ok(true)
     }
 
-    /// Makes `old` into `new`, whose generation is set here. Tells nothing if only the times of `new` differ.
-    pub(crate) async fn update(&mut self, old: &Stored, mut new: Stored, quota: OverQuota) -> Result<()> {
+    /// Makes `old` into `new`, whose generation is set here: what it is then. Tells nothing if only the times of `new` differ.
+    pub(crate) async fn update(&mut self, old: &Stored, mut new: Stored, quota: OverQuota) -> Result<EntityRow> {
         new.row.generation = old.row.generation + i64::from(looks_different(&old.row, &new.row));
         let (was, now) = (&old.row, &new.row);
         let Set { mut sql, mut params } = Set::between(old, &new)?;
@@ -208,8 +209,7 @@ impl<'t, T: Tx> Writing<'t, T> {
             self.sources
                 .extend([&was.source, &now.source].into_iter().flatten().cloned());
         }
-        self.changed.insert(was.id.clone(), new.row);
-        Ok(())
+        Ok(new.row)
     }
 
     /// Removes an entity, the links that it owns and those that lead to it. `bury` leaves tombstones for what listings
@@ -447,7 +447,9 @@ impl<'t, T: Tx> Writing<'t, T> {
             if let Some(Stored { row, .. }) = self.tx.row(&sql, params![&id], stored).await? {
                 self.tell("changed", &row);
                 self.note(&row);
-                self.changed.insert(id, row);
+                if let Some(changed) = self.changed.get_mut(&id) {
+                    *changed = row;
+                }
             }
         }
         Ok(())
