@@ -264,6 +264,7 @@ impl Inner {
                 _ => {}
             }
         }
+        let write = self.hot.write();
         let committed = self.store.commit(commit).await;
         let outcome = match &committed {
             Ok(_) => "ok",
@@ -280,6 +281,7 @@ impl Inner {
         for id in &touched {
             self.hot.forget(id);
         }
+        drop(write);
         // Who hears of it sees it.
         if let Ok(committed) = &committed {
             self.told(committed.event);

@@ -58,6 +58,8 @@ impl Engine {
                 oldest,
                 newest,
             } = page;
+            // Another request may have committed these and not forgotten yet what they changed.
+            self.inner.hot.settled().await;
             self.inner.told(newest);
             let found = self.shown(caller, filter, found).await?;
             readings += 1;

@@ -3,15 +3,18 @@
 //! Exact, because this process is the only writer: every write of the engine passes [`Hot::forget`] before its answer is
 //! given. An entry carries the count of its shard from *before* the row was read; a write raises that count, so an entry
 //! made from an older reading is never believed, however late it comes. What is asked for once is not remembered: of a walk
-//! over everything nothing is looked for again.
+//! over everything nothing is looked for again. Between a commit and that nobody is told of it: whoever reads events waits
+//! with [`Hot::settled`] for what is being written.
 
 use crate::{Principal, Stamp, policy};
 use occi_model::EntityId;
 use occi_store::{EntityRow, Visibility};
 use quick_cache::sync::Cache;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 const SHARDS: usize = 4096;
 /// So many entities are known to have been asked for.
@@ -25,6 +28,28 @@ pub(crate) struct Hot {
     counts: Box<[AtomicU64]>,
     /// Which were asked for lately: 16 bits of the hash of the last one in each place.
     asked: Box<[AtomicU16]>,
+    writing: Mutex<Writing>,
+    written: Notify,
+}
+
+/// Writes of which something may not be forgotten yet, numbered as they begin.
+#[derive(Default)]
+struct Writing {
+    next: u64,
+    open: BTreeSet<u64>,
+}
+
+/// Something is written, and not forgotten yet.
+pub(crate) struct Write<'h> {
+    hot: &'h Hot,
+    number: u64,
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        self.hot.writing().open.remove(&self.number);
+        self.hot.written.notify_waiters();
+    }
 }
 
 struct Entry {
@@ -51,6 +76,33 @@ impl Hot {
             entries: Cache::new((bytes / ENTRY_BYTES).max(16)),
             counts: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             asked: (0..ASKED).map(|_| AtomicU16::new(0)).collect(),
+            writing: Mutex::default(),
+            written: Notify::new(),
+        }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is about to be written. The answer lives until that is forgotten.
+    pub(crate) fn write(&self) -> Write<'_> {
+        let mut writing = self.writing();
+        let number = writing.next;
+        writing.next += 1;
+        writing.open.insert(number);
+        Write { hot: self, number }
+    }
+
+    /// Returns when all that has been written by now is forgotten too.
+    pub(crate) async fn settled(&self) {
+        let next = self.writing().next;
+        loop {
+            let written = self.written.notified();
+            if self.writing().open.first().is_none_or(|first| *first >= next) {
+                return;
+            }
+            written.await;
         }
     }
 
@@ -142,6 +194,19 @@ mod tests {
             projects: vec![(project.into(), occi_store::Role::Reader)],
             default_project: project.into(),
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_of_a_write_before_it_is_forgotten() {
+        let hot = Hot::new(1 << 20);
+        hot.settled().await;
+        let write = hot.write();
+        let mut settled = std::pin::pin!(hot.settled());
+        assert!(futures::poll!(&mut settled).is_pending());
+        // What begins later is not waited for.
+        let _later = hot.write();
+        drop(write);
+        settled.await;
     }
 
     #[test]

@@ -322,9 +322,9 @@ impl Inner {
     /// Takes in a listing, and says whether that was possible.
     async fn believe(&self, refresh: Refresh) -> bool {
         let are_links = self.base.is_link(refresh.kind.as_str());
+        let write = self.hot.write();
         match self.store.refresh(refresh).await {
             Ok(refreshed) => {
-                self.told(refreshed.event);
                 if are_links && !(refreshed.changed.is_empty() && refreshed.gone.is_empty()) {
                     // Their sources are rendered with them.
                     self.hot.forget_all();
@@ -332,9 +332,12 @@ impl Inner {
                 for id in refreshed.changed.iter().chain(&refreshed.gone) {
                     self.hot.forget(id);
                 }
+                drop(write);
                 for id in &refreshed.gone {
                     self.scopes.explain(id, false);
                 }
+                // Who hears of it sees it.
+                self.told(refreshed.event);
                 true
             }
             Err(error) => {
