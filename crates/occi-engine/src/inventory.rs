@@ -30,11 +30,30 @@ type Place = (usize, String, TypeId);
 /// When each scope was listed by this process, and who is at it.
 #[derive(Default)]
 pub(crate) struct Scopes {
-    listed: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Option<Instant>>>>>,
+    listed: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Listed>>>>,
     /// Entities in the care of operations.
     cares: Mutex<HashMap<EntityId, Care>>,
     /// Entities whose message tells of a failed operation: a picture without a message does not take it away.
     explained: Mutex<HashSet<EntityId>>,
+}
+
+/// How a scope was listed by this process.
+#[derive(Default)]
+struct Listed {
+    /// When the last listing that told something began.
+    told: Option<Instant>,
+    /// When the last one began, whatever came of it.
+    tried: Option<Instant>,
+}
+
+impl Listed {
+    /// Whether another listing would be too much for a request that came at `asked` and may be told what is `age` old.
+    fn is_enough(&self, asked: Instant, age: Duration) -> bool {
+        self.told.is_some_and(|told| told.elapsed() < age)
+            || self
+                .tried
+                .is_some_and(|tried| tried >= asked || tried.elapsed() < FLOOR)
+    }
 }
 
 /// An entity in the care of operations: their end says how it looks.
@@ -65,7 +84,7 @@ impl Drop for InCare<'_> {
 }
 
 impl Scopes {
-    fn one(&self, place: &Place) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
+    fn one(&self, place: &Place) -> Arc<tokio::sync::Mutex<Listed>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         listed.entry(place.clone()).or_default().clone()
     }
@@ -190,16 +209,19 @@ impl Inner {
         }
     }
 
-    /// Lists a scope unless its last listing by this process began less than `age` ago.
+    /// Lists a scope unless its last listing by this process began less than `age` ago. Who comes while one is under way
+    /// shares the next one with all who do, whether it fails or not.
     async fn list_if_older(self: &Arc<Self>, place: Place, age: Duration) {
         let scope = self.scopes.one(&place);
-        let mut began = scope.lock().await;
-        if began.is_some_and(|began| began.elapsed() < age.max(FLOOR)) {
+        let asked = Instant::now();
+        let mut listed = scope.lock().await;
+        if listed.is_enough(asked, age) {
             return;
         }
         let (carrier, project, kind) = &place;
         let here = &self.carriers[*carrier];
         let at = Instant::now();
+        listed.tried = Some(at);
         let Some(now_ms) = self.fence_ms().await else {
             return;
         };
@@ -222,7 +244,7 @@ impl Inner {
                 let inner = self.clone();
                 let believed = self.tasks.spawn(async move { inner.believe(refresh).await });
                 if believed.await.unwrap_or(false) {
-                    *began = Some(at);
+                    listed.told = Some(at);
                 }
             }
             Err(error) => tracing::info!(

@@ -2,7 +2,9 @@
 
 use crate::fixture::*;
 use futures::TryStreamExt;
-use occi_backend::{ErrorKind, Outcome, names};
+use futures::future::BoxFuture;
+use occi_backend::layers::{Call, Layer, Layered};
+use occi_backend::{BackendError, Context, ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{
     Caller, EngineConfig, EventFilter, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where,
@@ -10,6 +12,7 @@ use occi_engine::{
 use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
 use occi_store::{Audit, Commit, EntityRow, Project, Quota, Store, Usage, Way, Write};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
@@ -511,4 +514,47 @@ async fn who_sees_few_of_many_events_is_told_the_last_ones_and_how_far_was_looke
     );
     assert_eq!(told(Way::Before(end + 10_001), 100).await.0, both);
     assert_eq!(told(Way::After(end), 100).await, (vec![], end + 100_000));
+}
+
+/// An engine that takes its time to say that it cannot be listed.
+#[derive(Clone, Default)]
+struct Mute {
+    is_mute: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Layer for Mute {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        let is_asked = call.verb == Verb::List && call.kind == Some(&*names::STORAGE);
+        if !is_asked || !self.is_mute.load(Ordering::SeqCst) {
+            return send(None).await;
+        }
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        Err(BackendError::new(ErrorKind::Unavailable, "it says nothing"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_who_wait_for_an_engine_that_fails_share_its_failure() {
+    let ground = Ground::new(Config::local());
+    let mute = Mute::default();
+    let layer = mute.clone();
+    let on = ground
+        .rise_with(EngineConfig::default(), |memory| Arc::new(Layered::new(memory, layer)))
+        .await;
+    let disks = at(&names::STORAGE);
+    let fresh = fresh();
+    // Until the start has listed everything, and that is older than what one has to be content with.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    mute.is_mute.store(true, Ordering::SeqCst);
+    let readers = (0..10).map(|_| on.paths(&fresh, &disks));
+    futures::future::try_join_all(readers).await.unwrap();
+    // The first one asks, and those who wait for that ask together.
+    let asked = mute.asked.load(Ordering::SeqCst);
+    assert!((1..=2).contains(&asked), "{asked}");
 }
