@@ -37,7 +37,7 @@ impl Engine {
                 action,
             };
             let plan = inner.plan_act(caller, &row, &invocation, false).await;
-            let Some(plan) = inner.outwait(began, plan).await? else {
+            let Some(plan) = inner.outwait(caller, began, plan).await? else {
                 continue;
             };
             let request = Request {
@@ -93,7 +93,7 @@ impl Engine {
                 };
                 let one = inner.plan_act(caller, row, &invocation, true).await;
                 let one = one.map_err(|error| error.within(&row.path));
-                let Some(one) = inner.outwait(began, one).await? else {
+                let Some(one) = inner.outwait(caller, began, one).await? else {
                     continue 'plan;
                 };
                 plan = plan.and(one);

@@ -99,7 +99,7 @@ impl Inner {
                 }
             };
             let plan = self.plan_asked(caller, &model, &row, (draft, extent), change).await;
-            let Some(plan) = self.outwait(began, plan).await? else {
+            let Some(plan) = self.outwait(caller, began, plan).await? else {
                 continue;
             };
             let request = Request {

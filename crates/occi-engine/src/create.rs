@@ -181,7 +181,7 @@ impl Inner {
                     true => error.within(&format!("entity {}", index + 1)),
                     false => error,
                 });
-                let Some(one) = self.outwait(began, one).await? else {
+                let Some(one) = self.outwait(caller, began, one).await? else {
                     continue 'plan;
                 };
                 plan = plan.and(one);
@@ -228,18 +228,20 @@ impl Inner {
         site: Site,
     ) -> Result<Plan> {
         let checked = model.registry.check_create(&draft)?;
-        self.refuse_if_leaving(&site).await?;
+        self.refuse_if_leaving(caller, &site).await?;
         match as_link(&checked) {
             Some((source, link)) => self.plan_link(caller, model, &source, link, site).await,
             None => self.plan_resource(caller, model, draft, checked, site).await,
         }
     }
 
-    /// Refuses a path or an id that an accepted DELETE has not freed yet, and names its operation.
-    async fn refuse_if_leaving(&self, site: &Site) -> Result<()> {
+    /// Refuses a path or an id that an accepted DELETE has not freed yet, and names its operation. What belongs to others
+    /// is taken, and nothing more is said of it.
+    async fn refuse_if_leaving(&self, caller: &Caller, site: &Site) -> Result<()> {
         let Some(path) = &site.path else { return Ok(()) };
         let there = [self.store.entity_at(path).await?, self.store.entity(&site.id).await?];
-        match there.into_iter().flatten().find(|row| row.hidden) {
+        let is_leaving = |row: &EntityRow| row.hidden && policy::is_own(caller, row);
+        match there.into_iter().flatten().find(is_leaving) {
             Some(EntityRow {
                 operation: Some(operation),
                 ..

@@ -124,7 +124,7 @@ impl Inner {
             let after = users.iter().filter_map(|user| removed_by.get(user).copied()).collect();
             let one = self.plan_delete(caller, &row, &going, after).await;
             let one = one.map_err(|error| if several { error.within(&row.path) } else { error });
-            let Some(one) = self.outwait(began, one).await? else {
+            let Some(one) = self.outwait(caller, began, one).await? else {
                 return Ok(None);
             };
             // The links to it are removed before it.

@@ -108,7 +108,7 @@ impl Inner {
                 let one = self
                     .plan_asked(caller, &model, row, (&draft, Extent::Part), change)
                     .await;
-                let Some(one) = self.outwait(began, one).await? else {
+                let Some(one) = self.outwait(caller, began, one).await? else {
                     continue 'plan;
                 };
                 plan = plan.and(one);
@@ -118,7 +118,7 @@ impl Inner {
                 let change = model.registry.check_dissociation(&entity, mixin);
                 let change = change.map_err(|violation| EngineError::from(violation).within(&row.path))?;
                 let one = self.plan_change(caller, &model, row, change).await;
-                let Some(one) = self.outwait(began, one).await? else {
+                let Some(one) = self.outwait(caller, began, one).await? else {
                     continue 'plan;
                 };
                 plan = plan.and(one);

@@ -400,9 +400,10 @@ impl Inner {
     /// was still being taken away, and now is. That is waited for, at most `outwait` from `began` on.
     ///
     /// # Errors
-    /// Those of the plan; of one that such an operation is in the way of, after that time.
-    pub(crate) async fn outwait<T>(&self, began: Instant, planned: Result<T>) -> Result<Option<T>> {
-        let error = match planned {
+    /// Those of the plan; of one that such an operation is in the way of, after that time. An operation of which the
+    /// caller may not know is not named.
+    pub(crate) async fn outwait<T>(&self, caller: &Caller, began: Instant, planned: Result<T>) -> Result<Option<T>> {
+        let mut error = match planned {
             Ok(planned) => return Ok(Some(planned)),
             Err(error) => error,
         };
@@ -412,7 +413,11 @@ impl Inner {
         let until = began + self.config.outwait;
         let mut pause = Duration::from_millis(10);
         loop {
-            match self.store.operation(operation).await? {
+            let open = self.store.operation(operation).await?;
+            if open.as_ref().is_some_and(|open| !policy::sees_operation(caller, open)) {
+                error.operation = None;
+            }
+            match open {
                 Some(open) if !matches!(open.verb.as_str(), "create" | "delete") => return Err(error),
                 Some(open) if !has_ended(open.state) => {}
                 // The end of an operation frees its entities in the same transaction.

@@ -255,3 +255,22 @@ async fn a_path_that_an_accepted_deletion_frees_can_be_taken_at_once() {
     on.settled().await;
     assert_eq!(on.control.count(PROJECT, &names::COMPUTE), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_another_project_leaves_is_taken_and_no_operation_is_named() {
+    let memory = Config {
+        work_ms: 300,
+        ..Config::local()
+    };
+    let on = Fixture::new(memory, EngineConfig::default()).await;
+    on.engine.create_at(&done(), "/mine/vm-1", compute()).await.unwrap();
+    let deletion = on.engine.delete(&soon(), "/mine/vm-1", &NONE).await.unwrap();
+    assert!(deletion.operation.is_some());
+    let put = on.engine.create_at(&blue(), "/mine/vm-1", compute()).await;
+    let error = refused(put, FailureKind::Conflict);
+    assert_eq!(
+        (error.operation, error.message.contains("deleted")),
+        (None, false),
+        "{error}"
+    );
+}
