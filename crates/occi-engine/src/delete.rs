@@ -162,7 +162,10 @@ impl Inner {
         let mut loose = Vec::new();
         let mut users = Vec::new();
         let mut carried = Plan::default();
-        for link in self.store.links_to(&row.id).await? {
+        let links = self.store.links_to(&row.id).await?;
+        // What comes to lead to it until this is recorded is none of these.
+        let but = links.iter().map(|link| link.id.clone()).collect();
+        for link in links {
             let goes = going.contains(&link.id) || link.source.as_ref().is_some_and(|source| going.contains(source));
             if goes {
                 continue;
@@ -190,12 +193,13 @@ impl Inner {
                     id: row.id.clone(),
                     generation: row.generation,
                 },
+                Require::NotTargeted {
+                    id: row.id.clone(),
+                    but,
+                },
             ],
             ..Plan::default()
         };
-        if loose.is_empty() && after.is_empty() && row.source.is_none() && going.len() == 1 {
-            plan.require.push(Require::NotTargeted(row.id.clone()));
-        }
         let Some(carrier) = self.carrier_of(row) else {
             // The row takes its links along.
             plan.writes.push(Write::RemoveEntity(row.id.clone()));

@@ -54,8 +54,13 @@ pub enum Require {
     },
     /// The operation was not told to stop.
     NotCancelled(Uuid),
-    /// Nothing that is not hidden links to the entity.
-    NotTargeted(EntityId),
+    /// Nothing that is not hidden links to the entity, except for these.
+    NotTargeted {
+        /// The entity.
+        id: EntityId,
+        /// The links that are known to lead to it.
+        but: Vec<EntityId>,
+    },
     /// No entity of the project that is not hidden has the mixin.
     NotAssociated {
         /// The project.

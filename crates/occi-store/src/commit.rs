@@ -64,7 +64,7 @@ fn locks(commit: &Commit) -> Locks {
             | Require::Exists(id)
             | Require::Idle(id)
             | Require::Held { id, by: _ }
-            | Require::NotTargeted(id) => locks.entities.push(id.to_string()),
+            | Require::NotTargeted { id, but: _ } => locks.entities.push(id.to_string()),
             Require::Lease {
                 operation,
                 owner: _,
@@ -201,10 +201,17 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
             Some(_) => Err(Refused::Cancelled(*operation).into()),
             None => Err(missing("operation", operation).into()),
         },
-        Require::NotTargeted(id) => {
-            let sql = "SELECT folder || id FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT 1";
-            match tx.row(sql, params![id], |cells| cells.string()).await? {
-                Some(by) => Err(Refused::Targeted { id: id.clone(), by }.into()),
+        Require::NotTargeted { id, but } => {
+            let sql = "SELECT id, folder || id FROM entity WHERE target_id = ?1 AND hidden = 0 ORDER BY seq LIMIT ?2";
+            let enough = i64::try_from(but.len()).unwrap_or(i64::MAX).saturating_add(1);
+            let links = tx
+                .rows(sql, params![id, enough], |cells| Ok((cells.string()?, cells.string()?)))
+                .await?;
+            match links
+                .into_iter()
+                .find(|(link, _)| !but.iter().any(|known| known.as_str() == link))
+            {
+                Some((_, by)) => Err(Refused::Targeted { id: id.clone(), by }.into()),
                 None => Ok(()),
             }
         }

@@ -274,3 +274,30 @@ async fn a_path_that_another_project_leaves_is_taken_and_no_operation_is_named()
         "{error}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_of_which_one_is_used_meanwhile_are_not_deleted_and_then_back() {
+    let on = Fixture::local().await;
+    let compute = on.compute().await.location.clone();
+    for after_ms in (0..24).step_by(2) {
+        let mut paths = Vec::new();
+        for _ in 0..60 {
+            paths.push(on.made(network()).await.location.clone());
+        }
+        let (caller, all, networks) = (soon(), Selection::default(), at(&names::NETWORK));
+        let only = Some(paths.clone());
+        let delete = on.engine.delete_collection(&caller, &networks, &all, only);
+        let lead = async {
+            tokio::time::sleep(std::time::Duration::from_millis(after_ms)).await;
+            on.create(between(&names::NETWORKINTERFACE, &compute, &paths[0])).await
+        };
+        let (deleted, led) = tokio::join!(delete, lead);
+        on.settled().await;
+        let is_there = on.get(&paths[0]).await.is_ok();
+        assert_eq!(
+            (led.is_ok(), deleted.is_ok()),
+            (is_there, !is_there),
+            "{after_ms} ms: {led:?} {deleted:?}"
+        );
+    }
+}

@@ -405,16 +405,24 @@ async fn a_link_keeps_its_target_from_being_removed(store: Shared) {
     )
     .await
     .unwrap();
-    let remove = |name: &str| Commit {
-        require: vec![Require::NotTargeted(id(name))],
+    let remove_but = |name: &str, but: &[&str]| Commit {
+        require: vec![Require::NotTargeted {
+            id: id(name),
+            but: but.iter().map(|link| id(link)).collect(),
+        }],
         writes: vec![Write::RemoveEntity(id(name))],
         ..Commit::default()
     };
-    let targeted = Refused::Targeted {
+    let remove = |name: &str| remove_but(name, &[]);
+    let by = |link: &str| Refused::Targeted {
         id: id("b"),
-        by: "/storagelink/l".into(),
+        by: format!("/storagelink/{link}"),
     };
-    assert_eq!(refused(store.commit(remove("b")).await), targeted);
+    assert_eq!(refused(store.commit(remove("b")).await), by("l"));
+    write(&store, [insert(link("m", "a", "b"))]).await.unwrap();
+    assert_eq!(refused(store.commit(remove_but("b", &["l"])).await), by("m"));
+    assert_eq!(refused(store.commit(remove_but("b", &["m", "gone"])).await), by("l"));
+    write(&store, [Write::RemoveEntity(id("m"))]).await.unwrap();
     write(
         &store,
         [update(

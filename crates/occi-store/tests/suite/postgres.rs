@@ -215,7 +215,13 @@ async fn target(a: Shared, b: Shared) {
             ..Commit::default()
         };
         let removes = Commit {
-            require: vec![Require::NotTargeted(id(&to)), Require::Exists(id(&to))],
+            require: vec![
+                Require::NotTargeted {
+                    id: id(&to),
+                    but: Vec::new(),
+                },
+                Require::Exists(id(&to)),
+            ],
             writes: vec![Write::RemoveEntity(id(&to))],
             ..Commit::default()
         };
