@@ -75,8 +75,6 @@ pub struct EngineConfig {
     /// How long a request waits for the end of a creation or deletion that alone is in its way (decision 0007). Default 30 s:
     /// half of the shortest time-out that clients and proxies have.
     pub outwait: Duration,
-    /// The term of the OS template for a compute that names none; none takes the backend's own default.
-    pub default_os: Option<String>,
     /// The largest page a client may ask for. Default 1000.
     pub page_max: u32,
     /// The memory for hot entities (see [`crate::Engine::peek`]), in bytes. Default 64 MiB.
@@ -108,7 +106,6 @@ impl Default for EngineConfig {
             autostart: true,
             operation_deadline: Duration::from_secs(600),
             outwait: Duration::from_secs(30),
-            default_os: None,
             page_max: 1000,
             cache_bytes: 64 << 20,
             refresh_interval: Duration::from_secs(60),

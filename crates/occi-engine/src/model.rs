@@ -271,13 +271,9 @@ impl Inner {
                 };
                 offered.insert(id, offer);
             }
-            let configured = self.config.default_os.as_ref().and_then(|term| term.parse().ok());
-            let default = [configured, catalogue.default_os.clone()]
-                .into_iter()
-                .flatten()
-                .map(|term: Term| self.template_id(TemplateKind::Os, &term))
-                .find(|id| offered.get(id).is_some_and(|offer| offer.carrier == place));
-            default_os.push(default);
+            let default = catalogue.default_os.as_ref();
+            let default = default.map(|term| self.template_id(TemplateKind::Os, term));
+            default_os.push(default.filter(|id| offered.get(id).is_some_and(|offer| offer.carrier == place)));
         }
         mixins.extend(inputs.mixins.iter().map(user_mixin));
         // Whatever clashes with what comes before it is left out; the rest is served.
