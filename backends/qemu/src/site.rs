@@ -79,7 +79,7 @@ pub(crate) struct Site {
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
     /// The bases that are being made, or that a machine's record is about to name.
-    pub(crate) kept_bases: Mutex<BTreeMap<OsString, Arc<Mutex<()>>>>,
+    pub(crate) kept_bases: Mutex<BTreeMap<OsString, Arc<tokio::sync::Mutex<()>>>>,
     /// Cores and MiB of what is about to start, by machine.
     pub(crate) reserved: Mutex<BTreeMap<String, (u32, u64)>>,
     /// The port that was given out last.
@@ -187,7 +187,10 @@ impl Site {
             let machine = Machine::new(&site, directory, record);
             lock(&site.machines).insert(machine.id.clone(), machine);
         })?;
-        site.drop_unused_bases()?;
+        // What is left of them costs room, and nothing else.
+        if let Err(failure) = site.drop_unused_bases() {
+            tracing::warn!(error = %crate::error::chain(&failure), "bases that no machine needs are left");
+        }
         if !confine::has_landlock() {
             tracing::warn!(
                 "this kernel has no Landlock (Linux 5.13, `lsm=landlock,...`): a guest that breaks out of QEMU sees {}",

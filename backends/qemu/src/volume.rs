@@ -342,14 +342,14 @@ async fn backup(site: &Site, volume: &Volume, name: &str, asker: &Context) -> Re
                 let copy = machine.inside().join(saving::COPY);
                 let begun = jobs::begin_copy(&live, &node, saving::COPY).await;
                 let copied = saving::copied_by(&live, begun, &token, &told).await;
-                saving::settle(copied, &copy, &token).await?;
+                saving::settle(copied, &copy, &token, &told).await?;
                 blocking(move || durable::rename(&copy, &done)).await
             }
             Worker::Tools(place) => {
                 let copy = place.directory.join(saving::COPY);
                 let copied = tools.copy(&place, FILE, saving::COPY, &told);
                 let copied = saving::if_wanted(&token, copied).await;
-                saving::settle(copied.flatten(), &copy, &token).await?;
+                saving::settle(copied.flatten(), &copy, &token, &told).await?;
                 blocking(move || durable::rename(&copy, &done)).await
             }
         }

@@ -143,10 +143,10 @@ pub(crate) async fn admit(site: &Arc<Site>, scope: &Scope, create: &Create) -> R
 }
 
 /// Keeps the image as it is now that a compute is to boot.
-async fn freeze(site: &Arc<Site>, scope: &Scope, asked: Option<&Term>) -> Result<Frozen> {
-    let (library, scope, asked) = (site.clone(), scope.clone(), asked.cloned());
+async fn freeze(site: &Arc<Site>, context: &Context, asked: Option<&Term>) -> Result<Frozen> {
+    let (library, scope, asked) = (site.clone(), context.scope.clone(), asked.cloned());
     let image = blocking(move || image_of(&library, &scope, asked.as_ref())).await?;
-    Ok(site.freeze(image).await?)
+    Ok(site.freeze(image, context).await?)
 }
 
 fn check(site: &Site, scope: &Scope, create: &Create, wish: &Wish<'_>) -> Result<()> {
@@ -186,7 +186,7 @@ pub(crate) async fn create(site: &Arc<Site>, context: &Context, create: &Create)
         }
         None => {
             let machine = site.host().await?.machine.clone();
-            let frozen = freeze(site, &context.scope, create.os_template.as_ref()).await?;
+            let frozen = freeze(site, context, create.os_template.as_ref()).await?;
             let (scope, create) = (context.scope.clone(), create.clone());
             let placed = site
                 .place(move |site| place(site, &scope, &create, machine, &frozen))
@@ -693,7 +693,7 @@ pub(crate) async fn update(
 ) -> Result<Vec<Picture>> {
     machine.look().await?;
     let frozen = match &change.os_template {
-        Some(term) => Some(freeze(site, &context.scope, Some(term)).await?),
+        Some(term) => Some(freeze(site, context, Some(term)).await?),
         None => None,
     };
     let (scope, own, wish) = (context.scope.clone(), machine.clone(), change.clone());

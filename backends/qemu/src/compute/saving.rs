@@ -148,7 +148,7 @@ pub(crate) async fn save(
                     if_wanted(&token, copied).await.flatten()
                 }
             };
-            settle(copied, &copy, &token).await?;
+            settle(copied, &copy, &token, &told).await?;
         }
         blocking(move || keep(&copy, &description, &done)).await
     };
@@ -176,11 +176,18 @@ pub(crate) async fn copied_by(
 }
 
 /// Makes a copy ours, whole and on the disk, if it was made and is wanted still; else it leaves no file.
-pub(crate) async fn settle(copied: Result<(), Failure>, copy: &Path, token: &CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn settle(
+    copied: Result<(), Failure>,
+    copy: &Path,
+    token: &CancellationToken,
+    asker: &Context,
+) -> Result<(), Failure> {
     let settled = match copied {
         Ok(()) => {
             let file = copy.to_owned();
-            blocking(move || secure(&file)).await
+            // Much of it may be in the host's memory still, and nobody sees how far that is.
+            let secured = asker.wait(blocking(move || secure(&file))).await;
+            secured.map_err(Failure::from).flatten()
         }
         failed => failed,
     };

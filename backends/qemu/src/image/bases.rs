@@ -1,15 +1,24 @@
 //! The images of this host: what there is to boot from, and what stays of them below the disks of machines.
 
+use crate::compute::saving::{apart, or_remove};
 use crate::error::Failure;
 use crate::host::blocking::blocking;
 use crate::host::durable;
 use crate::image::{Image, Images};
 use crate::site::{BASES, SAVED, Site, lock};
+use occi_backend::{Context, Interrupted};
+use rustix::fs::ioctl_ficlone;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// So many bytes of a copy are on the disk before the next are read: what is told of it is true, and its end takes no time.
+const PIECE: u64 = 256 << 20;
 
 /// An image as it was when somebody asked for it. Until a machine's record names its base, this keeps it.
 pub(crate) struct Frozen {
@@ -39,26 +48,30 @@ impl Site {
     }
 
     /// Keeps `image` as it is now for the overlays on it, whatever becomes of its file. That may be a copy and take its time:
-    /// not for [`Site::place`]. Whoever wants the same image meanwhile waits for the one copy.
-    pub(crate) async fn freeze(self: &Arc<Self>, image: Image) -> Result<Frozen, Failure> {
-        let site = self.clone();
-        blocking(move || {
-            let base = name(&image.path)?;
-            let kept = lock(&site.kept_bases).entry(base.clone()).or_default().clone();
-            let one_copy = lock(&kept);
-            site.make_base(&image.path, &base)?;
-            drop(one_copy);
-            Ok(Frozen {
-                image,
-                base: base.into(),
-                _kept: kept,
+    /// not for [`Site::place`]. Whoever wants the same image meanwhile waits for the one copy. Gives up when `asker` is told to
+    /// stop.
+    pub(crate) async fn freeze(self: &Arc<Self>, image: Image, asker: &Context) -> Result<Frozen, Failure> {
+        let path = image.path.clone();
+        let base = PathBuf::from(blocking(move || name(&path)).await?);
+        let kept = lock(&self.kept_bases).entry(base.clone().into()).or_default().clone();
+        let one_copy = asker.wait(kept.clone().lock_owned()).await?;
+        let (site, path, own, told) = (self.clone(), image.path.clone(), base.clone(), asker.clone());
+        let make = |token| {
+            blocking(move || {
+                let _one_copy = one_copy;
+                site.make_base(&path, &own, &told, &token)
             })
+        };
+        apart(asker.stopped(), make).await?;
+        Ok(Frozen {
+            image,
+            base,
+            _kept: kept,
         })
-        .await
     }
 
-    fn make_base(&self, image: &Path, name: &OsString) -> Result<(), Failure> {
-        let base = self.base(Path::new(name));
+    fn make_base(&self, image: &Path, name: &Path, asker: &Context, wanted: &CancellationToken) -> Result<(), Failure> {
+        let base = self.base(name);
         if base.exists() {
             return Ok(());
         }
@@ -71,11 +84,9 @@ impl Site {
         if is_readable && !may_change && fs::hard_link(image, &base).is_ok() {
             return durable::sync(&self.config.directory.join(BASES));
         }
-        let copy = base.with_extension("new");
-        fs::copy(image, &copy).map_err(Failure::host("copy the image"))?;
-        let mode = fs::Permissions::from_mode(0o444);
-        fs::set_permissions(&copy, mode).map_err(Failure::host("copy the image"))?;
-        durable::rename(&copy, &base)
+        let new = base.with_extension("new");
+        or_remove(copy(image, &new, asker, wanted), &new)?;
+        durable::rename(&new, &base)
     }
 
     /// The path of a base.
@@ -106,6 +117,31 @@ impl Site {
     }
 }
 
+/// Copies an image, for everybody to read and nobody to write to.
+fn copy(image: &Path, new: &Path, asker: &Context, wanted: &CancellationToken) -> Result<(), Failure> {
+    let failed = || Failure::host("copy the image");
+    let from = File::open(image).map_err(failed())?;
+    let to = File::create(new).map_err(failed())?;
+    let size = from.metadata().map_err(failed())?.len();
+    if ioctl_ficlone(&to, &from).is_err() {
+        let mut done = 0;
+        while done < size {
+            if wanted.is_cancelled() {
+                return Err(Interrupted.into());
+            }
+            let more = io::copy(&mut (&from).take(PIECE), &mut &to).map_err(failed())?;
+            to.sync_data().map_err(failed())?;
+            if more == 0 {
+                break;
+            }
+            done += more;
+            let percent = done.saturating_mul(100) / size;
+            asker.progress(u8::try_from(percent).unwrap_or(100));
+        }
+    }
+    to.set_permissions(fs::Permissions::from_mode(0o444)).map_err(failed())
+}
+
 /// What the image in a file is called among the bases: another name when it is another file, or has changed.
 fn name(image: &Path) -> Result<OsString, Failure> {
     let meta = fs::metadata(image).map_err(Failure::host("read the image"))?;
@@ -118,6 +154,8 @@ mod tests {
     use super::*;
     use crate::config::QemuConfig;
     use crate::site::IMAGE_ROUND;
+    use occi_backend::suite::Silent;
+    use occi_backend::{Deadline, Scope};
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -148,6 +186,15 @@ mod tests {
             let _inside = runtime.enter();
             Site::open(config, IMAGE_ROUND).unwrap().0
         };
+        let asker = Context {
+            scope: Scope {
+                project: "lab".to_owned(),
+            },
+            operation: uuid::Uuid::new_v4(),
+            attempt: 1,
+            deadline: Deadline::new(in_time),
+            journal: Arc::new(Silent),
+        };
         let clear_up = || {
             let cleared = site.place(|site| site.drop_unused_bases());
             let cleared = runtime.block_on(async { tokio::time::timeout(in_time, cleared).await });
@@ -157,12 +204,12 @@ mod tests {
         let name = name(&image.path).unwrap();
         // Somebody else is at the copy, and has begun.
         let kept = lock(&site.kept_bases).entry(name.clone()).or_default().clone();
-        let copying = lock(&kept);
+        let copying = runtime.block_on(kept.clone().lock_owned());
         let begun = site.base(Path::new(&name)).with_extension("new");
         fs::write(&begun, "half").unwrap();
         let freezing = runtime.spawn({
             let site = site.clone();
-            async move { site.freeze(image).await }
+            async move { site.freeze(image, &asker).await }
         });
         clear_up();
         assert_eq!(look(&site), [begun]);
