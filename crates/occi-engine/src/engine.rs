@@ -7,6 +7,7 @@ use crate::inventory::Scopes;
 use crate::model::{Models, base, template_scheme};
 use crate::operation::waiting::Waiting;
 use crate::operation::{has_ended, worker};
+use crate::pauses::Pauses;
 use crate::{Caller, EngineConfig, EngineError, ProjectModel, Result, Stamp, Where, place, policy};
 use occi_backend::Backend;
 use occi_model::{EntityId, Registry, TypeId};
@@ -296,14 +297,13 @@ impl Inner {
         patience: Duration,
     ) -> std::result::Result<Committed, StoreError> {
         let began = Instant::now();
-        let mut pause = Duration::from_millis(100);
+        let mut pauses = Pauses::spread(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             match self.commit(commit.clone()).await {
                 Err(StoreError::Full(_) | StoreError::Failed(_))
                     if began.elapsed() < patience && !self.stopping.is_cancelled() =>
                 {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
+                    tokio::time::sleep(pauses.next()).await;
                 }
                 other => return other,
             }

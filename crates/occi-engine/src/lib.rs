@@ -23,6 +23,7 @@ mod inventory;
 mod membership;
 mod mixin;
 mod operation;
+mod pauses;
 mod place;
 mod plan;
 mod policy;

@@ -6,6 +6,7 @@ use crate::operation::journal::lease_ms;
 use crate::operation::waiting::{Phase, Waiter};
 use crate::operation::worker::Work;
 use crate::operation::{Intent, blank, has_ended, worker};
+use crate::pauses::Pauses;
 use crate::{Caller, EngineError, FailureKind, Result, Wait, policy};
 use occi_store::{
     Audit, Commit, EntityRow, IdempotencyRow, OperationRow, OperationState, Refused, Require, StoreError, Write,
@@ -334,9 +335,9 @@ impl Inner {
     /// this process does itself is told without a look.
     async fn follow(&self, operations: &[Uuid], limit: Duration) {
         let until = Instant::now() + limit;
-        let mut pause = LOOK;
+        let mut pauses = Pauses::new(LOOK, LOOK_MAX);
         loop {
-            let look = Instant::now() + pause;
+            let look = Instant::now() + pauses.next();
             tokio::time::sleep_until(look.min(until).into()).await;
             if look >= until {
                 return;
@@ -344,7 +345,6 @@ impl Inner {
             for operation in operations {
                 self.hear(*operation).await;
             }
-            pause = (pause * 2).min(LOOK_MAX);
         }
     }
 
@@ -411,7 +411,7 @@ impl Inner {
             return Err(error);
         };
         let until = began + self.config.outwait;
-        let mut pause = Duration::from_millis(10);
+        let mut pauses = Pauses::new(Duration::from_millis(10), Duration::from_millis(500));
         loop {
             let open = self.store.operation(operation).await?;
             if open.as_ref().is_some_and(|open| !policy::sees_operation(caller, open)) {
@@ -429,9 +429,7 @@ impl Inner {
             // It may be another process's.
             tokio::select! {
                 () = self.waiting.watch(operation) => {}
-                () = tokio::time::sleep_until((Instant::now() + pause).min(until).into()) => {
-                    pause = (pause * 2).min(Duration::from_millis(500));
-                }
+                () = tokio::time::sleep_until((Instant::now() + pauses.next()).min(until).into()) => {}
             }
         }
     }

@@ -4,6 +4,7 @@ use super::waiting::Outcome as Ended;
 use super::worker::{Run, unreadable};
 use super::{Intent, Task, blank};
 use crate::engine::Inner;
+use crate::pauses::Pauses;
 use crate::plan::TRIES;
 use crate::{EngineError, FailureKind, quota, row};
 use occi_backend::{Acted, BackendError, Deadline, ErrorKind, Outcome, Picture};
@@ -399,7 +400,7 @@ impl Run {
     async fn clean_up(&mut self) -> Result<(), Option<BackendError>> {
         let patience = self.inner().config.operation_deadline;
         let began = Instant::now();
-        let mut pause = Duration::from_millis(100);
+        let mut pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(10));
         let mut refusals = 0;
         loop {
             let mut outcome = match self.target().await {
@@ -418,12 +419,13 @@ impl Run {
                 Err(left) => left.ok_or(None)?,
             };
             refusals += u32::from(!left.is_temporary());
+            let pause = pauses.next();
             if refusals >= REFUSALS || began.elapsed() + pause >= patience {
                 return Err(Some(left));
             }
             tokio::select! {
                 () = self.inner().stopping.cancelled() => return Err(None),
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

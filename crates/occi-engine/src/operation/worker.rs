@@ -6,6 +6,7 @@ use super::{Intent, Task};
 use crate::carrier::Carrier;
 use crate::create::targets;
 use crate::engine::Inner;
+use crate::pauses::Pauses;
 use crate::plan::TRIES;
 use crate::{EngineError, row};
 use occi_backend::{BackendError, Context, Deadline, ErrorKind, Journal, Locality, Outcome, Picture, Scope, Target};
@@ -521,7 +522,7 @@ impl Run {
 
     /// Lets the operation that this one supersedes end first. It was told to stop when this one was recorded.
     async fn let_end(&mut self, earlier: Uuid) -> Result<(), Failure> {
-        let mut pause = Duration::from_millis(5);
+        let mut pauses = Pauses::new(Duration::from_millis(5), Duration::from_millis(500));
         let mut signed = Instant::now();
         loop {
             let found = self.inner().store.operation(earlier).await;
@@ -548,15 +549,21 @@ impl Run {
             }
             tokio::select! {
                 () = self.claimed.stop.cancelled() => return Err(Failure::Stopped),
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_millis(500)),
+                () = tokio::time::sleep(pauses.next()) => {}
             }
         }
     }
 
     /// Puts the operation back into the queue after a temporary failure, or fails it if there is no time left.
     async fn put_back(&mut self, error: BackendError) -> &'static str {
-        let doubled = PAUSE.saturating_mul(1 << self.row.attempt.clamp(1, 10).saturating_sub(1));
-        let pause = error.retry_after.unwrap_or(doubled).min(PAUSE_MAX);
+        // All that failed with an engine would come back with it.
+        let mut pauses = Pauses::spread(PAUSE, PAUSE_MAX);
+        for _ in 1..self.row.attempt.min(10) {
+            pauses.next();
+        }
+        let pause = error
+            .retry_after
+            .map_or_else(|| pauses.next(), |after| after.min(PAUSE_MAX));
         let left = self.give_up.left();
         if pause >= left {
             return self.fail(error).await;
