@@ -1,11 +1,15 @@
 //! Partial update and replacement.
 
 use crate::fixture::*;
-use occi_backend::{ErrorKind, Outcome, Verb, names};
+use futures::future::BoxFuture;
+use occi_backend::layers::{Call, Layer, Layered};
+use occi_backend::{Backend, Context, ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
 use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
 use occi_store::{Commit, Limits, OverQuota, Store, Usage, Write};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 fn part(attributes: &[(&str, &str)]) -> EntityDraft {
     EntityDraft {
@@ -24,6 +28,34 @@ impl Fixture {
     }
     async fn replace(&self, path: &str, draft: EntityDraft) -> Result<Done, EngineError> {
         self.engine.replace(&done(), path, draft, &NONE).await
+    }
+}
+
+/// Holds what changes something in an engine until a permit lets it go.
+#[derive(Clone)]
+struct Held(Arc<Semaphore>);
+
+impl Layer for Held {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        if matches!(call.verb, Verb::Act | Verb::Update) {
+            self.0.acquire().await.unwrap().forget();
+        }
+        send(None).await
+    }
+}
+
+impl Held {
+    async fn rise(&self, ground: &Ground) -> Fixture {
+        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, self.clone())) };
+        ground.rise_with(EngineConfig::default(), layers).await
+    }
+
+    fn let_one_go(&self) {
+        self.0.add_permits(1);
     }
 }
 
@@ -355,12 +387,8 @@ async fn http_18_a_replacement_leaves_the_addresses_of_a_network() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
-    // The engine takes its time for the first look already.
-    let slow = Config {
-        latency_ms: 100,
-        ..Config::local()
-    };
-    let on = Fixture::new(slow, EngineConfig::default()).await;
+    let (held, ground) = (Held(Arc::new(Semaphore::new(0))), Ground::new(Config::local()));
+    let on = held.rise(&ground).await;
     let path = on.made(storage()).await.location.clone();
     let size = |kind: Option<TypeId>| EntityDraft {
         kind,
@@ -377,6 +405,7 @@ async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
     let error = refused(on.replace(&path, whole).await, FailureKind::Conflict);
     assert_eq!(error.operation, running);
     on.update(&path, part(&[("occi.core.title", "mine")])).await.unwrap();
+    held.let_one_go();
     on.settled().await;
     let seen = on.seen(&path).await;
     assert_eq!(
@@ -399,17 +428,15 @@ async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
         .associate(&done(), &profile("medium"), vec![path.clone()])
         .await;
     assert_eq!(refused(again, FailureKind::Conflict).operation, larger.operation);
+    held.let_one_go();
     on.settled().await;
     assert!(on.seen(&path).await.mixins.contains(&profile("large")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_a_change_runs_outlasts_it() {
-    let slow = Config {
-        latency_ms: 200,
-        ..Config::local()
-    };
-    let on = Fixture::new(slow, EngineConfig::default()).await;
+    let (held, ground) = (Held(Arc::new(Semaphore::new(0))), Ground::new(Config::local()));
+    let on = held.rise(&ground).await;
     let tag = |term: &str| MixinDraft {
         id: format!("http://example.com/tags#{term}").parse().unwrap(),
         title: None,
@@ -453,10 +480,7 @@ async fn what_is_written_while_a_change_runs_outlasts_it() {
     }
     let again = on.engine.associate(&done(), &mine.id, vec![path.clone()]).await;
     assert_eq!(refused(again, FailureKind::Conflict).operation, running);
-    assert!(
-        on.get(&path).await.unwrap().entity.mixins.contains(&profile("medium")),
-        "it still runs"
-    );
+    held.let_one_go();
     on.settled().await;
     let seen = on.seen(&path).await;
     let tags: Vec<_> = seen

@@ -8,15 +8,16 @@ use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind};
 use occi_store::OperationState;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const DEADLINE_MS: i64 = 1000;
-const DEADLINE: Duration = Duration::from_secs(1);
+/// Much longer than what a busy machine adds to a pause of [`PAUSE`].
+const DEADLINE: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// An engine of which each action takes so many thirds of a deadline, and may say that it comes further after each.
+/// An engine of which each action lasts so long, and may say that it comes further after each pause.
 #[derive(Clone, Copy)]
 struct Works {
-    thirds: u8,
+    lasts: Duration,
     tells: bool,
 }
 
@@ -27,11 +28,15 @@ impl Layer for Works {
         S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
     {
         if let (Verb::Act, Some(context)) = (call.verb, call.context) {
-            for third in 0..self.thirds {
-                tokio::time::sleep(DEADLINE / 3).await;
+            let began = Instant::now();
+            for pause in 1..=u8::MAX {
+                if began.elapsed() >= self.lasts {
+                    break;
+                }
+                tokio::time::sleep(PAUSE).await;
                 if self.tells {
-                    context.progress(third);
-                    context.step(&format!("third {third}")).await?;
+                    context.progress(pause);
+                    context.step(&format!("pause {pause}")).await?;
                 }
             }
         }
@@ -54,31 +59,34 @@ impl Works {
 
 #[tokio::test]
 async fn what_comes_further_takes_its_time_and_what_stands_still_is_given_up() {
-    for (tells, outcome) in [(true, None), (false, Some(FailureKind::Timeout))] {
+    let lasts = 2 * DEADLINE;
+    let stopped = async |tells| {
         let ground = Ground::new(Config::local());
-        let on = Works { thirds: 9, tells }.rise(&ground).await;
+        let on = Works { lasts, tells }.rise(&ground).await;
         let path = on.compute().await.location.clone();
         let stopped = on.act(&path, "stop").await;
-        assert_eq!(stopped.err().map(|error| error.kind), outcome);
         let row = on.last_operation().await.row;
-        assert_eq!(row.deadline_ms > row.created_ms + 2 * DEADLINE_MS, tells, "{row:?}");
         on.engine.shutdown().await;
-    }
+        (stopped.err().map(|error| error.kind), row)
+    };
+    let ((done, moved), (given_up, _)) = tokio::join!(stopped(true), stopped(false));
+    assert_eq!((done, given_up), (None, Some(FailureKind::Timeout)));
+    let shown = Duration::from_millis((moved.deadline_ms - moved.created_ms).try_into().unwrap());
+    assert!(shown > lasts, "{moved:?}");
 }
 
 #[tokio::test]
 async fn the_time_in_which_nobody_was_at_work_does_not_count() {
     let ground = Ground::new(Config::local());
-    let on = Works { thirds: 9, tells: true }.rise(&ground).await;
+    let lasts = 2 * DEADLINE;
+    let on = Works { lasts, tells: true }.rise(&ground).await;
     let path = on.compute().await.location.clone();
     on.engine.act(&soon(), &path, call("stop"), &NONE).await.unwrap();
-    // It has come further than it would without its progress, when the server ends.
-    tokio::time::sleep(2 * DEADLINE).await;
     on.engine.shutdown().await;
     drop(on);
     tokio::time::sleep(2 * DEADLINE).await;
     let on = Works {
-        thirds: 2,
+        lasts: PAUSE,
         tells: false,
     }
     .rise(&ground)
@@ -86,5 +94,6 @@ async fn the_time_in_which_nobody_was_at_work_does_not_count() {
     on.settled().await;
     let row = on.last_operation().await.row;
     assert_eq!(row.state, OperationState::Succeeded, "{:?}", row.error);
+    assert!(row.attempt > 1, "{row:?}");
     on.engine.shutdown().await;
 }
