@@ -314,13 +314,18 @@ impl EngineError {
 impl From<Violation> for EngineError {
     fn from(violation: Violation) -> Self {
         let Violation { kind, path, message } = violation;
-        let kind = match kind {
-            ViolationKind::Invalid => FailureKind::Invalid,
-            ViolationKind::Forbidden => FailureKind::Forbidden,
-            ViolationKind::Conflict => FailureKind::Conflict,
-            ViolationKind::Unsupported => FailureKind::Unsupported,
-            ViolationKind::TooLarge => FailureKind::TooLarge,
-        };
-        Self::new(kind, message).at(&path)
+        Self::new(kind.into(), message).at(&path)
+    }
+}
+
+impl From<ViolationKind> for FailureKind {
+    fn from(kind: ViolationKind) -> Self {
+        match kind {
+            ViolationKind::Invalid => Self::Invalid,
+            ViolationKind::Forbidden => Self::Forbidden,
+            ViolationKind::Conflict => Self::Conflict,
+            ViolationKind::Unsupported => Self::Unsupported,
+            ViolationKind::TooLarge => Self::TooLarge,
+        }
     }
 }

@@ -59,7 +59,7 @@ impl Engine {
             plan.writes.push(Write::ModelChanged(Some(project.to_owned())));
             // They must suit each other, too.
             let together = model.registry.with(added);
-            together.map_err(|error| EngineError::new(FailureKind::Conflict, error.to_string()))?;
+            together.map_err(|error| EngineError::new(error.kind.into(), error.to_string()))?;
         }
         self.record_mixins(caller, "add mixin", plan).await
     }

@@ -5,7 +5,7 @@ use crate::registry::{Offer, Rows};
 use crate::table::{Table, documented};
 use crate::{
     Action, AttributeDefinition, AttributeName, Kind, Location, Mixin, ModelError, Origin, Registry, TypeId, ValueType,
-    core,
+    ViolationKind, core,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -208,6 +208,7 @@ fn refuse<T>(id: &TypeId, reason: impl Into<String>) -> Result<T, ModelError> {
     Err(ModelError {
         id: id.clone(),
         reason: reason.into(),
+        kind: ViolationKind::Conflict,
     })
 }
 

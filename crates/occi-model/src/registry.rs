@@ -3,7 +3,8 @@
 use crate::check::MAX_DEPENDS;
 use crate::table::{ActionRow, AttributeRow, KindRow, MixinRow};
 use crate::{
-    Action, Category, Class, IdentError, Kind, Lifecycle, Location, Mixin, Origin, RegistryBuilder, TypeId, core,
+    Action, Category, Class, IdentError, Kind, Lifecycle, Location, Mixin, Origin, RegistryBuilder, TypeId,
+    ViolationKind, core,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct ModelError {
     pub id: TypeId,
     /// What is wrong with it, and what to do.
     pub reason: String,
+    /// What that is where a user asked for the category: `TooLarge` for too many dependencies, else `Conflict`.
+    pub kind: ViolationKind,
 }
 
 /// Why a category that somebody named was not found.
@@ -127,7 +130,13 @@ impl Registry {
 
     fn index(&mut self, category: Category, location: Option<&Location>) -> Result<(), ModelError> {
         let id = category.id().clone();
-        let refuse = |reason| Err(ModelError { id: id.clone(), reason });
+        let refuse = |reason| {
+            Err(ModelError {
+                id: id.clone(),
+                reason,
+                kind: ViolationKind::Conflict,
+            })
+        };
         if self.by_id.contains_key(&id) {
             return refuse("is defined twice".to_owned());
         }
@@ -317,9 +326,9 @@ impl Registry {
 
     /// Refuses a mixin that depends on itself, and one of a user that depends on too many.
     pub(crate) fn check_dependencies(&self) -> Result<(), ModelError> {
-        let refuse = |mixin: &Mixin, reason| {
+        let refuse = |mixin: &Mixin, kind, reason| {
             let id = mixin.id.clone();
-            Err(ModelError { id, reason })
+            Err(ModelError { id, reason, kind })
         };
         let closure = self.closure_of(self.mixins.iter().map(|mixin| &mixin.id));
         let place: HashMap<_, _> = closure.iter().enumerate().map(|(at, mixin)| (&mixin.id, at)).collect();
@@ -330,13 +339,12 @@ impl Registry {
                 .iter()
                 .find(|id| place.get(id).is_some_and(|place| *place >= at))
             {
-                return refuse(mixin, format!("depends on itself through {depended}"));
+                let reason = format!("depends on itself through {depended}");
+                return refuse(mixin, ViolationKind::Conflict, reason);
             }
             if matches!(mixin.origin, Origin::User { .. }) && self.depends_on_more_than(MAX_DEPENDS, mixin) {
-                return refuse(
-                    mixin,
-                    format!("depends on more than {MAX_DEPENDS} mixins, directly or not"),
-                );
+                let reason = format!("depends on more than {MAX_DEPENDS} mixins, directly or not");
+                return refuse(mixin, ViolationKind::TooLarge, reason);
             }
         }
         Ok(())

@@ -164,6 +164,24 @@ async fn http_49_a_removed_mixin_leaves_its_entities() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mixins_that_depend_on_too_many_together_are_too_large() {
+    let on = Fixture::local().await;
+    let unknown = |number: usize| format!("http://example.com/unknown#m{number}").parse().unwrap();
+    let many = MixinDraft {
+        depends: (0..occi_model::check::MAX_DEPENDS).map(unknown).collect(),
+        ..tag("many")
+    };
+    let one_more = MixinDraft {
+        depends: vec![many.id.clone()],
+        ..tag("more")
+    };
+    refused(
+        on.engine.add_mixins(&caller(), vec![one_more, many]).await,
+        FailureKind::TooLarge,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http_70_a_project_has_no_more_mixins_than_it_may_have_and_an_entity_no_more_categories() {
     let config = EngineConfig {
         user_mixin_limit: 70,
