@@ -10,7 +10,7 @@ use crate::engine::{Engine, Inner};
 use crate::inventory::link_end;
 use crate::operation::{Amendment, Intent, Task};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
-use crate::{Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, place, quota, row};
+use crate::{Caller, Done, EngineError, FailureKind, Precondition, ProjectModel, Result, place, policy, quota, row};
 use occi_backend::{LinkEnds, Scope, TemplateKind};
 use occi_model::{AttributeName, Class, EntityDraft, EntityId, LinkEnd, TypeId, core, templates};
 use occi_store::{EntityRow, Require, Usage, Write};
@@ -213,6 +213,7 @@ impl Inner {
             target,
             links,
         } = change;
+        policy::may_bear(model, &row.path, &row.project, &mixins_added)?;
         let mut plan = Plan::default();
         for link in links {
             plan = plan.and(self.plan_new_link(caller, model, row, link).await?);

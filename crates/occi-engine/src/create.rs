@@ -633,6 +633,7 @@ impl Inner {
     ) -> Result<Plan> {
         let target_kind = to.as_ref().map(|row| &row.kind).or(link.target.kind.as_ref());
         model.registry.check_ends(&link.kind, Some(&from.kind), target_kind)?;
+        policy::may_bear(model, &from.path, &from.project, &link.mixins)?;
         let chosen = site.path.is_some();
         let mut row = self.link_row(from, &link, to.as_ref(), Some(site));
         row.owner.clone_from(&caller.principal.name);

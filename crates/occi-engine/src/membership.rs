@@ -4,7 +4,7 @@ use crate::change::Extent;
 use crate::engine::{Engine, Inner};
 use crate::plan::{Admitted, Plan, Request, TRIES, lost_key, restless};
 use crate::{Caller, EngineError, FailureKind, ProjectModel, Result, Selection, Where, place, policy};
-use occi_model::{EntityDraft, Origin, TypeId};
+use occi_model::{EntityDraft, TypeId};
 use occi_store::EntityRow;
 use serde_json::json;
 use std::collections::HashSet;
@@ -85,19 +85,11 @@ impl Inner {
                 format!("there is no mixin {mixin}"),
             ));
         };
-        let project = match &known.origin {
-            Origin::User { project, .. } => Some(project.as_str()),
-            Origin::Standard | Origin::Provider { .. } => None,
-        };
         let began = Instant::now();
         'plan: for _ in 0..TRIES {
             let (add, remove) = self.difference(caller, &model, mixin, &members).await?;
             let mut plan = Plan::default();
             for row in &add {
-                if project.is_some_and(|project| project != row.project) {
-                    let message = format!("{} belongs to another project than {mixin}", row.path);
-                    return Err(EngineError::new(FailureKind::Forbidden, message));
-                }
                 let entity = self.show(caller, row.clone()).await?.entity;
                 let draft = EntityDraft {
                     mixins: vec![mixin.clone()],

@@ -1,7 +1,8 @@
 //! Who sees and changes what. What a principal may not see does not exist: it is not found, never forbidden.
 
-use crate::{Caller, EngineError, FailureKind, Principal, Result};
+use crate::{Caller, EngineError, FailureKind, Principal, ProjectModel, Result};
 use occi_backend::names;
+use occi_model::{Origin, TypeId};
 use occi_store::{EntityRow, OperationRow, Role, Sees, Visibility};
 
 /// Whether `principal` sees an entity.
@@ -66,6 +67,21 @@ pub(crate) fn only_shown(row: &EntityRow) -> EngineError {
             row.path
         ),
     )
+}
+
+/// Refuses mixins of the users of another project than that of the entity at `path`.
+pub(crate) fn may_bear(model: &ProjectModel, path: &str, project: &str, mixins: &[TypeId]) -> Result<()> {
+    let is_strange = |id: &&TypeId| {
+        let mixin = model.registry.mixin(id.as_str());
+        mixin.is_some_and(|mixin| matches!(&mixin.origin, Origin::User { project: of, .. } if of != project))
+    };
+    match mixins.iter().find(is_strange) {
+        None => Ok(()),
+        Some(mixin) => Err(EngineError::new(
+            FailureKind::Forbidden,
+            format!("{path} belongs to another project than {mixin}"),
+        )),
+    }
 }
 
 /// Refuses what takes more than looking at things of `project`.

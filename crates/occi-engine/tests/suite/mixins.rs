@@ -164,6 +164,47 @@ async fn http_49_a_removed_mixin_leaves_its_entities() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_users_mixin_stays_in_its_project() {
+    let on = Fixture::local().await;
+    let disk = on.made(storage()).await.location.clone();
+    let path = on.compute().await.location.clone();
+    let before = on.seen(&path).await;
+    // Somebody of both projects, at home in the other one.
+    let mut both = done();
+    let principal = std::sync::Arc::make_mut(&mut both.principal);
+    principal.projects.push(("blue".into(), Role::Member));
+    principal.default_project = "blue".into();
+    on.engine.add_mixins(&both, vec![tag("theirs")]).await.unwrap();
+    let tagged = |draft: EntityDraft| EntityDraft {
+        mixins: vec![tag("theirs").id],
+        ..draft
+    };
+    let change = |attributes| EntityDraft {
+        kind: None,
+        ..draft(&names::COMPUTE, attributes)
+    };
+    let mut attached = link(&names::STORAGELINK, &disk);
+    attached.entity = tagged(attached.entity);
+    for asked in [
+        tagged(change(&[])),
+        tagged(change(&[("occi.compute.memory", "2")])),
+        with_links(change(&[]), vec![attached]),
+    ] {
+        refused(
+            on.engine.update(&both, &path, asked, &NONE).await,
+            FailureKind::Forbidden,
+        );
+    }
+    let member = on.engine.associate(&both, &tag("theirs").id, vec![path.clone()]).await;
+    refused(member, FailureKind::Forbidden);
+    let attached = tagged(between(&names::STORAGELINK, &path, &disk));
+    refused(on.create_as(&both, attached).await, FailureKind::Forbidden);
+    on.settled().await;
+    assert_eq!(on.seen(&path).await, before);
+    on.create_as(&both, tagged(storage())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mixins_that_depend_on_too_many_together_are_too_large() {
     let on = Fixture::local().await;
     let unknown = |number: usize| format!("http://example.com/unknown#m{number}").parse().unwrap();
