@@ -19,9 +19,9 @@ impl Engine {
         let (inner, name) = (self.inner.clone(), name.to_owned());
         // Who asked may go at any time; what follows a commit has to follow it.
         let removing = self.inner.tasks.spawn(async move {
+            inner.refuse_if_an_engine_has_more(&name).await?;
             let _no_upload_begins = inner.removals.write().await;
             let ended = inner.uploads_without_images(&name).await?;
-            inner.refuse_if_an_engine_has_more(&name).await?;
             let commit = Commit {
                 writes: vec![Write::RemoveProject(name.clone())],
                 audit: vec![audit],

@@ -247,7 +247,7 @@ fn http_70_large_bodies_have_so_much_memory_and_no_more_and_small_ones_do_not_no
                 client.head(),
                 " ".repeat(310 << 10)
             ));
-            if slow.is_silent_for(Duration::from_millis(200)) {
+            if slow.is_silent_for(Duration::from_secs(1)) {
                 held.push(slow);
                 return None;
             }
