@@ -13,7 +13,8 @@ impl Engine {
     /// Removes a project with all that the store knows of it; `audit` says who does.
     ///
     /// # Errors
-    /// `NotFound`. `Conflict`: it has entities, also such as only an engine knows, images or uploads that have not ended, or something is shared with it.
+    /// `NotFound`. `Conflict`: it has entities, also such as only an engine knows, images or uploads that have not ended, or
+    /// something is shared with it.
     /// `Unavailable`: a backend cannot be asked what it keeps of it.
     pub async fn remove_project(&self, name: &str, audit: Audit) -> Result<()> {
         let (inner, name) = (self.inner.clone(), name.to_owned());

@@ -2,6 +2,7 @@
 
 use crate::compute::command_line::{AGENT, ROOT};
 use crate::compute::machine::{Live, Machine};
+use crate::compute::seed;
 use crate::error::Failure;
 use crate::host::blocking::blocking;
 use crate::host::confine;
@@ -267,18 +268,7 @@ fn description(record: &MachineRecord, title: &str) -> String {
 
 /// The name of an image that `operation` makes and a client wants to call `wish`: the same for every try, and no other's.
 pub(crate) fn term(wish: &str, operation: &str) -> String {
-    let slug: String = wish
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .take(40)
-        .collect();
-    let slug = slug.trim_matches('-');
+    let slug = seed::label(wish, 40);
     let short: String = operation.chars().filter(char::is_ascii_alphanumeric).collect();
     let short = short.get(short.len().saturating_sub(8)..).unwrap_or_default();
     if slug.is_empty() {

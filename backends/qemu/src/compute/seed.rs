@@ -80,23 +80,26 @@ impl Seed<'_> {
     }
 }
 
+/// What there is of `wish` in letters, digits and hyphens, of which none stand at an end.
+pub(crate) fn label(wish: &str, longest: usize) -> String {
+    let name: String = wish
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(longest)
+        .collect();
+    name.trim_matches('-').to_owned()
+}
+
 /// A host name made of `wish`: OCCI takes any text, a guest takes letters, digits and hyphens.
 pub(crate) fn host_name(wish: &str) -> String {
-    let label = |label: &str| {
-        let name: String = label
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
-            .take(63)
-            .collect();
-        name.trim_matches('-').to_owned()
-    };
-    let labels: Vec<String> = wish.split('.').map(label).filter(|label| !label.is_empty()).collect();
+    let labels = wish.split('.').map(|part| label(part, 63));
+    let labels: Vec<String> = labels.filter(|label| !label.is_empty()).collect();
     if labels.is_empty() {
         "compute".to_owned()
     } else {

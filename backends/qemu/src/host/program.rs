@@ -1,4 +1,4 @@
-//! Short-lived helper programs (`qemu-img`, the probe), each with a limit on time.
+//! Helper programs that come to an end (`qemu-img`, the probe): within a limit of time, or heard as long as they work.
 
 use crate::error::Failure;
 use std::ffi::OsStr;

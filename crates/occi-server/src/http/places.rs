@@ -1,5 +1,5 @@
-//! Places for the requests that are being worked on, for their bodies, and for what is open for long: so many in all, and no more than a share
-//! of them for one principal, who could take them from everybody else by waiting.
+//! Places for the requests that are being worked on, for their bodies, and for what is open for long: so many in all, and no
+//! more than a share of them for one principal, who could take them from everybody else by waiting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
