@@ -1,8 +1,8 @@
 //! The audit of the store against the engines (`occid check`).
 
-use crate::Result;
 use crate::engine::{Engine, Inner};
 use crate::operation::has_ended;
+use crate::{EngineError, Result};
 use occi_backend::Scope;
 use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationRow, OperationState, Sees};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -24,7 +24,12 @@ impl Engine {
                         && let Some(left) = inner.store.entity(entity).await?
                     {
                         let (id, verb) = (operation.id, &operation.verb);
-                        findings.push(format!("operation {id} ({verb} of {}) needs attention", left.path));
+                        let error = operation.error.as_ref().map(|error| EngineError::from_json(error, id));
+                        let reason = error.map(|error| format!(": {error}")).unwrap_or_default();
+                        findings.push(format!(
+                            "operation {id} ({verb} of {}) needs attention{reason}",
+                            left.path
+                        ));
                     }
                 }
                 state if !has_ended(state) && deadline_ms(operation, &operations) < inner.now_ms() => {

@@ -11,7 +11,7 @@ use crate::pauses::Pauses;
 use crate::{Caller, EngineConfig, EngineError, ProjectModel, Result, Stamp, Where, place, policy};
 use occi_backend::Backend;
 use occi_model::{EntityId, Registry, TypeId};
-use occi_store::{Audit, Commit, Committed, EventQuery, OperationQuery, OperationState, Store, StoreError, Write};
+use occi_store::{Audit, Commit, Committed, EventQuery, OperationQuery, Store, StoreError, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{RwLock, watch};
@@ -327,18 +327,8 @@ impl Inner {
                 parents.push(row.id);
             }
             if row.lease_owner.as_ref().is_some_and(|owner| owner.starts_with(&ours)) {
-                let release = Write::FinishOperation {
-                    operation: row.id,
-                    state: OperationState::Accepted,
-                    step: None,
-                    error: row.error,
-                    result: None,
-                    not_before_ms: 0,
-                    deadline_ms: None,
-                    at_ms: self.now_ms(),
-                };
                 let release = Commit {
-                    writes: vec![release],
+                    writes: vec![Write::ReleaseOperation(row.id)],
                     ..Commit::default()
                 };
                 self.commit(release).await?;

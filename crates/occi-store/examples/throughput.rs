@@ -243,6 +243,7 @@ fn create() -> Commit {
         step: None,
         progress: 0,
         attempt: 0,
+        deaths: 0,
         engine_accepted: false,
         cancelled: false,
         lease_owner: None,

@@ -36,7 +36,8 @@ impl Command for Claim {
         for operation in self.candidates(tx).await? {
             let now_ms = tx.now_ms().await?;
             let sql = format!(
-                "UPDATE operation SET state = 'running', attempt = attempt + 1, lease_owner = ?2, \
+                "UPDATE operation SET state = 'running', attempt = attempt + 1, \
+                 deaths = deaths + CASE WHEN lease_owner <> ?2 THEN 1 ELSE 0 END, lease_owner = ?2, \
                  lease_until_ms = ?3, due_ms = ?3 WHERE id = ?1 AND finished_ms IS NULL AND due_ms <= ?4 \
                  RETURNING {OPERATION}"
             );

@@ -214,7 +214,7 @@ pub(crate) fn write_usage(usage: &Usage) -> Option<String> {
 
 /// The columns that [`operation`] reads, in their order.
 pub(crate) const OPERATION: &str = "id, parent, entity, path, project, principal, backend, verb, intent, state, step, \
-     progress, attempt, engine_accepted, cancelled, lease_owner, lease_until_ms, not_before_ms, created_ms, \
+     progress, attempt, deaths, engine_accepted, cancelled, lease_owner, lease_until_ms, not_before_ms, created_ms, \
      finished_ms, deadline_ms, error, result";
 
 pub(crate) fn operation(cells: &mut Cells<'_>) -> Result<OperationRow> {
@@ -232,6 +232,7 @@ pub(crate) fn operation(cells: &mut Cells<'_>) -> Result<OperationRow> {
         step: cells.opt_string()?,
         progress: cells.int()?.try_into().map_err(corrupt)?,
         attempt: cells.int()?.try_into().map_err(corrupt)?,
+        deaths: cells.int()?.try_into().map_err(corrupt)?,
         engine_accepted: cells.truth()?,
         cancelled: cells.truth()?,
         lease_owner: cells.opt_string()?,
@@ -255,9 +256,9 @@ pub(crate) async fn insert_operation<T: Tx>(tx: &mut T, row: &OperationRow) -> R
     let inserted = tx
         .execute(
             "INSERT INTO operation (id, parent, entity, path, project, principal, backend, verb, intent, state, step, \
-             progress, attempt, engine_accepted, cancelled, lease_owner, lease_until_ms, not_before_ms, created_ms, \
-             finished_ms, deadline_ms, error, result, due_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
-             ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT DO NOTHING",
+             progress, attempt, deaths, engine_accepted, cancelled, lease_owner, lease_until_ms, not_before_ms, \
+             created_ms, finished_ms, deadline_ms, error, result, due_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+             ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT DO NOTHING",
             params![
                 row.id,
                 row.parent,
@@ -272,6 +273,7 @@ pub(crate) async fn insert_operation<T: Tx>(tx: &mut T, row: &OperationRow) -> R
                 row.step.as_ref(),
                 i64::from(row.progress),
                 i64::from(row.attempt),
+                i64::from(row.deaths),
                 row.engine_accepted,
                 row.cancelled,
                 row.lease_owner.as_ref(),

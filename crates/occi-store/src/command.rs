@@ -149,6 +149,8 @@ pub enum Write {
         /// When.
         at_ms: i64,
     },
+    /// The worker that held an open operation died: anybody may claim it at once.
+    ReleaseOperation(Uuid),
     /// Tell an open operation to stop and compensate; no more waiting for its next attempt. Nothing happens to one that
     /// has ended.
     CancelOperation(Uuid),

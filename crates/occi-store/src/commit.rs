@@ -97,7 +97,9 @@ fn locks(commit: &Commit) -> Locks {
             Write::Step { operation, .. } | Write::FinishOperation { operation, .. } => {
                 locks.operations.push(operation.to_string());
             }
-            Write::CancelOperation(operation) => locks.operations.push(operation.to_string()),
+            Write::ReleaseOperation(operation) | Write::CancelOperation(operation) => {
+                locks.operations.push(operation.to_string());
+            }
             Write::RemoveProject(project)
             | Write::InsertUserMixin(UserMixinRow { project, .. })
             | Write::RemoveUserMixin { project, id: _ } => locks.projects.push(project.clone()),
@@ -405,6 +407,14 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                     written(writing, *operation, *state, sql, params).await?
                 }
             };
+            writing.hear(heard);
+            Ok(())
+        }
+        Write::ReleaseOperation(operation) => {
+            let sql = "UPDATE operation SET state = 'accepted', deaths = deaths + 1, lease_owner = NULL, \
+                       lease_until_ms = NULL, due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE 0 END \
+                       WHERE id = ?1 AND lease_owner IS NOT NULL AND finished_ms IS NULL";
+            let heard = written(writing, *operation, OperationState::Accepted, sql, params![*operation]).await?;
             writing.hear(heard);
             Ok(())
         }

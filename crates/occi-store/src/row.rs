@@ -165,6 +165,8 @@ pub struct OperationRow {
     pub progress: u8,
     /// How often a worker has claimed it.
     pub attempt: u32,
+    /// How many of these workers died with it: their processes ended, or let the lease end.
+    pub deaths: u32,
     /// Whether the native engine has taken responsibility.
     pub engine_accepted: bool,
     /// It was told to stop (superseded or cancelled) and to compensate.

@@ -16,7 +16,8 @@ pub trait Store: Send + Sync + 'static {
     async fn commit(&self, commit: Commit) -> Result<Committed>;
     /// Takes in a listing.
     async fn refresh(&self, refresh: Refresh) -> Result<Refreshed>;
-    /// Hands an operation to a worker: its attempt grows, its lease begins.
+    /// Hands an operation to a worker: its attempt grows, its lease begins. A worker whose lease has ended is taken for
+    /// dead, unless it is the one that claims.
     async fn claim(&self, claim: Claim) -> Result<Option<OperationRow>>;
     /// Forgets what is past its retention: events, finished operations, audit and keys older than these times.
     async fn sweep(

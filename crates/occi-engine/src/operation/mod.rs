@@ -34,6 +34,7 @@ pub(crate) fn blank(id: Uuid) -> OperationRow {
         step: None,
         progress: 0,
         attempt: 0,
+        deaths: 0,
         engine_accepted: false,
         cancelled: false,
         lease_owner: None,

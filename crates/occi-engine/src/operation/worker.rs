@@ -8,7 +8,7 @@ use crate::create::targets;
 use crate::engine::Inner;
 use crate::pauses::Pauses;
 use crate::plan::TRIES;
-use crate::{EngineError, row};
+use crate::{EngineError, FailureKind, row};
 use occi_backend::{BackendError, Context, Deadline, ErrorKind, Journal, Locality, Outcome, Picture, Scope, Target};
 use occi_store::{Change, Claim, Commit, EntityRow, OperationRow, OperationState, Refused, Require, StoreError, Write};
 use serde_json::Value as Json;
@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The pause while something else is being removed.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// So many workers may die with an operation before it is given up: it may be what they die of. A process that is killed
+/// for another reason, again and again, is not killed so often while one operation runs.
+const DEATHS: u32 = 20;
 /// Of the error of an operation that was put back: by which attempt.
 const PUT_BACK: &str = "put_back_by";
 
@@ -45,12 +48,20 @@ pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
                 operation: None,
             };
             match inner.store.claim(claim).await {
+                Ok(Some(row)) if row.deaths >= DEATHS => {
+                    let reason = format!("the server ended {} times while this was done", row.deaths);
+                    let error = EngineError::new(FailureKind::Internal, format!("it was given up: {reason}"));
+                    give_up(&inner, &row, error, &reason).await;
+                }
                 Ok(Some(row)) => match Intent::from_row(&row) {
                     Ok(intent) => {
                         let made = Arc::new([]);
                         launch(&inner, carrier, Work { row, intent, made }, permit);
                     }
-                    Err(reason) => give_up(&inner, &row, &reason).await,
+                    Err(reason) => {
+                        let error = EngineError::internal(format!("unreadable intent: {reason}"));
+                        give_up(&inner, &row, error, "nobody can read what was to be done").await;
+                    }
                 },
                 Ok(None) => break,
                 Err(error) => {
@@ -77,10 +88,9 @@ pub(crate) struct Work {
 }
 
 /// Ends an operation that nobody can carry out, and frees what waits for it. Whether the engine has begun it nobody knows.
-async fn give_up(inner: &Arc<Inner>, row: &OperationRow, reason: &str) {
-    tracing::error!(operation.id = %row.id, reason, "an operation cannot be read: it needs attention");
-    let error = EngineError::internal(format!("unreadable intent: {reason}"));
-    let message = format!("{} was given up: nobody can read what was to be done", row.verb);
+async fn give_up(inner: &Arc<Inner>, row: &OperationRow, error: EngineError, reason: &str) {
+    let message = format!("{} was given up: {reason}", row.verb);
+    tracing::error!(operation.id = %row.id, context = error.context, "an operation needs attention: {message}");
     for _ in 0..TRIES {
         let held = match &row.entity {
             Some(entity) => inner.store.held(entity, row.id).await,
@@ -118,6 +128,7 @@ async fn give_up(inner: &Arc<Inner>, row: &OperationRow, reason: &str) {
                 usage: None,
             });
         }
+        end.audit.push(inner.audit_of(row, "failed", &error.message));
         match inner.commit(end).await {
             Ok(_) => return inner.ended(row, Err(error)).await,
             // A DELETE has taken over since what it holds was read.

@@ -2,14 +2,16 @@
 
 use crate::agreement::{Step, agrees, config, step, take};
 use crate::fixture::*;
-use occi_backend::layers::Faults;
-use occi_backend::{ErrorKind, Outcome, Verb, names};
+use futures::future::BoxFuture;
+use occi_backend::layers::{Call, Faults, Layer, Layered};
+use occi_backend::{Backend, Context, ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Where};
 use occi_store::{Change, Commit, EntityQuery, OperationQuery, OperationRow, OperationState, Sees, Store, Write};
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 fn process() -> tokio::runtime::Runtime {
@@ -125,6 +127,7 @@ fn what_nobody_can_read_is_given_up_and_holds_nothing() {
                 step: None,
                 progress: 0,
                 attempt: 0,
+                deaths: 0,
                 engine_accepted: false,
                 cancelled: false,
                 lease_owner: None,
@@ -169,6 +172,70 @@ fn what_nobody_can_read_is_given_up_and_holds_nothing() {
             on.delete(path).await.unwrap();
             refused(on.get(path).await, FailureKind::NotFound);
         }
+        on.engine.shutdown().await;
+    });
+}
+
+/// An engine whose actions say that they have begun, and do nothing until they are told to stop.
+struct Begins(UnboundedSender<u32>);
+
+impl Layer for Begins {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        if let (Verb::Act, Some(context)) = (call.verb, call.context) {
+            self.0.send(context.attempt).unwrap();
+            return Err(context.stopped().await.into());
+        }
+        send(None).await
+    }
+}
+
+#[test]
+fn what_the_process_dies_of_again_and_again_is_given_up() {
+    let ground = Arc::new(Ground::new(Config::local()));
+    let (told, mut begun) = unbounded_channel();
+    let rise = async move |ground: &Ground| {
+        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, Begins(told.clone()))) };
+        ground.rise_with(EngineConfig::default(), layers).await
+    };
+    let path = process().block_on(async {
+        let on = rise(&ground).await;
+        let path = on.compute().await.location.clone();
+        on.engine.act(&soon(), &path, call("stop"), &NONE).await.unwrap();
+        assert_eq!(begun.recv().await, Some(1));
+        on.engine.shutdown().await;
+        path
+    });
+    // The first worker was stopped, and does not count.
+    for attempt in 2..=21 {
+        let (rise, there) = (rise.clone(), ground.clone());
+        let dies = process();
+        dies.spawn(async move {
+            let _on = rise(&there).await;
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(begun.blocking_recv(), Some(attempt));
+        dies.shutdown_timeout(Duration::from_secs(5));
+    }
+    process().block_on(async {
+        let on = rise(&ground).await;
+        on.settled().await;
+        assert!(begun.try_recv().is_err(), "it was tried again");
+        let row = on.last_operation().await.row;
+        assert_eq!(row.state, OperationState::NeedsAttention);
+        let reason = "the server ended 20 times while this was done";
+        assert!(row.error.unwrap().to_string().contains(reason));
+        assert_eq!(message(&on.seen(&path).await), format!("stop was given up: {reason}"));
+        let found = on.engine.check().await.unwrap();
+        assert!(
+            matches!(&found[..], [one] if one.contains(&path) && one.contains(reason)),
+            "{found:?}"
+        );
+        on.delete(&path).await.unwrap();
+        assert_eq!(on.engine.check().await.unwrap(), [""; 0]);
         on.engine.shutdown().await;
     });
 }

@@ -120,6 +120,7 @@ pub(crate) fn operation(entity: &str) -> OperationRow {
         step: None,
         progress: 0,
         attempt: 0,
+        deaths: 0,
         engine_accepted: false,
         cancelled: false,
         lease_owner: None,

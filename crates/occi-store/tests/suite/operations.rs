@@ -13,6 +13,7 @@ behaviours![
     an_operation_lives_from_its_record_to_its_end,
     an_expired_lease_passes_to_the_next_worker,
     an_operation_is_claimed_once_however_many_ask,
+    the_workers_that_died_with_an_operation_are_counted,
     what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled,
     workers_get_what_is_theirs,
     the_deletion_of_a_link_is_found_by_what_the_link_leads_to,
@@ -185,6 +186,33 @@ async fn an_operation_is_claimed_once_however_many_ask(store: Shared) {
     assert_eq!(claimed, rows.iter().map(|row| row.id).collect());
     let ends = rows.iter().map(|row| finish(row.id, OperationState::Succeeded));
     write(&store, ends).await.unwrap();
+}
+
+async fn the_workers_that_died_with_an_operation_are_counted(store: Shared) {
+    let row = operation("a");
+    let record = Write::InsertOperation(Box::new(row.clone()));
+    write(&store, [insert(compute("a")), record]).await.unwrap();
+    let claimed = async |worker: &str| {
+        let row = store.claim(claim(worker, 0)).await.unwrap().unwrap();
+        (row.attempt, row.deaths)
+    };
+    assert_eq!(claimed("w1").await, (1, 0));
+    assert_eq!(claimed("w1").await, (2, 0), "it lives");
+    assert_eq!(claimed("w2").await, (3, 1), "its lease has ended");
+    write(&store, [finish(row.id, OperationState::Accepted)]).await.unwrap();
+    assert_eq!(claimed("w3").await, (4, 1), "it was put back");
+
+    store.claim(claim("w3", 60_000)).await.unwrap().unwrap();
+    write(&store, [Write::ReleaseOperation(row.id)]).await.unwrap();
+    let released = store.operation(row.id).await.unwrap().unwrap();
+    assert_eq!(
+        (released.state, released.deaths, released.lease_owner),
+        (OperationState::Accepted, 2, None)
+    );
+    let again = refused(write(&store, [Write::ReleaseOperation(row.id)]).await);
+    assert_eq!(again, Refused::LeaseLost(row.id));
+    assert_eq!(claimed("w4").await, (6, 2), "and counted once");
+    write(&store, [finish(row.id, OperationState::Failed)]).await.unwrap();
 }
 
 async fn what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled(store: Shared) {
