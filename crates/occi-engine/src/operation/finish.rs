@@ -342,7 +342,8 @@ impl Run {
         self.explain(error, unknown).await
     }
 
-    /// The operations of the same request, this one included.
+    /// The creates of the same request, this one included: all its entities are made, or none. What existed before the
+    /// request changes on its own.
     async fn group(&self) -> Result<Vec<OperationRow>, StoreError> {
         let Some(parent) = self.row.parent else {
             return Ok(vec![self.row.clone()]);
@@ -352,10 +353,12 @@ impl Run {
             limit: u32::MAX,
             ..OperationQuery::default()
         };
-        self.inner().store.operations(&parts).await
+        let mut group = self.inner().store.operations(&parts).await?;
+        group.retain(|part| part.verb == self.row.verb);
+        Ok(group)
     }
 
-    /// All entities of a request are made, or none: the others are told to stop, and what they have made is removed.
+    /// The others of its group are told to stop, and what they have made is removed.
     async fn stop_siblings(&self, group: &[OperationRow]) {
         let siblings = || group.iter().filter(|sibling| sibling.id != self.row.id);
         for sibling in siblings().filter(|sibling| !super::has_ended(sibling.state)) {
@@ -554,10 +557,11 @@ impl Run {
 }
 
 impl Inner {
-    /// Begins to remove what `created` made, whatever runs on it by now, as a DELETE would.
+    /// Begins to remove what `created` made, whatever runs on it by now, as a DELETE would; nothing if that was no create.
     async fn remove_created(&self, created: &OperationRow) -> Result<(), StoreError> {
-        let Ok(intent) = Intent::from_row(created) else {
-            return Ok(());
+        let intent = match Intent::from_row(created) {
+            Ok(intent) if matches!(intent.task, Task::Create(_)) => intent,
+            _ => return Ok(()),
         };
         for _ in 0..TRIES {
             let row = match self.store.entity(&intent.entity).await? {

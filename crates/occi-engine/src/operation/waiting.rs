@@ -117,7 +117,7 @@ impl Waiting {
     pub(crate) async fn watch(&self, operation: Uuid) {
         let phase = self.lock().get(&operation).map(|open| open.phase.subscribe());
         match phase {
-            Some(mut phase) => drop(phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await),
+            Some(mut phase) => ended(&mut phase).await,
             None => std::future::pending().await,
         }
     }
@@ -174,6 +174,11 @@ impl Waiting {
     }
 }
 
+/// Waits until an operation has ended, or the table is gone with the engine.
+async fn ended(phase: &mut watch::Receiver<Phase>) {
+    let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+}
+
 /// A request that waits for some operations.
 pub(crate) struct Waiter {
     waiting: Arc<Waiting>,
@@ -201,30 +206,26 @@ impl Waiter {
     /// Waits until all have ended.
     pub(crate) async fn ended(&mut self) {
         for (_, phase) in &mut self.phases {
-            let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+            ended(phase).await;
         }
     }
 
     /// Stops waiting, to answer what there is to say now. Where a refusal is under way that is the answer: then waits for
-    /// its end.
+    /// the end of what is refused.
     pub(crate) async fn leave(mut self) -> Vec<(Uuid, Phase)> {
-        let refused = {
+        let mut refused = Vec::new();
+        {
             let mut all = self.waiting.lock();
-            let refused = self
-                .phases
-                .iter()
-                .any(|(id, _)| all.get(id).is_some_and(|open| open.refused));
-            if !refused {
-                for (id, _) in &self.phases {
-                    if let Some(open) = all.get_mut(id) {
-                        open.shown = true;
-                    }
+            for (id, _) in &self.phases {
+                match all.get_mut(id) {
+                    Some(open) if open.refused => refused.push(*id),
+                    Some(open) => open.shown = true,
+                    None => {}
                 }
             }
-            refused
-        };
-        if refused {
-            self.ended().await;
+        }
+        for (_, phase) in self.phases.iter_mut().filter(|(id, _)| refused.contains(id)) {
+            ended(phase).await;
         }
         self.phases
             .iter()
@@ -264,14 +265,16 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_under_way_is_waited_for() {
         let waiting = Arc::new(Waiting::new(CancellationToken::new()));
-        let id = Uuid::from_u128(1);
+        let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         waiting.opened(id, "create");
-        let waiter = waiting.join(&[id], false);
+        waiting.opened(other, "update");
+        let waiter = waiting.join(&[other, id], false);
         assert!(waiting.can_refuse(&[id]));
         let leaving = tokio::spawn(waiter.leave());
         tokio::task::yield_now().await;
         waiting.ended(id, Err(EngineError::new(FailureKind::Invalid, "no")));
-        assert!(matches!(leaving.await.unwrap()[..], [(_, Phase::Ended(Err(_)))]));
+        let left = leaving.await.unwrap();
+        assert!(matches!(left[..], [(_, Phase::Recorded), (_, Phase::Ended(Err(_)))]));
     }
 
     #[tokio::test]

@@ -3,12 +3,13 @@
 use crate::fixture::*;
 use futures::future::BoxFuture;
 use occi_backend::layers::{Call, Layer, Layered};
-use occi_backend::{Backend, Context, ErrorKind, Outcome, Verb, names};
+use occi_backend::{Backend, BackendError, Context, ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{Done, EngineConfig, EngineError, FailureKind, Precondition};
 use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
-use occi_store::{Commit, Limits, OverQuota, Store, Usage, Write};
+use occi_store::{Commit, Limits, OperationQuery, OperationRow, OperationState, OverQuota, Store, Usage, Write};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 fn part(attributes: &[(&str, &str)]) -> EntityDraft {
@@ -494,4 +495,75 @@ async fn what_is_written_while_a_change_runs_outlasts_it() {
         (shown(&seen, "occi.core.title"), shown(&seen, "occi.core.summary")),
         ("larger".into(), "kept".into())
     );
+}
+
+/// Holds changes, and attachments that then fail, until a permit of the one or the other lets them go.
+#[derive(Clone)]
+struct Unattachable {
+    changes: Held,
+    attachments: Arc<Semaphore>,
+}
+
+impl Layer for Unattachable {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        if call.verb == Verb::Create && call.kind == Some(&*names::STORAGELINK) {
+            self.attachments.acquire().await.unwrap().forget();
+            return Err(BackendError::new(ErrorKind::Invalid, "it does not fit into the slot"));
+        }
+        self.changes.around(call, send).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_fails_takes_along_what_its_request_has_made_and_nothing_else() {
+    for change_ends_first in [true, false] {
+        let ground = Ground::new(Config::local());
+        let layer = Unattachable {
+            changes: Held(Arc::new(Semaphore::new(1))),
+            attachments: Arc::new(Semaphore::new(0)),
+        };
+        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, layer.clone())) };
+        let on = ground.rise_with(EngineConfig::default(), layers).await;
+        let (disk, lan) = (on.made(storage()).await, on.made(network()).await);
+        let path = on.compute().await.location.clone();
+        on.act(&path, "stop").await.unwrap();
+        let links_before = links(&*on.seen(&path).await).len();
+        let succeeded = async |verb: &str, kind: &TypeId| {
+            let is_it = |row: &OperationRow| {
+                let path = row.path.as_deref().unwrap_or_default();
+                let is_part = row.parent.is_some() && row.verb == verb;
+                is_part && path.contains(kind.term()) && row.state == OperationState::Succeeded
+            };
+            let all = OperationQuery::default();
+            while !on.store.operations(&all).await.unwrap().iter().any(is_it) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let mut more = part(&[("occi.compute.cores", "2")]);
+        more.links = vec![
+            link(&names::STORAGELINK, &disk.location),
+            link(&names::NETWORKINTERFACE, &lan.location),
+        ];
+        let meanwhile = async {
+            succeeded("create", &names::NETWORKINTERFACE).await;
+            if change_ends_first {
+                layer.changes.let_one_go();
+                succeeded("update", &names::COMPUTE).await;
+            }
+            layer.attachments.add_permits(1);
+        };
+        let (updated, ()) = tokio::join!(on.update(&path, more), meanwhile);
+        refused(updated, FailureKind::Invalid);
+        layer.changes.let_one_go();
+        on.settled().await;
+        let seen = on.seen(&path).await;
+        assert_eq!(shown(&seen, "occi.compute.cores"), "2");
+        assert_eq!(links(&seen).len(), links_before, "{:?}", links(&seen));
+        assert_eq!(on.control.count(PROJECT, &names::NETWORKINTERFACE), links_before);
+        assert_eq!(state(&on.seen(&disk.location).await), "online");
+    }
 }
