@@ -185,15 +185,9 @@ impl Journal {
         let mut made = vec![source];
         let mut links = Vec::new();
         for target in targets {
-            let kind = link_to(self.kind(*target));
-            let mut link = self.thing(kind);
-            (link.source, link.target) = (Some(source), Some(*target));
-            links.push(json!({
-                "kind": kind.id(),
-                "title": link.title,
-                "target": { "location": self.path(*target), "kind": self.kind(*target).id() },
-            }));
-            made.push(self.add(link));
+            let (link, document) = self.link(source, *target);
+            links.push(document);
+            made.push(link);
         }
         let document = json!({
             "kind": Kind::Compute.id(),
@@ -225,18 +219,24 @@ impl Journal {
         create("create two computes", Kind::Compute, document, made.clone(), made)
     }
 
-    /// A link of a compute that exists.
-    pub(crate) fn create_link(&mut self, source: Ref, target: Ref) -> Deed {
+    /// A link, and its document inside that of its source.
+    fn link(&mut self, source: Ref, target: Ref) -> (Ref, Value) {
         let kind = link_to(self.kind(target));
         let mut link = self.thing(kind);
         (link.source, link.target) = (Some(source), Some(target));
         let document = json!({
             "kind": kind.id(),
             "title": link.title,
-            "source": { "location": self.path(source), "kind": self.kind(source).id() },
             "target": { "location": self.path(target), "kind": self.kind(target).id() },
         });
-        let made = self.add(link);
+        (self.add(link), document)
+    }
+
+    /// A link of a compute that exists.
+    pub(crate) fn create_link(&mut self, source: Ref, target: Ref) -> Deed {
+        let (made, mut document) = self.link(source, target);
+        document["source"] = json!({ "location": self.path(source), "kind": self.kind(source).id() });
+        let kind = self.kind(made);
         let name = match kind {
             Kind::StorageLink => "create storagelink",
             _ => "create networkinterface",
@@ -271,6 +271,18 @@ impl Journal {
         }
         deed.name = "update what both hold";
         deed.effects.push((thing, Effect::Tag(tag.to_owned(), true)));
+        deed
+    }
+
+    /// Another number of cores, and a link with it: either may fail, and then the other stays as it is.
+    pub(crate) fn update_with_link(&mut self, source: Ref, target: Ref, value: Value) -> Deed {
+        let mut deed = self.update(source, CORES, value);
+        let (link, document) = self.link(source, target);
+        if let Some(Body::Json(update)) = &mut deed.request.body {
+            update["links"] = json!([document]);
+        }
+        deed.name = "update with a link";
+        deed.effects.push((link, Effect::Made));
         deed
     }
 

@@ -23,6 +23,8 @@ enum Case {
     CreateStorageLink,
     CreateNetworkInterface,
     UpdateCores,
+    /// A change of the compute with a link that comes to grief.
+    UpdateWithLink,
     Resize,
     Act(Kind, &'static str),
     StopSeveral,
@@ -37,7 +39,7 @@ enum Case {
     CancelCreate,
 }
 
-const CASES: [Case; 28] = [
+const CASES: [Case; 29] = [
     Case::CreateStorage,
     Case::CreateNetwork,
     Case::CreateCompute,
@@ -46,6 +48,7 @@ const CASES: [Case; 28] = [
     Case::CreateStorageLink,
     Case::CreateNetworkInterface,
     Case::UpdateCores,
+    Case::UpdateWithLink,
     Case::Resize,
     Case::Act(Kind::Compute, "stop"),
     Case::Act(Kind::Compute, "start"),
@@ -83,7 +86,8 @@ impl Case {
             | Self::CreateComputeWithLinks
             | Self::CreateTwoComputes
             | Self::CreateStorageLink
-            | Self::CreateNetworkInterface => "create",
+            | Self::CreateNetworkInterface
+            | Self::UpdateWithLink => "create",
             Self::UpdateCores => "update",
             Self::Resize | Self::Act(..) | Self::StopSeveral => "act",
             Self::DeleteCompute
@@ -106,6 +110,7 @@ impl Case {
             Self::CreateStorageLink => "create storagelink".to_owned(),
             Self::CreateNetworkInterface => "create networkinterface".to_owned(),
             Self::UpdateCores => "update compute".to_owned(),
+            Self::UpdateWithLink => "update compute with a new link".to_owned(),
             Self::Resize => "storage resize".to_owned(),
             Self::Act(kind, term) => format!("{} {term}", kind.term()),
             Self::StopSeveral => "stop several computes".to_owned(),
@@ -408,6 +413,11 @@ impl Lab<'_> {
                 let compute = self.compute(&[]).await?;
                 self.act(compute, "stop").await?;
                 self.campaign.journal().update(compute, CORES, json!(2))
+            }
+            Case::UpdateWithLink => {
+                let (compute, network) = (self.compute(&[]).await?, self.network().await?);
+                self.act(compute, "stop").await?;
+                self.campaign.journal().update_with_link(compute, network, json!(2))
             }
             Case::Resize => {
                 let storage = self.storage().await?;

@@ -272,9 +272,16 @@ impl Journal {
                 self.refusals
                     .entry((deed.name, *status))
                     .or_insert_with(|| message.clone());
-                let is_create = deed.effects.iter().any(|(_, effect)| matches!(effect, Effect::Made));
-                // A failure of the engine may leave something behind only where nothing new was asked for.
-                if *status < 500 || *status == 501 || *status == 503 || is_create {
+                let is_made = |(_, effect): &(Ref, Effect)| matches!(effect, Effect::Made);
+                let nothing_happened = match (deed.effects.iter().any(is_made), deed.effects.iter().all(is_made)) {
+                    // What is new goes again.
+                    (true, true) => true,
+                    // What is new goes again, and what became of the rest only the service knows.
+                    (true, false) => false,
+                    // A failure of the engine may leave things half done.
+                    (false, _) => *status < 500 || *status == 501 || *status == 503,
+                };
+                if nothing_happened {
                     for ((thing, effect), (_, before)) in deed.effects.iter().zip(&begun.before) {
                         self.things[*thing].facts.become_as(effect, before);
                     }

@@ -3,7 +3,7 @@
 use crate::campaign::Campaign;
 use crate::check::tags_of;
 use crate::client::{Answer, Client};
-use crate::deed::{ACTIONS, CORES, Deed, Kind, SUMMARY, action_named, make_tag};
+use crate::deed::{ACTIONS, CORES, Deed, Effect, Kind, SUMMARY, action_named, make_tag};
 use crate::dice::Dice;
 use crate::journal::{Journal, Ref, with_key};
 use anyhow::Result;
@@ -167,8 +167,8 @@ impl Hands {
         if let Some(prefer) = prefer.flatten() {
             deed.request = deed.request.field("prefer", prefer);
         }
-        let made = deed.effects.iter().map(|(thing, _)| *thing).filter(|_| is_create);
-        self.mine.extend(made);
+        let made = deed.effects.iter().filter(|(_, effect)| matches!(effect, Effect::Made));
+        self.mine.extend(made.map(|(thing, _)| *thing));
         deed
     }
 
@@ -182,7 +182,7 @@ impl Hands {
         let computes = self.there(journal, Kind::Compute);
         let networks = self.there(journal, Kind::Network);
         let storages = self.there(journal, Kind::Storage);
-        match self.dice.below(30) {
+        match self.dice.below(32) {
             0 | 1 if storages.len() < 3 => Some(journal.create_storage()),
             2 if networks.len() < 2 => Some(journal.create_network()),
             3..=5 if computes.len() < 3 => {
@@ -277,6 +277,14 @@ impl Hands {
                     "active" => Some(journal.act(compute, stop)),
                     _ => None,
                 }
+            }
+            30 | 31 => {
+                let is_off = |compute: &Ref| journal.things[*compute].state() == Some("inactive");
+                let fitting: Vec<_> = computes.into_iter().filter(is_off).collect();
+                let source = self.dice.pick(&fitting)?;
+                let target = self.dice.pick(&[storages, networks].concat())?;
+                let value = json!(1 + self.dice.below(3));
+                (!is_taken(journal, target)).then(|| journal.update_with_link(source, target, value))
             }
             _ => None,
         }
