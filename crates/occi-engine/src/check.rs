@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, Inner};
 use crate::operation::has_ended;
+use crate::operation::verbs::last_deadline_ms;
 use crate::{EngineError, Result};
 use occi_backend::Scope;
 use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationRow, OperationState, Sees};
@@ -15,30 +16,13 @@ impl Engine {
     pub async fn check(&self) -> Result<Vec<String>> {
         let inner = &self.inner;
         let mut findings = inner.store.check().await?;
-        let operations = inner.store.operations(&all_operations()).await?;
-        for operation in &operations {
-            match operation.state {
-                OperationState::NeedsAttention => {
-                    // Of a collection the parts tell, and once the entity is gone nothing is left to clean up.
-                    if let Some(entity) = &operation.entity
-                        && let Some(left) = inner.store.entity(entity).await?
-                    {
-                        let (id, verb) = (operation.id, &operation.verb);
-                        let error = operation.error.as_ref().map(|error| EngineError::from_json(error, id));
-                        let reason = error.map(|error| format!(": {error}")).unwrap_or_default();
-                        findings.push(format!(
-                            "operation {id} ({verb} of {}) needs attention{reason}",
-                            left.path
-                        ));
-                    }
-                }
-                state if !has_ended(state) && deadline_ms(operation, &operations) < inner.now_ms() => {
-                    findings.push(format!(
-                        "operation {} ({}) is open past its deadline",
-                        operation.id, operation.verb
-                    ))
-                }
-                _ => {}
+        let mut query = OperationQuery::default();
+        loop {
+            let page = inner.store.operations(&query).await?;
+            let Some(last) = page.last() else { break };
+            query.before = Some(last.id);
+            for operation in &page {
+                findings.extend(inner.wrong_with(operation).await?);
             }
         }
         let rows = inner.carried_rows().await?;
@@ -63,21 +47,31 @@ impl Engine {
     }
 }
 
-/// When it will be given up; that of a collection with the last of its parts.
-fn deadline_ms(operation: &OperationRow, all: &[OperationRow]) -> i64 {
-    let parts = all.iter().filter(|part| part.parent == Some(operation.id));
-    let last = parts.map(|part| part.deadline_ms).max();
-    last.unwrap_or(operation.deadline_ms)
-}
-
-fn all_operations() -> OperationQuery {
-    OperationQuery {
-        limit: u32::MAX,
-        ..OperationQuery::default()
-    }
-}
-
 impl Inner {
+    /// What there is to say of an operation, if anything.
+    async fn wrong_with(&self, operation: &OperationRow) -> Result<Option<String>> {
+        let (id, verb) = (operation.id, &operation.verb);
+        if operation.state == OperationState::NeedsAttention {
+            // Of a collection the parts tell, and once the entity is gone nothing is left to clean up.
+            let Some(entity) = &operation.entity else {
+                return Ok(None);
+            };
+            let error = operation.error.as_ref().map(|error| EngineError::from_json(error, id));
+            let reason = error.map(|error| format!(": {error}")).unwrap_or_default();
+            let left = self.store.entity(entity).await?;
+            return Ok(left.map(|left| format!("operation {id} ({verb} of {}) needs attention{reason}", left.path)));
+        }
+        if has_ended(operation.state) {
+            return Ok(None);
+        }
+        let deadline_ms = match operation.entity {
+            Some(_) => operation.deadline_ms,
+            None => last_deadline_ms(&self.parts_of(id).await?),
+        };
+        let is_late = deadline_ms.is_some_and(|at| at < self.now_ms());
+        Ok(is_late.then(|| format!("operation {id} ({verb}) is open past its deadline")))
+    }
+
     /// All rows that a backend carries out.
     async fn carried_rows(&self) -> Result<Vec<EntityRow>> {
         let mut query = EntityQuery::new(Sees::All);

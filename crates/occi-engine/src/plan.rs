@@ -116,7 +116,6 @@ impl Inner {
             backend: row.backend.clone(),
             verb: intent.task.verb().to_owned(),
             created_ms: now_ms,
-            deadline_ms: self.ms_in(self.config.operation_deadline),
             ..blank((self.config.source.operation)())
         };
         Opening { row, intent }
@@ -169,6 +168,7 @@ impl Inner {
                     row.attempt = 1;
                     row.lease_owner = Some(self.node.clone());
                     row.lease_until_ms = Some(lease_until_ms);
+                    row.deadline_ms = Some(self.ms_in(self.config.operation_deadline));
                     let own = |one: &&EntityRow| one.operation == Some(row.id);
                     let work = Work {
                         made: made.iter().filter(own).cloned().collect(),
@@ -237,7 +237,6 @@ impl Inner {
             principal: request.caller.principal.name.clone(),
             verb: request.verb.to_owned(),
             created_ms: now_ms,
-            deadline_ms: self.ms_in(self.config.operation_deadline),
             ..blank((self.config.source.operation)())
         };
         for part in parts {

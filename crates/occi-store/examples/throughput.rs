@@ -251,7 +251,7 @@ fn create() -> Commit {
         not_before_ms: 0,
         created_ms: 1_700_000_000_000,
         finished_ms: None,
-        deadline_ms: 1_700_000_600_000,
+        deadline_ms: None,
         error: None,
         result: None,
     };

@@ -38,11 +38,12 @@ impl Command for Claim {
             let sql = format!(
                 "UPDATE operation SET state = 'running', attempt = attempt + 1, \
                  deaths = deaths + CASE WHEN lease_owner <> ?2 THEN 1 ELSE 0 END, lease_owner = ?2, \
-                 lease_until_ms = ?3, due_ms = ?3 WHERE id = ?1 AND finished_ms IS NULL AND due_ms <= ?4 \
+                 lease_until_ms = ?3, due_ms = ?3, \
+                 deadline_ms = CASE WHEN lease_owner IS NULL AND deadline_ms <> 0 THEN deadline_ms ELSE ?5 END WHERE id = ?1 AND finished_ms IS NULL AND due_ms <= ?4 \
                  RETURNING {OPERATION}"
             );
             let until = now_ms.saturating_add(self.lease_ms);
-            let params = params![operation, &self.owner, until, now_ms];
+            let params = params![operation, &self.owner, until, now_ms, self.deadline_ms];
             if let Some(row) = tx.row(&sql, params, codec::operation).await? {
                 return Ok(Some(row));
             }

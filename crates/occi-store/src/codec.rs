@@ -240,7 +240,7 @@ pub(crate) fn operation(cells: &mut Cells<'_>) -> Result<OperationRow> {
         not_before_ms: cells.int()?,
         created_ms: cells.int()?,
         finished_ms: cells.opt_int()?,
-        deadline_ms: cells.int()?,
+        deadline_ms: cells.int().map(|at| (at != 0).then_some(at))?,
         error: cells.opt_json()?,
         result: cells.opt_json()?,
     })
@@ -281,7 +281,7 @@ pub(crate) async fn insert_operation<T: Tx>(tx: &mut T, row: &OperationRow) -> R
                 row.not_before_ms,
                 row.created_ms,
                 row.finished_ms,
-                row.deadline_ms,
+                row.deadline_ms.unwrap_or_default(),
                 row.error.as_ref().map(ToString::to_string),
                 row.result.as_ref().map(ToString::to_string),
                 due_ms,

@@ -144,7 +144,7 @@ pub enum Write {
         result: Option<serde_json::Value>,
         /// Not to be claimed before, when put back.
         not_before_ms: i64,
-        /// When it will be given up, when put back, if that is another time now.
+        /// When it will be given up, when put back; none if who claims it next begins with the whole time.
         deadline_ms: Option<i64>,
         /// When.
         at_ms: i64,
@@ -255,6 +255,8 @@ pub struct Claim {
     pub backends: Vec<String>,
     /// How long the lease lasts, in milliseconds.
     pub lease_ms: i64,
+    /// When what has no deadline, or was left by a dead worker, will be given up.
+    pub deadline_ms: i64,
     /// This operation only, if it is given (a worker that has just recorded it).
     pub operation: Option<Uuid>,
 }

@@ -392,10 +392,11 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
                 OperationState::Accepted | OperationState::Running => {
                     let sql = "UPDATE operation SET state = 'accepted', error = ?2, result = ?3, not_before_ms = ?4, \
                                step = COALESCE(?5, step), lease_owner = NULL, lease_until_ms = NULL, \
-                               deadline_ms = COALESCE(?6, deadline_ms), \
+                               deadline_ms = ?6, \
                                due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE ?4 END \
                                WHERE id = ?1 AND finished_ms IS NULL";
-                    let params = params![*operation, error, result, *not_before_ms, step.as_ref(), *deadline_ms];
+                    let deadline_ms = deadline_ms.unwrap_or_default();
+                    let params = params![*operation, error, result, *not_before_ms, step.as_ref(), deadline_ms];
                     written(writing, *operation, OperationState::Accepted, sql, params).await?
                 }
                 OperationState::Succeeded | OperationState::Failed | OperationState::NeedsAttention => {
@@ -412,7 +413,7 @@ async fn carry_out<T: Tx>(writing: &mut Writing<'_, T>, write: &Write) -> Result
         }
         Write::ReleaseOperation(operation) => {
             let sql = "UPDATE operation SET state = 'accepted', deaths = deaths + 1, lease_owner = NULL, \
-                       lease_until_ms = NULL, due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE 0 END \
+                       lease_until_ms = NULL, deadline_ms = 0, due_ms = CASE WHEN entity IS NULL THEN due_ms ELSE 0 END \
                        WHERE id = ?1 AND lease_owner IS NOT NULL AND finished_ms IS NULL";
             let heard = written(writing, *operation, OperationState::Accepted, sql, params![*operation]).await?;
             writing.hear(heard);

@@ -181,8 +181,8 @@ pub struct OperationRow {
     pub created_ms: i64,
     /// When it ended.
     pub finished_ms: Option<i64>,
-    /// When it will be given up.
-    pub deadline_ms: i64,
+    /// When it will be given up; none as long as it waits for a worker with its whole time before it.
+    pub deadline_ms: Option<i64>,
     /// Why it failed, as JSON; the engine's own form.
     pub error: Option<serde_json::Value>,
     /// What it made, as JSON; the engine's own form.

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_tombstone_removed.sql"),
     include_str!("../migrations/0006_folder.sql"),
     include_str!("../migrations/0007_deaths.sql"),
+    include_str!("../migrations/0008_deadline.sql"),
 ];
 
 /// The schema that this program reads and writes.

@@ -348,12 +348,7 @@ impl Run {
         let Some(parent) = self.row.parent else {
             return Ok(vec![self.row.clone()]);
         };
-        let parts = OperationQuery {
-            parent: Some(parent),
-            limit: u32::MAX,
-            ..OperationQuery::default()
-        };
-        let mut group = self.inner().store.operations(&parts).await?;
+        let mut group = self.inner().parts_of(parent).await?;
         group.retain(|part| part.verb == self.row.verb);
         Ok(group)
     }
@@ -597,7 +592,6 @@ impl Inner {
                 verb: removal.task.verb().to_owned(),
                 intent: removal.to_text(),
                 created_ms: now_ms,
-                deadline_ms: self.ms_in(self.config.operation_deadline),
                 ..blank((self.config.source.operation)())
             };
             let hide = |id: &EntityId| Write::UpdateEntity {
@@ -650,19 +644,15 @@ impl Inner {
 
     /// Ends the operation of a collection if all its parts have ended.
     pub(crate) async fn settle(&self, parent: Uuid) {
-        let parts = OperationQuery {
-            parent: Some(parent),
-            limit: u32::MAX,
-            ..OperationQuery::default()
-        };
         let one_open = OperationQuery {
+            parent: Some(parent),
             open: true,
             limit: 1,
-            ..parts.clone()
+            ..OperationQuery::default()
         };
         let parts = match self.store.operations(&one_open).await {
             Ok(open) if !open.is_empty() => return,
-            Ok(_) => self.store.operations(&parts).await,
+            Ok(_) => self.parts_of(parent).await,
             Err(error) => Err(error),
         };
         let parts = match parts {

@@ -42,7 +42,7 @@ pub(crate) fn blank(id: Uuid) -> OperationRow {
         not_before_ms: 0,
         created_ms: 0,
         finished_ms: None,
-        deadline_ms: 0,
+        deadline_ms: None,
         error: None,
         result: None,
     }

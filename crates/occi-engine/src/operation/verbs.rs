@@ -1,7 +1,7 @@
 //! Operations as resources: one can look at them and cancel them.
 
 use super::has_ended;
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::{Caller, EngineError, FailureKind, OperationView, Result, policy};
 use occi_store::{Audit, Commit, OperationQuery, OperationRow, StoreError, Write};
 use uuid::Uuid;
@@ -25,17 +25,10 @@ impl Engine {
     /// An operation with those of its parts that the caller may know of: a collection may span projects.
     async fn view(&self, caller: &Caller, mut row: OperationRow) -> Result<OperationView> {
         let parts = if row.entity.is_none() {
-            let query = OperationQuery {
-                parent: Some(row.id),
-                limit: u32::MAX,
-                ..OperationQuery::default()
-            };
-            let mut parts = self.inner.store.operations(&query).await?;
+            let mut parts = self.inner.parts_of(row.id).await?;
             parts.retain(|part| policy::sees_operation(caller, part));
             parts.sort_by_key(|part| part.id);
-            // It is given up with the last of them.
-            let last = parts.iter().map(|part| part.deadline_ms).max();
-            row.deadline_ms = last.unwrap_or(row.deadline_ms);
+            row.deadline_ms = last_deadline_ms(&parts);
             parts
         } else {
             Vec::new()
@@ -112,4 +105,23 @@ impl Engine {
         self.inner.tasks.spawn(stop).await.map_err(EngineError::internal)??;
         self.operation(caller, id).await
     }
+}
+
+impl Inner {
+    /// The parts of the operation of a collection.
+    pub(crate) async fn parts_of(&self, parent: Uuid) -> std::result::Result<Vec<OperationRow>, StoreError> {
+        let parts = OperationQuery {
+            parent: Some(parent),
+            limit: u32::MAX,
+            ..OperationQuery::default()
+        };
+        self.store.operations(&parts).await
+    }
+}
+
+/// When the last of these parts will be given up; none as long as one of them has its whole time before it.
+pub(crate) fn last_deadline_ms(parts: &[OperationRow]) -> Option<i64> {
+    let waits = |part: &OperationRow| part.deadline_ms.is_none() && !has_ended(part.state);
+    let last = parts.iter().filter_map(|part| part.deadline_ms).max();
+    last.filter(|_| !parts.iter().any(waits))
 }

@@ -45,6 +45,7 @@ pub(crate) async fn dispatch(inner: Arc<Inner>, carrier: usize) {
                 owner: inner.node.clone(),
                 backends: vec![here.name.clone()],
                 lease_ms: lease_ms(),
+                deadline_ms: inner.ms_in(inner.config.operation_deadline),
                 operation: None,
             };
             match inner.store.claim(claim).await {
@@ -248,14 +249,13 @@ fn was_put_back(row: &OperationRow) -> bool {
     by.is_some_and(|by| by + 1 == u64::from(row.attempt))
 }
 
-/// How long what fails for the moment is tried again. Whoever did not fail begins with the whole time: it may have waited
-/// for a worker for long, or for the next start of this program.
+/// How long what fails for the moment is tried again. Whoever did not fail began with the whole time when it was claimed:
+/// it may have waited for a worker for long, or for the next start of this program.
 fn time_left(inner: &Inner, row: &OperationRow) -> Duration {
-    if !was_put_back(row) {
-        return inner.config.operation_deadline;
-    }
-    let left = row.deadline_ms.saturating_sub(inner.now_ms());
-    Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    let left = row.deadline_ms.map(|at| at.saturating_sub(inner.now_ms()));
+    left.map_or(inner.config.operation_deadline, |left| {
+        Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    })
 }
 
 impl Run {

@@ -5,9 +5,10 @@ use futures::future::BoxFuture;
 use occi_backend::layers::{Call, Layer, Layered, TimeLimit};
 use occi_backend::{Backend, Context, Verb};
 use occi_backend_memory::Config;
-use occi_engine::{EngineConfig, FailureKind};
-use occi_store::OperationState;
+use occi_engine::{EngineConfig, FailureKind, Source, Where};
+use occi_store::{OperationState, Store};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Much longer than what a busy machine adds to a pause of [`PAUSE`].
@@ -71,7 +72,7 @@ async fn what_comes_further_takes_its_time_and_what_stands_still_is_given_up() {
     };
     let ((done, moved), (given_up, _)) = tokio::join!(stopped(true), stopped(false));
     assert_eq!((done, given_up), (None, Some(FailureKind::Timeout)));
-    let shown = Duration::from_millis((moved.deadline_ms - moved.created_ms).try_into().unwrap());
+    let shown = Duration::from_millis((moved.deadline_ms.unwrap() - moved.created_ms).try_into().unwrap());
     assert!(shown > lasts, "{moved:?}");
 }
 
@@ -96,4 +97,76 @@ async fn the_time_in_which_nobody_was_at_work_does_not_count() {
     assert_eq!(row.state, OperationState::Succeeded, "{:?}", row.error);
     assert!(row.attempt > 1, "{row:?}");
     on.engine.shutdown().await;
+}
+
+/// An engine that has begun to make something does so until it is told to stop.
+struct Endless;
+
+impl Layer for Endless {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        match (call.verb, call.context) {
+            (Verb::Create, Some(context)) => Err(context.stopped().await.into()),
+            _ => send(None).await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_taken_up_is_not_late() {
+    const HOUR_MS: i64 = 3_600_000;
+    let late = Arc::new(AtomicI64::new(0));
+    let (clock, now) = (Source::default().now_ms, late.clone());
+    let config = EngineConfig {
+        source: Source {
+            now_ms: Arc::new(move || clock() + now.load(Ordering::Relaxed)),
+            ..Source::default()
+        },
+        ..EngineConfig::default()
+    };
+    let ground = Ground::new(Config::remote());
+    let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, Endless)) };
+    let on = ground.rise_with(config, layers).await;
+    // One more than this engine works on at a time.
+    let root = Where::Unbound("/".into());
+    let drafts = vec![storage(); 17];
+    let made = on.engine.create(&soon(), &root, drafts).await.unwrap();
+    let seen = async || on.engine.operation(&caller(), made.operation.unwrap()).await.unwrap();
+    let names = async |id: uuid::Uuid| {
+        let found = on.engine.check().await.unwrap();
+        found.iter().any(|finding| finding.contains(&id.to_string()))
+    };
+    let parts = seen().await.parts;
+    let (waiting, working): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.attempt == 0);
+    let ([waiting], [first, ..]) = (&waiting[..], &working[..]) else {
+        panic!("{parts:?}")
+    };
+    late.store(HOUR_MS, Ordering::Relaxed);
+    assert_eq!((waiting.deadline_ms, seen().await.row.deadline_ms), (None, None));
+    assert_eq!(
+        (names(waiting.id).await, names(waiting.parent.unwrap()).await),
+        (false, false)
+    );
+
+    on.engine.cancel(&caller(), first.id).await.unwrap();
+    let taken_up = loop {
+        let now = on.store.operation(waiting.id).await.unwrap().unwrap();
+        if now.attempt > 0 {
+            break now;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(taken_up.deadline_ms.unwrap() > taken_up.created_ms + HOUR_MS);
+    assert_eq!(
+        seen().await.row.deadline_ms,
+        taken_up.deadline_ms,
+        "the last of its parts"
+    );
+    assert_eq!(
+        (names(waiting.id).await, names(waiting.parent.unwrap()).await),
+        (false, false)
+    );
 }

@@ -87,7 +87,7 @@ async fn an_operation_whose_lease_ended_is_taken_over_and_its_first_worker_write
             progress: None,
             engine_accepted: false,
             lease_ms,
-            deadline_ms: row.deadline_ms,
+            deadline_ms: row.deadline_ms.unwrap(),
         }],
         audit: Vec::new(),
     };

@@ -135,7 +135,7 @@ fn what_nobody_can_read_is_given_up_and_holds_nothing() {
                 not_before_ms: 0,
                 created_ms: 0,
                 finished_ms: None,
-                deadline_ms: i64::MAX,
+                deadline_ms: None,
                 error: None,
                 result: None,
             };

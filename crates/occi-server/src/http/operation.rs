@@ -117,7 +117,7 @@ fn version(operation: &OperationView) -> Option<String> {
     let row = &operation.row;
     let step = row.step.as_deref().unwrap_or_default();
     let step: String = step.chars().filter(char::is_ascii_alphanumeric).collect();
-    let (state, deadline) = (word(row.state), row.deadline_ms);
+    let (state, deadline) = (word(row.state), row.deadline_ms.unwrap_or_default());
     let version = format!("{state}-{}-{}-{deadline}-{step}", row.attempt, row.progress);
     operation.parts.is_empty().then_some(version)
 }
@@ -177,7 +177,7 @@ fn describe(row: &OperationRow, ask: &Ask) -> Map<String, Value> {
     set("attempt", json!(row.attempt));
     set("created", json!(time(row.created_ms)));
     set("finished", json!(row.finished_ms.map(time)));
-    set("deadline", json!(time(row.deadline_ms)));
+    set("deadline", json!(row.deadline_ms.map(time)));
     set("error", json!(row.error.as_ref().map(shown_error)));
     set("result", row.result.clone().unwrap_or_default());
     document

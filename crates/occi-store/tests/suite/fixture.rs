@@ -128,7 +128,7 @@ pub(crate) fn operation(entity: &str) -> OperationRow {
         not_before_ms: 0,
         created_ms: 1000,
         finished_ms: None,
-        deadline_ms: 600_000,
+        deadline_ms: None,
         error: None,
         result: None,
     }
@@ -180,6 +180,7 @@ pub(crate) fn claim(owner: &str, lease_ms: i64) -> Claim {
         owner: owner.into(),
         backends: vec!["local".into()],
         lease_ms,
+        deadline_ms: 600_000,
         operation: None,
     }
 }

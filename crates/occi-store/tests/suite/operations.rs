@@ -53,6 +53,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
     row.attempt = 1;
     row.lease_owner = Some("w1".into());
     row.lease_until_ms = Some(until);
+    row.deadline_ms = Some(600_000);
     assert_eq!(claimed, row);
     assert_eq!(store.claim(claim("w2", 60_000)).await.unwrap(), None, "it is leased");
 
@@ -84,7 +85,7 @@ async fn an_operation_lives_from_its_record_to_its_end(store: Shared) {
         (after.step.as_deref(), after.progress, after.engine_accepted),
         (Some("made the disk"), 40, true)
     );
-    assert_eq!(after.deadline_ms, 700_000, "it has come further");
+    assert_eq!(after.deadline_ms, Some(700_000), "it has come further");
     assert!(after.lease_until_ms.unwrap() >= until + 60_000);
     for lost in [held("w2", 1), held("w1", 2)] {
         let commit = Commit {
@@ -206,8 +207,13 @@ async fn the_workers_that_died_with_an_operation_are_counted(store: Shared) {
     write(&store, [Write::ReleaseOperation(row.id)]).await.unwrap();
     let released = store.operation(row.id).await.unwrap().unwrap();
     assert_eq!(
-        (released.state, released.deaths, released.lease_owner),
-        (OperationState::Accepted, 2, None)
+        (
+            released.state,
+            released.deaths,
+            released.lease_owner,
+            released.deadline_ms
+        ),
+        (OperationState::Accepted, 2, None, None)
     );
     let again = refused(write(&store, [Write::ReleaseOperation(row.id)]).await);
     assert_eq!(again, Refused::LeaseLost(row.id));
@@ -239,7 +245,7 @@ async fn what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled(store:
     let waiting = store.operation(row.id).await.unwrap().unwrap();
     assert_eq!(
         (waiting.state, waiting.not_before_ms, waiting.deadline_ms),
-        (OperationState::Accepted, later, 650_000)
+        (OperationState::Accepted, later, Some(650_000))
     );
     assert_eq!(
         (waiting.attempt, waiting.lease_owner, waiting.finished_ms),
@@ -250,6 +256,11 @@ async fn what_waits_is_not_claimed_before_its_time_unless_it_is_cancelled(store:
     write(&store, [Write::CancelOperation(row.id)]).await.unwrap();
     let compensating = store.claim(claim("w1", 60_000)).await.unwrap().unwrap();
     assert!(compensating.cancelled);
+    assert_eq!(
+        compensating.deadline_ms,
+        Some(650_000),
+        "it goes on with the time that was left"
+    );
     write(&store, [finish(row.id, OperationState::Failed)]).await.unwrap();
     write(&store, [Write::CancelOperation(row.id)]).await.unwrap();
     let unknown = refused(write(&store, [Write::CancelOperation(Uuid::now_v7())]).await);
