@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod host;
 pub mod image;
+mod label;
 mod links;
 mod network;
 mod placing;

@@ -1,13 +1,13 @@
 //! Everything of this engine on this host: what exists, and where it is.
 
 use crate::compute::machine::{Machine, Status};
-use crate::compute::saving;
 use crate::config::QemuConfig;
 use crate::error::Failure;
 use crate::host::blocking::blocking;
 use crate::host::confine;
 use crate::host::durable::{self, Record};
 use crate::host::launch;
+use crate::image::saved;
 use crate::image::upload::Uploading;
 use crate::image::{Images, Library};
 use crate::network::processes::Network;
@@ -169,7 +169,7 @@ impl Site {
                 tracing::warn!(volume = volume.id, error = %crate::error::chain(&failure), "not brought online again");
             }
         }
-        saving::clear_up(&site.config.directory.join(SAVED))?;
+        saved::clear_up(&site.config.directory.join(SAVED))?;
         for directory in directories(&site.config.directory.join(UPLOADS))? {
             // Bytes that no record counts are nobody's.
             if !record::path(&directory).exists() {

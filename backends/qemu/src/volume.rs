@@ -4,13 +4,14 @@
 //! while that changes: from before QEMU is given the file until it has opened it, while QEMU lets go of it, and while the
 //! tools work. Whoever holds it sees from QEMU itself which of the two it is.
 
-use crate::compute::command_line::{INSIDE, disk_name};
+use crate::compute::command_line::disk_name;
 use crate::compute::devices;
 use crate::compute::machine::{Live, Machine};
 use crate::compute::saving;
 use crate::error::{Failure, refuse};
+use crate::host::apart::{apart, if_wanted};
 use crate::host::blocking::blocking;
-use crate::host::confine;
+use crate::host::confine::{self, INSIDE};
 use crate::host::durable::{self, Record};
 use crate::qemu::jobs;
 use crate::qemu::qemu_img::Workplace;
@@ -348,13 +349,13 @@ async fn backup(site: &Site, volume: &Volume, name: &str, asker: &Context) -> Re
             Worker::Tools(place) => {
                 let copy = place.directory.join(saving::COPY);
                 let copied = tools.copy(&place, FILE, saving::COPY, &told);
-                let copied = saving::if_wanted(&token, copied).await;
+                let copied = if_wanted(&token, copied).await;
                 saving::settle(copied.flatten(), &copy, &token, &told).await?;
                 blocking(move || durable::rename(&copy, &done)).await
             }
         }
     };
-    Ok(saving::apart(asker.stopped(), copy).await?)
+    Ok(apart(asker.stopped(), copy).await?)
 }
 
 pub(crate) async fn act(

@@ -7,8 +7,6 @@ use crate::qemu::probe::{Accelerator, Host};
 use crate::record::{DiskRecord, MachineRecord, NicRecord};
 use serde_json::{Value, json};
 
-/// Where QEMU works, below the machine's directory: all that it may change.
-pub(crate) const INSIDE: &str = "inside";
 /// The frozen image below the root disk, beside that directory.
 pub(crate) const BASE: &str = "base";
 /// The monitor's socket.

@@ -11,13 +11,14 @@
 //! What is wanted is on disk before anything is done about it; so after a crash of ours, "no process" can be told apart:
 //! nothing wanted is off, something wanted has died.
 
-use crate::compute::command_line::{self, BASE, INSIDE, LOG, MONITOR};
+use crate::compute::command_line::{self, BASE, LOG, MONITOR};
 use crate::compute::console;
 use crate::compute::devices;
-use crate::compute::saving::{self, if_wanted};
+use crate::compute::saving;
 use crate::config::OnHostBoot;
 use crate::error::Failure;
-use crate::host::confine::Confinement;
+use crate::host::apart::{apart, if_wanted};
+use crate::host::confine::{Confinement, INSIDE};
 use crate::host::durable::Record;
 use crate::host::launch::{self, Order};
 use crate::host::process::{Identity, Process, boot_id};
@@ -149,7 +150,7 @@ impl Machine {
 
     /// Where its QEMU works.
     pub(crate) fn inside(&self) -> PathBuf {
-        self.directory.join(command_line::INSIDE)
+        self.directory.join(INSIDE)
     }
 
     /// Where image tools work on its disks.
@@ -361,7 +362,7 @@ impl Machine {
     pub(crate) async fn hibernate(self: &Arc<Self>, asker: &Context) -> Result<(), Failure> {
         let (machine, told) = (self.clone(), asker.clone());
         let hibernate = |token| async move { machine.hibernate_if(&token, &told).await };
-        saving::apart(asker.stopped(), hibernate).await
+        apart(asker.stopped(), hibernate).await
     }
 
     async fn hibernate_if(self: &Arc<Self>, wanted: &CancellationToken, asker: &Context) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use crate::host::blocking::blocking;
 use crate::host::confine;
 use crate::host::durable;
 use crate::image::bases::Frozen;
+use crate::image::saved;
 use crate::image::templates;
 use crate::image::{self, Header, Image, Images};
 use crate::links;
@@ -555,8 +556,8 @@ async fn save(
     let name = invocation.parameters.get("name").and_then(|value| value.as_str());
     let operation = context.operation.to_string();
     let wish = name.filter(|name| !name.is_empty()).unwrap_or(&machine.id);
-    let term = saving::term(wish, &operation);
-    if !saving::is_saved(site, &term) {
+    let term = saved::term(wish, &operation);
+    if !saved::is_saved(site, &term) {
         let allowed = matches!(machine.status(), Status::Running | Status::Off | Status::Died(_));
         if !allowed || machine.record.get().wanted == Wanted::Hibernated {
             return not_now("save", machine);
@@ -569,7 +570,7 @@ async fn save(
     }
     let runs = machine.status() == Status::Running;
     let _room = runs.then(|| keep_room(site, machine));
-    if runs && method == "deferred" && !saving::is_saved(site, &term) {
+    if runs && method == "deferred" && !saved::is_saved(site, &term) {
         let before = machine.identity();
         let note = move |record: &mut MachineRecord| record.restart = Some((operation, before));
         machine.record.change(note).await?;

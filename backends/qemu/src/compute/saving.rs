@@ -2,18 +2,19 @@
 
 use crate::compute::command_line::{AGENT, ROOT};
 use crate::compute::machine::{Live, Machine};
-use crate::compute::seed;
 use crate::error::Failure;
+use crate::host::apart::{apart, failed_if_unwanted, if_wanted};
 use crate::host::blocking::blocking;
 use crate::host::confine;
-use crate::host::durable;
+use crate::host::durable::or_remove;
+use crate::image::saved::publish;
 use crate::image::{self, Image};
 use crate::qemu::agent;
 use crate::qemu::jobs;
 use crate::qemu::qmp::PATIENCE;
 use crate::record::MachineRecord;
 use crate::site::{SAVED, Site};
-use occi_backend::{Context, Interrupted};
+use occi_backend::Context;
 use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -26,43 +27,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const COPY: &str = "copy.new";
 /// The name of the state of a hibernated guest, inside of its root disk.
 const STATE: &str = "hibernated";
-
-/// Does `work` in a task of its own, so that it comes to an end, and clears up, also when whoever asked for it has gone. That
-/// it is not wanted any more, as that or `stopped` says, it is told by its token.
-pub(crate) async fn apart<T, W>(
-    stopped: impl Future<Output = Interrupted>,
-    work: impl FnOnce(CancellationToken) -> W,
-) -> Result<T, Failure>
-where
-    T: Send + 'static,
-    W: Future<Output = Result<T, Failure>> + Send + 'static,
-{
-    let unwanted = CancellationToken::new();
-    let _gone = unwanted.clone().drop_guard();
-    let mut work = tokio::spawn(work(unwanted.clone()));
-    let done = tokio::select! {
-        done = &mut work => done,
-        _ = stopped => {
-            unwanted.cancel();
-            work.await
-        }
-    };
-    done.unwrap_or_else(|error| Err(Failure::host("end what was begun")(std::io::Error::other(error))))
-}
-
-/// What `work` gives, unless it is not wanted any more.
-pub(crate) async fn if_wanted<T>(token: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Failure> {
-    let done = token.run_until_cancelled(work).await;
-    done.ok_or_else(|| Interrupted.into())
-}
-
-/// What is done although nobody wants it any more has failed.
-fn failed_if_unwanted(done: Result<(), Failure>, token: &CancellationToken) -> Result<(), Failure> {
-    match token.is_cancelled() {
-        true => done.and_then(|()| Err(Interrupted.into())),
-        false => done,
-    }
-}
 
 /// The least that the state of a guest is written or read with, in MiB per second.
 const SLOWEST: u64 = 8;
@@ -203,42 +167,6 @@ fn keep(copy: &Path, description: &str, done: &Path) -> Result<Image, Failure> {
     image::read_saved(done)
 }
 
-/// Makes a file that nobody changes any more the image `done`. What is said of it is there for good before it is: an image
-/// without that would have lost whose it is.
-pub(crate) fn publish(file: &Path, description: &str, done: &Path) -> Result<(), Failure> {
-    let described = done.with_extension("toml");
-    let published = durable::write(&described, description.as_bytes()).and_then(|()| durable::rename(file, done));
-    match done.exists() {
-        true => published,
-        false => or_remove(published, &described),
-    }
-}
-
-/// Removes what a server has left in the directory of saved images that ended while it made one or took one away:
-/// descriptions of nothing, and what was to become one.
-pub(crate) fn clear_up(saved: &Path) -> Result<(), Failure> {
-    let entries = fs::read_dir(saved).map_err(Failure::host("read the saved images"))?;
-    for file in entries.flatten().map(|entry| entry.path()) {
-        let is_left = match file.extension().and_then(|extension| extension.to_str()) {
-            Some("new") => true,
-            Some("toml") => !image::FORMATS.iter().any(|format| file.with_extension(format).exists()),
-            _ => false,
-        };
-        if is_left {
-            fs::remove_file(&file).map_err(Failure::host("remove what is left of an image"))?;
-        }
-    }
-    Ok(())
-}
-
-/// What failed leaves no file: it may have failed for want of room.
-pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
-    if copied.is_err() {
-        let _was_not_begun = fs::remove_file(copy);
-    }
-    copied
-}
-
 /// Makes a file ours that a QEMU has written, durably.
 fn secure(file: &Path) -> Result<(), Failure> {
     let is_file = fs::symlink_metadata(file).is_ok_and(|meta| meta.is_file());
@@ -266,23 +194,6 @@ fn description(record: &MachineRecord, title: &str) -> String {
     table.to_string()
 }
 
-/// The name of an image that `operation` makes and a client wants to call `wish`: the same for every try, and no other's.
-pub(crate) fn term(wish: &str, operation: &str) -> String {
-    let slug = seed::label(wish, 40);
-    let short: String = operation.chars().filter(char::is_ascii_alphanumeric).collect();
-    let short = short.get(short.len().saturating_sub(8)..).unwrap_or_default();
-    if slug.is_empty() {
-        format!("saved-{short}")
-    } else {
-        format!("{slug}-{short}")
-    }
-}
-
-/// Whether the file of a saved image is there.
-pub(crate) fn is_saved(site: &Site, term: &str) -> bool {
-    Path::exists(&site.config.directory.join(SAVED).join(format!("{term}.qcow2")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,27 +204,5 @@ mod tests {
         let done = saved.path().join("gold.qcow2");
         assert!(keep(Path::new("/gone/copy.new"), "title = \"gold\"\n", &done).is_err());
         assert_eq!(fs::read_dir(saved.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_description_whose_image_never_came_goes_with_the_next_start() {
-        let saved = tempfile::tempdir().unwrap();
-        let files = [
-            "gold.toml",
-            "gold.new",
-            "kept.toml",
-            "kept.qcow2",
-            "own.v2.toml",
-            "own.v2.raw",
-        ];
-        for name in files {
-            fs::write(saved.path().join(name), "").unwrap();
-        }
-        clear_up(saved.path()).unwrap();
-        let left = |name: &&&str| saved.path().join(name).exists();
-        assert_eq!(
-            files.iter().filter(left).collect::<Vec<_>>(),
-            files[2..].iter().collect::<Vec<_>>()
-        );
     }
 }

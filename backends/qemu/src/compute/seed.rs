@@ -6,6 +6,7 @@
 //! of any kind goes through untouched. Everything of ours is JSON, which is YAML too.
 
 use crate::error::Failure;
+use crate::label::label;
 use serde_json::json;
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -78,22 +79,6 @@ impl Seed<'_> {
             ("network-config", format!("{network:#}\n").into_bytes()),
         ]
     }
-}
-
-/// What there is of `wish` in letters, digits and hyphens, of which none stand at an end.
-pub(crate) fn label(wish: &str, longest: usize) -> String {
-    let name: String = wish
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .take(longest)
-        .collect();
-    name.trim_matches('-').to_owned()
 }
 
 /// A host name made of `wish`: OCCI takes any text, a guest takes letters, digits and hyphens.

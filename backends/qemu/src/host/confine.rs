@@ -19,6 +19,9 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// Where a confined program works, below the directory of what it works for: all that it may change.
+pub(crate) const INSIDE: &str = "inside";
+
 /// The rights that are spoken of here; older kernels know fewer, and give what they know.
 const RIGHTS: ABI = ABI::V6;
 

@@ -102,6 +102,14 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure>
         })
 }
 
+/// What failed leaves no file: it may have failed for want of room.
+pub(crate) fn or_remove(copied: Result<(), Failure>, copy: &Path) -> Result<(), Failure> {
+    if copied.is_err() {
+        let _was_not_begun = fs::remove_file(copy);
+    }
+    copied
+}
+
 /// Removes a directory and everything in it; fine if it is not there.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! This host: processes that outlive us and what they may do, programs, sockets and files.
 
+pub(crate) mod apart;
 pub mod blocking;
 pub mod confine;
 pub mod durable;

@@ -1,9 +1,9 @@
 //! The images of this host: what there is to boot from, and what stays of them below the disks of machines.
 
-use crate::compute::saving::{apart, or_remove};
 use crate::error::Failure;
+use crate::host::apart::apart;
 use crate::host::blocking::blocking;
-use crate::host::durable;
+use crate::host::durable::{self, or_remove};
 use crate::image::{Image, Images};
 use crate::site::{BASES, SAVED, Site, lock};
 use occi_backend::{Context, Interrupted};

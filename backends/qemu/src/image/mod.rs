@@ -6,6 +6,7 @@
 
 pub(crate) mod bases;
 pub(crate) mod qcow2;
+pub(crate) mod saved;
 pub(crate) mod templates;
 pub(crate) mod upload;
 

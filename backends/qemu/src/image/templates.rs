@@ -1,6 +1,5 @@
 //! Images as OS templates.
 
-use crate::compute::machine::Machine;
 use crate::error::{Failure, refuse};
 use crate::image::{Format, Image};
 use crate::site::{SAVED, Site};
@@ -8,7 +7,6 @@ use crate::translate::gib;
 use occi_backend::{Catalogue, ErrorKind, ImageFormat, Result, Template, TemplateKind};
 use occi_model::Attributes;
 use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
 
 pub(crate) fn catalogue(site: &Site, project: &str) -> Catalogue {
     let images = site.images(project);
@@ -64,11 +62,11 @@ pub(crate) fn remove(site: &Site, project: &str, term: &str) -> Result<()> {
             format!("the image {term} is not the project's own"),
         );
     }
-    let is_of_it = |machine: &&Arc<Machine>| {
+    let of_it = site.machines().into_iter().find(|machine| {
         let record = machine.record.get();
         record.project == project && record.template == term
-    };
-    if let Some(machine) = site.machines().iter().find(is_of_it) {
+    });
+    if let Some(machine) = of_it {
         return refuse(
             ErrorKind::InUse,
             format!("the compute {} was made of the image {term}", machine.id),

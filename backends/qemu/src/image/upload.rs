@@ -4,12 +4,12 @@
 //! what the file has beyond is cut off by whoever adds to it next. An image is looked at where it lies, its description is
 //! written beside its place, and then it is renamed into that: it is a template whole or not at all.
 
-use crate::compute::command_line::INSIDE;
-use crate::compute::saving;
 use crate::error::{Failure, refuse};
 use crate::host::blocking::blocking;
+use crate::host::confine::INSIDE;
 use crate::host::durable::{self, Record};
 use crate::image::qcow2::Head;
+use crate::image::saved;
 use crate::image::templates;
 use crate::image::{self, Format, Image};
 use crate::qemu::qemu_img::Workplace;
@@ -94,7 +94,7 @@ impl Uploading {
     /// The name of its template: the same for every try.
     fn term(&self) -> String {
         let record = self.record.get();
-        saving::term(&record.name, &record.id)
+        saved::term(&record.name, &record.id)
     }
 
     /// The file that its template has, without its ending.
@@ -386,7 +386,7 @@ impl Site {
     /// Makes it a template.
     fn keep_image(&self, upload: &Uploading, sha256: &str, format: Format) -> std::result::Result<Image, Failure> {
         let done = upload.place(self).with_extension(format.as_str());
-        saving::publish(&upload.file(), &describe(&upload.record.get(), sha256), &done)?;
+        saved::publish(&upload.file(), &describe(&upload.record.get(), sha256), &done)?;
         Self::note_ready(upload, &done)
     }
 

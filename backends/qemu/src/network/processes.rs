@@ -3,10 +3,9 @@
 //! Both outlive us. What they should do follows from the records of the network and of the machines on it; `settle`
 //! makes it so, whatever was there before.
 
-use crate::compute::command_line::INSIDE;
 use crate::error::Failure;
 use crate::host::blocking::blocking;
-use crate::host::confine::{self, Confinement};
+use crate::host::confine::{self, Confinement, INSIDE};
 use crate::host::durable::{self, Record};
 use crate::host::launch::{self, Order};
 use crate::host::process::Process;
