@@ -3,6 +3,7 @@
 //! [`Failure`] is what the lower modules return: it names the step that failed. [`BackendError`] is what the contract
 //! knows; one function folds the first into the second. Host paths and QEMU's own words go to the operator's half.
 
+use crate::image::Refusal;
 use occi_backend::{BackendError, ErrorKind, Interrupted};
 use rustix::io::Errno;
 use std::time::Duration;
@@ -75,6 +76,12 @@ pub enum Failure {
         image: String,
         /// Why not.
         reason: String,
+    },
+    /// An image was written to since it was looked at, or while it was copied.
+    #[error("use the image {image}: {}", Refusal::Written)]
+    Written {
+        /// Its name.
+        image: String,
     },
 }
 
@@ -163,6 +170,7 @@ impl From<Failure> for BackendError {
             Failure::Interrupted(interrupted) => (ErrorKind::Interrupted, interrupted.to_string()),
             Failure::Removed => (ErrorKind::NotFound, "the compute is gone".to_owned()),
             Failure::Image { .. } => (ErrorKind::Invalid, failure.to_string()),
+            Failure::Written { .. } => (ErrorKind::RateLimited, failure.to_string()),
         };
         // Whether something happened is known to the step that failed, not to this table; doubt is the safe answer.
         Self::new(kind, message)

@@ -9,7 +9,7 @@ use crate::host::durable::{self, Record};
 use crate::host::launch;
 use crate::image::saved;
 use crate::image::upload::Uploading;
-use crate::image::{Images, Library};
+use crate::image::{Images, Library, Refusal};
 use crate::network::processes::Network;
 use crate::qemu::probe::{self, Host};
 use crate::qemu::qemu_img::QemuImg;
@@ -439,9 +439,10 @@ impl Site {
         if known.as_ref() == Some(&images) {
             return known;
         }
-        let is_new = |refused: &&(String, String)| !known.as_ref().is_some_and(|known| known.refused.contains(refused));
-        for (name, reason) in images.refused.iter().filter(is_new) {
-            tracing::warn!("the image {name} is left out: {reason}");
+        let is_new =
+            |refused: &&(String, Refusal)| !known.as_ref().is_some_and(|known| known.refused.contains(refused));
+        for (name, why) in images.refused.iter().filter(is_new) {
+            tracing::warn!("the image {name} is left out: {why}");
         }
         if self.default_image(&images).is_none() {
             let name = self.config.default_image.as_deref().unwrap_or("NAME");

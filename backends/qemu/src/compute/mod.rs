@@ -17,7 +17,7 @@ use crate::host::durable;
 use crate::image::bases::Frozen;
 use crate::image::saved;
 use crate::image::templates;
-use crate::image::{self, Header, Image, Images};
+use crate::image::{self, Header, Image, Images, Refusal};
 use crate::links;
 use crate::network::processes::Network;
 use crate::network::switch::Mac;
@@ -114,7 +114,7 @@ fn image_of(site: &Site, scope: &Scope, asked: Option<&Term>) -> Result<Image> {
     };
     match (image, wanted) {
         (Some(image), _) => Ok(image.clone()),
-        (None, Some(name)) => refuse(ErrorKind::Invalid, no_image(&images, name)),
+        (None, Some(name)) => no_image(&images, name),
         (None, None) => refuse(
             ErrorKind::CapacityExhausted,
             "there is no image to boot from; the operator has to put one into an image directory",
@@ -122,10 +122,12 @@ fn image_of(site: &Site, scope: &Scope, asked: Option<&Term>) -> Result<Image> {
     }
 }
 
-fn no_image(images: &Images, name: &str) -> String {
+fn no_image<T>(images: &Images, name: &str) -> Result<T> {
     match images.refusal(name) {
-        Some(reason) => format!("the image {name} cannot be used: {reason}"),
-        None => format!("there is no image {name} to boot from"),
+        // Asked for again, it is there.
+        Some(why @ Refusal::Written) => refuse(ErrorKind::RateLimited, format!("use the image {name}: {why}")),
+        Some(why) => refuse(ErrorKind::Invalid, format!("the image {name} cannot be used: {why}")),
+        None => refuse(ErrorKind::Invalid, format!("there is no image {name} to boot from")),
     }
 }
 

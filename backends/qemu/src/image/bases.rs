@@ -4,13 +4,14 @@ use crate::error::Failure;
 use crate::host::apart::apart;
 use crate::host::blocking::blocking;
 use crate::host::durable::{self, or_remove};
-use crate::image::{Image, Images};
+use crate::image::{Facts, Image, Images, facts};
 use crate::site::{BASES, SAVED, Site, lock};
 use occi_backend::{Context, Interrupted};
-use rustix::fs::ioctl_ficlone;
+use rustix::fs::{AtFlags, CWD, ioctl_ficlone, linkat};
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,15 +52,14 @@ impl Site {
     /// not for [`Site::place`]. Whoever wants the same image meanwhile waits for the one copy. Gives up when `asker` is told to
     /// stop.
     pub(crate) async fn freeze(self: &Arc<Self>, image: Image, asker: &Context) -> Result<Frozen, Failure> {
-        let path = image.path.clone();
-        let base = PathBuf::from(blocking(move || name(&path)).await?);
+        let base = PathBuf::from(name(image.facts));
         let kept = lock(&self.kept_bases).entry(base.clone().into()).or_default().clone();
         let one_copy = asker.wait(kept.clone().lock_owned()).await?;
-        let (site, path, own, told) = (self.clone(), image.path.clone(), base.clone(), asker.clone());
+        let (site, of, own, told) = (self.clone(), image.clone(), base.clone(), asker.clone());
         let make = |token| {
             blocking(move || {
                 let _one_copy = one_copy;
-                site.make_base(&path, &own, &told, &token)
+                site.make_base(&of, &own, &told, &token)
             })
         };
         apart(asker.stopped(), make).await?;
@@ -70,22 +70,30 @@ impl Site {
         })
     }
 
-    fn make_base(&self, image: &Path, name: &Path, asker: &Context, wanted: &CancellationToken) -> Result<(), Failure> {
+    fn make_base(
+        &self,
+        image: &Image,
+        name: &Path,
+        asker: &Context,
+        wanted: &CancellationToken,
+    ) -> Result<(), Failure> {
         let base = self.base(name);
         if base.exists() {
             return Ok(());
         }
-        let meta = fs::metadata(image).map_err(Failure::host("read the image"))?;
+        let file = File::open(&image.path).map_err(Failure::host("read the image"))?;
+        let meta = file.metadata().map_err(Failure::host("read the image"))?;
+        refuse_other(image, &meta)?;
         // A link costs nothing and keeps the file when its directory gets a new one of the name; but what somebody may
         // write to is copied (as a clone where the file system can). Machines that run as users of their own must be
         // able to read it.
         let is_readable = meta.mode() & 0o004 != 0 || !rustix::process::geteuid().is_root();
         let may_change = meta.mode() & 0o222 != 0;
-        if is_readable && !may_change && fs::hard_link(image, &base).is_ok() {
+        if is_readable && !may_change && link(&file, &base).is_ok() {
             return durable::sync(&self.config.directory.join(BASES));
         }
         let new = base.with_extension("new");
-        or_remove(copy(image, &new, asker, wanted), &new)?;
+        or_remove(copy(image, &file, &new, asker, wanted), &new)?;
         durable::rename(&new, &base)
     }
 
@@ -117,36 +125,55 @@ impl Site {
     }
 }
 
-/// Copies an image, for everybody to read and nobody to write to.
-fn copy(image: &Path, new: &Path, asker: &Context, wanted: &CancellationToken) -> Result<(), Failure> {
+/// Refuses what is not the file that was looked at, or not any more.
+fn refuse_other(image: &Image, meta: &Metadata) -> Result<(), Failure> {
+    match facts(meta) == image.facts {
+        true => Ok(()),
+        false => Err(written(image)),
+    }
+}
+
+fn written(image: &Image) -> Failure {
+    Failure::Written {
+        image: image.term.to_string(),
+    }
+}
+
+/// Gives an open file this name too, whatever has become of the one by which it was found.
+fn link(file: &File, name: &Path) -> rustix::io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, open, CWD, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Copies the file of an image, for everybody to read and nobody to write to.
+fn copy(image: &Image, from: &File, new: &Path, asker: &Context, wanted: &CancellationToken) -> Result<(), Failure> {
     let failed = || Failure::host("copy the image");
-    let from = File::open(image).map_err(failed())?;
     let to = File::create(new).map_err(failed())?;
-    let size = from.metadata().map_err(failed())?.len();
-    if ioctl_ficlone(&to, &from).is_err() {
+    let (_, _, size, ..) = image.facts;
+    if ioctl_ficlone(&to, from).is_err() {
         let mut done = 0;
         while done < size {
             if wanted.is_cancelled() {
                 return Err(Interrupted.into());
             }
-            let more = io::copy(&mut (&from).take(PIECE), &mut &to).map_err(failed())?;
+            let more = io::copy(&mut from.take(PIECE), &mut &to).map_err(failed())?;
             to.sync_data().map_err(failed())?;
             if more == 0 {
-                break;
+                return Err(written(image));
             }
             done += more;
             let percent = done.saturating_mul(100) / size;
             asker.progress(u8::try_from(percent).unwrap_or(100));
         }
     }
+    // Whoever has written to it meanwhile may have done so before and behind the copy.
+    refuse_other(image, &from.metadata().map_err(failed())?)?;
     to.set_permissions(fs::Permissions::from_mode(0o444)).map_err(failed())
 }
 
 /// What the image in a file is called among the bases: another name when it is another file, or has changed.
-fn name(image: &Path) -> Result<OsString, Failure> {
-    let meta = fs::metadata(image).map_err(Failure::host("read the image"))?;
-    let time = format!("{:x}-{:x}", meta.mtime(), meta.mtime_nsec());
-    Ok(format!("{:x}-{:x}-{time}-{:x}", meta.dev(), meta.ino(), meta.len()).into())
+fn name((device, number, length, seconds, nanoseconds): Facts) -> OsString {
+    format!("{device:x}-{number:x}-{seconds:x}-{nanoseconds:x}-{length:x}").into()
 }
 
 #[cfg(test)]
@@ -154,75 +181,154 @@ mod tests {
     use super::*;
     use crate::config::QemuConfig;
     use crate::site::IMAGE_ROUND;
+    use async_trait::async_trait;
     use occi_backend::suite::Silent;
-    use occi_backend::{Deadline, Scope};
+    use occi_backend::{BackendError, Deadline, Journal, Picture, Scope};
     use std::time::{Duration, SystemTime};
+    use tempfile::TempDir;
 
-    #[test]
-    fn a_copy_of_an_image_holds_nobody_up_and_stays_until_a_machine_has_it() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let images = directory.path().join("images");
-        fs::create_dir(&images).unwrap();
-        // It may change, so it is copied; nobody is at it.
-        let file = images.join("one.raw");
-        fs::write(&file, [0; 512]).unwrap();
-        let file = fs::File::options().write(true).open(file).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let config = QemuConfig {
-            images: vec![images],
-            ..QemuConfig::new(directory.path())
-        };
-        let in_time = Duration::from_secs(30);
-        let look = |site: &Site| -> Vec<_> {
-            let bases = fs::read_dir(site.config.directory.join(BASES)).unwrap();
+    const IN_TIME: Duration = Duration::from_secs(30);
+
+    /// A site with one image.
+    struct Lab {
+        site: Arc<Site>,
+        image: PathBuf,
+        _directories: [TempDir; 2],
+    }
+
+    impl Lab {
+        /// One whose image lies where files cannot be cloned.
+        fn open() -> Self {
+            Self::with(tempfile::tempdir_in("/dev/shm").unwrap())
+        }
+
+        fn with(images: TempDir) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let config = QemuConfig {
+                images: vec![images.path().to_owned()],
+                ..QemuConfig::new(directory.path())
+            };
+            Self {
+                site: Site::open(config, IMAGE_ROUND).unwrap().0,
+                image: images.path().join("one.raw"),
+                _directories: [images, directory],
+            }
+        }
+
+        /// Writes the image, as if that were long ago, and looks at it.
+        fn image(&self, content: &[u8]) -> Image {
+            fs::write(&self.image, content).unwrap();
+            let file = File::options().write(true).open(&self.image).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            self.site.images("lab").images[0].clone()
+        }
+
+        fn bases(&self) -> Vec<PathBuf> {
+            let bases = fs::read_dir(self.site.config.directory.join(BASES)).unwrap();
             bases.map(|base| base.unwrap().path()).collect()
-        };
+        }
 
-        let site = {
-            let _inside = runtime.enter();
-            Site::open(config, IMAGE_ROUND).unwrap().0
-        };
-        let asker = Context {
+        async fn clear_up(&self) {
+            let cleared = self.site.place(|site| site.drop_unused_bases());
+            tokio::time::timeout(IN_TIME, cleared).await.unwrap().unwrap();
+        }
+    }
+
+    fn asker(journal: impl Journal + 'static) -> Context {
+        Context {
             scope: Scope {
                 project: "lab".to_owned(),
             },
             operation: uuid::Uuid::new_v4(),
             attempt: 1,
-            deadline: Deadline::new(in_time),
-            journal: Arc::new(Silent),
-        };
-        let clear_up = || {
-            let cleared = site.place(|site| site.drop_unused_bases());
-            let cleared = runtime.block_on(async { tokio::time::timeout(in_time, cleared).await });
-            cleared.unwrap().unwrap();
-        };
-        let image = site.images("lab").images[0].clone();
-        let name = name(&image.path).unwrap();
+            deadline: Deadline::new(IN_TIME),
+            journal: Arc::new(journal),
+        }
+    }
+
+    /// The journal of an operation that does this when it is told how far it is.
+    struct Told<F>(F);
+
+    #[async_trait]
+    impl<F: Fn(u8) + Send + Sync> Journal for Told<F> {
+        async fn accepted(&self, _: &Picture) -> Result<(), Interrupted> {
+            Ok(())
+        }
+        async fn step(&self, _: &str) -> Result<(), Interrupted> {
+            Ok(())
+        }
+        fn progress(&self, percent: u8) {
+            self.0(percent);
+        }
+        async fn picture(&self, _: &Picture) -> Result<(), Interrupted> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_an_image_holds_nobody_up_and_stays_until_a_machine_has_it() {
+        let lab = Lab::open();
+        // It may change, so it is copied.
+        let image = lab.image(&[0; 512]);
+        let name = name(image.facts);
         // Somebody else is at the copy, and has begun.
-        let kept = lock(&site.kept_bases).entry(name.clone()).or_default().clone();
-        let copying = runtime.block_on(kept.clone().lock_owned());
-        let begun = site.base(Path::new(&name)).with_extension("new");
+        let kept = lock(&lab.site.kept_bases).entry(name.clone()).or_default().clone();
+        let copying = kept.clone().lock_owned().await;
+        let begun = lab.site.base(Path::new(&name)).with_extension("new");
         fs::write(&begun, "half").unwrap();
-        let freezing = runtime.spawn({
-            let site = site.clone();
-            async move { site.freeze(image, &asker).await }
-        });
-        clear_up();
-        assert_eq!(look(&site), [begun]);
+        let site = lab.site.clone();
+        let freezing = tokio::spawn(async move { site.freeze(image, &asker(Silent)).await });
+        lab.clear_up().await;
+        assert_eq!(lab.bases(), [begun]);
         assert!(!freezing.is_finished());
 
         drop(copying);
         drop(kept);
-        let frozen = runtime.block_on(freezing).unwrap().unwrap();
-        clear_up();
-        assert_eq!(look(&site), [site.base(&frozen.base)]);
+        let frozen = freezing.await.unwrap().unwrap();
+        lab.clear_up().await;
+        assert_eq!(lab.bases(), [lab.site.base(&frozen.base)]);
         drop(frozen);
-        clear_up();
-        assert!(look(&site).is_empty());
-        runtime.block_on(site.close());
+        lab.clear_up().await;
+        assert!(lab.bases().is_empty());
+        lab.site.close().await;
+    }
+
+    #[tokio::test]
+    async fn an_image_to_which_somebody_writes_becomes_no_base() {
+        let lab = Lab::open();
+        let refused = async |image: Image, asker: Context| {
+            let failure = lab.site.freeze(image, &asker).await.err().map(BackendError::from);
+            assert!(failure.is_some_and(|error| error.is_temporary() && error.message.contains("writes")));
+            assert!(lab.bases().is_empty());
+        };
+        let write = |content: &[u8]| fs::write(&lab.image, content).unwrap();
+        // Since it was looked at.
+        let image = lab.image(&[1; 512]);
+        write(&[2; 256]);
+        refused(image, asker(Silent)).await;
+        // While it is copied.
+        let image = lab.image(&[1; 512]);
+        let file = lab.image.clone();
+        let written_to = Told(move |_| fs::write(&file, [2; 512]).unwrap());
+        refused(image, asker(written_to)).await;
+
+        let frozen = lab.site.freeze(lab.image(&[3; 512]), &asker(Silent)).await.unwrap();
+        assert_eq!(fs::read(lab.site.base(&frozen.base)).unwrap(), [3; 512]);
+        lab.site.close().await;
+    }
+
+    #[tokio::test]
+    async fn an_image_that_nobody_may_write_to_is_linked_and_not_what_leads_to_it() {
+        let lab = Lab::with(tempfile::tempdir().unwrap());
+        let file = lab.image.with_file_name("2026-11");
+        lab.image(&[1; 512]);
+        fs::set_permissions(&lab.image, fs::Permissions::from_mode(0o444)).unwrap();
+        fs::rename(&lab.image, &file).unwrap();
+        std::os::unix::fs::symlink("2026-11", &lab.image).unwrap();
+        let image = lab.site.images("lab").images[0].clone();
+        let frozen = lab.site.freeze(image, &asker(Silent)).await.unwrap();
+        let base = fs::symlink_metadata(lab.site.base(&frozen.base)).unwrap();
+        assert_eq!(base.ino(), fs::metadata(&file).unwrap().ino());
+        lab.site.close().await;
     }
 }

@@ -135,6 +135,8 @@ pub struct Image {
     pub header: Header,
     /// What is said about it.
     pub description: Description,
+    /// The file that was read.
+    pub(crate) facts: Facts,
 }
 
 /// The least memory of images that do not say, in MiB: the smallest guest known needs 80.
@@ -165,13 +167,24 @@ impl Image {
     }
 }
 
+/// Why an image is left out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// For now: it may be half of what it will be.
+    #[error("somebody writes to it; it is taken when that has ended")]
+    Written,
+    /// It cannot be used as it is.
+    #[error("{0}")]
+    Unfit(String),
+}
+
 /// What is found in directories of images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Images {
     /// By name.
     pub images: Vec<Image>,
     /// What was left out: the name, and why.
-    pub refused: Vec<(String, String)>,
+    pub refused: Vec<(String, Refusal)>,
 }
 
 impl Images {
@@ -188,9 +201,9 @@ impl Images {
     }
 
     /// Why the image called `term` is left out.
-    pub fn refusal(&self, term: &str) -> Option<&str> {
+    pub fn refusal(&self, term: &str) -> Option<&Refusal> {
         let refused = self.refused.iter().find(|(name, _)| name == term);
-        refused.map(|(_, reason)| reason.as_str())
+        refused.map(|(_, why)| why)
     }
 }
 
@@ -204,7 +217,7 @@ pub struct Library {
 }
 
 /// What a file is, or why it is left out.
-type Found = Result<Image, String>;
+type Found = Result<Image, Refusal>;
 
 impl Library {
     /// The projects' own images are in `saved`, those of everybody in `given`. Of two images with one name the one in the
@@ -234,16 +247,18 @@ impl Library {
                 let stamp = Stamp::of(&path);
                 let image = match before.remove(&path) {
                     Some((then, image)) if then == stamp => image,
-                    _ if !stamp.rests => Err("somebody writes to it; it is taken when that has ended".to_owned()),
-                    _ => read(&path).map_err(|failure| match failure {
-                        Failure::Image { reason, .. } => reason,
-                        other => chain(&other),
+                    _ if !stamp.rests => Err(Refusal::Written),
+                    _ => read(&path).map_err(|failure| {
+                        Refusal::Unfit(match failure {
+                            Failure::Image { reason, .. } => reason,
+                            other => chain(&other),
+                        })
                     }),
                 };
                 match &image {
                     Ok(image) if found.get(image.term.as_str()).is_none() => found.images.push(image.clone()),
                     Ok(_hidden) => {}
-                    Err(reason) => found.refused.push((name(&path), reason.clone())),
+                    Err(why) => found.refused.push((name(&path), why.clone())),
                 }
                 known.insert(path, (stamp, image));
             }
@@ -255,8 +270,12 @@ impl Library {
 /// An image file that may be written to is taken for whole when nobody has done so for this long.
 const REST: Duration = Duration::from_secs(2);
 
-/// Device, number, length and time of a file.
-type Facts = (u64, u64, u64, i64, i64);
+/// Device, number, length and time of a file: of another one, or after it was written to, they are others.
+pub(crate) type Facts = (u64, u64, u64, i64, i64);
+
+pub(crate) fn facts(meta: &Metadata) -> Facts {
+    (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
+}
 
 /// What changes when an image or its description does.
 #[derive(Debug, PartialEq)]
@@ -273,9 +292,8 @@ impl Stamp {
             let age = meta.modified().ok().and_then(|then| then.elapsed().ok());
             meta.mode() & 0o222 == 0 || age.is_none_or(|age| age >= REST)
         });
-        let facts = |meta: Metadata| (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
         Self {
-            files: [meta.map(facts), description.map(facts)],
+            files: [meta, description].map(|meta| meta.as_ref().map(facts)),
             rests,
         }
     }
@@ -316,6 +334,8 @@ pub fn read(path: &Path) -> Result<Image, Failure> {
     let term = name(path)
         .parse()
         .map_err(|_| refusal(path, "its name makes no term"))?;
+    // Before the rest: what is written meanwhile makes it another.
+    let meta = fs::metadata(path).map_err(Failure::host(format!("read {}", path.display())))?;
     let described = |error: &dyn std::fmt::Display| refusal(path, format!("its description: {error}"));
     let description = match fs::read_to_string(path.with_extension("toml")) {
         Ok(text) => toml::from_str(&text).map_err(|error: toml::de::Error| described(&error.message()))?,
@@ -331,6 +351,7 @@ pub fn read(path: &Path) -> Result<Image, Failure> {
         path: path.to_owned(),
         header: read_whole(path)?,
         description,
+        facts: facts(&meta),
     })
 }
 
@@ -462,7 +483,7 @@ mod tests {
             ("cut", "cut off"),
             ("liar", "no qcow2"),
         ] {
-            let said = found.refusal(name).unwrap_or_default();
+            let said = found.refusal(name).unwrap().to_string();
             assert!(said.contains(reason), "{name}: {said}");
         }
         // Looked at again, it is what it has become.
@@ -487,7 +508,10 @@ mod tests {
         let names: Vec<_> = found.images.iter().map(|image| image.term.as_str()).collect();
         assert_eq!(names, ["own"]);
         for name in ["lost", "empty", "untold"] {
-            assert!(found.refusal(name).unwrap().contains("project"), "{found:?}");
+            assert!(
+                found.refusal(name).unwrap().to_string().contains("project"),
+                "{found:?}"
+            );
             assert!(read_saved(&at(name).with_extension("raw")).is_err());
         }
     }
@@ -525,7 +549,8 @@ mod tests {
                 let said = library.look();
                 let said = said
                     .refusal("x")
-                    .unwrap_or_else(|| panic!("{options:?} at {part} of {length}"));
+                    .unwrap_or_else(|| panic!("{options:?} at {part} of {length}"))
+                    .to_string();
                 assert!(said.contains("cut off"), "{said}");
             }
             fs::remove_file(&image).unwrap();
@@ -538,8 +563,7 @@ mod tests {
         let image = directory.path().join("x.raw");
         fs::write(&image, [0; 512]).unwrap();
         let library = Library::new("/no/such".into(), vec![directory.path().to_owned()]);
-        let said = library.look();
-        assert!(said.refusal("x").unwrap().contains("writes"), "{said:?}");
+        assert_eq!(library.look().refusal("x"), Some(&Refusal::Written));
         rest(&image);
         assert!(library.look().get("x").is_some());
         // To this one nobody can.
