@@ -7,6 +7,7 @@ use crate::host::blocking::blocking;
 use crate::host::confine;
 use crate::host::durable::{self, Record};
 use crate::host::launch;
+use crate::image::bases::Kept;
 use crate::image::saved;
 use crate::image::upload::Uploading;
 use crate::image::{Images, Library, Refusal};
@@ -78,8 +79,7 @@ pub(crate) struct Site {
     pub(crate) looking: Semaphore,
     /// Held while addresses, ports, memory and names are given out; see [`Site::place`].
     pub(crate) placing: Arc<tokio::sync::Mutex<()>>,
-    /// The bases that are being made, or that a machine's record is about to name.
-    pub(crate) kept_bases: Mutex<BTreeMap<OsString, Arc<tokio::sync::Mutex<()>>>>,
+    pub(crate) kept_bases: Mutex<BTreeMap<OsString, Arc<Kept>>>,
     /// Cores and MiB of what is about to start, by machine.
     pub(crate) reserved: Mutex<BTreeMap<String, (u32, u64)>>,
     /// The port that was given out last.

@@ -14,8 +14,9 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 /// So many bytes of a copy are on the disk before the next are read: what is told of it is true, and its end takes no time.
@@ -26,7 +27,36 @@ pub(crate) struct Frozen {
     pub(crate) image: Image,
     /// Its name among the bases.
     pub(crate) base: PathBuf,
-    _kept: Arc<Mutex<()>>,
+    _kept: Arc<Kept>,
+}
+
+/// A base that is being made, or that a machine's record is about to name.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Held by the one copy, to the end of its thread.
+    copying: Arc<Mutex<()>>,
+    /// How far that is, in per cent, whenever it has come further.
+    further: watch::Sender<u8>,
+}
+
+impl Kept {
+    /// Waits for the one copy. A thread that stands still outlives the operation that it worked for, and then no deadline ends
+    /// it: so, other than with [`Context::wait`], whoever waits comes further as the copy does, and is given up if it does not.
+    async fn alone(&self, asker: &Context) -> Result<OwnedMutexGuard<()>, Interrupted> {
+        let mut further = self.further.subscribe();
+        let mut alone = pin!(self.copying.clone().lock_owned());
+        loop {
+            tokio::select! {
+                alone = &mut alone => {
+                    asker.goes_on();
+                    break Ok(alone);
+                }
+                stop = asker.stopped() => break Err(stop),
+                // The sender is ours.
+                _ = further.changed() => asker.progress(*further.borrow_and_update()),
+            }
+        }
+    }
 }
 
 impl Site {
@@ -49,17 +79,22 @@ impl Site {
     }
 
     /// Keeps `image` as it is now for the overlays on it, whatever becomes of its file. That may be a copy and take its time:
-    /// not for [`Site::place`]. Whoever wants the same image meanwhile waits for the one copy. Gives up when `asker` is told to
-    /// stop.
+    /// not for [`Site::place`]. Whoever wants the same image meanwhile waits for the one copy. `asker` is told how far that is;
+    /// when it is told to stop this gives up.
     pub(crate) async fn freeze(self: &Arc<Self>, image: Image, asker: &Context) -> Result<Frozen, Failure> {
         let base = PathBuf::from(name(image.facts));
         let kept = lock(&self.kept_bases).entry(base.clone().into()).or_default().clone();
-        let one_copy = asker.wait(kept.clone().lock_owned()).await?;
-        let (site, of, own, told) = (self.clone(), image.clone(), base.clone(), asker.clone());
+        let alone = kept.alone(asker).await?;
+        let (site, of, own) = (self.clone(), image.clone(), base.clone());
+        let (all, told) = (kept.clone(), asker.clone());
         let make = |token| {
             blocking(move || {
-                let _one_copy = one_copy;
-                site.make_base(&of, &own, &told, &token)
+                let _alone = alone;
+                let tell = |percent| {
+                    told.progress(percent);
+                    all.further.send_replace(percent);
+                };
+                site.make_base(&of, &own, tell, &token)
             })
         };
         apart(asker.stopped(), make).await?;
@@ -74,7 +109,7 @@ impl Site {
         &self,
         image: &Image,
         name: &Path,
-        asker: &Context,
+        tell: impl Fn(u8),
         wanted: &CancellationToken,
     ) -> Result<(), Failure> {
         let base = self.base(name);
@@ -93,7 +128,7 @@ impl Site {
             return durable::sync(&self.config.directory.join(BASES));
         }
         let new = base.with_extension("new");
-        or_remove(copy(image, &file, &new, asker, wanted), &new)?;
+        or_remove(copy(image, &file, &new, tell, wanted), &new)?;
         durable::rename(&new, &base)
     }
 
@@ -146,7 +181,7 @@ fn link(file: &File, name: &Path) -> rustix::io::Result<()> {
 }
 
 /// Copies the file of an image, for everybody to read and nobody to write to.
-fn copy(image: &Image, from: &File, new: &Path, asker: &Context, wanted: &CancellationToken) -> Result<(), Failure> {
+fn copy(image: &Image, from: &File, new: &Path, tell: impl Fn(u8), wanted: &CancellationToken) -> Result<(), Failure> {
     let failed = || Failure::host("copy the image");
     let to = File::create(new).map_err(failed())?;
     let (_, _, size, ..) = image.facts;
@@ -163,7 +198,7 @@ fn copy(image: &Image, from: &File, new: &Path, asker: &Context, wanted: &Cancel
             }
             done += more;
             let percent = done.saturating_mul(100) / size;
-            asker.progress(u8::try_from(percent).unwrap_or(100));
+            tell(u8::try_from(percent).unwrap_or(100));
         }
     }
     // Whoever has written to it meanwhile may have done so before and behind the copy.
@@ -186,6 +221,7 @@ mod tests {
     use occi_backend::{BackendError, Deadline, Journal, Picture, Scope};
     use std::time::{Duration, SystemTime};
     use tempfile::TempDir;
+    use tokio::sync::mpsc;
 
     const IN_TIME: Duration = Duration::from_secs(30);
 
@@ -273,7 +309,7 @@ mod tests {
         let name = name(image.facts);
         // Somebody else is at the copy, and has begun.
         let kept = lock(&lab.site.kept_bases).entry(name.clone()).or_default().clone();
-        let copying = kept.clone().lock_owned().await;
+        let copying = kept.copying.clone().lock_owned().await;
         let begun = lab.site.base(Path::new(&name)).with_extension("new");
         fs::write(&begun, "half").unwrap();
         let site = lab.site.clone();
@@ -314,6 +350,41 @@ mod tests {
 
         let frozen = lab.site.freeze(lab.image(&[3; 512]), &asker(Silent)).await.unwrap();
         assert_eq!(fs::read(lab.site.base(&frozen.base)).unwrap(), [3; 512]);
+        lab.site.close().await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_copy_of_another_that_stands_still_is_given_up() {
+        let lab = Lab::open();
+        let image = lab.image(&[1; 512]);
+        // Its host does not answer, and it is given up; its thread is not.
+        let (begun, mut has_begun) = mpsc::unbounded_channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let may_go_on = std::sync::Mutex::new(may_go_on);
+        let stuck = Told(move |_| {
+            begun.send(()).unwrap();
+            let _closed = lock(&may_go_on).recv();
+        });
+        let (site, of) = (lab.site.clone(), image.clone());
+        let copying = tokio::spawn(async move { site.freeze(of, &asker(stuck)).await });
+        has_begun.recv().await.unwrap();
+        copying.abort();
+
+        let waiting = Context {
+            deadline: Deadline::new(Duration::from_millis(100)),
+            ..asker(Silent)
+        };
+        let given_up = async {
+            tokio::select! {
+                _ = lab.site.freeze(image.clone(), &waiting) => panic!("nobody has copied it"),
+                () = waiting.deadline.passed() => {}
+            }
+        };
+        tokio::time::timeout(IN_TIME, given_up).await.unwrap();
+
+        drop(go_on);
+        let frozen = lab.site.freeze(image, &asker(Silent)).await.unwrap();
+        assert_eq!(lab.bases(), [lab.site.base(&frozen.base)]);
         lab.site.close().await;
     }
 
