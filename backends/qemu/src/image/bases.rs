@@ -20,6 +20,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 /// So many bytes of a copy are on the disk before the next are read: what is told of it is true, and its end takes no time.
+///
+/// It is given up between two of them. Where one takes longer than the engine above waits for what it has told to stop (5 s), that
+/// operation ends first; the thread goes on to the end of the piece, removes what there is, and then whoever waits begins anew.
 const PIECE: u64 = 256 << 20;
 
 /// An image as it was when somebody asked for it. Until a machine's record names its base, this keeps it.
@@ -82,6 +85,10 @@ impl Site {
     /// not for [`Site::place`]. Whoever wants the same image meanwhile waits for the one copy. `asker` is told how far that is;
     /// when it is told to stop this gives up.
     pub(crate) async fn freeze(self: &Arc<Self>, image: Image, asker: &Context) -> Result<Frozen, Failure> {
+        self.freeze_by(PIECE, image, asker).await
+    }
+
+    async fn freeze_by(self: &Arc<Self>, piece: u64, image: Image, asker: &Context) -> Result<Frozen, Failure> {
         let base = PathBuf::from(name(image.facts));
         let kept = lock(&self.kept_bases).entry(base.clone().into()).or_default().clone();
         let alone = kept.alone(asker).await?;
@@ -91,10 +98,10 @@ impl Site {
             blocking(move || {
                 let _alone = alone;
                 let tell = |percent| {
-                    told.progress(percent);
                     all.further.send_replace(percent);
+                    told.progress(percent);
                 };
-                site.make_base(&of, &own, tell, &token)
+                site.make_base(&of, &own, piece, tell, &token)
             })
         };
         apart(asker.stopped(), make).await?;
@@ -109,6 +116,7 @@ impl Site {
         &self,
         image: &Image,
         name: &Path,
+        piece: u64,
         tell: impl Fn(u8),
         wanted: &CancellationToken,
     ) -> Result<(), Failure> {
@@ -128,7 +136,7 @@ impl Site {
             return durable::sync(&self.config.directory.join(BASES));
         }
         let new = base.with_extension("new");
-        or_remove(copy(image, &file, &new, tell, wanted), &new)?;
+        or_remove(copy(image, &file, &new, piece, tell, wanted), &new)?;
         durable::rename(&new, &base)
     }
 
@@ -181,7 +189,14 @@ fn link(file: &File, name: &Path) -> rustix::io::Result<()> {
 }
 
 /// Copies the file of an image, for everybody to read and nobody to write to.
-fn copy(image: &Image, from: &File, new: &Path, tell: impl Fn(u8), wanted: &CancellationToken) -> Result<(), Failure> {
+fn copy(
+    image: &Image,
+    from: &File,
+    new: &Path,
+    piece: u64,
+    tell: impl Fn(u8),
+    wanted: &CancellationToken,
+) -> Result<(), Failure> {
     let failed = || Failure::host("copy the image");
     let to = File::create(new).map_err(failed())?;
     let (_, _, size, ..) = image.facts;
@@ -191,7 +206,7 @@ fn copy(image: &Image, from: &File, new: &Path, tell: impl Fn(u8), wanted: &Canc
             if wanted.is_cancelled() {
                 return Err(Interrupted.into());
             }
-            let more = io::copy(&mut from.take(PIECE), &mut &to).map_err(failed())?;
+            let more = io::copy(&mut from.take(piece), &mut &to).map_err(failed())?;
             to.sync_data().map_err(failed())?;
             if more == 0 {
                 return Err(written(image));
@@ -219,9 +234,11 @@ mod tests {
     use async_trait::async_trait;
     use occi_backend::suite::Silent;
     use occi_backend::{BackendError, Deadline, Journal, Picture, Scope};
+    use std::sync::mpsc::Sender;
     use std::time::{Duration, SystemTime};
     use tempfile::TempDir;
     use tokio::sync::mpsc;
+    use tokio::task::JoinHandle;
 
     const IN_TIME: Duration = Duration::from_secs(30);
 
@@ -353,21 +370,63 @@ mod tests {
         lab.site.close().await;
     }
 
+    /// Copies the image for an operation, up to where that is told how far it is: it goes on when the sender has sent, or is
+    /// gone.
+    fn held_up(
+        lab: &Lab,
+        piece: u64,
+        image: &Image,
+    ) -> (
+        JoinHandle<Result<Frozen, Failure>>,
+        mpsc::UnboundedReceiver<u8>,
+        Sender<()>,
+    ) {
+        let (is_told, told) = mpsc::unbounded_channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel();
+        let may_go_on = std::sync::Mutex::new(may_go_on);
+        let journal = Told(move |percent| {
+            is_told.send(percent).unwrap();
+            let _or_gone = lock(&may_go_on).recv();
+        });
+        let (site, image) = (lab.site.clone(), image.clone());
+        let copying = tokio::spawn(async move { site.freeze_by(piece, image, &asker(journal)).await });
+        (copying, told, go_on)
+    }
+
     #[tokio::test]
-    async fn who_waits_for_a_copy_of_another_that_stands_still_is_given_up() {
+    async fn a_copy_says_to_all_who_want_it_how_far_it_is_and_ends_when_its_operation_does() {
+        let lab = Lab::open();
+        let image = lab.image(&[1; 2048]);
+        let (copying, mut told, go_on) = held_up(&lab, 512, &image);
+        assert_eq!(told.recv().await, Some(25));
+        let (waiting, mut told_too, _) = held_up(&lab, 512, &image);
+        let kept = lock(&lab.site.kept_bases).values().next().unwrap().clone();
+        while kept.further.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(told.recv().await, Some(50));
+        assert_eq!(told_too.recv().await, Some(50));
+
+        copying.abort();
+        assert!(copying.await.is_err_and(|error| error.is_cancelled()));
+        drop(go_on);
+        let frozen = waiting.await.unwrap().unwrap();
+        assert_eq!(told.recv().await, None);
+        for percent in [25, 50, 75, 100] {
+            assert_eq!(told_too.recv().await, Some(percent));
+        }
+        assert_eq!(lab.bases(), [lab.site.base(&frozen.base)]);
+        lab.site.close().await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_copy_that_stands_still_is_given_up() {
         let lab = Lab::open();
         let image = lab.image(&[1; 512]);
         // Its host does not answer, and it is given up; its thread is not.
-        let (begun, mut has_begun) = mpsc::unbounded_channel();
-        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-        let may_go_on = std::sync::Mutex::new(may_go_on);
-        let stuck = Told(move |_| {
-            begun.send(()).unwrap();
-            let _closed = lock(&may_go_on).recv();
-        });
-        let (site, of) = (lab.site.clone(), image.clone());
-        let copying = tokio::spawn(async move { site.freeze(of, &asker(stuck)).await });
-        has_begun.recv().await.unwrap();
+        let (copying, mut told, go_on) = held_up(&lab, PIECE, &image);
+        told.recv().await.unwrap();
         copying.abort();
 
         let waiting = Context {
