@@ -187,10 +187,7 @@ impl Site {
             let machine = Machine::new(&site, directory, record);
             lock(&site.machines).insert(machine.id.clone(), machine);
         })?;
-        // What is left of them costs room, and nothing else.
-        if let Err(failure) = site.drop_unused_bases() {
-            tracing::warn!(error = %crate::error::chain(&failure), "bases that no machine needs are left");
-        }
+        site.drop_unused_bases();
         if !confine::has_landlock() {
             tracing::warn!(
                 "this kernel has no Landlock (Linux 5.13, `lsm=landlock,...`): a guest that breaks out of QEMU sees {}",
@@ -326,7 +323,11 @@ impl Site {
             }
         }
         self.empty(trash).await?;
-        self.place(|site| site.drop_unused_bases()).await
+        self.place(|site| {
+            site.drop_unused_bases();
+            Ok(())
+        })
+        .await
     }
 
     /// Records a new network. For [`Site::place`].

@@ -145,14 +145,18 @@ impl Site {
         self.config.directory.join(BASES).join(name)
     }
 
-    /// Removes the bases that no machine needs, and what copies that were cut off have left. For [`Site::place`].
-    pub(crate) fn drop_unused_bases(&self) -> Result<(), Failure> {
+    /// Removes the bases that no machine needs, and what copies that were cut off have left. One that cannot be removed costs
+    /// room and nothing else: that fails nothing, and is tried again with the next. For [`Site::place`].
+    pub(crate) fn drop_unused_bases(&self) {
         let used: Vec<PathBuf> = self
             .machines()
             .iter()
             .map(|machine| machine.record.get().base.clone())
             .collect();
-        let bases = fs::read_dir(self.config.directory.join(BASES)).map_err(Failure::host("read the bases"))?;
+        let bases = match fs::read_dir(self.config.directory.join(BASES)) {
+            Ok(bases) => bases,
+            Err(error) => return tracing::warn!(%error, "the bases cannot be read, and all are left"),
+        };
         // Whoever wants one of them from now on finds it gone.
         let mut kept = lock(&self.kept_bases);
         kept.retain(|_, kept| Arc::strong_count(kept) > 1);
@@ -160,11 +164,10 @@ impl Site {
             let is_needed = base
                 .file_stem()
                 .is_some_and(|name| kept.contains_key(name) || used.iter().any(|used| used == name));
-            if !is_needed {
-                fs::remove_file(&base).map_err(Failure::host("remove a base"))?;
+            if !is_needed && let Err(error) = fs::remove_file(&base) {
+                tracing::warn!(base = %base.display(), %error, "a base that no machine needs is left");
             }
         }
-        Ok(())
     }
 }
 
@@ -282,7 +285,10 @@ mod tests {
         }
 
         async fn clear_up(&self) {
-            let cleared = self.site.place(|site| site.drop_unused_bases());
+            let cleared = self.site.place(|site| {
+                site.drop_unused_bases();
+                Ok::<_, Failure>(())
+            });
             tokio::time::timeout(IN_TIME, cleared).await.unwrap().unwrap();
         }
     }
@@ -444,6 +450,18 @@ mod tests {
         drop(go_on);
         let frozen = lab.site.freeze(image, &asker(Silent)).await.unwrap();
         assert_eq!(lab.bases(), [lab.site.base(&frozen.base)]);
+        lab.site.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_base_that_cannot_be_removed_keeps_no_machine() {
+        let lab = Lab::open();
+        let bases = lab.site.config.directory.join(BASES);
+        let (stays, goes) = (bases.join("0-stays"), bases.join("1-goes"));
+        fs::create_dir(&stays).unwrap();
+        fs::write(&goes, "").unwrap();
+        lab.site.remove_machine("gone").await.unwrap();
+        assert_eq!(lab.bases(), [stays]);
         lab.site.close().await;
     }
 
