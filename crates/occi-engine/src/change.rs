@@ -84,9 +84,9 @@ impl Inner {
         if let Some(replay) = self.replay_done(caller).await? {
             return Ok(replay);
         }
-        let model = self.model_for(caller).await?;
         let began = Instant::now();
         for _ in 0..TRIES {
+            let model = self.model_for(caller).await?;
             let row = self.changeable_at(caller, path, precondition).await?;
             let found = self.show(caller, row.clone()).await?;
             let change = match extent {
@@ -215,6 +215,7 @@ impl Inner {
         } = change;
         policy::may_bear(model, &row.path, &row.project, &mixins_added)?;
         let mut plan = Plan::default();
+        plan.require.extend(self.still_known(&row.project, &mixins_added));
         for link in links {
             plan = plan.and(self.plan_new_link(caller, model, row, link).await?);
         }

@@ -158,10 +158,10 @@ impl Inner {
         if drafts.is_empty() {
             return Err(EngineError::new(FailureKind::Invalid, "there is nothing to create"));
         }
-        let model = self.model_for(caller).await?;
         let several = drafts.len() > 1;
         let began = Instant::now();
         'plan: for _ in 0..TRIES {
+            let model = self.model_for(caller).await?;
             let mut plan = Plan::default();
             let mut ids = Vec::new();
             for (index, (draft, chosen)) in drafts.iter().enumerate() {
@@ -754,6 +754,7 @@ impl Inner {
         row.operation = operation.as_ref().map(|operation| operation.row.id);
         row.untouched = self.brings_up(&row.kind);
         let open = row.operation;
+        plan.require.extend(self.still_known(&row.project, &row.mixins));
         plan.writes.push(Write::InsertEntity {
             usage: quota::usage(&row.kind, &row.attributes),
             row: Box::new(row),
@@ -765,6 +766,7 @@ impl Inner {
         } in links
         {
             plan.require.extend(target.map(|target| stays(&row, &target)));
+            plan.require.extend(self.still_known(&row.project, &row.mixins));
             row.operation = carried.and(open);
             plan.writes.push(Write::InsertEntity {
                 usage: quota::usage(&row.kind, &row.attributes),

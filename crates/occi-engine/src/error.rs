@@ -283,6 +283,7 @@ impl From<Refused> for EngineError {
                 format!("the quota of the project allows {limit} {what}: {used} are used, {asked} more are asked for"),
             )
             .with_code("quota_exceeded"),
+            Refused::NoMixin(_) => Self::new(FailureKind::NotFound, message),
             Refused::Missing { what, name } => Self::new(FailureKind::NotFound, format!("no {what} {name:?}")),
             Refused::NotEmpty(_) | Refused::Shared { .. } | Refused::LastOperator(_) => {
                 Self::new(FailureKind::Conflict, message)

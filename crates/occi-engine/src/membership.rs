@@ -78,15 +78,15 @@ impl Inner {
         if self.replay_done(caller).await?.is_some() {
             return Ok(0);
         }
-        let model = self.model_for(caller).await?;
-        let Some(known) = model.registry.mixin(mixin.as_str()) else {
-            return Err(EngineError::new(
-                FailureKind::NotFound,
-                format!("there is no mixin {mixin}"),
-            ));
-        };
         let began = Instant::now();
         'plan: for _ in 0..TRIES {
+            let model = self.model_for(caller).await?;
+            let Some(known) = model.registry.mixin(mixin.as_str()) else {
+                return Err(EngineError::new(
+                    FailureKind::NotFound,
+                    format!("there is no mixin {mixin}"),
+                ));
+            };
             let (add, remove) = self.difference(caller, &model, mixin, &members).await?;
             let mut plan = Plan::default();
             for row in &add {

@@ -211,22 +211,33 @@ impl Engine {
 }
 
 impl Inner {
-    /// Leaves out the user mixins that have been removed from a project since they were asked for.
+    /// Leaves out the user mixins that have been removed from a project since they were asked for. What is given must still
+    /// hold when the others are written.
     pub(crate) async fn retain_known(
         &self,
         project: &str,
         mixins: &mut Vec<TypeId>,
-    ) -> std::result::Result<(), StoreError> {
+    ) -> std::result::Result<Option<Require>, StoreError> {
         if mixins.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let users = self.store.user_mixins(Some(project)).await?;
-        let schemes = ["os_tpl", "resource_tpl"].map(|parent| template_scheme(&self.config.site, parent));
-        mixins.retain(|id| {
-            self.base.mixin(id.as_str()).is_some()
-                || schemes.iter().any(|scheme| scheme == id.scheme())
-                || users.iter().any(|user| user.id == *id)
-        });
-        Ok(())
+        mixins.retain(|id| !self.is_users(id) || users.iter().any(|user| user.id == *id));
+        Ok(self.still_known(project, mixins))
+    }
+
+    /// That the project still has its users' mixins among these when they come to an entity of it.
+    pub(crate) fn still_known(&self, project: &str, mixins: &[TypeId]) -> Option<Require> {
+        let mixins: Vec<_> = mixins.iter().filter(|id| self.is_users(id)).cloned().collect();
+        (!mixins.is_empty()).then(|| Require::UserMixins {
+            project: project.to_owned(),
+            mixins,
+        })
+    }
+
+    /// Whether a mixin is neither of the model that all projects share nor the template of a backend.
+    fn is_users(&self, id: &TypeId) -> bool {
+        let is_template = |parent: &&str| template_scheme(&self.config.site, parent) == id.scheme();
+        self.base.mixin(id.as_str()).is_none() && !["os_tpl", "resource_tpl"].iter().any(is_template)
     }
 }

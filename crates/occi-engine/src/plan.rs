@@ -130,6 +130,11 @@ impl Inner {
             Err(StoreError::Refused(Refused::Busy { .. } | Refused::Targeted { .. } | Refused::Generation { .. })) => {
                 Ok(Admitted::PlanAgain)
             }
+            Err(StoreError::Refused(Refused::NoMixin(_))) => {
+                // The plan was made from a model that is an old one by now.
+                self.models.forget(Some(request.caller.effective_project()));
+                Ok(Admitted::PlanAgain)
+            }
             Err(StoreError::Refused(Refused::Repeated(_))) => Ok(Admitted::Repeated),
             // Only an operator comes so far; or it was removed a moment ago.
             Err(StoreError::Refused(Refused::Missing { what: "project", name })) => Err(policy::no_project(&name)),

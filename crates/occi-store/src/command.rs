@@ -68,6 +68,13 @@ pub enum Require {
         /// The mixin.
         mixin: TypeId,
     },
+    /// The project has these user mixins. Refused with [`crate::Refused::NoMixin`].
+    UserMixins {
+        /// The project.
+        project: String,
+        /// The mixins.
+        mixins: Vec<TypeId>,
+    },
     /// The project has room for so many more user mixins. Refused with [`crate::Refused::Quota`].
     RoomForMixins {
         /// The project.

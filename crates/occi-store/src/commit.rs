@@ -73,7 +73,9 @@ fn locks(commit: &Commit) -> Locks {
             | Require::NotCancelled(operation) => {
                 locks.operations.push(operation.to_string());
             }
-            Require::RoomForMixins { project, .. } => locks.projects.push(project.clone()),
+            Require::RoomForMixins { project, .. } | Require::UserMixins { project, mixins: _ } => {
+                locks.projects.push(project.clone());
+            }
             Require::NotAssociated { project: _, mixin: _ } | Require::NothingSince(_) => {}
         }
     }
@@ -231,6 +233,19 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
                 .into()),
                 None => Ok(()),
             }
+        }
+        Require::UserMixins { project, mixins } => {
+            let sql = "SELECT 1 FROM user_mixin WHERE project = ?1 AND id = ?2";
+            for mixin in mixins {
+                if tx
+                    .row(sql, params![project, mixin], |cells| cells.int())
+                    .await?
+                    .is_none()
+                {
+                    return Err(Refused::NoMixin(mixin.clone()).into());
+                }
+            }
+            Ok(())
         }
         Require::RoomForMixins { project, limit, more } => {
             let sql = "SELECT COUNT(*) FROM user_mixin WHERE project = ?1";

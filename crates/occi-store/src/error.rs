@@ -57,6 +57,9 @@ pub enum Refused {
         /// The path of the entity.
         by: String,
     },
+    /// The project has no such user mixin.
+    #[error("there is no mixin {0}")]
+    NoMixin(TypeId),
     /// The id, path, native id, mixin, location, user or project is taken.
     #[error("{what} {name:?} is taken")]
     Taken {

@@ -141,11 +141,12 @@ impl Run {
             let mut writes = Vec::new();
             for row in rows.iter() {
                 let picture = own.iter().find(|picture| row::is_of(row, picture)).copied();
-                let (change, usage) = match self.settled(row, picture).await {
+                let (change, usage, known) = match self.settled(row, picture).await {
                     Ok(Some(settled)) => settled,
                     Ok(None) => continue,
                     Err(error) => return self.lost(&error),
                 };
+                commit.require.extend(known);
                 writes.push(Write::UpdateEntity {
                     id: row.id.clone(),
                     change: Box::new(change),
@@ -164,7 +165,7 @@ impl Run {
                     self.inner().ended(&self.row, Ok(changed)).await;
                     return "succeeded";
                 }
-                Err(StoreError::Refused(Refused::NoEntity(_))) => {}
+                Err(StoreError::Refused(Refused::NoEntity(_) | Refused::NoMixin(_))) => {}
                 Err(StoreError::Refused(Refused::Cancelled(_))) => return self.undo().await,
                 Err(error) => return self.lost(&error),
             }
@@ -181,21 +182,21 @@ impl Run {
         }
     }
 
-    /// How a row looks when the operation is done, and what it uses then.
+    /// How a row looks when the operation is done, what it uses then, and what must hold for that.
     async fn settled(
         &self,
         row: &EntityRow,
         picture: Option<&Picture>,
-    ) -> Result<Option<(Change, Option<(Usage, OverQuota)>)>, StoreError> {
+    ) -> Result<Option<(Change, Option<(Usage, OverQuota)>, Option<Require>)>, StoreError> {
         if row.operation != Some(self.row.id) {
             return Ok(None);
         }
+        let mut known = None;
         let mut change = match &self.intent.task {
             Task::Update { then, .. } if row.id == self.intent.entity => {
                 let mut change = then.as_ref().clone().into_change(&row.mixins);
-                self.inner()
-                    .retain_known(&row.project, &mut change.mixins_added)
-                    .await?;
+                let added = &mut change.mixins_added;
+                known = self.inner().retain_known(&row.project, added).await?;
                 change
             }
             _ => Change::default(),
@@ -223,7 +224,7 @@ impl Run {
         }
         change.operation = Some(None);
         let usage = self.used(row, &change);
-        Ok(Some((change, usage)))
+        Ok(Some((change, usage, known)))
     }
 
     /// What a row uses after a change: while that ran, the greater of before and after was reserved. An end is never refused.

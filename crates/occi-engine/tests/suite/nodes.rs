@@ -4,7 +4,7 @@ use crate::fixture::*;
 use occi_backend::{Backend, names};
 use occi_backend_memory::{Config, Control, Memory};
 use occi_engine::{Caller, Engine, EngineConfig, FailureKind, Freshness, Source, Where};
-use occi_model::Input;
+use occi_model::{EntityDraft, Input, MixinDraft, TypeId};
 use occi_store::{Commit, OperationState, Refused, Require, SqliteStore, Store, StoreError, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,4 +181,60 @@ async fn what_another_node_does_is_waited_for() {
     first.act(&soon(), path, shrink.clone(), &NONE).await.unwrap();
     let joined = second.act(&done(), path, shrink, &NONE).await;
     refused(joined, FailureKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mixin_that_another_node_has_removed_comes_to_nothing() {
+    let ground = Ground::new(reliable()).await;
+    let (first, second) = (ground.node("first", 0).await, ground.node("second", 0).await);
+    let root = Where::Unbound("/".into());
+    let made = first.create(&done(), &root, vec![compute()]).await.unwrap();
+    let path = &made.entities[0].location;
+    first
+        .act(&done(), path, call_by("stop", "poweroff"), &NONE)
+        .await
+        .unwrap();
+    // Each time the second one has a model of before.
+    let gone = async |name: &str| {
+        let id: TypeId = format!("http://example.com/tags#{name}").parse().unwrap();
+        let tag = MixinDraft {
+            id: id.clone(),
+            title: None,
+            depends: Vec::new(),
+            location: Some(format!("/tags/{name}/")),
+            has_capabilities: false,
+        };
+        first.add_mixins(&caller(), vec![tag]).await.unwrap();
+        let model = second.model_now(&caller()).await.unwrap();
+        assert!(model.registry.mixin(id.as_str()).is_some());
+        first.remove_mixins(&caller(), vec![id.clone()]).await.unwrap();
+        id
+    };
+    let tagged = |id: TypeId, draft: EntityDraft| EntityDraft {
+        mixins: vec![id],
+        ..draft
+    };
+    let associated = second.associate(&caller(), &gone("a").await, vec![path.clone()]).await;
+    refused(associated, FailureKind::NotFound);
+    for draft in [storage(), compute()] {
+        let created = second
+            .create(&done(), &root, vec![tagged(gone("b").await, draft)])
+            .await;
+        refused(created, FailureKind::Invalid);
+    }
+    let larger = EntityDraft {
+        kind: None,
+        ..draft(&names::COMPUTE, &[("occi.compute.memory", "2")])
+    };
+    let changed = second
+        .update(&done(), path, tagged(gone("c").await, larger), &NONE)
+        .await;
+    refused(changed, FailureKind::Invalid);
+    let seen = second.retrieve(&caller(), path).await.unwrap().entity;
+    assert!(
+        seen.mixins
+            .iter()
+            .all(|mixin| mixin.scheme() != "http://example.com/tags#")
+    );
+    assert_eq!(ground.control.count(PROJECT, &names::STORAGE), 0);
 }

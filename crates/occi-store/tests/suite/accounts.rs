@@ -17,6 +17,7 @@ behaviours![
     what_is_shared_is_shared_with_projects_that_exist,
     user_mixins_are_unique_in_their_project,
     a_project_has_no_more_mixins_than_it_may_have,
+    a_mixin_is_given_to_nothing_when_its_project_has_it_no_more,
     a_removed_mixin_leaves_its_entities,
 ];
 
@@ -478,6 +479,30 @@ async fn a_project_has_no_more_mixins_than_it_may_have(store: Shared) {
     let (one, other) = tokio::join!(add(&["e"], "alpha"), add(&["f"], "alpha"));
     assert_ne!(one.is_ok(), other.is_ok(), "{one:?}, {other:?}");
     assert_eq!(store.user_mixins(Some("alpha")).await.unwrap().len(), 3);
+}
+
+async fn a_mixin_is_given_to_nothing_when_its_project_has_it_no_more(store: Shared) {
+    let (row, other) = (mixin("m", "alpha", "/m/"), mixin("n", "beta", "/n/"));
+    write(&store, [&row, &other].map(|row| Write::InsertUserMixin(row.clone())))
+        .await
+        .unwrap();
+    let mixins_of_alpha = |mixins: &[&UserMixinRow]| Commit {
+        require: vec![Require::UserMixins {
+            project: "alpha".into(),
+            mixins: mixins.iter().map(|row| row.id.clone()).collect(),
+        }],
+        ..Commit::default()
+    };
+    store.commit(mixins_of_alpha(&[&row])).await.unwrap();
+    let anothers = refused(store.commit(mixins_of_alpha(&[&row, &other])).await);
+    assert_eq!(anothers, Refused::NoMixin(other.id));
+    let remove = Write::RemoveUserMixin {
+        project: "alpha".into(),
+        id: row.id.clone(),
+    };
+    write(&store, [remove]).await.unwrap();
+    let gone = refused(store.commit(mixins_of_alpha(&[&row])).await);
+    assert_eq!(gone, Refused::NoMixin(row.id));
 }
 
 async fn a_removed_mixin_leaves_its_entities(store: Shared) {
