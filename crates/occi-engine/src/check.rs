@@ -4,9 +4,9 @@ use crate::engine::{Engine, Inner};
 use crate::operation::has_ended;
 use crate::operation::verbs::last_deadline_ms;
 use crate::{EngineError, Result};
-use occi_backend::Scope;
-use occi_store::{Cursor, EntityQuery, EntityRow, OperationQuery, OperationRow, OperationState, Sees};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use occi_backend::{Scope, Target};
+use occi_store::{Cursor, EntityQuery, OperationQuery, OperationRow, OperationState, Sees};
+use std::collections::{BTreeSet, HashSet};
 
 impl Engine {
     /// Compares the store with the engines; one sentence per finding. What is being worked on is left out.
@@ -25,21 +25,10 @@ impl Engine {
                 findings.extend(inner.wrong_with(operation).await?);
             }
         }
-        let rows = inner.carried_rows().await?;
-        for row in &rows {
-            if let Some(operation) = row.operation
-                && !matches!(inner.store.operation(operation).await?, Some(open) if !has_ended(open.state))
-            {
-                findings.push(format!(
-                    "{} waits for operation {operation}, which is not open",
-                    row.path
-                ));
-            }
-        }
         let projects: BTreeSet<_> = inner.store.projects().await?.into_iter().map(|one| one.name).collect();
         for carrier in 0..inner.carriers.len() {
             for project in &projects {
-                inner.compare(carrier, project, &rows, &mut findings).await;
+                inner.compare(carrier, project, &mut findings).await?;
             }
             inner.look_beyond(carrier, &projects, &mut findings).await;
         }
@@ -72,21 +61,6 @@ impl Inner {
         Ok(is_late.then(|| format!("operation {id} ({verb}) is open past its deadline")))
     }
 
-    /// All rows that a backend carries out.
-    async fn carried_rows(&self) -> Result<Vec<EntityRow>> {
-        let mut query = EntityQuery::new(Sees::All);
-        let mut rows = Vec::new();
-        loop {
-            let page = self.store.select(&query).await?;
-            let last = page.last().map(|row| row.seq);
-            rows.extend(page.into_iter().filter(|row| row.backend.is_some()));
-            match last {
-                Some(seq) => query.after = Some(Cursor(seq)),
-                None => return Ok(rows),
-            }
-        }
-    }
-
     /// Names what a backend has in native projects that nobody here knows.
     async fn look_beyond(&self, carrier: usize, known: &BTreeSet<String>, findings: &mut Vec<String>) {
         let here = &self.carriers[carrier];
@@ -117,34 +91,54 @@ impl Inner {
         }
     }
 
-    /// Compares one native project of one backend.
-    async fn compare(&self, carrier: usize, project: &str, rows: &[EntityRow], findings: &mut Vec<String>) {
+    /// Compares one native project of one backend. Of the store a page is held at a time; what comes and goes meanwhile is
+    /// no finding.
+    async fn compare(&self, carrier: usize, project: &str, findings: &mut Vec<String>) -> Result<()> {
         let here = &self.carriers[carrier];
         let scope = Scope {
             project: project.to_owned(),
         };
         for kind in &here.capabilities().kinds {
             let kind = &kind.kind;
+            let began_ms = self.store.now_ms().await?;
             let listing = match here.backend.list(&scope, kind).await {
                 Ok(listing) => listing,
                 Err(error) => {
                     findings.push(format!("the backend {:?} cannot be asked: {error}", here.name));
-                    return;
+                    return Ok(());
                 }
             };
-            let known: HashMap<_, _> = rows
-                .iter()
-                .filter(|row| {
-                    row.backend.as_ref() == Some(&here.name) && row.native_project == project && row.kind == *kind
-                })
-                .filter_map(|row| Some((row.native_id.clone()?, row)))
-                .collect();
-            let mut seen = HashSet::new();
+            let mut unknown: HashSet<_> = listing.pictures.iter().map(|picture| &picture.native_id).collect();
+            let mut query = EntityQuery {
+                project: Some(project.to_owned()),
+                kinds: vec![kind.clone()],
+                ..EntityQuery::new(Sees::All)
+            };
+            loop {
+                let page = self.store.select(&query).await?;
+                let Some(last) = page.last() else { break };
+                query.after = Some(Cursor(last.seq));
+                for row in page.iter().filter(|row| row.backend.as_ref() == Some(&here.name)) {
+                    let Some(native_id) = &row.native_id else { continue };
+                    let is_missing = !unknown.remove(native_id) && listing.complete;
+                    if is_missing && row.operation.is_none() && row.modified_ms <= began_ms {
+                        findings.push(format!("{} is not in the backend {:?} any more", row.path, here.name));
+                    }
+                }
+            }
             for picture in &listing.pictures {
-                seen.insert(picture.native_id.clone());
                 let Some(mark) = &picture.mark else { continue };
-                let busy = matches!(self.store.entity(mark).await, Ok(Some(row)) if row.operation.is_some());
-                if !known.contains_key(&picture.native_id) && !busy {
+                if !unknown.contains(&picture.native_id) {
+                    continue;
+                }
+                let target = Target {
+                    kind: kind.clone(),
+                    mark: mark.clone(),
+                    native_id: Some(picture.native_id.clone()),
+                    project: None,
+                };
+                let busy = matches!(self.store.entity(mark).await?, Some(row) if row.operation.is_some());
+                if !busy && !matches!(here.backend.find(&scope, &target).await, Ok(None)) {
                     findings.push(format!(
                         "the backend {:?} has a {} {} with our mark {mark}, which nobody knows",
                         here.name,
@@ -153,11 +147,7 @@ impl Inner {
                     ));
                 }
             }
-            for (native_id, row) in known {
-                if listing.complete && row.operation.is_none() && !seen.contains(&native_id) {
-                    findings.push(format!("{} is not in the backend {:?} any more", row.path, here.name));
-                }
-            }
         }
+        Ok(())
     }
 }

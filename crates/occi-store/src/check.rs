@@ -47,9 +47,9 @@ async fn sums<T: Tx>(tx: &mut T) -> Result<Vec<String>> {
     let mut sums: BTreeMap<String, Usage> = BTreeMap::new();
     let used = tx
         .rows(
-            "SELECT project, uses FROM entity WHERE uses IS NOT NULL",
+            "SELECT project, uses, COUNT(*) FROM entity WHERE uses IS NOT NULL GROUP BY project, uses",
             params![],
-            |cells| Ok((cells.string()?, read_usage(cells.opt_text()?)?)),
+            |cells| Ok((cells.string()?, read_usage(cells.opt_text()?)?, cells.int()?)),
         )
         .await?;
     for (
@@ -61,14 +61,15 @@ async fn sums<T: Tx>(tx: &mut T) -> Result<Vec<String>> {
             volume_gib,
             addresses,
         },
+        times,
     ) in used
     {
         let sum = sums.entry(project).or_default();
-        sum.instances += instances;
-        sum.cores += cores;
-        sum.memory_mib += memory_mib;
-        sum.volume_gib += volume_gib;
-        sum.addresses += addresses;
+        sum.instances += times * instances;
+        sum.cores += times * cores;
+        sum.memory_mib += times * memory_mib;
+        sum.volume_gib += times * volume_gib;
+        sum.addresses += times * addresses;
     }
     let recorded = tx
         .rows(

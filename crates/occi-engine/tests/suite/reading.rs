@@ -10,7 +10,7 @@ use occi_engine::{
     Caller, EngineConfig, EventFilter, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where,
 };
 use occi_model::{Attributes, Entity, EntityDraft, MixinDraft, Value, core};
-use occi_store::{Audit, Commit, EntityRow, Project, Quota, Store, Usage, Way, Write};
+use occi_store::{Audit, Change, Commit, EntityRow, Project, Quota, Store, Usage, Way, Write};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -417,6 +417,41 @@ async fn who_hangs_up_leaves_nothing_half_done() {
     for operation in on.store.operations(&Default::default()).await.unwrap() {
         assert_eq!(operation.attempt, 1, "nobody waits for a lease to end: {operation:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_names_what_is_in_one_place_only() {
+    let on = Fixture::local().await;
+    // More than a page.
+    let drafts = vec![storage(); 501];
+    let made = on.engine.create(&done(), &Where::Unbound("/".into()), drafts).await;
+    let made = made.unwrap().entities;
+    on.settled().await;
+    assert_eq!(on.engine.check().await.unwrap(), [""; 0]);
+    let renamed = [&made[0], &made[500]];
+    let writes = renamed.map(|entity| Write::UpdateEntity {
+        id: entity.id.clone(),
+        change: Box::new(Change {
+            native_id: Some(Some(format!("not-{}", entity.id))),
+            ..Change::default()
+        }),
+        usage: None,
+    });
+    let commit = Commit {
+        writes: writes.into(),
+        ..Commit::default()
+    };
+    on.store.commit(commit).await.unwrap();
+    let findings = on.engine.check().await.unwrap();
+    for entity in renamed {
+        let about = findings.iter().filter(|finding| finding.contains(entity.id.as_str()));
+        let about: Vec<_> = about.collect();
+        let [row, native] = about.as_slice() else {
+            panic!("{findings:?}")
+        };
+        assert!(row.contains("any more") && native.contains("nobody knows"), "{about:?}");
+    }
+    assert_eq!(findings.len(), 4, "{findings:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
