@@ -289,7 +289,7 @@ impl Inner {
         }
         let state = row.state.as_deref().unwrap_or_default();
         let lifecycle = self.base.lifecycle(row.kind.as_str());
-        let declared = match self.carrier_of(row) {
+        let declared = match self.carrier_for(row)? {
             Some(carrier) => {
                 let here = &self.carriers[carrier];
                 let Some(declared) = here.kind(&row.kind).and_then(|kind| kind.action(action)) else {

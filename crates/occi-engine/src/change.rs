@@ -300,7 +300,7 @@ impl Inner {
         removed: &[TypeId],
         (source, target): (&Option<EntityRow>, &Option<(LinkEnd, Option<EntityRow>)>),
     ) -> Result<Option<(usize, Half)>> {
-        let Some(carrier) = self.carrier_of(row) else {
+        let Some(carrier) = self.carrier_for(row)? else {
             return Ok(None);
         };
         let here = &self.carriers[carrier];

@@ -6,7 +6,7 @@ use crate::operation::verbs::last_deadline_ms;
 use crate::{EngineError, Result};
 use occi_backend::{Scope, Target};
 use occi_store::{Cursor, EntityQuery, OperationQuery, OperationRow, OperationState, Sees};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 impl Engine {
     /// Compares the store with the engines; one sentence per finding. What is being worked on is left out.
@@ -26,6 +26,9 @@ impl Engine {
             }
         }
         let projects: BTreeSet<_> = inner.store.projects().await?.into_iter().map(|one| one.name).collect();
+        findings.extend(inner.elsewhere().await?.into_iter().map(|(backend, count)| {
+            format!("{count} entities are in the backend {backend:?}, which is not configured: what is there was not looked at")
+        }));
         for carrier in 0..inner.carriers.len() {
             for project in &projects {
                 inner.compare(carrier, project, &mut findings).await?;
@@ -59,6 +62,23 @@ impl Inner {
         };
         let is_late = deadline_ms.is_some_and(|at| at < self.now_ms());
         Ok(is_late.then(|| format!("operation {id} ({verb}) is open past its deadline")))
+    }
+
+    /// How many entities there are in backends that this process was started without.
+    async fn elsewhere(&self) -> Result<BTreeMap<String, u64>> {
+        let mut elsewhere = BTreeMap::new();
+        let mut query = EntityQuery::new(Sees::All);
+        loop {
+            let page = self.store.select(&query).await?;
+            let Some(last) = page.last() else {
+                return Ok(elsewhere);
+            };
+            query.after = Some(Cursor(last.seq));
+            let backends = page.into_iter().filter_map(|row| row.backend);
+            for backend in backends.filter(|backend| self.carrier_named(backend).is_none()) {
+                *elsewhere.entry(backend).or_default() += 1;
+            }
+        }
     }
 
     /// Names what a backend has in native projects that nobody here knows.

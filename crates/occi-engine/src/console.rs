@@ -150,7 +150,7 @@ impl Inner {
     }
 
     fn consoles_of(&self, row: &EntityRow) -> Result<(&Carrier, Arc<dyn Consoles>)> {
-        let Some(carrier) = self.carrier_of(row).map(|carrier| &self.carriers[carrier]) else {
+        let Some(carrier) = self.carrier_for(row)?.map(|carrier| &self.carriers[carrier]) else {
             let message = format!("a {} has no console", row.kind.term());
             return Err(EngineError::new(FailureKind::Unsupported, message));
         };

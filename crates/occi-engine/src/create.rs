@@ -644,7 +644,7 @@ impl Inner {
             plan.require.append(&mut require);
             return Ok(plan);
         }
-        let Some(carrier) = self.carrier_of(from) else {
+        let Some(carrier) = self.carrier_for(from)? else {
             return Err(EngineError::new(
                 FailureKind::Conflict,
                 format!("{} is in no backend that could make a {}", from.path, link.kind.term()),

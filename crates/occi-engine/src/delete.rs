@@ -200,7 +200,7 @@ impl Inner {
             ],
             ..Plan::default()
         };
-        let Some(carrier) = self.carrier_of(row) else {
+        let Some(carrier) = self.carrier_for(row)? else {
             // The row takes its links along.
             plan.writes.push(Write::RemoveEntity(row.id.clone()));
             return Ok(carried.and(plan));

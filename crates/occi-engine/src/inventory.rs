@@ -6,7 +6,7 @@
 
 use crate::carrier::Carrier;
 use crate::engine::Inner;
-use crate::{Freshness, quota, row};
+use crate::{EngineError, FailureKind, Freshness, quota, row};
 use futures::StreamExt;
 use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
 use occi_model::{EntityId, LinkEnd, TypeId};
@@ -739,9 +739,28 @@ impl Inner {
         kinds
     }
 
-    /// The backend that carries an entity out.
+    /// The backend that carries an entity out, if this process has it.
     pub(crate) fn carrier_of(&self, row: &EntityRow) -> Option<usize> {
         self.carrier_named(row.backend.as_deref()?)
+    }
+
+    /// The backend that a change of an entity goes to; none for what only the store holds.
+    ///
+    /// # Errors
+    /// `Unavailable`: an earlier process had the backend, and this one was started without it. What is there goes on, so
+    /// nothing may be said to have been done.
+    pub(crate) fn carrier_for(&self, row: &EntityRow) -> Result<Option<usize>, EngineError> {
+        let carrier = self.carrier_of(row);
+        match &row.backend {
+            Some(backend) if carrier.is_none() => Err(EngineError::new(
+                FailureKind::Unavailable,
+                format!(
+                    "{} is in the backend {backend:?}, without which the service was started: it can be read and not changed",
+                    row.path
+                ),
+            )),
+            _ => Ok(carrier),
+        }
     }
 }
 

@@ -127,9 +127,9 @@ impl Inner {
             Ok(recorded) => Ok(Admitted::Recorded(recorded)),
             // Who leads to it now is told in the caller's eyes; and whose generation it is that the client named in
             // If-Match is known to who plans, not here: a plan depends on other entities too.
-            Err(StoreError::Refused(Refused::Busy { .. } | Refused::Targeted { .. } | Refused::Generation { .. })) => {
-                Ok(Admitted::PlanAgain)
-            }
+            Err(StoreError::Refused(
+                Refused::NoEntity(_) | Refused::Busy { .. } | Refused::Targeted { .. } | Refused::Generation { .. },
+            )) => Ok(Admitted::PlanAgain),
             Err(StoreError::Refused(Refused::NoMixin(_))) => {
                 // The plan was made from a model that is an old one by now.
                 self.models.forget(Some(request.caller.effective_project()));

@@ -21,8 +21,10 @@ impl Engine {
             inner.freshen_row(&row, caller.freshness).await;
             (row, links) = inner.seen_with_links(caller, &path).await?;
         }
-        if row.path == path {
-            inner.hot.remember(before, &row, inner.carrier_of(&row));
+        if row.path == path
+            && let Ok(carrier) = inner.carrier_for(&row)
+        {
+            inner.hot.remember(before, &row, carrier);
         }
         inner.show_one(caller, row, links).await
     }

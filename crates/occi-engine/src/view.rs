@@ -180,13 +180,13 @@ pub(crate) fn is_seen(caller: &Caller, link: &EntityRow) -> bool {
 struct Staleness(HashMap<(String, String, TypeId), Option<Duration>>);
 
 impl Staleness {
-    /// The age of a picture and the backend's name, if its backend cannot be reached.
+    /// The age of a picture and the backend's name, if its backend is not there or cannot be reached.
     async fn of(&mut self, inner: &Inner, row: &EntityRow) -> Option<(Duration, String)> {
-        let carrier = inner.carrier_of(row)?;
-        if inner.carriers[carrier].is_reached() {
+        let backend = row.backend.clone()?;
+        let carrier = inner.carrier_named(&backend);
+        if carrier.is_some_and(|carrier| inner.carriers[carrier].is_reached()) {
             return None;
         }
-        let backend = inner.carriers[carrier].name.clone();
         let scope = (backend.clone(), row.native_project.clone(), row.kind.clone());
         let age = match self.0.get(&scope) {
             Some(age) => *age,

@@ -196,6 +196,27 @@ async fn http_38_a_collection_is_deleted_whole_or_in_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_deletes_a_collection_that_others_delete_finds_nothing_wrong_with_that() {
+    let on = Fixture::local().await;
+    let all = Selection::default();
+    for _ in 0..10 {
+        for _ in 0..5 {
+            on.compute().await;
+        }
+        let delete = async || {
+            on.engine
+                .delete_collection(&done(), &at(&names::COMPUTE), &all, None)
+                .await
+        };
+        let (one, other, third, fourth) = tokio::join!(delete(), delete(), delete(), delete());
+        let entities = [one, other, third, fourth].map(|deleted| deleted.unwrap().entities);
+        assert!(entities.iter().sum::<usize>() >= 5, "{entities:?}");
+        let left = on.paths(&caller(), &at(&names::COMPUTE)).await.unwrap();
+        assert_eq!(left, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_fails_half_way_shows_what_is_left() {
     let on = Fixture::local().await;
     let storage = on.made(storage()).await;

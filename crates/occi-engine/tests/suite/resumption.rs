@@ -5,8 +5,9 @@ use crate::fixture::*;
 use futures::future::BoxFuture;
 use occi_backend::layers::{Call, Faults, Layer, Layered};
 use occi_backend::{Backend, Context, ErrorKind, Outcome, Verb, names};
-use occi_backend_memory::Config;
-use occi_engine::{Caller, EngineConfig, FailureKind, Freshness, Where};
+use occi_backend_memory::{Config, Memory};
+use occi_engine::{Caller, Engine, EngineConfig, FailureKind, Freshness, Selection, Where};
+use occi_model::EntityDraft;
 use occi_store::{Change, Commit, EntityQuery, OperationQuery, OperationRow, OperationState, Sees, Store, Write};
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
@@ -441,4 +442,49 @@ proptest! {
     fn after_two_kills_a_cloud_agrees(steps in prop::collection::vec(step(), 5..30), lives in (5..300_u64, 1..200_u64), seed in any::<u64>()) {
         killed_twice(Config { seed, call_timeout_ms: 60, late_ms: 30, list_delay_ms: 30, ..Config::remote() }, steps, lives)?;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_a_backend_that_is_not_there_is_read_and_not_changed() {
+    let ground = Ground::new(Config::local());
+    let on = ground.rise(EngineConfig::default()).await;
+    let path = on.compute().await.location.clone();
+    let store = on.store.clone();
+    on.engine.shutdown().await;
+    drop(on);
+    let elsewhere: Arc<dyn Backend> = Arc::new(Memory::open(Config::local()).unwrap());
+    let backends = vec![("elsewhere".to_owned(), elsewhere)];
+    let engine = Engine::start(EngineConfig::default(), store, backends);
+    let engine = engine.await.unwrap();
+    let seen = engine.retrieve(&caller(), &path).await.unwrap();
+    assert_eq!(state(&seen.entity), "active");
+    assert_eq!(seen.stale.unwrap().1, "memory");
+    assert!(seen.entity.actions.is_empty(), "{:?}", seen.entity.actions);
+    let unavailable = FailureKind::Unavailable;
+    refused(engine.act(&done(), &path, call("stop"), &NONE).await, unavailable);
+    refused(engine.delete(&done(), &path, &NONE).await, unavailable);
+    let part = EntityDraft {
+        kind: None,
+        ..draft(&names::COMPUTE, &[("occi.compute.memory", "2.5")])
+    };
+    refused(engine.update(&done(), &path, part, &NONE).await, unavailable);
+    let all = Selection::default();
+    refused(
+        engine
+            .delete_collection(&done(), &Where::Unbound("/".into()), &all, None)
+            .await,
+        unavailable,
+    );
+    let said = engine.check().await.unwrap();
+    assert!(
+        said.iter()
+            .any(|one| one.contains("\"memory\", which is not configured")),
+        "{said:?}"
+    );
+    engine.shutdown().await;
+    // With it everything is as it was.
+    let on = ground.rise(EngineConfig::default()).await;
+    on.act(&path, "stop").await.unwrap();
+    on.delete(&path).await.unwrap();
+    assert_eq!(on.engine.check().await.unwrap(), Vec::<String>::new());
 }
