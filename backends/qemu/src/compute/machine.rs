@@ -239,13 +239,25 @@ impl Machine {
 
     /// Connects to the monitor of `process` and keeps listening.
     async fn attach(self: &Arc<Self>, process: Process) -> Result<(), Failure> {
-        let Some(qmp) = Qmp::reach(&self.inside().join(MONITOR), &process, START).await? else {
+        let monitor = self.inside().join(MONITOR);
+        let greet = async {
+            let Some(qmp) = Qmp::reach(&monitor, &process, START).await? else {
+                return Ok(None);
+            };
+            let events = qmp.events();
+            let status = query_status(&qmp).await?;
+            Ok(Some((qmp, events, status)))
+        };
+        let greeted = match greet.await {
+            // One that ends may hang up before it is gone.
+            Err(Failure::Disconnected(_)) if tokio::time::timeout(QUIT, process.ended()).await.is_ok() => None,
+            greeted => greeted?,
+        };
+        let Some((qmp, events, status)) = greeted else {
             let failure = launch::last_words(&self.directory, &self.site()?.config.qemu, LOG);
             self.process_gone();
             return Err(failure);
         };
-        let events = qmp.events();
-        let status = query_status(&qmp).await?;
         let watcher = tokio::spawn(watch_process(
             Arc::downgrade(self),
             process.clone(),

@@ -109,6 +109,10 @@ fn main() -> ExitCode {
                 ))
             },
         ),
+        trial(
+            "a_qemu_that_ends_at_its_start_is_an_error_at_once_with_its_words",
+            |lab, config| Box::pin(survival::dies_at_its_start(lab, config)),
+        ),
         trial("an_image_that_a_client_has_brought_boots", |lab, config| {
             Box::pin(images::brought(lab, config))
         }),

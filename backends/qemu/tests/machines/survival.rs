@@ -3,7 +3,7 @@
 use crate::lab::{self, Lab, console, switch_off_inside};
 use crate::world::{act, compute, context, deaf, greets, state, target, text};
 use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE};
-use occi_backend::{Backend, Target};
+use occi_backend::{Backend, ErrorKind, Target};
 use occi_backend_qemu::config::OnHostBoot;
 use occi_backend_qemu::host::process::{Identity, Process};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -110,6 +110,30 @@ pub(crate) async fn infra_7_a_compute_in_error_recovers_by_start_and_by_stop(lab
             .iter()
             .all(|(path, _)| !path.starts_with(lab.machine(create.mark.as_str())))
     );
+    qemu.shutdown().await;
+}
+
+/// A QEMU that ends as it starts: whatever the moment in which it hangs up, nothing is in doubt.
+pub(crate) async fn dies_at_its_start(lab: &Lab, config: QemuConfig) {
+    let qemu = Qemu::open(config).unwrap();
+    let create = deaf();
+    qemu.create(&context(), &create).await.unwrap();
+    act(&qemu, &create, "stop", &[("method", "poweroff".into())])
+        .await
+        .unwrap();
+    let [root, away] = ["root.qcow2", "away"].map(|name| lab.inside(create.mark.as_str()).join(name));
+    std::fs::rename(&root, &away).unwrap();
+    for _ in 0..30 {
+        let error = act(&qemu, &create, "start", &[]).await.map(drop).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unexpected, "{error:?}");
+        let (now, message) = state(&qemu, &create).await;
+        assert_eq!(now, "error");
+        assert!(message.contains("root.qcow2"), "{message}");
+    }
+    std::fs::rename(&away, &root).unwrap();
+    act(&qemu, &create, "start", &[]).await.unwrap();
+    assert_eq!(state(&qemu, &create).await.0, "active");
+    qemu.delete(&context(), &target(&create)).await.unwrap();
     qemu.shutdown().await;
 }
 
