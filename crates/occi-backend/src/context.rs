@@ -102,7 +102,10 @@ impl Context {
         let mut stopped = std::pin::pin!(self.stopped());
         loop {
             tokio::select! {
-                done = &mut work => break Ok(done),
+                done = &mut work => {
+                    self.goes_on();
+                    break Ok(done);
+                }
                 stop = &mut stopped => break Err(stop),
                 () = self.deadline.nears() => self.goes_on(),
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 /// More than anybody waits.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -14,49 +14,51 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Deadline {
     patience: Duration,
-    seen: Arc<Mutex<Instant>>,
+    at: Arc<Mutex<Instant>>,
 }
 
 impl Deadline {
     /// One of a verb that begins now and may stand still for as long as `patience`.
     pub fn new(patience: Duration) -> Self {
+        Self::with_left(patience, patience)
+    }
+
+    /// One of a verb that stood still before: it has `left` until it comes further, and from then on `patience`.
+    pub fn with_left(patience: Duration, left: Duration) -> Self {
         Self {
             patience: patience.min(LONGEST),
-            seen: Arc::new(Mutex::new(Instant::now())),
+            at: Arc::new(Mutex::new(Instant::now() + left.min(LONGEST))),
         }
     }
 
     /// The verb has come further: its time begins anew.
     pub fn renew(&self) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.patience;
     }
 
     /// How long it may stand still from now on.
     pub fn left(&self) -> Duration {
-        self.at(self.patience).saturating_duration_since(Instant::now())
+        let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.saturating_duration_since(Instant::now())
     }
 
     /// Returns when it has passed.
     pub async fn passed(&self) {
-        self.stood_still(self.patience).await;
+        self.comes_near(Duration::ZERO).await;
     }
 
     /// Returns when half of the time has passed.
     pub(crate) async fn nears(&self) {
-        self.stood_still(self.patience / 2).await;
+        self.comes_near(self.patience / 2).await;
     }
 
-    fn at(&self, time: Duration) -> Instant {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) + time
-    }
-
-    async fn stood_still(&self, time: Duration) {
+    async fn comes_near(&self, distance: Duration) {
         loop {
-            let at = self.at(time);
-            if at <= Instant::now() {
+            let left = self.left();
+            if left <= distance {
                 break;
             }
-            sleep_until(at).await;
+            sleep(left - distance).await;
         }
     }
 }

@@ -175,10 +175,11 @@ impl Run {
     /// An action moves the links at an entity with it: those that came with no picture are looked at.
     async fn look_at_links(&self, seen: &[Picture]) {
         if matches!(self.intent.task, Task::Act(_)) {
-            let inner = self.inner();
-            inner
-                .look_at_links(self.claimed.carrier, &self.intent.entity, seen)
-                .await;
+            let look = self
+                .inner()
+                .look_at_links(self.claimed.carrier, &self.intent.entity, seen);
+            // Those that are not seen now are with the next listing.
+            let _seen = self.look(look).await;
         }
     }
 
@@ -280,7 +281,7 @@ impl Run {
             let links = rows.into_iter().filter(|row| row.id != self.intent.entity);
             targets.extend(links.filter(|row| row.backend.is_some()).map(|row| row::target(&row)));
             for target in targets {
-                if let Ok(Some(_)) = self.carrier().backend.find(&self.scope(), &target).await {
+                if let Ok(Some(_)) = self.find(&target).await {
                     self.remove(target, Deadline::new(self.window())).await?;
                 }
             }
@@ -440,8 +441,10 @@ impl Run {
     /// Shows the entity as it is now, with the failure as its message; what a deletion has removed after all is gone.
     /// `unknown`: the engine failed, or nobody knows.
     async fn explain(&mut self, error: EngineError, unknown: bool) -> &'static str {
+        // Nothing is left to be stopped.
+        self.claimed.compensate();
         let found = match self.target().await {
-            Ok(target) => self.carrier().backend.find(&self.scope(), &target).await,
+            Ok(target) => self.find(&target).await,
             Err(error) => Err(error),
         };
         if matches!((&self.intent.task, &found), (Task::Delete { .. }, Ok(None))) {
@@ -451,12 +454,13 @@ impl Run {
         let is_create = matches!(self.intent.task, Task::Create(_));
         if is_create && !matches!(found, Ok(Some(_))) {
             // The client knows the entity, so it stays; what a half-made create left does not.
-            self.claimed.compensate();
             if let Err(left) = self.clean_up().await {
                 return self.end_uncleaned(error, left).await;
             }
         }
-        self.look_at_links(&[]).await;
+        if found.is_ok() {
+            self.look_at_links(&[]).await;
+        }
         let state = match &found {
             _ if is_create => Some("error"),
             Err(_) if unknown => Some("error"),
@@ -490,7 +494,7 @@ impl Run {
             let mut seen = picture.clone().filter(|picture| row::is_of(&row, picture));
             if deletes && row.id != self.intent.entity && row.backend.is_some() {
                 // A deletion removes the links first: it may have got so far.
-                match self.carrier().backend.find(&self.scope(), &row::target(&row)).await {
+                match self.find(&row::target(&row)).await {
                     Ok(None) => {
                         writes.push(Write::RemoveEntity(row.id));
                         continue;

@@ -58,10 +58,11 @@ struct Noted {
 }
 
 impl Claimed {
-    pub(crate) fn new(inner: Arc<Inner>, carrier: usize, row: &OperationRow, entity: EntityId) -> Self {
+    /// `left`: so long the verb may stand still at first.
+    pub(crate) fn new(inner: Arc<Inner>, carrier: usize, row: &OperationRow, entity: EntityId, left: Duration) -> Self {
         Self {
             stop: inner.waiting.opened(row.id, &row.verb),
-            deadline: Deadline::new(inner.config.operation_deadline),
+            deadline: Deadline::with_left(inner.config.operation_deadline, left),
             inner,
             carrier,
             operation: row.id,

@@ -23,6 +23,8 @@ use uuid::Uuid;
 const IDLE: Duration = Duration::from_secs(15);
 /// How long a verb that was told to stop may take to notice.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long an engine may take to say how something looks.
+const LOOK: Duration = Duration::from_secs(30);
 /// The first pause after a temporary failure; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -178,10 +180,11 @@ async fn run(inner: Arc<Inner>, carrier: usize, work: Work) {
     let (verb, backend) = (row.verb.clone(), inner.carriers[carrier].name.clone());
     let cared = intent.entities();
     let care = inner.scopes.take_care(&cared);
+    let left = time_left(&inner, &row);
     let mut run = Run {
-        claimed: Arc::new(Claimed::new(inner.clone(), carrier, &row, intent.entity.clone())),
+        claimed: Arc::new(Claimed::new(inner.clone(), carrier, &row, intent.entity.clone(), left)),
         intent,
-        give_up: Deadline::new(time_left(&inner, &row)),
+        give_up: Deadline::new(left),
         made: Some(made),
         row,
         in_flight_until_ms: None,
@@ -308,6 +311,10 @@ impl Run {
         if self.earlier_may_go_on() {
             self.look_for_effect().await?;
         }
+        if !was_put_back(&self.row) {
+            // Whatever it has waited for, it did not stand still.
+            self.claimed.deadline.renew();
+        }
         loop {
             let error = match self.call(attempt).await {
                 Ok(effect) => return Ok(effect),
@@ -332,7 +339,11 @@ impl Run {
             if error.outcome == Outcome::Nothing || is_over {
                 return Err(Failure::Later(error));
             }
-            self.look_for_effect().await?;
+            if !self.look_for_effect().await? {
+                return Err(Failure::soon(error));
+            }
+            // Called again, it finds by its mark what it has done.
+            self.claimed.deadline.renew();
             attempt += 1;
         }
     }
@@ -375,10 +386,9 @@ impl Run {
         error.is_temporary() && !ignored
     }
 
-    /// One call of the verb. It has the whole time to come further, however late it begins.
+    /// One call of the verb. That it is called again is nothing further: it has what is left of the time.
     async fn call(&mut self, attempt: u32) -> occi_backend::Result<Effect> {
         let deadline = self.claimed.deadline.clone();
-        deadline.renew();
         let context = self.context(attempt, deadline.clone());
         let verb = perform(self.inner().clone(), self.claimed.carrier, context, self.intent.clone());
         self.attend(verb, deadline).await
@@ -447,6 +457,40 @@ impl Run {
         }
     }
 
+    /// What is seen of something in the engine. One that hangs holds nobody up: the lease is kept meanwhile, and who is
+    /// told to stop, or has waited for [`LOOK`], goes on without.
+    ///
+    /// # Errors
+    /// Those of [`occi_backend::Backend::find`]; `Timeout`, `Interrupted`.
+    pub(crate) async fn find(&self, target: &Target) -> occi_backend::Result<Option<Picture>> {
+        let look = async {
+            let found = self.carrier().backend.find(&self.scope(), target).await;
+            self.carrier().learn(&found);
+            found
+        };
+        let unseen = |kind| Err(BackendError::new(kind, "the engine does not say how it looks"));
+        self.look(look).await.unwrap_or_else(unseen)
+    }
+
+    /// The same for any `look` at the engine; or why there was none.
+    pub(crate) async fn look<T>(&self, look: impl Future<Output = T>) -> Result<T, ErrorKind> {
+        let until_lost = async {
+            loop {
+                tokio::time::sleep(LEASE / 3).await;
+                if self.claimed.sign().await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            seen = look => Ok(seen),
+            _ = self.claimed.stopped() => Err(ErrorKind::Interrupted),
+            () = until_lost => Err(ErrorKind::Interrupted),
+            () = tokio::time::sleep(LOOK.min(self.inner().config.operation_deadline)) => Err(ErrorKind::Timeout),
+        }
+    }
+
     /// The context of a call.
     pub(crate) fn context(&self, attempt: u32, deadline: Deadline) -> Context {
         Context {
@@ -459,21 +503,21 @@ impl Run {
     }
 
     /// After an ambiguous outcome: looks at the object until its effect is seen, or until no native call can still be on
-    /// its way. Then the verb may be called again.
-    async fn look_for_effect(&mut self) -> Result<(), Failure> {
+    /// its way. Then the verb may be called again. Whether the effect was seen.
+    async fn look_for_effect(&mut self) -> Result<bool, Failure> {
         let until = Instant::now() + self.window();
         let pause = (self.window() / 16).clamp(Duration::from_millis(20), Duration::from_secs(1));
         let mut signed = Instant::now();
         loop {
             let seen = self.sees_effect().await;
-            if matches!(seen, Ok(true)) || (seen.is_ok() && Instant::now() >= until) {
-                self.in_flight_until_ms = None;
-                return Ok(());
-            }
-            if self.give_up.left().is_zero()
-                && let Err(error) = seen
-            {
-                return Err(Failure::Final(error));
+            match seen {
+                Ok(seen) if seen || Instant::now() >= until => {
+                    self.in_flight_until_ms = None;
+                    return Ok(seen);
+                }
+                Err(error) if error.kind == ErrorKind::Interrupted => return Err(Failure::Stopped),
+                Err(error) if self.give_up.left().is_zero() => return Err(Failure::Final(error.ambiguous())),
+                Ok(_) | Err(_) => {}
             }
             if signed.elapsed() > LEASE / 3 {
                 signed = Instant::now();
@@ -489,12 +533,7 @@ impl Run {
     /// Whether the verb is seen to have had its effect; of a create the whole of it, as any of its calls may be the one
     /// whose outcome is unknown.
     async fn sees_effect(&self) -> occi_backend::Result<bool> {
-        let find = async |target: Target| {
-            let found = self.carrier().backend.find(&self.scope(), &target).await;
-            self.carrier().learn(&found);
-            found
-        };
-        if !self.shows(find(self.target().await?).await?.as_ref()) {
+        if !self.shows(self.find(&self.target().await?).await?.as_ref()) {
             return Ok(false);
         }
         if let Task::Create(create) = &self.intent.task {
@@ -505,7 +544,7 @@ impl Run {
                     native_id: None,
                     project: None,
                 };
-                if find(target).await?.is_none() {
+                if self.find(&target).await?.is_none() {
                     return Ok(false);
                 }
             }

@@ -3,12 +3,12 @@
 use crate::fixture::*;
 use futures::future::BoxFuture;
 use occi_backend::layers::{Call, Layer, Layered, TimeLimit};
-use occi_backend::{Backend, Context, Verb};
+use occi_backend::{Backend, BackendError, Context, ErrorKind, Verb};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Source, Where};
 use occi_store::{OperationState, Store};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Much longer than what a busy machine adds to a pause of [`PAUSE`].
@@ -169,4 +169,118 @@ async fn what_nobody_has_taken_up_is_not_late() {
         (names(waiting.id).await, names(waiting.parent.unwrap()).await),
         (false, false)
     );
+}
+
+/// An engine whose actions do not come back, or are in doubt; of one that hangs nobody learns how anything looks.
+#[derive(Clone, Default)]
+struct Ails {
+    fails: bool,
+    hangs: Arc<AtomicBool>,
+    tried: Arc<AtomicU32>,
+}
+
+impl Layer for Ails {
+    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        if call.verb == Verb::Act {
+            self.tried.fetch_add(1, Ordering::Relaxed);
+            if let (true, Some(context)) = (self.fails, call.context) {
+                // A sign of life, and nothing further.
+                context.journal.step("tries").await?;
+                tokio::time::sleep(2 * PAUSE).await;
+                return Err(BackendError::new(ErrorKind::Timeout, "no answer").ambiguous());
+            }
+        }
+        while matches!(call.verb, Verb::Act | Verb::Find) && self.hangs.load(Ordering::Relaxed) {
+            tokio::time::sleep(PAUSE / 10).await;
+        }
+        send(None).await
+    }
+}
+
+impl Ails {
+    async fn rise(&self, ground: &Ground) -> Fixture {
+        let config = EngineConfig {
+            operation_deadline: DEADLINE,
+            ..EngineConfig::default()
+        };
+        ground
+            .rise_with(config, |memory| Arc::new(Layered::new(memory, self.clone())))
+            .await
+    }
+
+    async fn was_tried(&self) {
+        while self.tried.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(PAUSE / 10).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_counted_and_moves_no_deadline() {
+    let ground = Ground::new(Config {
+        call_timeout_ms: 100,
+        ..Config::local()
+    });
+    let ails = Ails {
+        fails: true,
+        ..Ails::default()
+    };
+    let on = ails.rise(&ground).await;
+    let path = on.compute().await.location.clone();
+    on.engine.act(&soon(), &path, call("stop"), &NONE).await.unwrap();
+    let (mut first, mut last) = (i64::MAX, 0);
+    let row = loop {
+        let row = on.last_operation().await.row;
+        if let Some(at) = row.deadline_ms {
+            (first, last) = (first.min(at), last.max(at));
+        }
+        if row.finished_ms.is_some() {
+            break row;
+        }
+        tokio::time::sleep(PAUSE / 10).await;
+    };
+    let moved = Duration::from_millis((last - first).try_into().unwrap());
+    assert!(moved < DEADLINE / 2, "{moved:?}");
+    assert!(row.attempt > 2, "{row:?}");
+    assert_eq!(row.attempt, ails.tried.load(Ordering::Relaxed));
+    on.engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_keeps_no_operation_from_its_end() {
+    let ends = async |fails, is_cancelled| {
+        let ground = Ground::new(Config::local());
+        let ails = Ails {
+            fails,
+            ..Ails::default()
+        };
+        let on = ails.rise(&ground).await;
+        let path = on.compute().await.location.clone();
+        ails.hangs.store(true, Ordering::Relaxed);
+        let asked = on.engine.act(&soon(), &path, call("stop"), &NONE).await.unwrap();
+        if is_cancelled {
+            ails.was_tried().await;
+            on.engine.cancel(&caller(), asked.operation.unwrap()).await.unwrap();
+        }
+        on.settled().await;
+        let row = on.last_operation().await.row;
+        let shown = state(&on.seen(&path).await);
+        ails.hangs.store(false, Ordering::Relaxed);
+        on.engine.shutdown().await;
+        assert_eq!(row.state, OperationState::Failed, "{row:?}");
+        (row.error.unwrap()["kind"].as_str().map(str::to_owned), shown)
+    };
+    let all = tokio::join!(
+        ends(false, true),
+        ends(false, false),
+        ends(true, true),
+        ends(true, false)
+    );
+    let [cancelled, late] =
+        [("conflict", "active"), ("timeout", "error")].map(|(kind, state)| (Some(kind.to_owned()), state.to_owned()));
+    assert_eq!(all, (cancelled.clone(), late.clone(), cancelled, late));
 }
