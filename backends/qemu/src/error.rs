@@ -1,12 +1,16 @@
 //! Failures inside this engine, and what they are called towards the contract.
 //!
 //! [`Failure`] is what the lower modules return: it names the step that failed. [`BackendError`] is what the contract
-//! knows; one function folds the first into the second. Host paths and QEMU's own words go to the operator's half.
+//! knows; one function folds the first into the second. Where things are on the host goes to the operator's half.
 
 use crate::image::Refusal;
 use occi_backend::{BackendError, ErrorKind, Interrupted};
 use rustix::io::Errno;
+use std::path::Path;
 use std::time::Duration;
+
+/// What users see of what a program says, in characters.
+const SHOWN: usize = 400;
 
 /// What failed below the contract. Texts read after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,9 @@ pub enum Failure {
     /// The machine was removed while something waited for it.
     #[error("start the compute: it is gone")]
     Removed,
+    /// A file without which there is no volume is not there.
+    #[error("find the file of the volume {0}")]
+    Lost(String),
     /// An image that this engine does not take.
     #[error("use the image {image}: {reason}")]
     Image {
@@ -141,6 +148,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What a program said, for users: in one line that one can read, and not in which directories of the host it works.
+pub(crate) fn for_users(said: &str) -> String {
+    let ends_word = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | ':' | ',' | ';' | '=' | '(' | ')');
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join("; ");
+    let words = line.split_inclusive(ends_word).map(|word| match word.rsplit_once('/') {
+        Some((_directory, name)) if word.starts_with('/') => name,
+        _ => word,
+    });
+    let mut shown: String = words.collect();
+    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
 impl From<Failure> for BackendError {
     fn from(failure: Failure) -> Self {
         let (kind, message) = match &failure {
@@ -160,7 +184,15 @@ impl From<Failure> for BackendError {
                 ErrorKind::Timeout,
                 "QEMU ended before it answered; the state says what became of the machine".to_owned(),
             ),
-            Failure::Program { .. } => (ErrorKind::Unexpected, "a program of the engine failed".to_owned()),
+            Failure::Program { program, said } => {
+                let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+                let said = said.strip_prefix(&format!("{name}: ")).unwrap_or(said);
+                (ErrorKind::Unexpected, format!("{name} failed: {}", for_users(said)))
+            }
+            Failure::Lost(volume) => (
+                ErrorKind::Unexpected,
+                format!("the file of the volume {volume} is gone"),
+            ),
             Failure::Slow { step, limit } => (
                 ErrorKind::Timeout,
                 format!("failed to {step} within {} s", limit.as_secs_f32()),
@@ -193,5 +225,19 @@ mod tests {
         }
         assert!(!fails(Errno::ACCESS).is_temporary());
         assert_eq!(fails(Errno::NOSPC).kind, ErrorKind::CapacityExhausted);
+    }
+
+    #[test]
+    fn users_see_what_a_program_said_and_not_where_it_works() {
+        let shows = |said: &str| {
+            let program = "/usr/bin/qemu-img".to_owned();
+            let said = said.to_owned();
+            BackendError::from(Failure::Program { program, said }).message
+        };
+        assert_eq!(
+            shows("qemu-img: Could not open 'disk.qcow2': file=/var/lib/occid/a.img, '/b/c/d':\n  No such file\n"),
+            "qemu-img failed: Could not open 'disk.qcow2': file=a.img, 'd':; No such file"
+        );
+        assert!(shows(&"ä".repeat(1 << 20)).ends_with("ä…"));
     }
 }

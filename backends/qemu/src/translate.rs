@@ -1,4 +1,4 @@
-//! Records and states of this engine -> OCCI. Pure.
+//! Records and states of this engine -> OCCI. Pure, but that it looks whether the files of disks are there.
 
 use crate::compute::command_line;
 use crate::compute::machine::{Machine, Status};
@@ -67,7 +67,11 @@ pub(crate) fn machine_state(record: &MachineRecord, status: &Status) -> (&'stati
 
 /// The picture of a machine.
 pub(crate) fn machine(machine: &Machine) -> Picture {
-    picture_of(&machine.record.get(), &machine.status())
+    let status = match machine.status() {
+        Status::Off if machine.has_lost_root() => Status::Died("the file of its disk is gone".to_owned()),
+        status => status,
+    };
+    picture_of(&machine.record.get(), &status)
 }
 
 fn picture_of(record: &MachineRecord, status: &Status) -> Picture {
@@ -174,14 +178,15 @@ pub(crate) fn volume(volume: &Volume) -> Picture {
     let record = volume.record.get();
     let mut attributes = Attributes::new();
     set(&mut attributes, "occi.storage.size", record.size);
-    let state = if record.online && record.made {
-        "online"
-    } else {
-        "offline"
+    let (state, message) = match record.online {
+        _ if !record.made => ("offline", Some("is being created")),
+        _ if volume.is_lost() => ("error", Some("its file is gone")),
+        true => ("online", None),
+        false => ("offline", None),
     };
     set(&mut attributes, "occi.storage.state", state);
-    if !record.made {
-        set(&mut attributes, "occi.storage.state.message", "is being created");
+    if let Some(message) = message {
+        set(&mut attributes, "occi.storage.state.message", message);
     }
     Picture {
         native_id: record.mark.clone(),

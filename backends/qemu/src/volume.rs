@@ -103,6 +103,11 @@ impl Volume {
         self.directory.join(INSIDE).join(FILE)
     }
 
+    /// Whether its file is not there although it was made.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.record.get().made && durable::is_lost(&self.file())
+    }
+
     /// Where image tools work on it. As root its file belongs to whoever used it last.
     fn workplace(&self, site: &Site) -> Result<Workplace> {
         let directory = self.directory.join(INSIDE);

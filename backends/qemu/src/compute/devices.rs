@@ -204,6 +204,9 @@ pub(crate) fn provide(site: &Site, machine: &Machine, disks: &[DiskRecord]) -> R
             continue;
         };
         let name = machine.inside().join(disk_file(disk.index));
+        if volume.is_lost() {
+            return Err(Failure::Lost(volume.id.clone()));
+        }
         let own = std::fs::symlink_metadata(volume.file()).map_err(Failure::host("find a volume"))?;
         let there = std::fs::symlink_metadata(&name).ok();
         if there

@@ -16,10 +16,10 @@ use crate::compute::console;
 use crate::compute::devices;
 use crate::compute::saving;
 use crate::config::OnHostBoot;
-use crate::error::Failure;
+use crate::error::{Failure, for_users};
 use crate::host::apart::{apart, if_wanted};
 use crate::host::confine::{Confinement, INSIDE};
-use crate::host::durable::Record;
+use crate::host::durable::{self, Record};
 use crate::host::launch::{self, Order};
 use crate::host::process::{Identity, Process, boot_id};
 use crate::qemu::agent;
@@ -151,6 +151,11 @@ impl Machine {
     /// Where its QEMU works.
     pub(crate) fn inside(&self) -> PathBuf {
         self.directory.join(INSIDE)
+    }
+
+    /// Whether its root disk is not there although it was made.
+    pub(crate) fn has_lost_root(&self) -> bool {
+        self.record.get().made && durable::is_lost(&self.inside().join(command_line::ROOT))
     }
 
     /// Where image tools work on its disks.
@@ -294,7 +299,7 @@ impl Machine {
         self.set_status(if expected {
             Status::Off
         } else {
-            let said = launch::tail(&self.directory.join(LOG)).map(|said| format!(": {said}"));
+            let said = launch::tail(&self.directory.join(LOG)).map(|said| format!(": {}", for_users(&said)));
             Status::Died(format!("its QEMU process ended{}", said.unwrap_or_default()))
         });
     }

@@ -33,6 +33,11 @@ pub fn note_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
     replace(path, &json(path, value)?, false)
 }
 
+/// Whether there is no such file; not where that cannot be said.
+pub fn is_lost(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
 fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec_pretty(value).map_err(|error| Failure::Record {
         file: path.display().to_string(),

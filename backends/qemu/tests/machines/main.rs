@@ -113,6 +113,10 @@ fn main() -> ExitCode {
             "a_qemu_that_ends_at_its_start_is_an_error_at_once_with_its_words",
             |lab, config| Box::pin(survival::dies_at_its_start(lab, config)),
         ),
+        trial(
+            "infra_6_a_disk_whose_file_is_gone_is_an_error_with_a_message_until_it_is_back",
+            |lab, config| Box::pin(survival::lost_files(lab, config)),
+        ),
         trial("an_image_that_a_client_has_brought_boots", |lab, config| {
             Box::pin(images::brought(lab, config))
         }),

@@ -1,9 +1,9 @@
 //! Machines and networks outlive the server, and the ends of things are told apart.
 
 use crate::lab::{self, Lab, console, switch_off_inside};
-use crate::world::{act, compute, context, deaf, greets, state, target, text};
-use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE};
-use occi_backend::{Backend, ErrorKind, Target};
+use crate::world::{act, compute, context, deaf, greets, other, state, target, text};
+use occi_backend::names::{COMPUTE, NETWORK, NETWORKINTERFACE, STORAGE, STORAGELINK, attribute};
+use occi_backend::{Backend, Create, ErrorKind, Target};
 use occi_backend_qemu::config::OnHostBoot;
 use occi_backend_qemu::host::process::{Identity, Process};
 use occi_backend_qemu::{Qemu, QemuConfig};
@@ -134,6 +134,62 @@ pub(crate) async fn dies_at_its_start(lab: &Lab, config: QemuConfig) {
     act(&qemu, &create, "start", &[]).await.unwrap();
     assert_eq!(state(&qemu, &create).await.0, "active");
     qemu.delete(&context(), &target(&create)).await.unwrap();
+    qemu.shutdown().await;
+}
+
+/// Disks whose files somebody has taken away: that is seen, what fails over it says so, and all is well when they are back.
+pub(crate) async fn lost_files(lab: &Lab, config: QemuConfig) {
+    let volumes = config.directory.join("volume");
+    let qemu = Qemu::open(config).unwrap();
+    let (machine, mut volume) = (deaf(), other(&STORAGE, None));
+    volume.attributes.set(attribute("occi.storage.size"), 0.0625);
+    for create in [&machine, &volume] {
+        qemu.create(&context(), create).await.unwrap();
+    }
+    let disk = other(&STORAGELINK, Some((&machine, &volume)));
+    act(&qemu, &machine, "stop", &[("method", "poweroff".into())])
+        .await
+        .unwrap();
+    qemu.create(&context(), &disk).await.unwrap();
+    let looks = async |of: &Create| {
+        let listed = qemu.list(&context().scope, &of.kind).await.unwrap().pictures;
+        let prefix = format!("occi.{}.state", of.kind.term());
+        let [state, message] = ["", ".message"].map(|end| text(&listed[0], &format!("{prefix}{end}")).to_owned());
+        (state, message)
+    };
+    let of_volume = volumes.join(volume.mark.as_str()).join("inside/disk.qcow2");
+    let of_machine = lab.inside(machine.mark.as_str()).join("root.qcow2");
+    let away = of_volume.with_extension("away");
+    for (of, file, before) in [(&volume, of_volume, "online"), (&machine, of_machine, "inactive")] {
+        std::fs::rename(&file, &away).unwrap();
+        let (state, message) = looks(of).await;
+        assert_eq!(state, "error");
+        assert!(message.contains("is gone"), "{message}");
+        if of.kind == *STORAGE {
+            for (term, parameters) in [("resize", &[("size", 0.125.into())][..]), ("snapshot", &[])] {
+                let error = act(&qemu, of, term, parameters).await.map(drop).unwrap_err();
+                assert!(error.message.contains("Could not open 'disk.qcow2'"), "{error}");
+            }
+        }
+        let error = act(&qemu, &machine, "start", &[]).await.map(drop).unwrap_err();
+        let file_of = if of.kind == *STORAGE {
+            volume.mark.as_str()
+        } else {
+            "root.qcow2"
+        };
+        assert!(error.message.contains(file_of), "{error}");
+        std::fs::rename(&away, &file).unwrap();
+        act(&qemu, &machine, "stop", &[("method", "poweroff".into())])
+            .await
+            .unwrap();
+        assert_eq!(looks(of).await, (before.to_owned(), String::new()));
+    }
+    act(&qemu, &volume, "snapshot", &[]).await.unwrap();
+    act(&qemu, &machine, "start", &[]).await.unwrap();
+    assert_eq!(state(&qemu, &machine).await.0, "active");
+    for create in [&machine, &volume] {
+        qemu.delete(&context(), &target(create)).await.unwrap();
+    }
     qemu.shutdown().await;
 }
 
