@@ -20,7 +20,7 @@ use futures::FutureExt;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Method, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -191,6 +191,9 @@ impl Service {
             return fault
                 .with(header::CONNECTION, HeaderValue::from_static("close"))
                 .answer(&manners());
+        }
+        if let Err(fault) = check_host(&head) {
+            return fault.answer(&manners());
         }
         // 2. What may be asked without a name.
         let path = paths::canonical(head.uri.path(), &self.http.base_path);
@@ -654,6 +657,29 @@ impl Door for Service {
             );
         }
         response
+    }
+}
+
+/// Refuses a request that does not say once, and in letters that may stand in a URL of an answer, whom it asks (RFC 9112,
+/// section 3.2; a comma, which a name may have by RFC 3986, would end a URL in the middle of a list).
+fn check_host(head: &Parts) -> Result<(), Fault> {
+    let is_name = |text: &[u8]| {
+        let may_be = |b: &u8| b.is_ascii_alphanumeric() || b".-_~%:[]".contains(b);
+        text.iter().all(may_be)
+    };
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let is_right = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_name(host.as_bytes()),
+        (None, _) => head.version < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    let is_asked = head
+        .uri
+        .authority()
+        .is_none_or(|asked| is_name(asked.as_str().as_bytes()));
+    match is_right && is_asked {
+        true => Ok(()),
+        false => Err(Fault::bad_request("the header Host names no host, or more than one")),
     }
 }
 

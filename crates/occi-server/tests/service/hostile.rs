@@ -624,6 +624,25 @@ fn what_is_not_http_ends_its_own_connection_only() {
 }
 
 #[test]
+fn whom_a_request_asks_is_said_once_and_in_letters_of_a_url() {
+    let occid = Setup::default().start();
+    let ask = |request: &str| {
+        let mut raw = occid.raw();
+        raw.write(format!("{request}\r\n\r\n"));
+        raw.answer().unwrap_or_else(|| panic!("no answer to {request:?}"))
+    };
+    for hosts in ["localhost", "EXAMPLE.org:80", "[::1]:8787", "a_b.example", ""] {
+        ask(&format!("GET /healthz HTTP/1.1\r\nHost: {hosts}")).expect(200);
+    }
+    ask("GET /healthz HTTP/1.0").expect(200);
+    for amiss in ["a\r\nHost: b", "user@host", "a,b", "a b", "evil\"><x", "a/b"] {
+        ask(&format!("GET /healthz HTTP/1.1\r\nHost: {amiss}")).expect(400);
+    }
+    ask("GET /healthz HTTP/1.1").expect(400);
+    ask("GET http://user@host/healthz HTTP/1.1\r\nHost: host").expect(400);
+}
+
+#[test]
 fn http_64_a_panic_in_one_request_ends_no_other_changes_nothing_and_tells_nothing() {
     let occid = Setup::default().variable("OCCID_FAULT", "admit:start:panic").start();
     let admin = occid.admin();
