@@ -6,7 +6,6 @@
 use crate::image::Refusal;
 use occi_backend::{BackendError, ErrorKind, Interrupted};
 use rustix::io::Errno;
-use std::path::Path;
 use std::time::Duration;
 
 /// What users see of what a program says, in characters.
@@ -184,11 +183,11 @@ impl From<Failure> for BackendError {
                 ErrorKind::Timeout,
                 "QEMU ended before it answered; the state says what became of the machine".to_owned(),
             ),
-            Failure::Program { program, said } => {
-                let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-                let said = said.strip_prefix(&format!("{name}: ")).unwrap_or(said);
-                (ErrorKind::Unexpected, format!("{name} failed: {}", for_users(said)))
-            }
+            // What was called is mostly the launcher; who failed says so.
+            Failure::Program { said, .. } => (
+                ErrorKind::Unexpected,
+                format!("a program of the engine failed: {}", for_users(said)),
+            ),
             Failure::Lost(volume) => (
                 ErrorKind::Unexpected,
                 format!("the file of the volume {volume} is gone"),
@@ -230,13 +229,13 @@ mod tests {
     #[test]
     fn users_see_what_a_program_said_and_not_where_it_works() {
         let shows = |said: &str| {
-            let program = "/usr/bin/qemu-img".to_owned();
+            let program = "/proc/self/exe".to_owned();
             let said = said.to_owned();
             BackendError::from(Failure::Program { program, said }).message
         };
         assert_eq!(
             shows("qemu-img: Could not open 'disk.qcow2': file=/var/lib/occid/a.img, '/b/c/d':\n  No such file\n"),
-            "qemu-img failed: Could not open 'disk.qcow2': file=a.img, 'd':; No such file"
+            "a program of the engine failed: qemu-img: Could not open 'disk.qcow2': file=a.img, 'd':; No such file"
         );
         assert!(shows(&"ä".repeat(1 << 20)).ends_with("ä…"));
     }

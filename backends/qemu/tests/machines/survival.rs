@@ -168,7 +168,10 @@ pub(crate) async fn lost_files(lab: &Lab, config: QemuConfig) {
         if of.kind == *STORAGE {
             for (term, parameters) in [("resize", &[("size", 0.125.into())][..]), ("snapshot", &[])] {
                 let error = act(&qemu, of, term, parameters).await.map(drop).unwrap_err();
-                assert!(error.message.contains("Could not open 'disk.qcow2'"), "{error}");
+                assert!(
+                    error.message.contains("qemu-img: Could not open 'disk.qcow2'"),
+                    "{error}"
+                );
             }
         }
         let error = act(&qemu, &machine, "start", &[]).await.map(drop).unwrap_err();
