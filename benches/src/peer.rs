@@ -88,6 +88,8 @@ where
             // A client that goes away is no failure of the peer.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
+                // As occid spells them: the same bytes are the same letters too.
+                .title_case_headers(true)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
