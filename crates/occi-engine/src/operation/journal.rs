@@ -55,11 +55,14 @@ struct Noted {
     is_written: bool,
     /// When this worker last wrote, and so held its lease.
     signed: Instant,
+    /// The deadline as clients see it. One that has passed stays.
+    deadline_ms: i64,
 }
 
 impl Claimed {
     /// `left`: so long the verb may stand still at first.
     pub(crate) fn new(inner: Arc<Inner>, carrier: usize, row: &OperationRow, entity: EntityId, left: Duration) -> Self {
+        let deadline_ms = row.deadline_ms.unwrap_or_else(|| inner.ms_in(left));
         Self {
             stop: inner.waiting.opened(row.id, &row.verb),
             deadline: Deadline::with_left(inner.config.operation_deadline, left),
@@ -75,6 +78,7 @@ impl Claimed {
                 picture: None,
                 is_written: true,
                 signed: Instant::now(),
+                deadline_ms,
             }),
             progress: AtomicU8::new(row.progress),
             urgent: Notify::new(),
@@ -139,13 +143,17 @@ impl Claimed {
             let mut noted = self.noted();
             noted.is_written = true;
             noted.signed = Instant::now();
+            let left = self.deadline.left();
+            if !left.is_zero() {
+                noted.deadline_ms = self.inner.ms_in(left);
+            }
             let sign = Write::Step {
                 operation: self.operation,
                 step: noted.step.clone(),
                 progress: Some(self.progress.load(Ordering::Relaxed)),
                 engine_accepted: noted.accepted,
                 lease_ms: lease_ms(),
-                deadline_ms: self.inner.ms_in(self.deadline.left()),
+                deadline_ms: noted.deadline_ms,
             };
             (sign, noted.picture.take(), noted.accepted)
         };

@@ -339,8 +339,12 @@ impl Run {
             if error.outcome == Outcome::Nothing || is_over {
                 return Err(Failure::Later(error));
             }
-            if !self.look_for_effect().await? {
-                return Err(Failure::soon(error));
+            match self.look_for_effect().await {
+                Ok(true) => {}
+                Ok(false) => return Err(Failure::soon(error)),
+                // How the verb failed says more than that nobody sees what it did.
+                Err(Failure::Final(_unseen)) => return Err(Failure::Final(error)),
+                Err(other) => return Err(other),
             }
             // Called again, it finds by its mark what it has done.
             self.claimed.deadline.renew();

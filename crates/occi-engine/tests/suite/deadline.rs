@@ -195,6 +195,10 @@ impl Layer for Ails {
             }
         }
         while matches!(call.verb, Verb::Act | Verb::Find) && self.hangs.load(Ordering::Relaxed) {
+            if let Some(context) = call.context {
+                // It does not hear that it should stop.
+                let _stop = context.journal.step("hangs").await;
+            }
             tokio::time::sleep(PAUSE / 10).await;
         }
         send(None).await
@@ -272,6 +276,13 @@ async fn an_engine_that_hangs_keeps_no_operation_from_its_end() {
         ails.hangs.store(false, Ordering::Relaxed);
         on.engine.shutdown().await;
         assert_eq!(row.state, OperationState::Failed, "{row:?}");
+        let given = Duration::from_millis((row.deadline_ms.unwrap() - row.created_ms).try_into().unwrap());
+        assert!(
+            given < DEADLINE + DEADLINE / 2,
+            "a deadline that has passed moves on: {given:?}"
+        );
+        let message = row.error.as_ref().unwrap()["message"].to_string();
+        assert!(!fails || is_cancelled || message.contains("no answer"), "{message}");
         (row.error.unwrap()["kind"].as_str().map(str::to_owned), shown)
     };
     let all = tokio::join!(
