@@ -15,6 +15,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedMutexGuard;
 
 /// The least time between two listings of a scope.
 const FLOOR: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ pub(crate) struct Scopes {
 struct Listed {
     /// When the last listing that told something began.
     told: Option<Instant>,
-    /// When the last one began, whatever came of it.
+    /// When the last one that has ended began, whatever came of it.
     tried: Option<Instant>,
 }
 
@@ -212,47 +213,56 @@ impl Inner {
     /// Lists a scope unless its last listing by this process began less than `age` ago. Who comes while one is under way
     /// shares the next one with all who do, whether it fails or not.
     async fn list_if_older(self: &Arc<Self>, place: Place, age: Duration) {
-        let scope = self.scopes.one(&place);
         let asked = Instant::now();
-        let mut listed = scope.lock().await;
-        if listed.is_enough(asked, age) {
-            return;
+        let listed = self.scopes.one(&place).lock_owned().await;
+        if !listed.is_enough(asked, age) {
+            self.list(place, listed).await;
         }
-        let (carrier, project, kind) = &place;
-        let here = &self.carriers[*carrier];
-        let at = Instant::now();
-        listed.tried = Some(at);
-        let Some(now_ms) = self.fence_ms().await else {
-            return;
-        };
-        // A cloud's listing may show the past: what we wrote since then is newer.
-        let past = match here.capabilities().locality {
-            Locality::Host => Duration::ZERO,
-            Locality::Shared => here.capabilities().call_timeout,
-        };
-        let past_ms = i64::try_from(past.as_millis()).unwrap_or(i64::MAX);
-        let at_ms = now_ms.saturating_sub(past_ms);
-        let scope = Scope {
-            project: project.clone(),
-        };
-        let listing = here.backend.list(&scope, kind).await;
-        here.learn(&listing);
-        match listing {
-            Ok(listing) => {
-                let refresh = self.refresh_of(*carrier, project, kind, listing, at_ms).await;
-                // Who asked may go at any time; what follows a commit has to follow it.
-                let inner = self.clone();
-                let believed = self.tasks.spawn(async move { inner.believe(refresh).await });
-                if believed.await.unwrap_or(false) {
-                    listed.told = Some(at);
+    }
+
+    /// Lists a scope. Who asked may go at any time: others wait for the same, and what follows a commit has to follow it.
+    async fn list(self: &Arc<Self>, place: Place, mut listed: OwnedMutexGuard<Listed>) {
+        let inner = self.clone();
+        let listing = async move {
+            let (carrier, project, kind) = &place;
+            let here = &inner.carriers[*carrier];
+            let began = Instant::now();
+            let Some(now_ms) = inner.fence_ms().await else {
+                return;
+            };
+            // A cloud's listing may show the past: what we wrote since then is newer.
+            let past = match here.capabilities().locality {
+                Locality::Host => Duration::ZERO,
+                Locality::Shared => here.capabilities().call_timeout,
+            };
+            let past_ms = i64::try_from(past.as_millis()).unwrap_or(i64::MAX);
+            let at_ms = now_ms.saturating_sub(past_ms);
+            let scope = Scope {
+                project: project.clone(),
+            };
+            let told = here.backend.list(&scope, kind);
+            let Some(told) = inner.stopping.run_until_cancelled(told).await else {
+                return;
+            };
+            here.learn(&told);
+            listed.tried = Some(began);
+            match told {
+                Ok(told) => {
+                    let refresh = inner.refresh_of(*carrier, project, kind, told, at_ms).await;
+                    if inner.believe(refresh).await {
+                        listed.told = Some(began);
+                    }
                 }
+                Err(error) => tracing::info!(
+                    backend.name = %here.name,
+                    kind = kind.term(),
+                    context = error.context,
+                    "failed to list: {error}"
+                ),
             }
-            Err(error) => tracing::info!(
-                backend.name = %here.name,
-                kind = kind.term(),
-                context = error.context,
-                "failed to list: {error}"
-            ),
+        };
+        if let Err(error) = self.tasks.spawn(listing).await {
+            tracing::error!(%error, "a listing broke off");
         }
     }
 

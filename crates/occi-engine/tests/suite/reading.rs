@@ -4,7 +4,7 @@ use crate::fixture::*;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use occi_backend::layers::{Call, Layer, Layered};
-use occi_backend::{BackendError, Context, ErrorKind, Outcome, Verb, names};
+use occi_backend::{Backend, BackendError, Context, ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
 use occi_engine::{
     Caller, EngineConfig, EventFilter, FailureKind, Found, Freshness, Page, Selection, Shown, Stamp, Where,
@@ -551,45 +551,97 @@ async fn who_sees_few_of_many_events_is_told_the_last_ones_and_how_far_was_looke
     assert_eq!(told(Way::After(end), 100).await, (vec![], end + 100_000));
 }
 
-/// An engine that takes its time to say that it cannot be listed.
+/// Counts the listings of volumes, and holds them while it is shut.
 #[derive(Clone, Default)]
-struct Mute {
-    is_mute: Arc<AtomicBool>,
+struct Gate {
+    is_shut: Arc<AtomicBool>,
+    /// What comes out of a listing that it has held is a failure.
+    is_lost: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
 }
 
-impl Layer for Mute {
+impl Layer for Gate {
     async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
     where
         T: Send + 'a,
         S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
     {
-        let is_asked = call.verb == Verb::List && call.kind == Some(&*names::STORAGE);
-        if !is_asked || !self.is_mute.load(Ordering::SeqCst) {
+        if call.verb != Verb::List || call.kind != Some(&*names::STORAGE) {
             return send(None).await;
         }
         self.asked.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        Err(BackendError::new(ErrorKind::Unavailable, "it says nothing"))
+        while self.is_shut.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        match self.is_lost.load(Ordering::SeqCst) {
+            true => Err(BackendError::new(ErrorKind::Unavailable, "it says nothing")),
+            false => send(None).await,
+        }
     }
 }
 
+impl Gate {
+    /// An engine behind it that has listed everything at its start, and may be listed again.
+    async fn rise(&self, ground: &Ground) -> Fixture {
+        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, self.clone())) };
+        let on = ground.rise_with(EngineConfig::default(), layers).await;
+        // In both projects.
+        self.asked(2).await;
+        tokio::time::sleep(A_SECOND).await;
+        self.asked.store(0, Ordering::SeqCst);
+        on
+    }
+
+    /// Waits until the engine was asked for so many listings.
+    async fn asked(&self, times: usize) {
+        while self.asked.load(Ordering::SeqCst) < times {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn shut(&self, is_shut: bool) {
+        self.is_shut.store(is_shut, Ordering::SeqCst);
+    }
+}
+
+/// A scope is listed at most once in less.
+const A_SECOND: Duration = Duration::from_millis(1001);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_who_wait_for_an_engine_that_fails_share_its_failure() {
-    let ground = Ground::new(Config::local());
-    let mute = Mute::default();
-    let layer = mute.clone();
-    let on = ground
-        .rise_with(EngineConfig::default(), |memory| Arc::new(Layered::new(memory, layer)))
-        .await;
-    let disks = at(&names::STORAGE);
-    let fresh = fresh();
-    // Until the start has listed everything, and that is older than what one has to be content with.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    mute.is_mute.store(true, Ordering::SeqCst);
-    let readers = (0..10).map(|_| on.paths(&fresh, &disks));
-    futures::future::try_join_all(readers).await.unwrap();
+    let (gate, ground) = (Gate::default(), Ground::new(Config::local()));
+    let on = gate.rise(&ground).await;
+    let (fresh, disks) = (fresh(), at(&names::STORAGE));
+    gate.shut(true);
+    gate.is_lost.store(true, Ordering::SeqCst);
+    let readers = futures::future::try_join_all((0..10).map(|_| on.paths(&fresh, &disks)));
+    let meanwhile = async {
+        gate.asked(1).await;
+        tokio::time::sleep(A_SECOND).await;
+        gate.shut(false);
+    };
+    tokio::join!(readers, meanwhile).0.unwrap();
     // The first one asks, and those who wait for that ask together.
-    let asked = mute.asked.load(Ordering::SeqCst);
+    let asked = gate.asked.load(Ordering::SeqCst);
     assert!((1..=2).contains(&asked), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_goes_takes_nothing_from_those_who_wait() {
+    let (gate, ground) = (Gate::default(), Ground::new(Config::local()));
+    let on = gate.rise(&ground).await;
+    let (fresh, disks) = (fresh(), at(&names::STORAGE));
+    on.control
+        .make_behind_our_back(PROJECT, &names::STORAGE, Attributes::new());
+    gate.shut(true);
+    tokio::select! {
+        _ = on.paths(&fresh, &disks) => panic!("it is not listed yet"),
+        () = gate.asked(1) => {}
+    }
+    let opened = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        gate.shut(false);
+    };
+    let (seen, ()) = tokio::join!(on.paths(&fresh, &disks), opened);
+    assert_eq!(seen.unwrap().len(), 1, "it was there before both asked");
 }
