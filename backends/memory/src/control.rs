@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::object::{Key, Object, State};
-use occi_backend::{ErrorKind, NativeId, Outcome, Verb};
+use occi_backend::{ErrorKind, Event, NativeId, Outcome, Verb};
 use occi_model::{Attributes, TypeId};
 use std::sync::Arc;
 
@@ -66,6 +66,11 @@ impl Control {
                 engine.put(key, None);
             }
         });
+    }
+
+    /// The engine says that it has lost events.
+    pub fn lose_events(&self) {
+        self.client.engine(|engine| engine.tell(Event::Resync));
     }
 
     /// How many objects of `kind` there are now, links and half-made ones included.

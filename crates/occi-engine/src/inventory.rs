@@ -4,13 +4,14 @@
 //! and kind, at an interval and on demand. What a listing may touch is the store's rule (a refresh never wins over a newer
 //! write); when one is made is decided here: one at a time and at most one a second per scope.
 
-use crate::carrier::Carrier;
 use crate::engine::Inner;
 use crate::{EngineError, FailureKind, Freshness, quota, row};
 use futures::StreamExt;
 use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
 use occi_model::{EntityId, LinkEnd, TypeId};
-use occi_store::{Commit, EntityRow, Observation, OperationQuery, OperationState, Refresh, Require, StoreError, Write};
+use occi_store::{
+    Commit, EntityRow, Observation, OperationQuery, OperationState, Refresh, Require, StoreError, Write,
+};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,9 +52,14 @@ impl Listed {
     /// Whether another listing would be too much for a request that came at `asked` and may be told what is `age` old.
     fn is_enough(&self, asked: Instant, age: Duration) -> bool {
         self.told.is_some_and(|told| told.elapsed() < age)
-            || self
-                .tried
-                .is_some_and(|tried| tried >= asked || tried.elapsed() < FLOOR)
+            || self.tried.is_some_and(|tried| tried >= asked)
+            || !self.rest().is_zero()
+    }
+
+    /// How long there can be no other listing.
+    fn rest(&self) -> Duration {
+        self.tried
+            .map_or(Duration::ZERO, |tried| FLOOR.saturating_sub(tried.elapsed()))
     }
 }
 
@@ -220,6 +226,23 @@ impl Inner {
         }
     }
 
+    /// Lists a scope, as soon as that may be: no listing that began before counts, nor one that failed.
+    async fn list_anew(self: &Arc<Self>, place: Place) {
+        let asked = Instant::now();
+        loop {
+            let listed = self.scopes.one(&place).lock_owned().await;
+            if listed.told.is_some_and(|told| told >= asked) {
+                return;
+            }
+            let rest = listed.rest();
+            if rest.is_zero() {
+                return self.list(place, listed).await;
+            }
+            drop(listed);
+            tokio::time::sleep(rest).await;
+        }
+    }
+
     /// Lists a scope. Who asked may go at any time: others wait for the same, and what follows a commit has to follow it.
     async fn list(self: &Arc<Self>, place: Place, mut listed: OwnedMutexGuard<Listed>) {
         let inner = self.clone();
@@ -293,7 +316,14 @@ impl Inner {
             for carrier in &self.carriers {
                 carrier.probe().await;
             }
-            self.list_all(None).await;
+            for carrier in 0..self.carriers.len() {
+                for place in self.places(carrier).await {
+                    if self.stopping.is_cancelled() {
+                        return;
+                    }
+                    self.list_if_older(place, FLOOR).await;
+                }
+            }
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(self.config.refresh_interval) => {}
@@ -301,25 +331,33 @@ impl Inner {
         }
     }
 
-    /// Lists every kind of every project, of one backend or of all.
-    async fn list_all(self: &Arc<Self>, only: Option<usize>) {
+    /// The backend has lost events: everything in it is listed, for nothing else tells what they were.
+    async fn resync(self: &Arc<Self>, carrier: usize) {
+        for place in self.places(carrier).await {
+            if self.stopping.is_cancelled() {
+                return;
+            }
+            self.list_anew(place).await;
+        }
+    }
+
+    /// Every kind of every project of a backend, resources before links: the ends of a link have to be known.
+    async fn places(&self, carrier: usize) -> Vec<Place> {
         let projects = match self.store.projects().await {
             Ok(projects) => projects,
-            Err(error) => return tracing::error!(%error, "failed to read the projects"),
+            Err(error) => {
+                tracing::error!(%error, "failed to read the projects");
+                Vec::new()
+            }
         };
-        for (place, carrier) in self.carriers.iter().enumerate() {
-            if only.is_some_and(|only| only != place) {
-                continue;
-            }
-            for project in &projects {
-                for kind in self.kinds_in_order(carrier) {
-                    if self.stopping.is_cancelled() {
-                        return;
-                    }
-                    self.list_if_older((place, project.name.clone(), kind), FLOOR).await;
-                }
-            }
+        let declared = self.carriers[carrier].capabilities().kinds.iter();
+        let mut kinds: Vec<_> = declared.map(|kind| kind.kind.clone()).collect();
+        kinds.sort_by_key(|kind| self.base.is_link(kind.as_str()));
+        let mut places = Vec::new();
+        for project in projects {
+            places.extend(kinds.iter().map(|kind| (carrier, project.name.clone(), kind.clone())));
         }
+        places
     }
 
     /// Now, by the clock that also dates what we write: only so can a picture be seen to be older than a write.
@@ -451,7 +489,7 @@ impl Inner {
                 Some(Event::Changed(picture)) => self.changed(carrier, *picture).await,
                 Some(Event::Gone { kind, native_id }) => self.gone(carrier, &kind, native_id).await,
                 Some(Event::Catalogue) => self.catalogue_changed().await,
-                Some(Event::Resync) => self.list_all(Some(carrier)).await,
+                Some(Event::Resync) => self.resync(carrier).await,
                 None => {
                     tracing::warn!(backend.name = %self.carriers[carrier].name, "the backend tells no more events");
                     return;
@@ -735,18 +773,6 @@ impl Inner {
         {
             target.native_id = found.native_id;
         }
-    }
-
-    /// The kinds of a backend, resources before links: the ends of a link have to be known.
-    fn kinds_in_order(&self, carrier: &Carrier) -> Vec<TypeId> {
-        let mut kinds: Vec<_> = carrier
-            .capabilities()
-            .kinds
-            .iter()
-            .map(|kind| kind.kind.clone())
-            .collect();
-        kinds.sort_by_key(|kind| self.base.is_link(kind.as_str()));
-        kinds
     }
 
     /// The backend that carries an entity out, if this process has it.

@@ -645,3 +645,21 @@ async fn a_reader_who_goes_takes_nothing_from_those_who_wait() {
     let (seen, ()) = tokio::join!(on.paths(&fresh, &disks), opened);
     assert_eq!(seen.unwrap().len(), 1, "it was there before both asked");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_has_lost_events_is_listed_anew() {
+    let on = Fixture::local().await;
+    let disks = at(&names::STORAGE);
+    // So this was listed less than a second ago.
+    on.paths(&fresh(), &disks).await.unwrap();
+    on.control
+        .make_behind_our_back(PROJECT, &names::STORAGE, Attributes::new());
+    on.control.lose_events();
+    for _ in 0..100 {
+        if !on.paths(&caller(), &disks).await.unwrap().is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nobody looked");
+}
