@@ -9,6 +9,7 @@ use crate::tx::{Command, Locks, Param, Tx, params};
 use crate::writing::{Heard, Writing, missing, taken};
 use crate::{Result, StoreError};
 use occi_model::{EntityId, TypeId};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 impl Command for Commit {
@@ -211,10 +212,8 @@ async fn check<T: Tx>(tx: &mut T, requirement: &Require, judged: &mut Option<Cla
             let links = tx
                 .rows(sql, params![id, enough], |cells| Ok((cells.string()?, cells.string()?)))
                 .await?;
-            match links
-                .into_iter()
-                .find(|(link, _)| !but.iter().any(|known| known.as_str() == link))
-            {
+            let known: HashSet<&str> = but.iter().map(EntityId::as_str).collect();
+            match links.into_iter().find(|(link, _)| !known.contains(link.as_str())) {
                 Some((_, by)) => Err(Refused::Targeted { id: id.clone(), by }.into()),
                 None => Ok(()),
             }
