@@ -236,10 +236,12 @@ impl Inner {
         *self.newest.borrow()
     }
 
-    /// Carries out one transaction. What is remembered of its entities is forgotten before this returns.
+    /// Carries out one transaction. What is remembered of its entities is forgotten before this returns, and everything where
+    /// nobody knows what it has written.
     pub(crate) async fn commit(&self, commit: Commit) -> std::result::Result<Committed, StoreError> {
         let mut touched: Vec<EntityId> = Vec::new();
         let mut changed_models = Vec::new();
+        let mut removes_mixins = false;
         for write in &commit.writes {
             match write {
                 Write::InsertEntity { row, .. } => touched.extend(row.source.clone()),
@@ -260,12 +262,12 @@ impl Inner {
                         );
                     }
                 }
-                Write::RemoveUserMixin { .. } => self.hot.forget_all(),
+                Write::RemoveUserMixin { .. } => removes_mixins = true,
                 Write::ModelChanged(project) => changed_models.push(project.clone()),
                 _ => {}
             }
         }
-        let write = self.hot.write();
+        let unforgotten = self.hot.write();
         let committed = self.store.commit(commit).await;
         let outcome = match &committed {
             Ok(_) => "ok",
@@ -273,16 +275,19 @@ impl Inner {
             Err(_) => "failed",
         };
         metrics::counter!("occid_commits_total", "outcome" => outcome).increment(1);
-        if let Ok(committed) = &committed {
-            touched.extend(committed.generations.keys().cloned());
+        // One that failed may have been carried out.
+        if outcome != "refused" {
             for project in changed_models {
                 self.models.forget(project.as_deref());
             }
         }
-        for id in &touched {
-            self.hot.forget(id);
+        match &committed {
+            Ok(committed) if !removes_mixins => {
+                unforgotten.forget(touched.iter().chain(committed.generations.keys()));
+            }
+            Err(StoreError::Refused(_)) => unforgotten.forget([]),
+            _ => drop(unforgotten),
         }
-        drop(write);
         // Who hears of it sees it.
         if let Ok(committed) = &committed {
             self.told(committed.event);

@@ -1,7 +1,7 @@
 //! Hot entities: what a repeated GET needs to know, without asking the store.
 //!
-//! Exact, because this process is the only writer: every write of the engine passes [`Hot::forget`] before its answer is
-//! given. An entry carries the count of its shard from *before* the row was read; a write raises that count, so an entry
+//! Exact, because this process is the only writer: every write of the engine is forgotten ([`Unforgotten`]) before its answer
+//! is given, and everything is after one of which nobody knows what it did. An entry carries the count of its shard from *before* the row was read; a write raises that count, so an entry
 //! made from an older reading is never believed, however late it comes. What is asked for once is not remembered: of a walk
 //! over everything nothing is looked for again. Between a commit and that nobody is told of it: whoever reads events waits
 //! with [`Hot::settled`] for what is being written.
@@ -39,14 +39,29 @@ struct Writing {
     open: BTreeSet<u64>,
 }
 
-/// Something is written, and not forgotten yet.
-pub(crate) struct Write<'h> {
+/// Something is written, and not forgotten yet. Unless it is said what it was, all is forgotten in the end: a database that
+/// fails in a commit may have carried it out.
+pub(crate) struct Unforgotten<'h> {
     hot: &'h Hot,
     number: u64,
+    is_told: bool,
 }
 
-impl Drop for Write<'_> {
+impl Unforgotten<'_> {
+    /// These were written, and nothing else.
+    pub(crate) fn forget<'a>(mut self, written: impl IntoIterator<Item = &'a EntityId>) {
+        for id in written {
+            self.hot.forget(id);
+        }
+        self.is_told = true;
+    }
+}
+
+impl Drop for Unforgotten<'_> {
     fn drop(&mut self) {
+        if !self.is_told {
+            self.hot.forget_all();
+        }
         self.hot.writing().open.remove(&self.number);
         self.hot.written.notify_waiters();
     }
@@ -85,13 +100,17 @@ impl Hot {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something is about to be written. The answer lives until that is forgotten.
-    pub(crate) fn write(&self) -> Write<'_> {
+    /// Something is about to be written. Whoever asks [`Hot::settled`] waits as long as the answer lives.
+    pub(crate) fn write(&self) -> Unforgotten<'_> {
         let mut writing = self.writing();
         let number = writing.next;
         writing.next += 1;
         writing.open.insert(number);
-        Write { hot: self, number }
+        Unforgotten {
+            hot: self,
+            number,
+            is_told: false,
+        }
     }
 
     /// Returns when all that has been written by now is forgotten too.
@@ -142,12 +161,12 @@ impl Hot {
     }
 
     /// Something was written of this entity.
-    pub(crate) fn forget(&self, id: &EntityId) {
+    fn forget(&self, id: &EntityId) {
         self.count(id.as_str()).fetch_add(1, Ordering::AcqRel);
     }
 
     /// Something was written, and nobody knows of what.
-    pub(crate) fn forget_all(&self) {
+    fn forget_all(&self) {
         for count in &self.counts {
             count.fetch_add(1, Ordering::AcqRel);
         }
@@ -227,5 +246,13 @@ mod tests {
         row.generation = 2;
         hot.remember(hot.before("a"), &row, None);
         assert_eq!(look("p").map(|stamp| stamp.generation), Some(2));
+        hot.write().forget([]);
+        assert_eq!(
+            look("p").map(|stamp| stamp.generation),
+            Some(2),
+            "nothing of it was written"
+        );
+        drop(hot.write());
+        assert_eq!(look("p"), None, "nobody knows what was written");
     }
 }

@@ -9,9 +9,7 @@ use crate::{EngineError, FailureKind, Freshness, quota, row};
 use futures::StreamExt;
 use occi_backend::{Event, Listing, Locality, NativeRef, Picture, Scope, Target, TemplateKind};
 use occi_model::{EntityId, LinkEnd, TypeId};
-use occi_store::{
-    Commit, EntityRow, Observation, OperationQuery, OperationState, Refresh, Require, StoreError, Write,
-};
+use occi_store::{Commit, EntityRow, Observation, OperationQuery, OperationState, Refresh, Require, StoreError, Write};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -392,17 +390,15 @@ impl Inner {
     /// Takes in a listing, and says whether that was possible.
     async fn believe(&self, refresh: Refresh) -> bool {
         let are_links = self.base.is_link(refresh.kind.as_str());
-        let write = self.hot.write();
+        let unforgotten = self.hot.write();
         match self.store.refresh(refresh).await {
             Ok(refreshed) => {
-                if are_links && !(refreshed.changed.is_empty() && refreshed.gone.is_empty()) {
+                let written = || refreshed.changed.iter().chain(&refreshed.gone);
+                match are_links && written().next().is_some() {
                     // Their sources are rendered with them.
-                    self.hot.forget_all();
+                    true => drop(unforgotten),
+                    false => unforgotten.forget(written()),
                 }
-                for id in refreshed.changed.iter().chain(&refreshed.gone) {
-                    self.hot.forget(id);
-                }
-                drop(write);
                 for id in &refreshed.gone {
                     self.scopes.explain(id, false);
                 }
