@@ -32,34 +32,6 @@ impl Fixture {
     }
 }
 
-/// Holds what changes something in an engine until a permit lets it go.
-#[derive(Clone)]
-struct Held(Arc<Semaphore>);
-
-impl Layer for Held {
-    async fn around<'a, T, S>(&'a self, call: Call<'a>, send: S) -> occi_backend::Result<T>
-    where
-        T: Send + 'a,
-        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
-    {
-        if matches!(call.verb, Verb::Act | Verb::Update) {
-            self.0.acquire().await.unwrap().forget();
-        }
-        send(None).await
-    }
-}
-
-impl Held {
-    async fn rise(&self, ground: &Ground) -> Fixture {
-        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, self.clone())) };
-        ground.rise_with(EngineConfig::default(), layers).await
-    }
-
-    fn let_one_go(&self) {
-        self.0.add_permits(1);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn http_22_an_update_changes_what_it_names() {
     let on = Fixture::local().await;
@@ -388,7 +360,7 @@ async fn http_18_a_replacement_leaves_the_addresses_of_a_network() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
-    let (held, ground) = (Held(Arc::new(Semaphore::new(0))), Ground::new(Config::local()));
+    let (held, ground) = (Held::new(&[Verb::Act, Verb::Update]), Ground::new(Config::local()));
     let on = held.rise(&ground).await;
     let path = on.made(storage()).await.location.clone();
     let size = |kind: Option<TypeId>| EntityDraft {
@@ -436,7 +408,7 @@ async fn what_is_shown_is_not_promised_while_an_operation_may_change_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_a_change_runs_outlasts_it() {
-    let (held, ground) = (Held(Arc::new(Semaphore::new(0))), Ground::new(Config::local()));
+    let (held, ground) = (Held::new(&[Verb::Act, Verb::Update]), Ground::new(Config::local()));
     let on = held.rise(&ground).await;
     let tag = |term: &str| MixinDraft {
         id: format!("http://example.com/tags#{term}").parse().unwrap(),
@@ -523,13 +495,14 @@ async fn a_link_that_fails_takes_along_what_its_request_has_made_and_nothing_els
     for change_ends_first in [true, false] {
         let ground = Ground::new(Config::local());
         let layer = Unattachable {
-            changes: Held(Arc::new(Semaphore::new(1))),
+            changes: Held::new(&[Verb::Act, Verb::Update]),
             attachments: Arc::new(Semaphore::new(0)),
         };
         let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, layer.clone())) };
         let on = ground.rise_with(EngineConfig::default(), layers).await;
         let (disk, lan) = (on.made(storage()).await, on.made(network()).await);
         let path = on.compute().await.location.clone();
+        layer.changes.let_one_go();
         on.act(&path, "stop").await.unwrap();
         let links_before = links(&*on.seen(&path).await).len();
         let succeeded = async |verb: &str, kind: &TypeId| {

@@ -4,9 +4,12 @@ use crate::fixture::*;
 use occi_backend::layers::Faults;
 use occi_backend::{ErrorKind, Outcome, Verb, names};
 use occi_backend_memory::Config;
-use occi_engine::{EngineConfig, FailureKind, Selection, Where};
+use occi_engine::{EngineConfig, FailureKind, Selection, Source, Where};
 use occi_model::Input;
 use occi_store::{OperationState, Store};
+use std::sync::{Arc, Mutex, mpsc};
+use tokio::sync::oneshot;
+use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_30_what_is_deleted_is_gone_at_once() {
@@ -279,11 +282,8 @@ async fn a_path_that_an_accepted_deletion_frees_can_be_taken_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_another_project_leaves_is_taken_and_no_operation_is_named() {
-    let memory = Config {
-        work_ms: 300,
-        ..Config::local()
-    };
-    let on = Fixture::new(memory, EngineConfig::default()).await;
+    let (held, ground) = (Held::new(&[Verb::Delete]), Ground::new(Config::local()));
+    let on = held.rise(&ground).await;
     on.engine.create_at(&done(), "/mine/vm-1", compute()).await.unwrap();
     let deletion = on.engine.delete(&soon(), "/mine/vm-1", &NONE).await.unwrap();
     assert!(deletion.operation.is_some());
@@ -298,27 +298,45 @@ async fn a_path_that_another_project_leaves_is_taken_and_no_operation_is_named()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_of_which_one_is_used_meanwhile_are_not_deleted_and_then_back() {
-    let on = Fixture::local().await;
-    let compute = on.compute().await.location.clone();
-    for after_ms in (0..24).step_by(2) {
-        let mut paths = Vec::new();
-        for _ in 0..60 {
-            paths.push(on.made(network()).await.location.clone());
+    // Who plans an operation may be held in the moment in which it gets its id, with all read and nothing written.
+    type Hold = (oneshot::Sender<()>, mpsc::Receiver<()>);
+    let hold = Arc::new(Mutex::new(None::<Hold>));
+    let held = hold.clone();
+    let operation = move || {
+        let hold = held.lock().unwrap().take();
+        if let Some((planned, go_on)) = hold {
+            planned.send(()).unwrap();
+            go_on.recv().unwrap();
         }
-        let (caller, all, networks) = (soon(), Selection::default(), at(&names::NETWORK));
-        let only = Some(paths.clone());
-        let delete = on.engine.delete_collection(&caller, &networks, &all, only);
-        let lead = async {
-            tokio::time::sleep(std::time::Duration::from_millis(after_ms)).await;
-            on.create(between(&names::NETWORKINTERFACE, &compute, &paths[0])).await
-        };
-        let (deleted, led) = tokio::join!(delete, lead);
-        on.settled().await;
-        let is_there = on.get(&paths[0]).await.is_ok();
-        assert_eq!(
-            (led.is_ok(), deleted.is_ok()),
-            (is_there, !is_there),
-            "{after_ms} ms: {led:?} {deleted:?}"
-        );
+        Uuid::now_v7()
+    };
+    let config = EngineConfig {
+        source: Source {
+            operation: Arc::new(operation),
+            ..Source::default()
+        },
+        ..EngineConfig::default()
+    };
+    let on = Arc::new(Fixture::new(Config::local(), config).await);
+    let compute = on.compute().await.location.clone();
+    let networks = [on.made(network()).await, on.made(network()).await];
+    let paths = networks.map(|network| network.location.clone());
+    let (planned, is_planned) = oneshot::channel();
+    let (let_go, go_on) = mpsc::channel();
+    *hold.lock().unwrap() = Some((planned, go_on));
+    let (leads, leading) = (on.clone(), between(&names::NETWORKINTERFACE, &compute, &paths[0]));
+    let led = tokio::spawn(async move {
+        is_planned.await.unwrap();
+        let led = leads.create(leading).await;
+        let_go.send(()).unwrap();
+        led
+    });
+    let (kind, all, only) = (at(&names::NETWORK), Selection::default(), Some(paths.to_vec()));
+    let deleted = on.engine.delete_collection(&done(), &kind, &all, only).await;
+    refused(deleted, FailureKind::Conflict);
+    led.await.unwrap().unwrap();
+    on.settled().await;
+    for path in &paths {
+        on.seen(path).await;
     }
 }

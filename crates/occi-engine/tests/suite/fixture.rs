@@ -1,7 +1,8 @@
 //! An engine on a store of its own, and short words for what tests say.
 
-use occi_backend::layers::{Faults, Layered};
-use occi_backend::{Backend, Verb, names};
+use futures::future::BoxFuture;
+use occi_backend::layers::{self as backend, Faults, Layer, Layered};
+use occi_backend::{Backend, Context, Verb, names};
 use occi_backend_memory::{Config, Control, Memory};
 use occi_engine::{
     Call, Caller, Created, Done, Engine, EngineConfig, EngineError, FailureKind, Found, Freshness, OperationView,
@@ -13,6 +14,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 pub(crate) const PROJECT: &str = "red";
 pub(crate) const NONE: Precondition = Precondition::None;
@@ -53,6 +55,43 @@ impl Ground {
         layers: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>,
     ) -> Fixture {
         Fixture::on(&self.folder, self.memory.clone(), config, layers).await
+    }
+}
+
+/// Holds calls of some verbs on their way to an engine until a permit lets them go.
+#[derive(Clone)]
+pub(crate) struct Held {
+    verbs: &'static [Verb],
+    permits: Arc<Semaphore>,
+}
+
+impl Layer for Held {
+    async fn around<'a, T, S>(&'a self, call: backend::Call<'a>, send: S) -> occi_backend::Result<T>
+    where
+        T: Send + 'a,
+        S: Fn(Option<Context>) -> BoxFuture<'a, occi_backend::Result<T>> + Send + Sync + 'a,
+    {
+        if self.verbs.contains(&call.verb) {
+            self.permits.acquire().await.unwrap().forget();
+        }
+        send(None).await
+    }
+}
+
+impl Held {
+    pub(crate) fn new(verbs: &'static [Verb]) -> Self {
+        let permits = Arc::new(Semaphore::new(0));
+        Self { verbs, permits }
+    }
+
+    /// An engine behind it.
+    pub(crate) async fn rise(&self, ground: &Ground) -> Fixture {
+        let layers = |memory| -> Arc<dyn Backend> { Arc::new(Layered::new(memory, self.clone())) };
+        ground.rise_with(EngineConfig::default(), layers).await
+    }
+
+    pub(crate) fn let_one_go(&self) {
+        self.permits.add_permits(1);
     }
 }
 
