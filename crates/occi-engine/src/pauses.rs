@@ -1,37 +1,41 @@
 //! Pauses between looks and tries: each is twice as long as the one before it.
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::time::Duration;
 
 /// Pauses that have no end.
 pub(crate) struct Pauses {
-    backoff: ExponentialBackoff,
+    next: Duration,
     most: Duration,
+    is_spread: bool,
 }
 
 impl Pauses {
     /// From `least` to `most`.
     pub(crate) fn new(least: Duration, most: Duration) -> Self {
-        Self::build(least, most, ExponentialBuilder::new())
-    }
-
-    /// The same for what many begin at the same moment, each a little longer by chance: a database or an engine that is
-    /// back is not asked by all at once.
-    pub(crate) fn spread(least: Duration, most: Duration) -> Self {
-        Self::build(least, most, ExponentialBuilder::new().with_jitter())
-    }
-
-    fn build(least: Duration, most: Duration, builder: ExponentialBuilder) -> Self {
-        let builder = builder.with_min_delay(least).with_max_delay(most).without_max_times();
         Self {
-            backoff: builder.build(),
+            next: least,
             most,
+            is_spread: false,
+        }
+    }
+
+    /// The same for what many begin at the same moment, each shorter by chance, by up to a half: a database or an engine
+    /// that is back is not asked by all at once.
+    pub(crate) fn spread(least: Duration, most: Duration) -> Self {
+        Self {
+            is_spread: true,
+            ..Self::new(least, most)
         }
     }
 
     /// The next one.
     pub(crate) fn next(&mut self) -> Duration {
-        self.backoff.next().unwrap_or(self.most)
+        let pause = self.next;
+        self.next = (2 * pause).min(self.most);
+        match self.is_spread {
+            true => pause.mul_f64(1.0 - fastrand::f64() / 2.0),
+            false => pause,
+        }
     }
 }
 
@@ -46,6 +50,7 @@ mod tests {
         let first: Vec<_> = (0..5).map(|_| pauses.next()).collect();
         assert_eq!(first, [ms(125), ms(250), ms(500), ms(600), ms(600)]);
         let mut spread = Pauses::spread(ms(10), ms(50));
-        assert!((0..100).all(|_| (ms(10)..=ms(100)).contains(&spread.next())));
+        assert!((ms(5)..=ms(10)).contains(&spread.next()));
+        assert!((0..100).all(|_| (ms(10)..=ms(50)).contains(&spread.next())));
     }
 }

@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(5);
 /// How long an engine may take to say how something looks.
 const LOOK: Duration = Duration::from_secs(30);
-/// The first pause after a temporary failure; doubles up to [`PAUSE_MAX`].
+/// The first pause after a temporary failure; doubles up to [`PAUSE_MAX`]. By chance it is up to a half shorter.
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The pause while something else is being removed.
@@ -619,9 +619,11 @@ impl Run {
             .retry_after
             .map_or_else(|| pauses.next(), |after| after.min(PAUSE_MAX));
         let left = self.give_up.left();
-        if pause >= left {
+        if left < PAUSE {
             return self.fail(error).await;
         }
+        // A try has what is left then.
+        let pause = pause.min(left / 2);
         // The store compares it with its own clock; if that cannot be read, nothing can be written either.
         let now_ms = self.inner().store.now_ms().await.unwrap_or_default();
         let mut error = EngineError::from(error).to_json();

@@ -3,7 +3,7 @@
 use crate::fixture::*;
 use futures::future::BoxFuture;
 use occi_backend::layers::{Call, Layer, Layered, TimeLimit};
-use occi_backend::{Backend, BackendError, Context, ErrorKind, Verb};
+use occi_backend::{Backend, BackendError, Context, ErrorKind, Outcome, Verb};
 use occi_backend_memory::Config;
 use occi_engine::{EngineConfig, FailureKind, Source, Where};
 use occi_store::{OperationState, Store};
@@ -294,4 +294,22 @@ async fn an_engine_that_hangs_keeps_no_operation_from_its_end() {
     let [cancelled, late] =
         [("conflict", "active"), ("timeout", "error")].map(|(kind, state)| (Some(kind.to_owned()), state.to_owned()));
     assert_eq!(all, (cancelled.clone(), late.clone(), cancelled, late));
+}
+
+#[tokio::test]
+async fn what_fails_for_the_moment_is_tried_until_shortly_before_the_time_that_is_shown() {
+    let config = EngineConfig {
+        operation_deadline: Duration::from_secs(1),
+        ..EngineConfig::default()
+    };
+    let on = Fixture::new(Config::local(), config).await;
+    let path = on.compute().await.location.clone();
+    for _ in 0..100 {
+        on.control
+            .fail_next(Verb::Act, ErrorKind::RateLimited, Outcome::Nothing);
+    }
+    on.act(&path, "stop").await.unwrap_err();
+    let row = on.last_operation().await.row;
+    let early = row.deadline_ms.unwrap() - row.finished_ms.unwrap();
+    assert!(early < 250, "{row:?}");
 }
