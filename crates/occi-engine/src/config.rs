@@ -72,7 +72,7 @@ pub struct EngineConfig {
     /// How long an operation may stand still before it is given up, and how long one that fails for the moment is tried
     /// again. One that comes further may take any time. Default 10 minutes.
     pub operation_deadline: Duration,
-    /// How long a request waits for the end of a creation or deletion that alone is in its way (decision 0007). Default 30 s:
+    /// How long a request waits for the end of a creation or deletion that alone is in its way (decision 0026). Default 30 s:
     /// half of the shortest time-out that clients and proxies have.
     pub outwait: Duration,
     /// The largest page a client may ask for. Default 1000.
