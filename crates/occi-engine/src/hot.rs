@@ -1,10 +1,11 @@
 //! Hot entities: what a repeated GET needs to know, without asking the store.
 //!
-//! Exact, because this process is the only writer: every write of the engine is forgotten ([`Unforgotten`]) before its answer
-//! is given, and everything is after one of which nobody knows what it did. An entry carries the count of its shard from *before* the row was read; a write raises that count, so an entry
-//! made from an older reading is never believed, however late it comes. What is asked for once is not remembered: of a walk
-//! over everything nothing is looked for again. Between a commit and that nobody is told of it: whoever reads events waits
-//! with [`Hot::settled`] for what is being written.
+//! Exact, because this process is the only writer: every write of the engine is forgotten ([`Unforgotten`]) before its
+//! answer is given, and everything is after one of which nobody knows what it did. An entry carries the count of its shard
+//! from *before* the row was read; a write raises that count, so an entry made from an older reading is never believed,
+//! however late it comes. What is asked for once is not remembered: of a walk over everything nothing is looked for again.
+//! Between a commit and that nobody is told of it: whoever reads events waits with [`Hot::settled`] for what is being
+//! written.
 
 use crate::{Principal, Stamp, policy};
 use occi_model::EntityId;
